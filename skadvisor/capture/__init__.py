@@ -1,0 +1,1 @@
+"""Reading captures: every format into one kernel table."""

@@ -1,0 +1,184 @@
+"""The kernel table: its columns, their types and units, and the checks that every reader's table passes.
+
+One row is one device kernel. Rows are in time order; ties are broken by stream, task and name, so that the
+order of rows in a file never shows. Tasks of the device lane that are no kernels (event waits, notifies,
+copies) live in a table of their own with the columns of `TASK_COLUMNS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: name -> (pandas dtype, meaning). `Int64` and `category` columns are nullable: null means "the file does not say".
+KERNEL_COLUMNS: dict[str, tuple[str, str]] = {
+    "start_ns": ("int64", "start on the profiler's epoch clock, ns"),
+    "dur_ns": ("int64", "duration, ns"),
+    "wait_ns": ("Int64", "time since the kernel before it on the device ended, as the file says, ns"),
+    "name": ("category", "kernel name as written"),
+    "op_type": ("category", "operator type; null at Level0 and in traces"),
+    "kind": (
+        "category",
+        "kernel | collective | collective_part (a fragment of a collective also listed as one)",
+    ),
+    "core": (
+        "category",
+        "AI_CORE | AI_VECTOR_CORE | MIX_AIC | MIX_AIV | AI_CPU | COMMUNICATION | other text | null",
+    ),
+    "state": ("category", "static | dynamic | null"),
+    "stream": ("Int64", "stream id"),
+    "task": ("Int64", "task id"),
+    "model": ("Int64", "graph model id; null where the file says 4294967295 (no model)"),
+    "blocks": ("Int64", "cores used (Block Dim or Block Num)"),
+    "mix_blocks": ("Int64", "cores of the other kind in a MIX kernel"),
+    "input_shapes": ("category", "tensors split by ';', dimensions by ',', quotes removed, empty slots kept"),
+    "output_shapes": ("category", "as input_shapes"),
+    "input_types": ("category", "data types split by ';'"),
+    "output_types": ("category", "data types split by ';'"),
+    "input_formats": ("category", "formats split by ';'"),
+    "output_formats": ("category", "formats split by ';'"),
+    "aic_ns": ("Int64", "time on the cube cores (aicore_time), ns; PMU captures only"),
+    "aiv_ns": ("Int64", "time on the vector cores (aiv_time), ns; PMU captures only"),
+    "step_id": ("Int64", "Step Id or ProfilerStep number that the profiler wrote"),
+    "connection": ("Int64", "connection id that links the kernel to its launch"),
+    "launch_ns": ("Int64", "when the host launched it, ns"),
+    "module": ("category", "innermost nn.Module range that contains the launch"),
+    "range": ("category", "innermost record_function or scope range that contains the launch"),
+}
+
+TASK_COLUMNS: dict[str, tuple[str, str]] = {
+    "start_ns": ("int64", "start, ns"),
+    "dur_ns": ("int64", "duration, ns"),
+    "name": ("category", "task name as written"),
+    "kind": ("category", "wait | record | copy | other"),
+    "stream": ("Int64", "stream id"),
+}
+
+HOST_COLUMNS: dict[str, tuple[str, str]] = {
+    "start_ns": ("int64", "start, ns"),
+    "dur_ns": ("int64", "duration, ns"),
+    "name": ("category", "range name as written"),
+    "kind": ("category", "module | range | step | op | python | queue"),
+    "thread": ("Int64", "thread id"),
+}
+
+#: What the analysis adds to each kernel. `step` is -1 for kernels outside every step.
+LABEL_COLUMNS: dict[str, tuple[str, str]] = {
+    "step": ("int32", "ordinal of the step in the capture, from 0"),
+    "phase": ("category", "phase of the step"),
+    "layer": ("Int32", "ordinal of the decoder layer in the step, from 0; null outside layers"),
+    "layer_kind": ("category", "dense | moe | mtp | other; null outside layers"),
+    "attention_kind": ("category", "gqa | mla | linear | sparse | unknown; null outside layers"),
+    "region": ("category", "one of records.REGIONS"),
+    "role": (
+        "category",
+        "finer than region; see DESIGN words (qkv_proj, rope, gate_up, ...), 'unknown' where open",
+    ),
+    "owner": ("category", "for comm: the region whose result is moved; null elsewhere"),
+    "confidence": ("float64", "probability that the region is right, 0 to 1"),
+    "evidence": ("category", "short words for what the label rests on"),
+}
+
+#: One row per step of the capture.
+STEP_COLUMNS: dict[str, tuple[str, str]] = {
+    "step": ("int32", "ordinal, from 0"),
+    "phase": ("category", "prefill | decode | mixed | training | unknown"),
+    "start_ns": ("int64", "start of the first kernel"),
+    "end_ns": ("int64", "end of the last kernel"),
+    "mode": ("category", "eager | graph | unknown"),
+    "tokens": ("Int64", "rows that pass through a layer; null without shapes"),
+    "layers": ("int32", "decoder layers found"),
+    "steady": ("bool", "False for warm-up, outlier and incomplete steps"),
+    "note": ("object", "why it is not steady, a Message or None"),
+}
+
+#: Columns that together make the order of rows independent of the file.
+ORDER = ["start_ns", "stream", "task", "name", "dur_ns"]
+
+State = Literal["complete", "truncated"]
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file that the capture was read from."""
+
+    path: str
+    format: str
+    rows: int
+    state: State = "complete"
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """What one rank's profiler output holds, in the project's own tables.
+
+    `kernels`, `tasks` and `host` follow `KERNEL_COLUMNS`, `TASK_COLUMNS` and `HOST_COLUMNS`; extra PMU
+    columns of the file may follow the known ones, named as in the file, as nullable floats.
+    `notes` are sentences about what the reader met (damage, disagreement between files).
+    """
+
+    path: Path
+    producer: Literal["torch_npu", "msprof", "unknown"]
+    kernels: pd.DataFrame
+    tasks: pd.DataFrame
+    host: pd.DataFrame
+    files: tuple[SourceFile, ...]
+    rank: int | None = None
+    device: int | None = None
+    level: Literal["level0", "level1", "unknown"] = "unknown"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """`truncated` as soon as one file is."""
+        return "truncated" if any(file.state == "truncated" for file in self.files) else "complete"
+
+
+def kernel_table(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Build a kernel table from column arrays of one length; missing columns become null, rows are ordered.
+
+    Raises ValueError where `start_ns` or `dur_ns` is missing, null or negative.
+    """
+    table = _table(columns, KERNEL_COLUMNS)
+    if (table["dur_ns"] < 0).any() or (table["start_ns"] < 0).any():
+        raise ValueError("a kernel with a negative start or duration")
+    return table.sort_values(ORDER, kind="stable", ignore_index=True)
+
+
+def task_table(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Build the table of device tasks that are no kernels; see `TASK_COLUMNS`."""
+    return _table(columns, TASK_COLUMNS).sort_values(["start_ns", "dur_ns"], kind="stable", ignore_index=True)
+
+
+def host_table(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Build the table of host ranges; see `HOST_COLUMNS`. Longer ranges come first among equal starts."""
+    table = _table(columns, HOST_COLUMNS)
+    return table.sort_values(["start_ns", "dur_ns"], ascending=[True, False], kind="stable", ignore_index=True)
+
+
+def _table(columns: Mapping[str, Any], known: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    import pandas as pd
+
+    for required in ("start_ns", "dur_ns"):
+        if required not in columns:
+            raise ValueError(f"the table lacks {required}")
+    rows = len(columns["start_ns"])
+    made: dict[str, Any] = {}
+    for name, (dtype, _) in known.items():
+        if name in columns:
+            values = columns[name]
+            made[name] = values if isinstance(values, pd.Series) else pd.Series(values)
+        else:
+            made[name] = pd.Series([None] * rows, dtype="object")
+        made[name] = made[name].reset_index(drop=True).astype(dtype)
+    for name in columns:
+        if name not in known:
+            made[name] = pd.Series(columns[name]).reset_index(drop=True).astype("Float64")
+    return pd.DataFrame(made)

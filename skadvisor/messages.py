@@ -1,0 +1,46 @@
+"""Sentences that can be shown in several languages: a template (the gettext id) and its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Message:
+    """A sentence for people. `template` is the English format string, `values` fills it.
+
+    Mark each template for translation with `_`, for example `Message(_("{count} layers"), count=3)`.
+    Two messages are equal when they read the same in English; JSON carries the rendered sentence.
+    """
+
+    __slots__ = ("template", "values")
+
+    def __init__(self, template: str, **values: Any) -> None:
+        self.template = template
+        self.values = values
+
+    def render(self, translate: Callable[[str], str] = str) -> str:
+        """The sentence in the language of `translate` (a gettext function); messages among the values too."""
+        values = {
+            name: value.render(translate) if isinstance(value, Message) else value
+            for name, value in self.values.items()
+        }
+        text = translate(self.template)
+        return text.format(**values) if values else text
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def __repr__(self) -> str:
+        return f"Message({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, Message) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def _(template: str) -> str:
+    """Mark a template for the translation catalogue; returns it unchanged."""
+    return template

@@ -1,0 +1,359 @@
+"""The result of an analysis as frozen records: what reports, plots, plans and JSON are made from.
+
+Times are microseconds (`_us`), shares are fractions of 1, `_pct` are percent. Where something was not
+measured the value is None, never 0. `to_json` and `from_json` go round without loss (sentences come back
+in the language they were written in).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from skadvisor.messages import Message
+
+SCHEMA_VERSION = "1.0"
+
+Phase = Literal["prefill", "decode", "mixed", "training", "unknown"]
+Mode = Literal["eager", "graph", "unknown"]
+Region = Literal[
+    "attention",
+    "mlp",
+    "moe",
+    "norm",
+    "comm",
+    "embedding",
+    "head",
+    "sampling",
+    "prepare",
+    "other",
+    "unattributed",
+]
+LayerKindName = Literal["dense", "moe", "mtp", "other"]
+TemplateName = Literal["attention-only", "moe-only", "full-model", "per-block", "automatic"]
+Choice = Literal["attention-only", "moe-only", "full-model", "per-block", "automatic", "none"]
+Basis = Literal["measured", "derived", "assumed"]
+Status = Literal["pass", "warn", "block", "unknown"]
+Verdict = Literal["worthwhile", "within_noise", "not_applicable", "blocked", "unknown"]
+
+REGIONS: tuple[str, ...] = get_args(Region)
+#: Regions that lie inside decoder layers.
+LAYER_REGIONS = ("attention", "mlp", "moe", "norm", "comm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureRecord:
+    """One capture that was read. `fingerprint` identifies its kernel table, whatever the format it came in."""
+
+    path: str
+    producer: str
+    rank: int | None
+    level: str
+    state: str
+    kernels: int
+    span_us: float
+    files: tuple[str, ...]
+    skipped: dict[str, int] = field(default_factory=dict)
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """One forward pass. `tokens` is the number of rows that pass through a layer, None when shapes are missing."""
+
+    index: int
+    phase: Phase
+    start_us: float
+    wall_us: float
+    busy_us: float
+    gap_us: float
+    host_gap_us: float
+    kernels: int
+    tokens: int | None
+    layers: int
+    steady: bool
+    note: Message | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapRecord:
+    """Idle time of a step by kind: within a region of a layer, between regions, waiting for the host."""
+
+    inside_us: float
+    between_us: float
+    host_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseRecord:
+    """Medians over the steady steps of one phase."""
+
+    phase: Phase
+    steps: int
+    steady_steps: int
+    wall_us: float
+    busy_us: float
+    gap_us: float
+    gap: GapRecord
+    tokens: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionRecord:
+    """One region in one phase: medians over steady steps. `share` = exposed / wall, a fraction."""
+
+    phase: Phase
+    region: Region
+    kernels: int
+    busy_us: float
+    exposed_us: float
+    share: float
+    gap_inside_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerKindRecord:
+    """Layers of one kind. `layers` lists them as ranges ("0-2, 5"); kernels and time are medians per layer."""
+
+    kind: LayerKindName
+    attention_kind: str
+    count: int
+    layers: str
+    kernels: int
+    wall_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayersRecord:
+    """The decoder layers of one step. `misfits` says in words what did not fit the repetition."""
+
+    count: int
+    kinds: tuple[LayerKindRecord, ...]
+    confidence: float
+    misfits: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineKernel:
+    """One kernel of a typical layer; `start_us` counts from the layer's first kernel."""
+
+    start_us: float
+    dur_us: float
+    gap_before_us: float
+    stream: int | None
+    name: str
+    op_type: str
+    region: Region
+    role: str
+    confidence: float
+    input_shapes: str
+    output_shapes: str
+    core: str
+    blocks: int | None
+    fusible: Literal["likely", "unlikely", "unknown"]
+    fragment: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TypicalLayer:
+    """The layer whose time is nearest the median of its kind, in the median steady step of a phase."""
+
+    phase: Phase
+    step: int
+    layer: int
+    kind: LayerKindName
+    wall_us: float
+    kernels: tuple[TimelineKernel, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerTime:
+    """One layer of the typical step: wall time and exposed time per region."""
+
+    layer: int
+    kind: LayerKindName
+    wall_us: float
+    regions_us: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelQuality:
+    """How far the labels can be trusted, in shares of the decode steps' device time (fractions)."""
+
+    unattributed_share: float
+    low_confidence_share: float
+    learned_share: float
+    host_checked_share: float
+    advice_depends_on_unattributed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What the published table promises at this share, as percent of the decode step."""
+
+    low_pct: float
+    high_pct: float
+    rule: Message
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Our interval for the decode step (P10, P50, P90); `block_` is percent of the time in scope."""
+
+    low_us: float
+    mid_us: float
+    high_us: float
+    low_pct: float
+    mid_pct: float
+    high_pct: float
+    block_low_pct: float | None = None
+    block_mid_pct: float | None = None
+    block_high_pct: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One named part of the estimate, per decode step; losses are negative. `inputs` are what it follows from."""
+
+    low_us: float
+    mid_us: float
+    high_us: float
+    basis: Basis
+    inputs: dict[str, float]
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fragments:
+    """How the compiler is expected to cut the scope, per decode step unless the name says per layer."""
+
+    count: int
+    per_layer: float
+    kernels: int
+    single_kernel: int
+    boundaries: int
+    boundaries_removed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breaker:
+    """An operator that ends fragments. `reason` is the compiler's reason word; `cost_us` is lost saving per step."""
+
+    op_type: str
+    role: str
+    cuts_per_layer: float
+    cuts_per_step: int
+    cost_us: float
+    likelihood: Literal["likely", "unlikely", "unknown"]
+    reason: str
+    source: str
+    remedy: Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The outcome of one eligibility check."""
+
+    check: str
+    status: Status
+    message: Message
+    remedy: Message | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """One placement assessed. `share` is the fraction of the decode step's wall time inside the scope."""
+
+    name: TemplateName
+    share: float
+    in_scope_us: float
+    claim: Claim | None
+    ceiling_us: float | None
+    estimate: Estimate | None
+    terms: dict[str, Term]
+    fragments: Fragments | None
+    breakers: tuple[Breaker, ...]
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    reason: Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """What to do. `confidence` is a fraction; `next` are the steps in order; `robustness` says what could change it."""
+
+    choice: Choice
+    reason: Message
+    confidence: float
+    runner_up: TemplateName | None
+    margin_us: float | None = None
+    next: tuple[Message, ...] = ()
+    robustness: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something the reader of the report has to know. `code` is stable, for scripts."""
+
+    code: str
+    message: Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """The program that made the result."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Everything that an analysis answers. `phase` is the phase that templates and recommendation speak of."""
+
+    schema_version: str
+    tool: Tool
+    captures: tuple[CaptureRecord, ...]
+    mode: Mode
+    graph_kind: str | None
+    host_bound: bool
+    phase: Phase
+    steps: tuple[StepRecord, ...]
+    phases: dict[str, PhaseRecord]
+    layers: LayersRecord
+    regions: tuple[RegionRecord, ...]
+    layer_times: tuple[LayerTime, ...]
+    typical_layers: tuple[TypicalLayer, ...]
+    labels: LabelQuality
+    templates: tuple[Template, ...]
+    recommendation: Recommendation
+    warnings: tuple[Notice, ...]
+
+
+def to_json(record: Any, translate: Callable[[str], str] = str) -> bytes:
+    """Encode a record as JSON; sentences are rendered with `translate`."""
+    import msgspec
+
+    def encode(value: Any) -> Any:
+        if isinstance(value, Message):
+            return value.render(translate)
+        raise NotImplementedError(f"no JSON form for {type(value).__name__}")
+
+    return msgspec.json.format(msgspec.json.encode(record, enc_hook=encode, order="deterministic"), indent=2)
+
+
+def from_json(text: bytes, kind: Any = Result) -> Any:
+    """Decode and check JSON made by `to_json`. Raises `msgspec.ValidationError` where it does not fit `kind`."""
+    import msgspec
+
+    return msgspec.json.decode(text, type=kind, dec_hook=lambda _, value: Message(str(value)))
+
+
+def json_schema(kind: Any = Result) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a record type."""
+    import msgspec
+
+    return msgspec.json.schema(kind, schema_hook=lambda _: {"type": "string"})
