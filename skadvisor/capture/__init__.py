@@ -1,1 +1,62 @@
-"""Reading captures: every format into one kernel table."""
+"""Reading captures: every format into one kernel table.
+
+`load` reads one capture, `list_captures` says which ones a folder holds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skadvisor.errors import InputError, NotEnoughError
+
+if TYPE_CHECKING:
+    from skadvisor.capture.folder import Found
+    from skadvisor.events import Capture
+
+__all__ = ["list_captures", "load"]
+
+WHAT_IS_READ = (
+    "Give kernel_details.csv, op_summary_*.csv, trace_view.json, msprof_*.json, a profiler .db, or a folder with them."
+)
+
+
+def list_captures(path: Path | str) -> tuple[Found, ...]:
+    """The captures at or under `path` as (rank, path), by rank; rank is None where nothing says it.
+
+    Raises InputError where the path is missing, or holds only raw data that was not parsed.
+    """
+    from skadvisor.capture import folder
+
+    return tuple(folder.Found(ranked.rank, ranked.path) for ranked in folder.find(Path(path)))
+
+
+def load(path: Path | str, *, rank: int | None = None) -> Capture:
+    """Read one rank's capture from a file or folder of any supported format.
+
+    `rank` chooses among several captures under a folder. Raises InputError for a missing path, no capture, an
+    unparsed capture or several ranks without a choice; NotEnoughError for a capture without kernels.
+    """
+    from skadvisor.capture import folder, merge
+
+    found = folder.find(Path(path))
+    if not found:
+        raise InputError(f"{path} holds no profiler capture", WHAT_IS_READ)
+    chosen = found if rank is None else [ranked for ranked in found if ranked.rank == rank]
+    listed = ", ".join(f"{'no rank' if one.rank is None else one.rank} ({one.path.name})" for one in found[:8])
+    if not chosen and len(found) == 1 and found[0].rank is None:
+        chosen = found
+    if not chosen:
+        raise InputError(f"{path} holds no rank {rank}: there are {listed}")
+    if len(chosen) > 1:
+        more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+        raise InputError(
+            f"{path} holds {len(found)} captures: {listed}{more}", "Choose one with --rank, or give its folder."
+        )
+    capture = merge.read(chosen[0])
+    if capture.kernels.empty:
+        raise NotEnoughError(
+            f"{path} is a profiler capture without kernels" + (": " + capture.notes[0] if capture.notes else ""),
+            "Record again with the NPU activity switched on, and parse the capture to its end.",
+        )
+    return capture

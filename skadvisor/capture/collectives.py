@@ -1,0 +1,58 @@
+"""Tell collectives from kernels, and count a collective once that the profiler lists twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+#: Device kernels that do the work of a collective which is also listed under its own name.
+FRAGMENT = re.compile(r"^(AivKernel|aiv_all|aiv_reduce|aiv_broadcast|hcom_\w+|\w*AicpuKernel)", re.IGNORECASE)
+CORE = "COMMUNICATION"
+KINDS = ("kernel", "collective", "collective_part")
+
+
+def kinds(columns: Mapping[str, Any]) -> Any:
+    """`kernel`, `collective` or `collective_part` for each row of `columns` (start_ns, dur_ns, name, core).
+
+    A collective is a row whose core is COMMUNICATION, or hcom work on other cores that no such row covers.
+    A fragment whose interval lies inside a collective is a part of it.
+    """
+    import pandas as pd
+
+    rows = len(columns["start_ns"])
+    codes = np.zeros(rows, dtype="int8")
+    collective = _equals(columns.get("core"), CORE, rows)
+    fragment = _matches(columns["name"], FRAGMENT, rows) & ~collective if "name" in columns else np.zeros(rows, bool)
+    codes[collective | fragment] = 1
+    if fragment.any() and collective.any():
+        start = np.asarray(columns["start_ns"], dtype="int64")
+        end = start + np.asarray(columns["dur_ns"], dtype="int64")
+        codes[np.flatnonzero(fragment)[inside(start, end, fragment, collective)]] = 2
+    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(KINDS)))
+
+
+def inside(start: np.ndarray, end: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """For each interval chosen by `inner`, whether its middle lies in one chosen by `outer`.
+
+    The middle, because the two records of one collective may differ by some ns at their ends.
+    """
+    order = np.argsort(start[outer], kind="stable")
+    starts, ends = start[outer][order], np.maximum.accumulate(end[outer][order])
+    middle = start[inner] + (end[inner] - start[inner]) // 2
+    place = np.searchsorted(starts, middle, side="right") - 1
+    return (place >= 0) & (ends[np.maximum(place, 0)] >= middle)
+
+
+def _equals(values: Any, word: str, rows: int) -> np.ndarray:
+    return np.zeros(rows, bool) if values is None else (values == word).fillna(False).to_numpy(dtype=bool)
+
+
+def _matches(values: Any, pattern: re.Pattern[str], rows: int) -> np.ndarray:
+    """Where a categorical's word matches; each distinct word is looked at once."""
+    if values is None or not len(values.cat.categories):
+        return np.zeros(rows, bool)
+    hit = np.array([bool(pattern.match(str(word))) for word in values.cat.categories] + [False])
+    return hit[values.cat.codes.to_numpy()]

@@ -1,0 +1,159 @@
+"""Text columns to exact values: microseconds to int64 ns, integers, categories; never through a float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skadvisor.capture.interface import ABSENT, NO_ID
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_INT64_MAX = 2**63 - 1
+#: Core names of older releases -> the names that the kernel table uses.
+CORE_NAMES = {
+    "MIXED_AIC": "MIX_AIC",
+    "MIXED_AIV": "MIX_AIV",
+    "HCCL": "COMMUNICATION",
+    "KERNEL_AICORE": "AI_CORE",
+    "KERNEL_AIVEC": "AI_VECTOR_CORE",
+    "KERNEL_AICPU": "AI_CPU",
+    "KERNEL_MIX_AIC": "MIX_AIC",
+    "KERNEL_MIX_AIV": "MIX_AIV",
+}
+
+
+def nanoseconds(text: str) -> int | None:
+    """Decimal microseconds as int ns, half a ns rounded up; None where the text is no number of that kind.
+
+    >>> nanoseconds("1736408883704643.212\\t"), nanoseconds("27.0805"), nanoseconds("N/A")
+    (1736408883704643212, 27081, None)
+    """
+    text = text.strip()
+    if "e" in text or "E" in text:
+        return _exponent_nanoseconds(text)
+    negative = text.startswith("-")
+    whole, _, fraction = text.lstrip("+-").partition(".")
+    if not (whole + fraction).isdecimal() or not (whole + fraction).isascii() or len(whole) > 18:
+        return None
+    value = int(whole or "0") * 1000 + int((fraction + "000")[:3])
+    if fraction[3:4] >= "5":
+        value += 1
+    return None if value > _INT64_MAX else -value if negative else value
+
+
+def _exponent_nanoseconds(text: str) -> int | None:
+    """Numbers such as 1.2e-05, which JSON writers give for tiny durations."""
+    from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+    try:
+        value = Decimal(text)
+        if not value.is_finite() or not -30 < value.adjusted() < 16:
+            return 0 if value.is_finite() and value.adjusted() <= -30 else None
+        return int((value * 1000).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    except InvalidOperation:
+        return None
+
+
+def integer(text: str) -> int | None:
+    """A whole number that fits 64 bits; `13.0` counts as 13; None otherwise."""
+    text = text.strip()
+    try:
+        value = int(text.removesuffix(".0"))
+    except ValueError:
+        return None
+    return value if -_INT64_MAX <= value <= _INT64_MAX else None
+
+
+def number(text: str) -> float | None:
+    """A finite or infinite float; None for N/A and other words."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return None if value != value else value
+
+
+def text_column(values: Sequence[str | None], convert: Callable[[str], Any], kind: str) -> tuple[Any, int]:
+    """Convert texts one by one into a nullable pandas array; returns it and how many non-absent ones failed."""
+    import pandas as pd
+
+    missing = np.ones(len(values), dtype=bool)
+    made = np.zeros(len(values), dtype="float64" if kind == "Float64" else "int64")
+    failed = 0
+    for index, text in enumerate(values):
+        if text is None or text.strip() in ABSENT:
+            continue
+        value = convert(text)
+        if value is None:
+            failed += 1
+        else:
+            made[index] = value
+            missing[index] = False
+    array = pd.arrays.FloatingArray(made, missing) if kind == "Float64" else pd.arrays.IntegerArray(made, missing)
+    return array, failed
+
+
+def decimal_nanoseconds(column: pa.ChunkedArray, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """Microseconds in a decimal128 column of `scale` digits as int64 ns, and where they are null or too large.
+
+    The low half of each 128-bit value is the number without its point: at scale 3 it is nanoseconds already.
+    """
+    import pyarrow as pa
+
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=column.type)
+    words = np.frombuffer(array.buffers()[1] or b"", dtype="int64").reshape(-1, 2)
+    words = words[array.offset : array.offset + len(array)]
+    low, high = words[:, 0], words[:, 1]
+    missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False)) | (high != low >> 63)
+    below = 10 ** (scale - 3)
+    values = low.copy() if below == 1 else (low + below // 2) // below
+    values[missing] = 0
+    return values, missing
+
+
+def categorical(codes: np.ndarray, words: Sequence[str], clean: Callable[[str], str | None] = str) -> Any:
+    """A categorical with sorted categories from `codes` into `words` (-1 for null), each word cleaned once.
+
+    Returns None where every value is null, so that the column counts as absent.
+    """
+    import pandas as pd
+
+    used = np.zeros(len(words) + 1, dtype=bool)
+    used[codes] = True
+    cleaned = [clean(word) if seen else None for word, seen in zip(words, used, strict=False)]
+    kept = sorted({word for word in cleaned if word is not None})
+    if not kept:
+        return None
+    place = {word: index for index, word in enumerate(kept)}
+    table = np.array([-1 if word is None else place[word] for word in cleaned] + [-1], dtype="int32")
+    return pd.Categorical.from_codes(table[codes], categories=pd.Index(kept))
+
+
+def clean_text(word: str) -> str | None:
+    """Without blanks and quotes; None for the ways to write an absent value."""
+    word = word.strip().strip('"')
+    return None if word in ABSENT else word
+
+
+def clean_shapes(word: str) -> str | None:
+    """Shapes without quotes; empty slots stay: `"1;"` becomes `1;`, and quotes around nothing are one empty slot."""
+    bare = word.strip()
+    return None if bare in ABSENT else bare.strip('"')
+
+
+def clean_core(word: str) -> str | None:
+    """The core or task type under the name that the kernel table uses."""
+    bare = clean_text(word)
+    return None if bare is None else CORE_NAMES.get(bare, bare)
+
+
+def without_no_id(values: pd.Series) -> pd.Series:
+    """Model ids, with null where the file says that there is no model."""
+    return values.mask(values == NO_ID)

@@ -1,0 +1,212 @@
+"""Find the captures under a path: which files belong to which rank, decided by what the files hold.
+
+A rank's folder is the nearest one above its products that holds `profiler_info*.json`, else the one above the
+known product folders, else the folder with the products itself. Names only help to choose between files that
+hold the same kind of table (slices, repeated exports).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from skadvisor.capture import kernel_details
+from skadvisor.capture.interface import Format
+from skadvisor.capture.lines import first_bytes
+from skadvisor.errors import InputError
+
+MAX_FILES = 20_000
+MAX_DEPTH = 8
+MAX_METADATA_BYTES = 16 << 20
+#: Folders that only sort the products of one rank.
+PRODUCT_FOLDERS = {"ascend_profiler_output", "mindstudio_profiler_output", "summary", "timeline"}
+#: Folders and files of raw data, which the profiler has not parsed yet.
+RAW_FOLDERS = {"FRAMEWORK", "host", "data"}
+SLICE = re.compile(r"_slice_(\d+)")
+TIMESTAMP = re.compile(r"_\d{8,}")
+HOW_TO_PARSE = (
+    'Parse it where it was recorded: python3 -c "from torch_npu.profiler.profiler import analyse; analyse({folder!r})"'
+)
+
+
+class Found(NamedTuple):
+    """One capture under a path: its rank, where it says one, and its folder or file."""
+
+    rank: int | None
+    path: Path
+
+
+@dataclass
+class RankFiles:
+    """The files of one rank: for each format the slices of one table, in order."""
+
+    path: Path
+    files: dict[Format, list[Path]] = field(default_factory=dict)
+    rank: int | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def find(path: Path) -> list[RankFiles]:
+    """The captures at or under `path`, by rank and path; empty where there is none.
+
+    Raises InputError where the path is missing or the folder holds an unparsed capture only.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist", "Give a profiler output: a folder or a file in it.")
+    if path.is_file():
+        format = sniff(path)
+        return [] if format is None else [_with_information(RankFiles(path, {format: _slices(path, format)}))]
+    products: dict[Path, list[tuple[Format, Path]]] = {}
+    raw: Path | None = None
+    for file in _walk(path):
+        if any(part in RAW_FOLDERS for part in file.relative_to(path).parts[:-1]):
+            raw = raw or file
+        format = sniff(file)
+        if format is not None:
+            products.setdefault(_root(file, path), []).append((format, file))
+    if not products and (raw is not None or _looks_raw(path)):
+        raise InputError(f"{path} is a capture that was not parsed yet", HOW_TO_PARSE.format(folder=str(path)))
+    found = [ranked for root, files in products.items() for ranked in _ranks(root, files)]
+    return sorted(found, key=lambda ranked: (ranked.rank is None, ranked.rank or 0, str(ranked.path)))
+
+
+def sniff(path: Path) -> Format | None:
+    """The format of a file by its content; None where it is none of ours or cannot be read."""
+    try:
+        if not path.is_file() or path.stat().st_size == 0:
+            return None
+        head = first_bytes(path)
+    except OSError:
+        return None
+    if kernel_details.recognises(head):
+        return "op_summary" if kernel_details.is_summary(head) else "kernel_details"
+    return None
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    """Files under `path` in a fixed order, without links, to a limited depth and number."""
+    count = 0
+    for folder, names, files in os.walk(path, followlinks=False):
+        names.sort()
+        if len(Path(folder).relative_to(path).parts) >= MAX_DEPTH:
+            names.clear()
+        for name in sorted(files):
+            count += 1
+            if count > MAX_FILES:
+                raise InputError(f"{path} holds more than {MAX_FILES} files", "Give a folder nearer to one capture.")
+            yield Path(folder, name)
+
+
+def _root(file: Path, top: Path) -> Path:
+    """The folder of the rank that `file` belongs to, not above `top`."""
+    folder = file.parent
+    above = [folder, *(parent for parent in folder.parents if parent == top or top in parent.parents)]
+    for candidate in above:
+        if any(candidate.glob("profiler_info*.json")):
+            return candidate
+    for candidate in reversed(above):
+        if candidate.name.endswith("_ascend_pt"):
+            return candidate
+    return above[1] if folder.name.lower() in PRODUCT_FOLDERS and len(above) > 1 else folder
+
+
+def _looks_raw(path: Path) -> bool:
+    return any((folder / "FRAMEWORK").is_dir() for folder in (path, *path.glob("*"))) or any(path.glob("**/PROF_*"))
+
+
+def _ranks(root: Path, files: list[tuple[Format, Path]]) -> list[RankFiles]:
+    """The captures in one rank folder: one, unless it holds several unrelated tables of one kind."""
+    tables: dict[Format, dict[str, list[Path]]] = {}
+    for format, file in files:
+        stem = TIMESTAMP.sub("", SLICE.sub("", file.name))
+        tables.setdefault(format, {}).setdefault(stem, []).append(file)
+    if all(len(stems) == 1 for stems in tables.values()):
+        ranked = RankFiles(root)
+        for format, stems in tables.items():
+            ranked.files[format] = _newest(next(iter(stems.values())), ranked.notes)
+        return [_with_information(ranked)]
+    return [
+        _with_information(RankFiles(paths[0], {format: _newest(paths, [])}))
+        for format, stems in tables.items()
+        for paths in stems.values()
+    ]
+
+
+def _newest(paths: list[Path], notes: list[str]) -> list[Path]:
+    """The slices of the newest of several exports of one table, in slice order."""
+    exports: dict[tuple[str, str], list[Path]] = {}
+    for path in paths:
+        stamp = TIMESTAMP.search(path.name)
+        exports.setdefault((stamp.group() if stamp else "", str(path.parent)), []).append(path)
+    newest = max(exports)
+    if len(exports) > 1:
+        notes.append(f"{len(exports)} exports of one table are here; the newest was read: {exports[newest][0].name}")
+    return sorted(exports[newest], key=_slice_number)
+
+
+def _slice_number(path: Path) -> int:
+    match = SLICE.search(path.name)
+    return int(match.group(1)) if match else 0
+
+
+def _slices(path: Path, format: Format) -> list[Path]:
+    """The slices beside a slice: one table, even if only one of its files was named."""
+    if not SLICE.search(path.name):
+        return [path]
+    stem = SLICE.sub("", path.name)
+    beside = [
+        other for other in path.parent.iterdir() if SLICE.search(other.name) and SLICE.sub("", other.name) == stem
+    ]
+    return sorted((other for other in beside if sniff(other) == format), key=_slice_number)
+
+
+def _with_information(ranked: RankFiles) -> RankFiles:
+    """Add what profiler_info*.json and profiler_metadata.json say."""
+    folder = ranked.path if ranked.path.is_dir() else ranked.path.parent
+    above = [folder, folder.parent] if folder.name.lower() in PRODUCT_FOLDERS else [folder]
+    for candidate in above:
+        for file in sorted(candidate.glob("profiler_info*.json")):
+            information = _json_object(file)
+            ranked.metadata.setdefault("profiler_info", information)
+            if ranked.rank is None:
+                ranked.rank = _rank_of(file, information)
+        for file in sorted(candidate.glob("profiler_metadata.json")):
+            metadata = _json_object(file)
+            ranked.metadata.setdefault("profiler_metadata", metadata)
+            arguments = metadata.get("distributed_args")
+            if ranked.rank is None and isinstance(arguments, dict):
+                ranked.rank = _whole(arguments.get("rank"))
+    return ranked
+
+
+def _rank_of(file: Path, information: dict[str, Any]) -> int | None:
+    named = re.fullmatch(r"profiler_info_(\d+)\.json", file.name)
+    rank = _whole(information.get("rank_id"))
+    return rank if rank is not None else int(named.group(1)) if named else None
+
+
+def _whole(value: Any) -> int | None:
+    """A rank as a number or text; -1 stands for none."""
+    try:
+        rank = int(value)
+    except (TypeError, ValueError):
+        return None
+    return rank if rank >= 0 else None
+
+
+def _json_object(file: Path) -> dict[str, Any]:
+    """A small JSON object; empty where the file is damaged, too large or something else."""
+    import msgspec
+
+    try:
+        if file.stat().st_size > MAX_METADATA_BYTES:
+            return {}
+        value = msgspec.json.decode(file.read_bytes())
+    except (OSError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,62 @@
+"""What every reader returns, the limits that every reader keeps, and the words they share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from skadvisor.events import SourceFile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Format = Literal["kernel_details", "op_summary", "trace_view", "msprof_trace", "database"]
+Producer = Literal["torch_npu", "msprof", "unknown"]
+Level = Literal["level0", "level1", "unknown"]
+
+#: Rows or events of one file beyond this are refused: the tables would not fit into the memory of a laptop.
+MAX_ROWS = 100_000_000
+#: One CSV row or one trace event longer than this is damage, not data.
+MAX_RECORD_BYTES = 4 * 2**20
+#: A compressed file may always grow to this size ...
+FREE_EXPANSION_BYTES = 256 * 2**20
+#: ... and beyond it to this many times its own size. Real traces compress 10 to 40 times.
+MAX_EXPANSION = 200
+#: Damaged rows named one by one in a note, before only their number is given.
+NAMED_FAULTS = 3
+
+#: What the profiler writes for "no graph model", "no context" and other absent ids.
+NO_ID = 4294967295
+#: How an absent value is written in text.
+ABSENT = ("", "N/A", "n/a", "NA", "null", "None", "-")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one kind of file (with its slices) says about one rank.
+
+    `kernels`, `tasks` and `host` follow the tables of `skadvisor.events`; `flows` has `launch_ns`, `start_ns`
+    and `thread` of every arrow from the host to the device.
+    """
+
+    format: Format
+    producer: Producer
+    files: tuple[SourceFile, ...]
+    kernels: pd.DataFrame
+    tasks: pd.DataFrame
+    host: pd.DataFrame
+    level: Level = "unknown"
+    rank: int | None = None
+    device: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def notes_on_skipped(path: str, skipped: Counter[str]) -> tuple[str, ...]:
+    """One sentence that counts what of a file could not be used, by reason; none where all was used."""
+    if not skipped:
+        return ()
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
+    return (f"{path}: left out {reasons}",)

@@ -1,0 +1,154 @@
+"""A text file as a stream of whole lines in UTF-8, for pyarrow to parse: gzip, GBK, BOM and cut ends are met here."""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import BinaryIO
+
+from skadvisor.capture.interface import FREE_EXPANSION_BYTES, MAX_EXPANSION, MAX_RECORD_BYTES
+from skadvisor.errors import InputError
+
+GZIP_MAGIC = b"\x1f\x8b"
+GZIP_WINDOW = 31
+PACKED_BLOCK = 1 << 18
+UTF8_BOM = b"\xef\xbb\xbf"
+
+
+class Source:
+    """The bytes of a plain or gzip file, with a limit on how far it may expand.
+
+    `cut` says that a gzip stream ended early or is damaged: what came before is still given.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.cut = False
+        self._file: BinaryIO = path.open("rb")
+        self.compressed = self._file.read(2) == GZIP_MAGIC
+        self._file.seek(0)
+        self._inflate = zlib.decompressobj(wbits=GZIP_WINDOW)
+        self._packed = b""
+        self._limit = max(FREE_EXPANSION_BYTES, MAX_EXPANSION * os.fstat(self._file.fileno()).st_size)
+        self._given = 0
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; fewer only at the end."""
+        if not self.compressed:
+            return self._file.read(size)
+        pieces: list[bytes] = []
+        missing = size
+        while missing and not self.cut and (piece := self._unpack(missing)):
+            pieces.append(piece)
+            missing -= len(piece)
+        self._given += size - missing
+        if self._given > self._limit:
+            raise InputError(
+                f"{self.path} expands to more than {self._limit >> 20} MB, over {MAX_EXPANSION} times its own size",
+                "If you trust the file, unpack it and give the unpacked one.",
+            )
+        return b"".join(pieces)
+
+    def _unpack(self, size: int) -> bytes:
+        """Some bytes, at most `size`; b"" at the end. A gzip file may consist of several members."""
+        while True:
+            if not self._packed:
+                self._packed = self._file.read(PACKED_BLOCK)
+                if not self._packed:
+                    self.cut = not self._inflate.eof
+                    return b""
+            if self._inflate.eof:
+                self._inflate = zlib.decompressobj(wbits=GZIP_WINDOW)
+            try:
+                data = self._inflate.decompress(self._packed, size)
+            except zlib.error:
+                self.cut = True
+                return b""
+            self._packed = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            if data:
+                return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Lines(io.RawIOBase):
+    """Whole lines of `source` in UTF-8. A line without its end is cut: see `faults` afterwards."""
+
+    def __init__(self, source: Source) -> None:
+        self.faults: Counter[str] = Counter()
+        self.cut = False
+        self._source = source
+        self._rest = b""
+        self._first = True
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes that end with a line end, or b"" at the end of the file."""
+        size = MAX_RECORD_BYTES if size is None or size < 0 else size
+        # Transcoding can lengthen a block (a GBK character of two bytes becomes three), so leave room.
+        data = self._rest + self._source.read(max(size // 2, size - (size >> 2) - len(self._rest)))
+        if self._first:
+            self._first = False
+            data = data.removeprefix(UTF8_BOM)
+        end = data.rfind(b"\n") + 1
+        if end == 0:
+            if len(data) > size // 2:
+                raise InputError(
+                    f"{self._source.path} has a line of more than {size // 2**21} MB", "It is no profiler table."
+                )
+            if data and not (more := self._source.read(1)):
+                self._rest = b""
+                return self._last_line(data)
+            if data:
+                self._rest = data + more
+                return self.read(size)
+            self.cut |= self._source.cut
+            return b""
+        self._rest = data[end:]
+        return as_utf8(data[:end])
+
+    def _last_line(self, line: bytes) -> bytes:
+        """The line that ends with the file: its last field may be cut short, so that field counts as absent."""
+        self.cut = True
+        line = as_utf8(line.rstrip(b"\x00"))
+        comma = line.rfind(b",")
+        if comma < 0 or line.count(b'"') % 2:
+            if line.strip():
+                self.faults["cut row"] += 1
+            return b""
+        return line[: comma + 1] + b"\n"
+
+
+def as_utf8(data: bytes) -> bytes:
+    """`data` (whole lines) in UTF-8: GBK is translated line by line, other bytes become the replacement character."""
+    if data.isascii():
+        return data
+    try:
+        data.decode("utf-8")
+        return data
+    except UnicodeDecodeError:
+        return b"".join(_line_as_utf8(line) for line in data.splitlines(keepends=True))
+
+
+def _line_as_utf8(line: bytes) -> bytes:
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return line.decode(encoding).encode()
+        except UnicodeDecodeError:
+            continue
+    return line.decode("utf-8", errors="replace").encode()
+
+
+def first_bytes(path: Path, size: int = 1 << 16) -> bytes:
+    """The first bytes of a plain or gzip file, unpacked; b"" where there are none."""
+    source = Source(path)
+    try:
+        return source.read(size)
+    finally:
+        source.close()
