@@ -1,0 +1,1 @@
+"""Build synthetic captures together with their truth, and write them in the true file formats."""
