@@ -1,0 +1,89 @@
+"""Abbreviations and the report's own words: what they mean, and where each is first explained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from skadvisor.messages import _
+from skadvisor.report.wording import Wording
+
+#: Abbreviation -> what it stands for. Matched as a whole word, in this writing or all small.
+ABBREVIATIONS = {
+    "SK": _("SuperKernel, several compiled kernels joined into one device task"),
+    "NPU": _("neural processing unit, the Ascend device"),
+    "ms": _("milliseconds"),
+    "µs": _("microseconds"),
+    "MoE": _("mixture of experts"),
+    "MLP": _("multi-layer perceptron, the dense feed-forward part"),
+    "MLA": _("multi-head latent attention"),
+    "GQA": _("grouped-query attention"),
+    "MTP": _("multi-token prediction layer"),
+    "KV": _("keys and values"),
+    "GE": _("Graph Engine, the compiler of static graphs"),
+    "ACL": _("Ascend Computing Language"),
+    "PMU": _("performance monitoring unit, counters of the device cores"),
+    "AICPU": _("the device's own processor, slower than its cores"),
+    "AIV": _("vector cores"),
+    "AIC": _("cube cores"),
+    "TBE": _("Tensor Boost Engine, an older way of writing kernels"),
+    "HCCL": _("Huawei collective communication library"),
+    "MC2": _("kernels that merge computing with communication"),
+    "P10": _("one in ten outcomes is expected below"),
+    "P50": _("half of the outcomes are expected below"),
+    "P90": _("nine in ten outcomes are expected below"),
+}
+
+#: The report's own words.
+WORDS = {
+    _("scope"): _("the range of code that is marked for fusion"),
+    _("fragment"): _("a run of kernels inside a scope that the compiler can join into one SuperKernel"),
+    _("breaker"): _("a kernel inside a scope that cannot be joined and so ends a fragment"),
+    _("claim"): _("the gain that the published table promises at this share of time"),
+    _("ceiling"): _("the most that removing task boundaries can win in this capture"),
+    _("estimate"): _("what we expect, from low (one in ten is worse) to high (one in ten is better)"),
+    _("exposed"): _("time of a region after overlap is shared out; with the gaps it adds up to the step"),
+    _("busy"): _("time in which at least one kernel of a region runs"),
+    _("gap"): _("time in which nothing runs"),
+    _("steady step"): _("a step that is neither warm-up, nor outlier, nor cut off"),
+}
+
+
+class Glossary:
+    """Explains each abbreviation once; ask in reading order."""
+
+    def __init__(self, wording: Wording) -> None:
+        self._wording = wording
+        self._explained: set[str] = set()
+
+    def write_out(self, text: str) -> str:
+        """A sentence in which abbreviations that nobody has explained yet are followed by their meaning."""
+        for short, meaning in ABBREVIATIONS.items():
+            if short in self._explained or short in ("ms", "µs"):
+                continue
+            found = re.search(rf"(?<![A-Za-z0-9_./-]){short}(?![A-Za-z0-9_/-]|[.][A-Za-z0-9])", text)
+            if found:
+                self._explained.add(short)
+                if not re.match(r"\s*[(（]", text[found.end() :]):
+                    text = f"{text[: found.end()]}{self._bracket(meaning)}{text[found.end() :]}"
+        return text
+
+    def legend(self, texts: Iterable[str]) -> str:
+        """Meanings of the abbreviations in these texts that nobody has explained yet, as one line."""
+        known = {short.lower(): short for short in ABBREVIATIONS}
+        found: list[str] = []
+        for text in texts:
+            for word in re.findall(r"(?<![A-Za-z0-9_./])[A-Za-zµ]+[0-9]*(?![A-Za-z0-9_./])", text):
+                short = known.get(word.lower())
+                if short and short not in self._explained and word in (short, short.lower()):
+                    self._explained.add(short)
+                    found.append(short)
+        separator = self._wording.say(_("; "))
+        return separator.join(f"{short} = {self._wording.say(ABBREVIATIONS[short])}" for short in found)
+
+    def words(self) -> tuple[tuple[str, str], ...]:
+        """The report's own words with their meaning."""
+        return tuple((self._wording.say(word), self._wording.say(meaning)) for word, meaning in WORDS.items())
+
+    def _bracket(self, meaning: str) -> str:
+        return self._wording.say(_(" ({meaning})"), meaning=self._wording.say(meaning))

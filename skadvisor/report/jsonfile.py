@@ -1,0 +1,30 @@
+"""The result as versioned JSON, and the JSON Schema that it follows (`skadvisor/schema.json`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from skadvisor import records
+from skadvisor.languages import translator
+from skadvisor.records import Result
+
+SCHEMA_FILE = Path(__file__).parents[1] / "schema.json"
+
+
+def render_json(result: Result, *, language: str = "en") -> bytes:
+    """The result as JSON; keys and identifiers stay English, sentences are in `language`."""
+    return records.to_json(result, translator(language)) + b"\n"
+
+
+def make_schema() -> dict[str, Any]:
+    """The JSON Schema of a result, from the records themselves."""
+    schema = records.json_schema(Result)
+    title = f"skadvisor result {records.SCHEMA_VERSION}"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
+
+
+def schema_text() -> str:
+    """What `schema.json` has to hold."""
+    return json.dumps(make_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"

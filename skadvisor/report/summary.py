@@ -1,0 +1,149 @@
+"""The first screen of a report: the verdict in one sentence, the facts behind it, what blocks it, what to do next."""
+
+from __future__ import annotations
+
+from skadvisor.messages import _
+from skadvisor.records import Result, Template
+from skadvisor.report.document import Summary, subject
+from skadvisor.report.wording import MODE_NAMES, PHASE_NAMES, Wording, clip
+
+MOST_BLOCKERS = 4
+MOST_REGIONS = 4
+
+
+def title(result: Result, wording: Wording) -> str:
+    """The title of the report."""
+    return wording.say(_("SuperKernel advice for {capture}"), capture=capture_name(result))
+
+
+def capture_name(result: Result) -> str:
+    """The last part of the first capture's path: what people call it."""
+    paths = [capture.path for capture in result.captures]
+    name = paths[0].replace("\\", "/").rstrip("/").rpartition("/")[2] if paths else ""
+    return clip(name, 80)
+
+
+def headline(result: Result, wording: Wording) -> str:
+    """The verdict in one sentence."""
+    choice = result.recommendation.choice
+    template = subject(result)
+    if choice == "none":
+        return wording.say(_("Place no SuperKernel scope for now."))
+    name = wording.template(choice)
+    if template is None or template.estimate is None:
+        return wording.say(_("Place the {name} scope; this capture cannot say how much it wins."), name=name)
+    estimate = template.estimate
+    interval = wording.interval(estimate.low_pct, estimate.high_pct)
+    values = {"name": name, "mid": wording.percent(estimate.mid_pct), "interval": interval}
+    if template.claim is None:
+        return wording.say(_("Place the {name} scope: expect {mid} of the decode step ({interval})."), **values)
+    return wording.say(
+        _("Place the {name} scope: expect {mid} of the decode step ({interval}); the published table claims {claim}."),
+        claim=wording.interval(template.claim.low_pct, template.claim.high_pct),
+        **values,
+    )
+
+
+def summarise(result: Result, wording: Wording) -> Summary:
+    """Everything that the first screen says."""
+    return Summary(
+        headline=headline(result, wording),
+        reason=wording.full_sentence(result.recommendation.reason),
+        facts=_facts(result, wording),
+        blockers=_blockers(result, wording),
+        next=tuple(wording.full_sentence(message) for message in result.recommendation.next),
+    )
+
+
+def _facts(result: Result, wording: Wording) -> tuple[tuple[str, str], ...]:
+    recommendation = result.recommendation
+    facts = [
+        (wording.say(_("Choice")), wording.template(recommendation.choice)),
+        (wording.say(_("Confidence")), f"{recommendation.confidence:.0%}".replace("%", " %")),
+    ]
+    if recommendation.runner_up:
+        runner_up = wording.template(recommendation.runner_up)
+        if recommendation.margin_us is not None:
+            behind = wording.say(_("{time} behind"), time=wording.us(recommendation.margin_us))
+            runner_up = wording.say(_("{name}, {behind}"), name=runner_up, behind=behind)
+        facts.append((wording.say(_("Runner-up")), runner_up))
+    facts.append((wording.say(_("Mode")), mode_words(result, wording)))
+    facts.append((wording.say(_("Step")), _step_words(result, wording)))
+    regions = _region_words(result, wording)
+    if regions:
+        facts.append((wording.say(_("Where the time goes")), regions))
+    facts.append((wording.say(_("Layers")), _layer_words(result, wording)))
+    return tuple(facts)
+
+
+def mode_words(result: Result, wording: Wording) -> str:
+    """The execution mode, with the kind of graph and whether the host limits it."""
+    words = wording.name(MODE_NAMES, result.mode)
+    if result.graph_kind:
+        words = f"{words} ({clip(result.graph_kind, 40)})"
+    if result.host_bound:
+        words = wording.say(_("{mode}, the device waits for the host"), mode=words)
+    return words
+
+
+def main_phase(result: Result) -> str | None:
+    """The phase that the report looks at first: the one that the advice speaks of, else the first there is."""
+    return result.phase if result.phase in result.phases else next(iter(result.phases), None)
+
+
+def _step_words(result: Result, wording: Wording) -> str:
+    phase = main_phase(result)
+    if phase is None:
+        return wording.say(_("no step was found"))
+    record = result.phases[phase]
+    return wording.say(
+        _("{phase}, {wall}: kernels {busy}, gaps {gap}, of these {host} wait for the host (median of {steps} steps)"),
+        phase=wording.name(PHASE_NAMES, phase),
+        wall=wording.us(record.wall_us),
+        busy=wording.us(record.busy_us),
+        gap=wording.us(record.gap_us),
+        host=wording.us(record.gap.host_us),
+        steps=record.steady_steps,
+    )
+
+
+def _region_words(result: Result, wording: Wording) -> str:
+    phase = main_phase(result)
+    regions = sorted((region for region in result.regions if region.phase == phase), key=lambda region: -region.share)
+    parts = [f"{wording.region(region.region)} {wording.share(region.share)}" for region in regions[:MOST_REGIONS]]
+    return wording.say(_(", ")).join(parts)
+
+
+def _layer_words(result: Result, wording: Wording) -> str:
+    from skadvisor.report.wording import LAYER_KIND_NAMES
+
+    if not result.layers.count:
+        return wording.say(_("no decoder layers were found"))
+    kinds = [f"{kind.count} {wording.name(LAYER_KIND_NAMES, kind.kind)}" for kind in result.layers.kinds]
+    return wording.say(_("{count} ({kinds})"), count=result.layers.count, kinds=wording.say(_(", ")).join(kinds))
+
+
+def _blockers(result: Result, wording: Wording) -> tuple[str, ...]:
+    """Blocking findings first, then the dearest breakers, of the template that the report speaks of."""
+    template = subject(result)
+    if template is None:
+        return ()
+    lines = [wording.sentence(finding.message) for finding in template.findings if finding.status == "block"]
+    for breaker in sorted(template.breakers, key=lambda breaker: -breaker.cost_us):
+        lines.append(_breaker_line(breaker.op_type, breaker.cuts_per_layer, breaker.cost_us, wording))
+    return tuple(dict.fromkeys(lines[:MOST_BLOCKERS]))
+
+
+def _breaker_line(op_type: str, cuts: float, cost_us: float, wording: Wording) -> str:
+    return wording.say(
+        _("{op} cuts the scope {cuts:.1f} times per layer and costs {cost} per step"),
+        op=clip(op_type, 60),
+        cuts=cuts,
+        cost=wording.us(cost_us),
+    )
+
+
+def claim_line(template: Template, wording: Wording) -> str:
+    """The claim as a range, or that there is none."""
+    claim = template.claim
+    return wording.interval(claim.low_pct, claim.high_pct) if claim else wording.say(_("no claim"))

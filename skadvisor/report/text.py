@@ -1,0 +1,170 @@
+"""The terminal view: a verdict of about twelve lines, then the tables, in any width, coloured only when told."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from skadvisor.messages import _
+from skadvisor.records import Result
+from skadvisor.report.document import Document, Item, Section, Table, build
+from skadvisor.report.wording import Wording
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NARROWEST = 40
+#: A column of words is dropped rather than squeezed below this width.
+WORDS_WIDTH = 18
+SQUEEZED_WIDTH = 9
+#: Cells between two columns.
+SEPARATOR = 3
+SIGNS = {"pass": "✓", "warn": "!", "block": "✗", "unknown": "?"}
+STYLES = {"pass": "green", "warn": "yellow", "block": "red", "unknown": "dim"}
+
+
+def render_text(
+    result: Result, *, width: int = 100, colour: bool = False, language: str = "en", detail: bool = False
+) -> str:
+    """The report as plain text of at most `width` cells a line; escape codes only where `colour` is True.
+
+    `detail` adds the kernel by kernel tables that files hold and the terminal view leaves out.
+    """
+    from rich.console import Console
+
+    document = build(result, language)
+    target = StringIO()
+    console = Console(
+        file=target,
+        width=max(width, NARROWEST),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    _print_summary(console, document, Wording(language))
+    for section in document.sections:
+        _print_section(console, section, detail)
+    return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"
+
+
+def _print_summary(console: Console, document: Document, wording: Wording) -> None:
+    from rich.text import Text
+
+    summary = document.summary
+    console.print(Text(summary.headline, style="bold"))
+    if summary.reason:
+        console.print(Text(summary.reason))
+    _print_pairs(console, [(wording.say(_("Capture")), document.capture), *summary.facts])
+    for title, lines in (
+        (wording.say(_("What blocks it")), summary.blockers),
+        (wording.say(_("What to do next")), summary.next),
+    ):
+        if lines:
+            console.print(Text(title, style="bold"))
+            for place, line in enumerate(lines, start=1):
+                _print_hanging(console, f"{place}.", line)
+    if summary.reading:
+        console.print(Text(summary.reading, style="dim"))
+
+
+def _print_pairs(console: Console, pairs: list[tuple[str, str]]) -> None:
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=console.width >= 60)
+    grid.add_column(overflow="fold")
+    for label, value in pairs:
+        grid.add_row(Text(label, style="dim"), Text(value))
+    console.print(grid)
+
+
+def _print_hanging(console: Console, mark: str, line: str, style: str = "") -> None:
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(f"  {mark}", style=style), Text(line))
+    console.print(grid)
+
+
+def _print_section(console: Console, section: Section, detail: bool) -> None:
+    from rich.text import Text
+
+    tables = [table for table in section.tables if detail or not table.detail]
+    if not tables and not section.items:
+        return
+    console.print()
+    console.print(Text(section.title, style="bold underline"))
+    if section.lead:
+        console.print(Text(section.lead))
+    for table in tables:
+        console.print()
+        if section.shows_title(table):
+            console.print(Text(table.title, style="italic"))
+        _print_table(console, table)
+    for item in section.items:
+        mark = SIGNS.get(item.status or "", "-")
+        _print_hanging(console, mark, item_line(item), STYLES.get(item.status or "", ""))
+
+
+def item_line(item: Item) -> str:
+    """A list point as one line: its kind, what it says, what to do about it, and the source."""
+    line = f"{item.label}: {item.text}" if item.label else item.text
+    if item.remedy:
+        line = f"{line} → {item.remedy}"
+    return f"{line} [{item.source}]" if item.source else line
+
+
+def _print_table(console: Console, table: Table) -> None:
+    from rich import box
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    kept = _fitting(table, console.width)
+    grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    for place, least in kept.items():
+        column = table.columns[place]
+        grid.add_column(
+            Text(column.heading), justify="right" if column.numeric else "left", overflow="fold", min_width=least
+        )
+    for row in table.rows:
+        grid.add_row(*(Text(row[place].text) for place in kept))
+    console.print(grid)
+    if table.note:
+        console.print(Text(table.note, style="dim"))
+
+
+def _fitting(table: Table, width: int) -> dict[int, int]:
+    """The columns that fit, with their least width: the least important go first, the most important may wrap."""
+    least = _least_widths(table, WORDS_WIDTH)
+    while not _fits(least, width):
+        droppable = [place for place in least if table.columns[place].priority > 0]
+        if not droppable:
+            squeezed = {place: _least_widths(table, SQUEEZED_WIDTH)[place] for place in least}
+            # Where even that is too wide, everything may wrap.
+            return squeezed if _fits(squeezed, width) else dict.fromkeys(least, 1)
+        del least[max(droppable, key=lambda place: (table.columns[place].priority, place))]
+    return least
+
+
+def _least_widths(table: Table, words: int) -> dict[int, int]:
+    """The least width of each column: cells of words may wrap from `words` on, numbers may not."""
+    from rich.cells import cell_len
+
+    least = {}
+    for place, column in enumerate(table.columns):
+        longest = max((cell_len(row[place].text) for row in table.rows), default=0)
+        heading = max((cell_len(word) for word in column.heading.split()), default=0)
+        least[place] = max(longest if column.numeric else min(longest, words), min(heading, words))
+    return least
+
+
+def _fits(least: dict[int, int], width: int) -> bool:
+    return sum(least.values()) + SEPARATOR * len(least) <= width

@@ -1,0 +1,170 @@
+"""The words of the reports: names of regions, templates and states, and how numbers and hostile text are written."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from skadvisor.languages import Translate, translator
+from skadvisor.messages import Message, _
+
+LONGEST_NAME = 120
+LONGEST_VALUE = 300
+LONGEST_SENTENCE = 2000
+
+REGION_NAMES = {
+    "attention": _("attention"),
+    "mlp": _("MLP"),
+    "moe": _("MoE experts"),
+    "norm": _("norm and residual"),
+    "comm": _("collectives"),
+    "embedding": _("embedding"),
+    "head": _("output head"),
+    "sampling": _("sampling"),
+    "prepare": _("preparation"),
+    "other": _("other"),
+    "unattributed": _("unattributed"),
+}
+GAP_NAMES = {
+    "inside": _("gaps inside regions"),
+    "between": _("gaps between regions"),
+    "host": _("gaps waiting for the host"),
+}
+PHASE_NAMES = {
+    "prefill": _("prefill"),
+    "decode": _("decode"),
+    "mixed": _("mixed"),
+    "training": _("training"),
+    "unknown": _("unknown"),
+}
+MODE_NAMES = {"eager": _("eager"), "graph": _("graph"), "unknown": _("unknown")}
+LAYER_KIND_NAMES = {"dense": _("dense"), "moe": _("MoE"), "mtp": _("MTP"), "other": _("other")}
+TEMPLATE_NAMES = {
+    "attention-only": _("attention-only"),
+    "moe-only": _("moe-only"),
+    "full-model": _("full-model"),
+    "per-block": _("per-block"),
+    "automatic": _("automatic"),
+    "none": _("none"),
+}
+STATUS_NAMES = {"pass": _("pass"), "warn": _("warning"), "block": _("blocks"), "unknown": _("unknown")}
+VERDICT_NAMES = {
+    "worthwhile": _("worthwhile"),
+    "within_noise": _("within noise"),
+    "not_applicable": _("not applicable"),
+    "blocked": _("blocked"),
+    "unknown": _("unknown"),
+}
+LIKELIHOOD_NAMES = {"likely": _("likely"), "unlikely": _("unlikely"), "unknown": _("unknown")}
+BASIS_NAMES = {"measured": _("measured"), "derived": _("derived"), "assumed": _("assumed")}
+#: Terms that the gain models name; another name is shown with its underscores replaced.
+TERM_NAMES = {
+    "visible_gaps": _("visible gaps"),
+    "task_overhead": _("task overhead"),
+    "lost_stream_overlap": _("lost stream overlap"),
+    "synchronisation": _("synchronisation"),
+}
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The vocabulary in one language. All text that leaves it is free of control characters."""
+
+    language: str = "en"
+
+    @property
+    def translate(self) -> Translate:
+        """The gettext function of the language."""
+        return translator(self.language)
+
+    def say(self, template: str, **values: Any) -> str:
+        """A sentence of ours, translated and filled in."""
+        return self.sentence(Message(template, **values))
+
+    def sentence(self, message: Message | None) -> str:
+        """A sentence of the result; empty where there is none."""
+        if message is None:
+            return ""
+        shown = Message(message.template, **{name: _shortened(value) for name, value in message.values.items()})
+        return typeset(clip(shown.render(self.translate), LONGEST_SENTENCE))
+
+    def full_sentence(self, message: Message | None) -> str:
+        """A sentence of the result that stands alone: with a capital and a full stop."""
+        text = self.sentence(message)
+        if not text:
+            return ""
+        stop = "" if text[-1] in ".!?。！？:：`" else self.say(_("."))
+        return text[0].upper() + text[1:] + stop
+
+    def name(self, names: dict[str, str], key: str) -> str:
+        """The word for an identifier; the identifier itself in plain words where we have none."""
+        return self.say(names[key]) if key in names else clean(key.replace("_", " "))
+
+    def region(self, key: str) -> str:
+        """The word for a region or for a kind of gap."""
+        return self.name(REGION_NAMES | GAP_NAMES, key)
+
+    def template(self, key: str) -> str:
+        """The word for a template; in other languages with the identifier that commands take."""
+        word = self.name(TEMPLATE_NAMES, key)
+        return word if word == key or key == "none" else f"{word} ({key})"
+
+    def us(self, value: float | None) -> str:
+        """A time in the unit that reads best, or "unknown"."""
+        if value is None:
+            return self.say(_("unknown"))
+        if abs(value) >= 1000:
+            return f"{minus(f'{value / 1000:,.2f}')} ms"
+        return f"{minus(f'{value:.1f}')} µs"
+
+    def percent(self, value: float | None) -> str:
+        """A percentage (of 100), or "unknown"."""
+        return self.say(_("unknown")) if value is None else f"{minus(f'{value:.1f}')} %"
+
+    def share(self, value: float | None) -> str:
+        """A fraction of 1 as a percentage, or "unknown"."""
+        return self.percent(None if value is None else 100 * value)
+
+    def interval(self, low: float, high: float) -> str:
+        """Two percentages as a range; signs stay readable."""
+        return self.say(_("{low} to {high} %"), low=minus(f"{low:.1f}"), high=minus(f"{high:.1f}"))
+
+
+def minus(number: str) -> str:
+    """A number with a true minus sign, and none before a zero."""
+    if number.startswith("-"):
+        return "\u2212" + number[1:] if any(digit in "123456789" for digit in number) else number[1:]
+    return number
+
+
+def typeset(text: str) -> str:
+    """Write the unit of microseconds as it is printed, where a number stands before it."""
+    return re.sub(r"(?<=\d) us(?![A-Za-z0-9_])", " µs", text)
+
+
+def clean(text: str) -> str:
+    """Text from a capture without what could steer a terminal or reorder a line: such characters become visible."""
+    if text.isprintable():
+        return text
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    category = unicodedata.category(character)
+    if character in "\n\r\t\u2028\u2029":
+        return " "
+    if category in ("Cc", "Cf", "Cs", "Co", "Cn") and character not in "\u200d\ufe0f":
+        return f"\\u{ord(character):04x}"
+    return character
+
+
+def _shortened(value: Any) -> Any:
+    return clip(value, LONGEST_VALUE) if isinstance(value, str) else value
+
+
+def clip(text: str, longest: int = LONGEST_NAME) -> str:
+    """Clean text cut to a length that a table can hold, with the true length said."""
+    text = clean(text)
+    return text if len(text) <= longest else f"{text[: longest - 12]}… [{len(text)}]"
