@@ -1,0 +1,236 @@
+"""Builds a capture together with its truth from a model description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sample_builder import dialects, timing
+from sample_builder.model import LaunchMode, ModelDescription, Pass
+from sample_builder.noise import Noise
+from sample_builder.operation import COMMUNICATION
+from sample_builder.scheduling import (
+    PIECE_LAUNCH_US,
+    Planned,
+    Started,
+    graph_gap_ns,
+    host_ns,
+    is_captured,
+    schedule,
+)
+from sample_builder.step import Placed, forward
+from sample_builder.tables import kernel_columns, truth_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skadvisor.events import Capture
+
+Phase = Literal["prefill", "decode", "mixed", "training"]
+#: 2026-01-01 in ns; every seed begins at another second.
+EPOCH_NS = 1_767_225_600_000_000_000
+TRUTH_COLUMNS = ["start_ns", "stream", "step", "phase", "layer", "layer_kind", "region", "role", "owner"]
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltCapture:
+    """A capture, its truth in the same row order, what was built, and what was planted in it.
+
+    `truth` has `TRUTH_COLUMNS` and `attention_kind`. `plan` is the list of kernels per step before they were put
+    on the clock, from which the SuperKernel pair is made.
+    """
+
+    capture: Capture
+    truth: pd.DataFrame
+    manifest: dict[str, Any]
+    planted: dict[str, Any]
+    plan: tuple[tuple[Planned, ...], ...]
+    pauses_ns: tuple[int, ...]
+
+
+def build(
+    description: ModelDescription,
+    *,
+    mode: LaunchMode = "ge_graph",
+    phases: Sequence[Phase] = ("decode",),
+    steps: int | None = None,
+    seed: int = 0,
+    batch: int | Sequence[int] = 16,
+    context: int = 2048,
+    prompt: int = 512,
+    level: Literal["level0", "level1"] = "level1",
+    static_kernels: bool = False,
+    warm_up: bool = False,
+    step_ids: bool = False,
+    pmu: bool = False,
+    rank: int = 0,
+    skew_us: float = 0.0,
+    between_steps_us: float = 350.0,
+) -> BuiltCapture:
+    """Build `steps` forward passes: the given phases in order, the last one repeated.
+
+    `batch` is the number of requests of the decode steps (one number, or one per step), `context` the tokens in
+    each request's cache, `prompt` the tokens of a prefill. Prefill runs eagerly in every mode. `warm_up` makes
+    the first step several times slower. `skew_us` is added to what collectives wait for on this rank.
+    Same arguments, same capture, to the nanosecond.
+    """
+    wanted = list(phases) + [phases[-1]] * max(0, (steps or len(phases)) - len(phases))
+    batches = [batch] * len(wanted) if isinstance(batch, int) else [batch[i % len(batch)] for i in range(len(wanted))]
+    noise = Noise(seed, rank, description.name)
+    passes = [_pass(phase, size, context, prompt, mode) for phase, size in zip(wanted, batches, strict=True)]
+    namer = dialects.Namer(_dialect(mode, static_kernels))
+    plain = dialects.Namer("eager")
+    plan = []
+    for index, step in enumerate(passes):
+        namer.restart()
+        chosen = namer if step.mode != "eager" else plain
+        slow = 4.0 if warm_up and index == 0 else 1.0
+        plan.append(tuple(plan_step(forward(description, step, index), step.mode, chosen, noise, slow, skew_us)))
+    pauses = tuple(round(1000 * between_steps_us * noise.factor(0.15)) for _ in plan)
+    settings = {
+        "model": description.name,
+        "mode": mode,
+        "phases": wanted,
+        "batch": batches,
+        "context": context,
+        "seed": seed,
+        "level": level,
+        "rank": rank,
+        "layers": description.layers,
+        "mtp_layers": description.mtp_layers,
+        "warm_up": warm_up,
+    }
+    return assemble(plan, pauses, settings, step_ids=step_ids, pmu=pmu, origin_step=_origin(seed))
+
+
+def assemble(
+    plan: Sequence[Sequence[Planned]],
+    pauses_ns: Sequence[int],
+    manifest: dict[str, Any],
+    *,
+    step_ids: bool = False,
+    pmu: bool = False,
+    origin_step: int = EPOCH_NS,
+) -> BuiltCapture:
+    """Put a plan on the clock and make the tables."""
+    from sample_builder.superkernel import planted_effects
+
+    started = schedule(plan, start_ns=origin_step, between_steps_ns=pauses_ns, first_stream=46)
+    capture, truth = tables(started, manifest, step_ids=step_ids, pmu=pmu)
+    return BuiltCapture(
+        capture=capture,
+        truth=truth,
+        manifest={"origin": "synthetic", **manifest, "step_ids": step_ids, "pmu": pmu},
+        planted=planted_effects(plan),
+        plan=tuple(tuple(step) for step in plan),
+        pauses_ns=tuple(pauses_ns),
+    )
+
+
+def tables(
+    started: Sequence[Started], manifest: dict[str, Any], *, step_ids: bool, pmu: bool
+) -> tuple[Capture, pd.DataFrame]:
+    """The capture in memory and its truth, both in the order of the kernel table."""
+    import pandas as pd
+
+    from skadvisor.events import Capture, SourceFile, host_table, kernel_table, task_table
+
+    level = manifest.get("level", "level1")
+    columns = kernel_columns(started, level=level, step_ids=step_ids, pmu=pmu)
+    table = kernel_table({**columns, "row": list(range(len(started)))})
+    order = table.pop("row").astype("int64").to_numpy()
+    truth = pd.DataFrame(truth_columns(started)).iloc[order].reset_index(drop=True)
+    for column in ("stream", "layer"):
+        truth[column] = truth[column].astype("Int64")
+    if level == "level0":
+        truth["stream"] = pd.array([None] * len(truth), dtype="Int64")
+    table["wait_ns"] = _waits(table)
+    empty: dict[str, Any] = {"start_ns": [], "dur_ns": []}
+    capture = Capture(
+        path=Path(f"synthetic/{manifest.get('model', 'sample')}"),
+        producer="torch_npu",
+        kernels=table,
+        tasks=task_table(empty),
+        host=host_table(empty),
+        files=(SourceFile("memory", "kernel_details", len(table)),),
+        rank=manifest.get("rank"),
+        device=manifest.get("rank"),
+        level=level,
+    )
+    return capture, truth
+
+
+def _waits(table: pd.DataFrame) -> pd.Series:
+    import numpy as np
+    import pandas as pd
+
+    starts = table["start_ns"].to_numpy()
+    ends = starts + table["dur_ns"].to_numpy()
+    waits = np.concatenate([[0], np.maximum(starts[1:] - ends[:-1], 0)])
+    return pd.Series(waits, dtype="Int64")
+
+
+def plan_step(
+    placed: Sequence[Placed],
+    mode: str,
+    namer: dialects.Namer,
+    noise: Noise,
+    slow: float = 1.0,
+    skew_us: float = 0.0,
+) -> list[Planned]:
+    """Name each kernel, draw its duration and gap, and cut a captured step into the graphs that are launched."""
+    planned: list[Planned] = []
+    piece, previous = 0, None
+    for item in placed:
+        captured = is_captured(item, mode)
+        if planned and captured and not planned[-1].captured:
+            piece += 1
+        operation = item.operation
+        if operation.skew_us and skew_us:
+            operation = replace(operation, skew_us=operation.skew_us + skew_us)
+        opens = captured and (not planned or not planned[-1].captured)
+        if captured:
+            launch = PIECE_LAUNCH_US if mode == "piecewise_graph" and piece > 1 else 40.0
+            wait = round(launch * 1000 * noise.factor(0.04)) if opens else 0
+        else:
+            wait = host_ns(item, previous, mode, noise)
+        gap = graph_gap_ns(mode if captured else "eager", noise)
+        name = namer.name(operation)
+        if captured and operation.triton and mode != "ge_graph":
+            name = f"{name}_1"
+        planned.append(
+            Planned(
+                placed=item,
+                name=name,
+                duration_ns=round(timing.sample_ns(operation, noise) * slow),
+                gap_ns=gap,
+                host_ns=round(wait * slow),
+                captured=captured,
+                piece=piece,
+            )
+        )
+        previous = item
+    return planned
+
+
+def _pass(phase: Phase, size: int, context: int, prompt: int, mode: LaunchMode) -> Pass:
+    if phase == "prefill":
+        return Pass(phase=phase, tokens=prompt, sequences=1, context=prompt, mode="eager")
+    if phase == "mixed":
+        return Pass(phase=phase, tokens=prompt + size, sequences=size + 1, context=context, mode="eager")
+    return Pass(phase=phase, tokens=size, sequences=size, context=context, mode=mode)
+
+
+def _dialect(mode: str, static_kernels: bool) -> dialects.Dialect:
+    if mode == "ge_graph":
+        return "ge"
+    return "static_kernel" if static_kernels and mode != "eager" else "eager"
+
+
+def _origin(seed: int) -> int:
+    return EPOCH_NS + (seed % 10_000) * 60_000_000_000
+
+
+__all__ = ["COMMUNICATION", "TRUTH_COLUMNS", "BuiltCapture", "assemble", "build", "plan_step", "tables"]
