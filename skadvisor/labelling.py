@@ -1,0 +1,197 @@
+"""From a capture's kernel table to the labelled one: structure, steps, phases, layers and regions in one line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor import phases
+from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture
+from skadvisor.evidence import KernelClass
+from skadvisor.grammar import ATTENTION_STATES
+from skadvisor.layers import Layer, find_layers
+from skadvisor.messages import Message, _
+from skadvisor.operators import Vocabulary
+from skadvisor.records import Mode
+from skadvisor.regions import OPERATOR_REGIONS, Labels, label_collectives, label_regions
+from skadvisor.steps import Step, find_steps
+from skadvisor.structure import Structure, find_structure
+
+ATTENTION_KINDS = ("unknown", "gqa", "mla", "sparse", "linear")
+MOST_MISFITS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """The labelled kernel table and the steps table, with what was found on the way.
+
+    `kernels`: events.KERNEL_COLUMNS and LABEL_COLUMNS; `steps`: events.STEP_COLUMNS.
+    """
+
+    kernels: pd.DataFrame
+    steps: pd.DataFrame
+    structure: Structure
+    mode: Mode
+    graph_kind: str | None
+    training: bool
+    misfits: tuple[Message, ...]
+
+
+def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
+    """Label every kernel of a capture."""
+    kernels = capture.kernels
+    structure = find_structure(kernels, vocabulary)
+    training = phases.is_training(structure)
+    layers = [] if training else find_layers(kernels, structure)
+    steps = find_steps(kernels, structure, layers)
+    facts = phases.gather_facts(kernels, structure, steps)
+    mode, graph_kind = phases.mode_of(facts, kernels)
+    labels = label_regions(structure)
+    if not layers:
+        _leave_open(labels, structure)
+    owner = label_collectives(labels, kernels, structure)
+    step = _step_column(kernels, structure, steps)
+    layer, layer_kind = _layer_columns(kernels, structure, steps, layers, labels.region)
+    layer[step < 0], layer_kind[step < 0] = -1, None
+    step_table = _step_table(kernels, step, steps, facts, training, mode)
+    added = {
+        "step": step,
+        "phase": np.array([*step_table["phase"], None], dtype=object)[step],
+        "layer": pd.Series(layer, dtype="Int32").mask(layer < 0),
+        "layer_kind": layer_kind,
+        "attention_kind": _attention_kinds(structure, step, layer),
+        "region": labels.region,
+        "role": labels.role,
+        "owner": owner,
+        "confidence": labels.confidence,
+        "evidence": labels.evidence,
+    }
+    columns = {name: pd.Series(added[name]).astype(dtype) for name, (dtype, _meaning) in LABEL_COLUMNS.items()}
+    return Labelled(
+        kernels.assign(**columns), step_table, structure, mode, graph_kind, training, _misfits(steps, layers)
+    )
+
+
+def _leave_open(labels: Labels, structure: Structure) -> None:
+    """Where no decoder layers repeat, order says nothing: keep only what an operator's own name settles."""
+    roles = structure.classes.roles_of(structure.classes.of_kernel)
+    specific = np.isin(roles, list(OPERATOR_REGIONS))
+    labels.region[~specific] = "unattributed"
+    labels.role[~specific] = "unknown"
+    labels.confidence[~specific] = 0.0
+    for role, region in OPERATOR_REGIONS.items():
+        labels.region[roles == role] = region
+
+
+def _step_column(kernels: pd.DataFrame, structure: Structure, steps: list[Step]) -> NDArray[np.int32]:
+    """The step of every kernel: its own on the main chain, elsewhere the one in whose time it starts."""
+    column = np.full(len(kernels), -1, dtype=np.int32)
+    if not steps:
+        return column
+    start = kernels["start_ns"].to_numpy()
+    begins = np.array([start[structure.main[step.begin]] for step in steps])
+    column[:] = np.searchsorted(begins, start, side="right") - 1
+    column[structure.main] = -1
+    for number, step in enumerate(steps):
+        column[structure.main[step.begin : step.end]] = number
+    return column
+
+
+def _layer_columns(
+    kernels: pd.DataFrame, structure: Structure, steps: list[Step], layers: list[Layer], region: NDArray[np.object_]
+) -> tuple[NDArray[np.int32], NDArray[np.object_]]:
+    """Layer ordinal and kind of every kernel; kernels beside the main chain take the layer that they meet."""
+    on_main = np.full(len(structure.main), -1, dtype=np.int32)
+    kind_on_main = np.full(len(structure.main), None, dtype=object)
+    for step in steps:
+        for ordinal, index in enumerate([*step.layers, *step.draft_layers]):
+            layer = layers[index]
+            on_main[layer.begin : layer.end] = ordinal
+            kind_on_main[layer.begin : layer.end] = "mtp" if index in step.draft_layers else layer.kind
+    number = np.full(len(kernels), -1, dtype=np.int32)
+    kind = np.full(len(kernels), None, dtype=object)
+    if not len(structure.main):
+        return number, kind
+    start = kernels["start_ns"].to_numpy()
+    place = np.clip(np.searchsorted(start[structure.main], start, side="right") - 1, 0, len(structure.main) - 1)
+    number[:], kind[:] = on_main[place], kind_on_main[place]
+    number[structure.main], kind[structure.main] = on_main, kind_on_main
+    outside = np.isin(region, ["prepare", "embedding", "head", "sampling"])
+    number[outside], kind[outside] = -1, None
+    return number, kind
+
+
+def _step_table(
+    kernels: pd.DataFrame,
+    step: NDArray[np.int32],
+    steps: list[Step],
+    facts: list[phases.StepFacts],
+    training: bool,
+    mode: Mode,
+) -> pd.DataFrame:
+    start = kernels["start_ns"].to_numpy()
+    end = start + kernels["dur_ns"].to_numpy()
+    begins = np.array([start[step == number].min() for number in range(len(steps))], dtype="int64")
+    ends = np.array([end[step == number].max() for number in range(len(steps))], dtype="int64")
+    names = [phases.phase_of(fact, facts, place, training) for place, fact in enumerate(facts)]
+    counts = [len(one.layers) + len(one.draft_layers) for one in steps]
+    steady = phases.steady_steps(ends - begins, [str(name) for name in names], counts)
+    table = {
+        "step": range(len(steps)),
+        "phase": names,
+        "start_ns": begins,
+        "end_ns": ends,
+        "mode": [mode] * len(steps),
+        "tokens": [fact.tokens for fact in facts],
+        "layers": counts,
+        "steady": [reason is None for reason in steady],
+        "note": steady,
+    }
+    return pd.DataFrame(
+        {name: pd.Series(table[name], dtype="object").astype(dtype) for name, (dtype, _meaning) in STEP_COLUMNS.items()}
+    )
+
+
+def _attention_kinds(
+    structure: Structure, step: NDArray[np.int32], layer: NDArray[np.int32]
+) -> NDArray[np.object_]:
+    """The kind of attention in each kernel's layer: the most special one that any of its kernels shows."""
+    of_class = np.array([_attention_kind(item) for item in structure.classes.items], dtype=np.int8)
+    shown = np.where(structure.state >= 0, of_class[structure.classes.of_kernel], 0) if len(of_class) else step * 0
+    shown = np.where(np.isin(structure.state, ATTENTION_STATES), shown, 0)
+    group = step.astype(np.int64) * (int(layer.max(initial=0)) + 2) + layer + 1
+    codes, _unique = pd.factorize(group)
+    strongest = np.zeros(codes.max(initial=0) + 1, dtype=np.int8)
+    np.maximum.at(strongest, codes, shown.astype(np.int8))
+    kinds = np.array(ATTENTION_KINDS, dtype=object)[strongest[codes]]
+    kinds[layer < 0] = None
+    return kinds
+
+
+def _attention_kind(item: KernelClass) -> int:
+    base = item.base
+    if item.role == "attention_core" and any(word in base for word in ("delta", "linear", "scan", "lightningatt")):
+        return 4
+    if item.role == "indexer" or "sparse" in base or base.startswith("nsa"):
+        return 3
+    if any(word in base for word in ("mla", "latent", "kvrmsnormropecache", "interleaverope")):
+        return 2
+    return 1 if item.role == "attention_core" else 0
+
+
+def _misfits(steps: list[Step], layers: list[Layer]) -> tuple[Message, ...]:
+    """What does not fit the repetition of whole layers."""
+    partial = Counter(
+        (number, ordinal)
+        for number, step in enumerate(steps)
+        for ordinal, index in enumerate(step.layers)
+        if not layers[index].attention or layers[index].kind == "other"
+    )
+    return tuple(
+        Message(_("step {step}: layer {layer} is incomplete"), step=number, layer=ordinal)
+        for number, ordinal in list(partial)[:MOST_MISFITS]
+    )

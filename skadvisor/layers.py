@@ -1,0 +1,154 @@
+"""Decoder layers: the repetition of attention and feed-forward along the main chain, and what each one is.
+
+Conventions: a residual addition (alone or fused with the next norm) ends the layer whose result it adds; a norm of
+its own begins the next one; the first layer also holds the first norm, the last layer the final norm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor.grammar import ATTENTION_STATES, LAYER_STATES, MLP_STATES, MOE_STATES, State
+from skadvisor.structure import Structure
+
+S = State
+_ATTENTION_ROLES = ["attention_core", "rope", "kv_cache", "indexer"]
+#: Roles of kernels that add the sub-block's result to the residual stream, and so close a layer.
+_CLOSING_ROLES = {"residual_norm", "add", "fused_matmul_norm"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Kernels of one layer on the main chain: positions [begin, end) in it, and which sub-blocks it holds."""
+
+    begin: int
+    end: int
+    attention: bool
+    mlp: bool
+    moe: bool
+
+    @property
+    def kind(self) -> str:
+        """`moe` wherever experts work, `dense` with a plain feed-forward, else `other`."""
+        if self.moe:
+            return "moe"
+        return "dense" if self.mlp else "other"
+
+
+def find_layers(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
+    """All decoder layers along the main chain, in order, over all steps; empty where nothing repeats like one."""
+    layers = _split(structure)
+    if not _is_decoder(structure, layers):
+        return []
+    return _pair(kernels, structure, layers)
+
+
+def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
+    """Whether these are transformer layers: attention or norms recognised by name or shape in most of them."""
+    if len(layers) < 2:
+        return False
+    roles = structure.classes.roles_of(structure.classes.of_kernel[structure.main])
+    attention = np.isin(roles, _ATTENTION_ROLES)
+    norms = np.isin(roles, ["norm", "residual_norm", "fused_matmul_norm", "rsqrt"])
+    matmuls = np.isin(roles, ["matmul", "fused_matmul_comm", "fused_matmul_norm", "expert_matmul", "superkernel"])
+    whole = [layer for layer in layers if layer.attention]
+    named = sum(bool(attention[layer.begin : layer.end].any()) for layer in whole)
+    shaped = sum(
+        bool(norms[layer.begin : layer.end].any()) and int(matmuls[layer.begin : layer.end].sum()) >= 3
+        for layer in whole
+    )
+    return len(whole) >= 1 and (2 * named >= len(whole) or 2 * shaped >= len(whole))
+
+
+def _pair(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Layer]:
+    """Join two attention blocks to one layer where one set of experts serves both (shortcut-connected experts).
+
+    Told by experts on another stream that come once per two dense blocks, all along.
+    """
+    roles = structure.classes.roles_of(structure.classes.of_kernel)
+    beside = np.flatnonzero((structure.chain > 0) & (roles == "router"))
+    dense = [layer for layer in layers if layer.kind == "dense" and layer.attention]
+    if not len(beside) or abs(2 * len(beside) - len(dense)) > 1 or len(dense) < 0.9 * len(layers):
+        return layers
+    start = kernels["start_ns"].to_numpy()
+    begins = np.array([start[structure.main[layer.begin]] for layer in layers])
+    first = np.unique(np.clip(np.searchsorted(begins, start[beside], side="right") - 1, 0, len(layers) - 1))
+    paired: list[Layer] = []
+    index = 0
+    while index < len(layers):
+        layer = layers[index]
+        if index in first and index + 1 < len(layers):
+            follower = layers[index + 1]
+            paired.append(Layer(layer.begin, follower.end, True, True, True))
+            index += 2
+        else:
+            paired.append(layer)
+            index += 1
+    return paired
+
+
+def _split(structure: Structure) -> list[Layer]:
+    state = structure.state[structure.main]
+    roles = structure.classes.roles_of(structure.classes.of_kernel[structure.main])
+    starts = _layer_starts(state, roles)
+    layers = []
+    for begin, limit in zip(starts, [*starts[1:], len(state)], strict=True):
+        end = _layer_end(state, begin, limit)
+        held = state[begin:end]
+        layers.append(
+            Layer(
+                begin=int(begin),
+                end=int(end),
+                attention=bool(np.isin(held, ATTENTION_STATES).any()),
+                mlp=bool(np.isin(held, MLP_STATES).any()),
+                moe=bool(np.isin(held, MOE_STATES).any()),
+            )
+        )
+    return layers
+
+
+def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_]) -> list[int]:
+    """Positions where a layer begins: an attention sub-block begins, or a feed-forward without one before it."""
+    attention = np.isin(state, ATTENTION_STATES)
+    feed_forward = np.isin(state, [*MLP_STATES, *MOE_STATES])
+    starts: list[int] = []
+    open_layer, has_feed_forward = False, False
+    for position, current in enumerate(state):
+        if attention[position]:
+            entering = position == 0 or not attention[position - 1]
+            if not open_layer or has_feed_forward or entering:
+                starts.append(_with_norm_before(state, roles, position))
+                open_layer, has_feed_forward = True, False
+        elif feed_forward[position]:
+            if not open_layer:
+                starts.append(_with_norm_before(state, roles, position))
+                open_layer = True
+            has_feed_forward = True
+        elif current in (S.HEAD, S.SAMPLING, S.PREPARE, S.EMBEDDING, S.FINAL_NORM):
+            open_layer = False
+    return starts
+
+
+def _with_norm_before(state: NDArray[np.int8], roles: NDArray[np.object_], position: int) -> int:
+    """The begin of a layer whose first kernel behind the norm is at `position`: its own norm belongs to it."""
+    first = position
+    while first > 0 and state[first - 1] in (S.INPUT_NORM, S.POST_NORM):
+        first -= 1
+    opens_stack = first == 0 or state[first - 1] in (S.EMBEDDING, S.PREPARE, S.HEAD, S.SAMPLING)
+    if opens_stack:
+        return first
+    for index in range(position - 1, first - 1, -1):
+        if roles[index] in _CLOSING_ROLES:
+            return index + 1
+    return first
+
+
+def _layer_end(state: NDArray[np.int8], begin: int, limit: int) -> int:
+    """The end of a layer: before what comes after the stack, but with the final norm."""
+    inside = np.isin(state[begin:limit], [*LAYER_STATES, S.FINAL_NORM])
+    outside = np.flatnonzero(~inside)
+    return begin + int(outside[0]) if len(outside) else limit

@@ -1,0 +1,138 @@
+"""Labels: from the state of each kernel to region, role, owner, confidence and evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor.grammar import MOE_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.structure import Structure
+
+S = State
+#: Below this probability a kernel's region is not stated.
+LEAST_CONFIDENCE = 0.5
+
+_ROLE_OF_STATE = {
+    S.PREPARE: "prepare",
+    S.EMBEDDING: "embedding",
+    S.INPUT_NORM: "residual_norm",
+    S.POST_NORM: "residual_norm",
+    S.FINAL_NORM: "residual_norm",
+    S.ATTENTION_CORE: "attention_core",
+    S.MLP_UP: "gate_up",
+    S.MLP_ACTIVATION: "activation",
+    S.MLP_DOWN: "down",
+    S.ROUTER: "router",
+    S.DISPATCH: "dispatch",
+    S.EXPERTS: "expert_matmul",
+    S.COMBINE: "combine",
+    S.SHARED_BEFORE: "shared_expert",
+    S.SHARED_AFTER: "shared_expert",
+    S.HEAD: "head",
+    S.SAMPLING: "sampling",
+}
+#: Roles that say more than the state a kernel is in.
+_NAMED_ROLES = {"rope", "kv_cache", "indexer", "qkv_proj", "attention_core", "router", "dispatch", "combine"}
+#: Regions that an operator settles by itself, wherever it runs.
+OPERATOR_REGIONS = {
+    "attention_core": "attention",
+    "indexer": "attention",
+    "kv_cache": "attention",
+    "rope": "attention",
+    "qkv_proj": "attention",
+    "router": "moe",
+    "dispatch": "moe",
+    "expert_matmul": "moe",
+    "combine": "moe",
+    "norm": "norm",
+    "residual_norm": "norm",
+    "training": "other",
+    "vision": "other",
+    "sampling": "sampling",
+    "prepare": "prepare",
+}
+_LAYOUT_ROLES = {"layout": "layout", "cast": "cast", "quantise": "quantise", "gather": "layout"}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Label columns, each (N,): see events.LABEL_COLUMNS."""
+
+    region: NDArray[np.object_]
+    role: NDArray[np.object_]
+    confidence: NDArray[np.float64]
+    evidence: NDArray[np.object_]
+
+
+def label_regions(structure: Structure) -> Labels:
+    """Label every kernel that is in a chain; collectives are left to `label_collectives`."""
+    region_names = sorted(set(REGION_OF_STATE.values()))
+    membership = np.zeros((STATES, len(region_names)))
+    for state, region in REGION_OF_STATE.items():
+        membership[state, region_names.index(region)] = 1.0
+    by_region = structure.probability @ membership
+    region_of_state = np.array([region_names.index(REGION_OF_STATE[state]) for state in State])
+    decided = np.where(structure.state >= 0, region_of_state[structure.state], 0)
+    confidence = by_region[np.arange(len(decided)), decided]
+    region = np.array(region_names, dtype=object)[decided]
+    roles = structure.classes.roles_of(structure.classes.of_kernel)
+    role = _roles(structure.state, roles)
+    evidence = _evidence(structure, roles)
+    unsure = (confidence < LEAST_CONFIDENCE) & (structure.state >= 0)
+    region[unsure], role[unsure] = "unattributed", "unknown"
+    return Labels(region, role, confidence, evidence)
+
+
+def _roles(state: NDArray[np.int8], known: NDArray[np.object_]) -> NDArray[np.object_]:
+    role = np.array([_ROLE_OF_STATE.get(value, "") for value in State], dtype=object)
+    found = np.where(state >= 0, role[state], "collective")
+    named = np.isin(known, list(_NAMED_ROLES)) & np.isin(state, [s for s in State if s not in (S.PREPARE, S.SAMPLING)])
+    found[named] = known[named]
+    in_attention = np.isin(state, [S.ATTENTION_IN, S.ATTENTION_OUT])
+    matmul = np.isin(known, ["matmul", "fused_matmul_comm", "fused_matmul_norm"])
+    found[in_attention & matmul] = np.where(state[in_attention & matmul] == S.ATTENTION_OUT, "out_proj", "qkv_proj")
+    found[in_attention & (known == "norm")] = "qk_norm"
+    found[np.isin(state, MOE_STATES) & (known == "activation")] = "activation"
+    for name, shown in _LAYOUT_ROLES.items():
+        inside = np.isin(state, [s for s in State if s not in (S.PREPARE, S.SAMPLING, S.EMBEDDING, S.HEAD)])
+        found[(known == name) & inside & (found != "residual_norm")] = shown
+    found[found == ""] = "unknown"
+    return found
+
+
+def _evidence(structure: Structure, roles: NDArray[np.object_]) -> NDArray[np.object_]:
+    """What each label rests on, in a few words."""
+    items = structure.classes.items
+    words = []
+    for item in items:
+        basis = ["operator" if item.known else "order"]
+        if item.matmul or (item.inputs and item.role in ("norm", "gather", "unknown")):
+            basis.append("shapes")
+        if item.known and item.role not in _NAMED_ROLES and item.role not in ("residual_norm", "expert_matmul"):
+            basis.append("order")
+        words.append("+".join(dict.fromkeys(basis)))
+    found = np.array(words, dtype=object)[structure.classes.of_kernel]
+    found[structure.chain > 0] = found[structure.chain > 0] + "+window"
+    found[structure.state < 0] = "collective"
+    return found
+
+
+def label_collectives(labels: Labels, kernels: pd.DataFrame, structure: Structure) -> NDArray[np.object_]:
+    """Give collectives their region and return the owner column: the region whose result each one moves, (N,)."""
+    owner = np.full(len(kernels), None, dtype=object)
+    collective = (kernels["kind"] != "kernel").to_numpy()
+    if not collective.any():
+        return owner
+    start, main = kernels["start_ns"].to_numpy(), structure.main
+    labels.region[collective], labels.role[collective] = "comm", "collective"
+    labels.confidence[collective] = 1.0
+    if not len(main):
+        return owner
+    place = np.searchsorted(start[main], start[collective], side="right") - 1
+    before = labels.region[main[np.clip(place, 0, len(main) - 1)]]
+    after = labels.region[main[np.clip(place + 1, 0, len(main) - 1)]]
+    owner[collective] = np.where(before == "norm", after, before)
+    return owner

@@ -1,0 +1,125 @@
+"""The structure of a capture: the state of every kernel, found from names, shapes, neighbours and order together.
+
+The main chain is decoded as one sequence; chains beside it are decoded against what the main chain does at that time.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor import evidence, grammar, sequence
+from skadvisor.grammar import MLP_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.operators import Vocabulary
+from skadvisor.streams import find_chains
+
+S = State
+_LATE = [S.FINAL_NORM, S.HEAD, S.SAMPLING]
+_EARLY = [S.PREPARE, S.EMBEDDING, S.INPUT_NORM, S.ATTENTION_IN]
+#: A chain beside the main one jumps between sub-blocks freely: order counts for this much of its weight there.
+SIDE_ORDER_WEIGHT = 0.3
+#: A capture rarely begins in the middle of sampling.
+START_LATE = 2.0
+
+
+@dataclass(frozen=True)
+class Structure:
+    """`state` (N,) is -1 for collectives; `probability` (N, STATES) says how sure; `chain` (N,) is -1 likewise."""
+
+    classes: evidence.Classes
+    state: NDArray[np.int8]
+    probability: NDArray[np.float64]
+    chain: NDArray[np.int16]
+    main: NDArray[np.int64]
+
+
+def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
+    """Decode every kernel's state. `kernels` is a kernel table (events.KERNEL_COLUMNS), N rows in time order."""
+    classes = evidence.classify(kernels, vocabulary)
+    by_class = evidence.class_scores(classes)
+    state = np.full(len(kernels), -1, dtype=np.int8)
+    probability = np.zeros((len(kernels), STATES))
+    chain_of = np.full(len(kernels), -1, dtype=np.int16)
+    chains = find_chains(kernels)
+    for number, rows in enumerate(chains):
+        emissions = by_class[classes.of_kernel[rows]] + evidence.neighbour_scores(classes, rows)
+        if number == 0:
+            path, sure = _decode_main(kernels, rows, emissions)
+        else:
+            emissions = emissions + _side_scores(kernels, rows, chains[0], state)
+            path, sure = _decode_side(emissions)
+        state[rows], probability[rows], chain_of[rows] = path, sure, number
+    main = chains[0] if chains else np.zeros(0, dtype=np.int64)
+    return Structure(classes, state, probability, chain_of, main)
+
+
+def _decode_main(
+    kernels: pd.DataFrame, rows: NDArray[np.int64], emissions: NDArray[np.float64]
+) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    transitions = grammar.transitions()
+    restarts = np.zeros((STATES, STATES), dtype=bool)
+    restarts[np.ix_(_LATE, _EARLY)] = True
+    step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)[rows]
+    emissions[0, [S.FINAL_NORM, S.HEAD, S.SAMPLING]] -= START_LATE
+    paths, sures = [], []
+    for begin, end in _segments(step_ids):
+        restart = _restart_bonus(kernels, rows[begin:end])
+        part = emissions[begin:end]
+        paths.append(sequence.decode(part, transitions, restart, restarts))
+        sures.append(sequence.posterior(part, transitions, restart, restarts))
+    return np.concatenate(paths), np.concatenate(sures)
+
+
+def _segments(step_ids: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Runs of one step id; rows without an id belong to the run before them."""
+    known = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
+    cuts = np.flatnonzero(np.diff(known)) + 1
+    edges = [0, *cuts.tolist(), len(step_ids)]
+    return list(itertools.pairwise(edges))
+
+
+def _restart_bonus(kernels: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A new step is likelier after a pause: log of the gap before each kernel over the typical gap, bounded."""
+    start = kernels["start_ns"].to_numpy()[rows]
+    end = start + kernels["dur_ns"].to_numpy()[rows]
+    gap = np.zeros(len(rows))
+    gap[1:] = np.maximum(0, start[1:] - np.maximum.accumulate(end)[:-1])
+    typical = max(1_000.0, float(np.median(gap)))
+    return np.minimum(4.0, 0.8 * np.log1p(gap / typical))
+
+
+def _side_scores(
+    kernels: pd.DataFrame, rows: NDArray[np.int64], main: NDArray[np.int64], state: NDArray[np.int8]
+) -> NDArray[np.float64]:
+    """What the main chain does meanwhile, as scores for kernels beside it, (len(rows), STATES)."""
+    start = kernels["start_ns"].to_numpy()
+    at = np.clip(np.searchsorted(start[main], start[rows], side="right") - 1, 0, len(main) - 1)
+    beside = state[main[at]]
+    same_region = np.array([[REGION_OF_STATE[a] == REGION_OF_STATE[b] for b in State] for a in State])
+    scores = np.where(same_region[beside], 1.5, 0.0)
+    in_moe_layer = _in_moe_layer(state[main])[at]
+    scores[np.ix_(in_moe_layer, list(MLP_STATES))] -= 8.0
+    return scores
+
+
+def _in_moe_layer(main_state: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Whether each kernel of the main chain is in a layer with experts: between two attentions, any MoE state."""
+    attention = np.isin(main_state, [S.ATTENTION_IN, S.ATTENTION_CORE])
+    begins = attention & ~np.append(False, attention[:-1])
+    layer = np.cumsum(begins)
+    has_moe = np.bincount(layer, weights=np.isin(main_state, MOE_STATES), minlength=layer.max(initial=0) + 1) > 0
+    return has_moe[layer]
+
+
+def _decode_side(emissions: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    transitions = grammar.transitions() * SIDE_ORDER_WEIGHT
+    nothing = np.zeros(len(emissions))
+    none = np.zeros((STATES, STATES), dtype=bool)
+    return (
+        sequence.decode(emissions, transitions, nothing, none),
+        sequence.posterior(emissions, transitions, nothing, none),
+    )
