@@ -1,0 +1,112 @@
+"""Captures behind URLs (s3://, hdfs://, ssh://, ...): found by listing, copied to where they are read.
+
+Any file system that fsspec knows will do (extra `cluster`, plus the package of that file system). Only products
+that the readers use are copied, into a temporary folder that is gone when the rank has been read.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from skadvisor.errors import InputError
+
+#: Kinds of file that hold products, and folders below which there is only raw data.
+PRODUCTS = (".csv", ".json", ".json.gz", ".csv.gz", ".db")
+RAW_FOLDERS = frozenset({"FRAMEWORK", "host", "data", "sqlite", "logs"})
+#: Folders that only sort the products of one rank.
+PRODUCT_FOLDERS = frozenset({"ascend_profiler_output", "mindstudio_profiler_output", "summary", "timeline"})
+MAX_FILES = 200_000
+
+
+def is_url(source: str) -> bool:
+    """True for sources that fsspec has to fetch."""
+    return "://" in source
+
+
+def list_urls(url: str) -> list[str]:
+    """The URLs of the captures (one per rank) below a URL, by name. Raises InputError where there is none."""
+    system, root = _open(url)
+    products = _products(system, root)
+    informed = {path.parent for path in products if path.name.startswith("profiler_info")}
+    folders = sorted({str(_rank_folder(path, PurePosixPath(root), informed)) for path in products})
+    if not folders:
+        raise InputError(f"{url} holds no profiler output", "Give the folder with the *_ascend_pt or PROF_* folders.")
+    return [system.unstrip_protocol(folder) for folder in folders]
+
+
+@contextmanager
+def fetch(source: str) -> Iterator[Path]:
+    """The source as a local path: paths as they are, URLs as a temporary copy. Raises InputError if it has no room."""
+    if not is_url(source):
+        yield Path(source)
+        return
+    system, root = _open(source)
+    files = _products(system, root)
+    with tempfile.TemporaryDirectory(prefix="skadvisor-") as folder:
+        size, free = sum(files.values()), shutil.disk_usage(folder).free
+        if size > free:
+            raise InputError(
+                f"{source} needs {size / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB",
+                "Set TMPDIR to a larger disk.",
+            )
+        base = PurePosixPath(root)
+        for file in files:
+            inside = file.relative_to(base).parts or (file.name,)
+            target = Path(folder, *inside)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _fetch_file(system, str(file), target, source)
+        # A single file stays a file: the folder around it is ours.
+        yield Path(folder, PurePosixPath(root).name) if list(files) == [base] else Path(folder)
+
+
+def _open(url: str) -> tuple[Any, str]:
+    try:
+        core = import_module("fsspec.core")
+    except ModuleNotFoundError as error:
+        raise InputError("URLs need fsspec; it is not installed", "pip install 'skadvisor[cluster]'") from error
+    try:
+        system, root = core.url_to_fs(url)
+        if not system.exists(root):
+            raise InputError(f"{url} does not exist", "Give a folder with profiler output.")
+    except (ImportError, ValueError) as error:
+        raise InputError(f"cannot open {url}: {error}", "Install the fsspec package of this kind of URL.") from error
+    except OSError as error:
+        raise InputError(f"cannot open {url}: {error}", "Check the address and the access rights.") from error
+    return system, str(root)
+
+
+def _products(system: Any, root: str) -> dict[PurePosixPath, int]:
+    """The product files below `root` with their sizes; names that would leave the folder are left out."""
+    base = PurePosixPath(root)
+    found = {}
+    for name, entry in system.find(root, detail=True).items():
+        path = PurePosixPath(name)
+        inside = path.relative_to(base).parts if base in (path, *path.parents) else ("..",)
+        if ".." in inside or RAW_FOLDERS.intersection(inside[:-1]) or not path.name.endswith(PRODUCTS):
+            continue
+        found[path] = int(entry.get("size") or 0)
+        if len(found) > MAX_FILES:
+            raise InputError(f"{root} holds more than {MAX_FILES} files", "Give a folder nearer to the captures.")
+    return found
+
+
+def _rank_folder(file: PurePosixPath, root: PurePosixPath, informed: set[PurePosixPath]) -> PurePosixPath:
+    above = [folder for folder in file.parents if folder == root or root in folder.parents] or [file]
+    for folder in above:
+        if folder in informed or folder.name.endswith("_ascend_pt"):
+            return folder
+    outer = [folder for folder in above if folder.name.lower() not in PRODUCT_FOLDERS]
+    return (outer or above)[0]
+
+
+def _fetch_file(system: Any, name: str, target: Path, source: str) -> None:
+    try:
+        system.get_file(name, str(target))
+    except OSError as error:
+        raise InputError(f"cannot read {name} of {source}: {error}", "Check the access rights.") from error

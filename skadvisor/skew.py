@@ -1,0 +1,138 @@
+"""Tell the work of collectives from the waiting in them, by comparing ranks.
+
+A collective ends on all its ranks together, so the rank that comes last is in it for the shortest time: that is the
+work, and what the others spend beyond it is waiting. The same collective is found on other ranks by its exact name,
+where the name counts up (eager mode writes group and number into it), else by its step, its name and its order in
+the step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Ints = NDArray[np.int64]
+
+#: Kernels that compute and communicate in one, and so contain waiting. Those with whole expert matmuls inside are
+#: left out: they differ between ranks by work, not only by waiting.
+WAITING_KERNELS = re.compile(
+    r"MoeDistribute(Dispatch|Combine)|AllReduce|AllGather|ReduceScatter|AlltoAll", re.IGNORECASE
+)
+#: Clocks of different hosts agree well enough to tell steps apart if the starts of steps differ by less than this
+#: part of the time between steps.
+CLOCK_TOLERANCE = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Collectives:
+    """The collectives in the steps of one rank, ns. `step` is the place in `step_starts` of each collective's step."""
+
+    step_starts: Ints
+    step: Ints
+    name: NDArray[np.object_]
+    duration: Ints
+
+    @property
+    def total(self) -> int:
+        """Time in all of them."""
+        return int(self.duration.sum())
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How long one rank was in collectives that were found on other ranks too, in each of its steps, ns."""
+
+    work: Ints
+    wait: Ints
+    matched: int
+
+
+def collect(kernels: pd.DataFrame, steps: pd.DataFrame) -> Collectives:
+    """The collectives of a labelled kernel table within the given rows of a step table."""
+    import pandas as pd
+
+    chosen = steps.sort_values("start_ns")
+    place = pd.Series(np.arange(len(chosen)), index=chosen["step"].to_numpy())
+    of_step = kernels["step"].map(place)
+    kind = kernels["kind"].astype("object")
+    waits = (kind == "collective") | ((kind == "kernel") & (_hits(kernels["op_type"]) | _hits(kernels["name"])))
+    rows = kernels[waits & of_step.notna()]
+    return Collectives(
+        step_starts=chosen["start_ns"].to_numpy(dtype="int64"),
+        step=of_step.loc[rows.index].to_numpy(dtype="int64"),
+        name=rows["name"].astype("object").to_numpy(),
+        duration=rows["dur_ns"].to_numpy(dtype="int64"),
+    )
+
+
+def compare(ranks: Sequence[Collectives]) -> list[Waiting | None]:
+    """For each rank its work and waiting per step; None where none of its collectives was found on another rank."""
+    import pandas as pd
+
+    tables = []
+    aligned = align([rank.step_starts for rank in ranks])
+    unique = all(len(set(rank.name)) == len(rank.name) for rank in ranks)
+    for number, (rank, places) in enumerate(zip(ranks, aligned, strict=True)):
+        if unique:
+            key = np.zeros(len(rank.step), dtype="int64")
+        elif places is None:
+            continue
+        else:
+            key = places[rank.step]
+        table = pd.DataFrame({"rank": number, "key": key, "name": rank.name, "step": rank.step, "dur": rank.duration})
+        table["nth"] = table.groupby(["step", "name"]).cumcount()
+        tables.append(table)
+    if not tables:
+        return [None] * len(ranks)
+    together = pd.concat(tables, ignore_index=True)
+    same = together.groupby(["key", "name", "nth"], sort=False)["dur"]
+    together["work"], together["members"] = same.transform("min"), same.transform("size")
+    found = together[together["members"] > 1]
+    return [_waiting(rank, found[found["rank"] == number]) for number, rank in enumerate(ranks)]
+
+
+def align(starts: Sequence[Ints]) -> list[Ints | None]:
+    """Which step of the longest rank each step of each rank is; None for ranks whose steps cannot be matched.
+
+    By the clock where the steps of two ranks begin at nearly the same instants, else by order where ranks have
+    equally many steps.
+    """
+    longest = max(starts, key=len, default=np.zeros(0, dtype="int64"))
+    return [_align(own, longest) for own in starts]
+
+
+def _align(own: Ints, longest: Ints) -> Ints | None:
+    if not len(own):
+        return None
+    if len(longest) > 1:
+        period = float(np.median(np.diff(longest)))
+        after = np.clip(np.searchsorted(longest, own), 1, len(longest) - 1)
+        nearest = np.where(own - longest[after - 1] <= longest[after] - own, after - 1, after)
+        offset = np.abs(own - longest[nearest])
+        if np.median(offset) < CLOCK_TOLERANCE * period and len(set(nearest.tolist())) == len(own):
+            return nearest.astype("int64")
+    return np.arange(len(own), dtype="int64") if len(own) == len(longest) else None
+
+
+def _waiting(rank: Collectives, found: pd.DataFrame) -> Waiting | None:
+    if not len(found):
+        return None
+    count = len(rank.step_starts)
+    step = found["step"].to_numpy()
+    work = np.bincount(step, weights=found["work"].to_numpy(dtype="float64"), minlength=count)
+    spent = np.bincount(step, weights=found["dur"].to_numpy(dtype="float64"), minlength=count)
+    return Waiting(work=work.astype("int64"), wait=(spent - work).astype("int64"), matched=len(found))
+
+
+def _hits(words: pd.Series) -> pd.Series:
+    """Where a categorical column names a waiting kernel; each distinct word is looked at once."""
+    hit = {word: bool(WAITING_KERNELS.search(str(word))) for word in words.cat.categories}
+    return words.astype("object").map(hit).fillna(False).astype(bool)
