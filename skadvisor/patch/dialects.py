@@ -1,0 +1,88 @@
+"""The ways to write a SuperKernel scope in a model's source: what to import and which lines open and close it.
+
+ge           torchair's context manager round the calls, chosen at run time because it has no switch of its own
+recipes      the helper of cann-recipes, called by position: its parameter names differ from the published template
+npugraph_ex  a balanced pair of direct calls; a wrapper round them may not reach the captured graph
+vllm-ascend  nothing in the source: the whole captured graph is handed over by configuration
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Dialect = Literal["ge", "recipes", "npugraph_ex", "vllm-ascend"]
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
+#: Dialects that mark scopes in the model's source.
+SOURCE_DIALECTS: tuple[Dialect, ...] = ("ge", "recipes", "npugraph_ex")
+
+#: Names whose call means that a source already marks a scope, in whichever dialect.
+SCOPE_CALLS = frozenset({"superkernel_scope", "super_kernel_scope", "super_kernel", "super_kernel_scope_begin"})
+
+#: The longest scope name that npugraph_ex takes. Source: torch_npu, super_kernel_scope_begin.
+LONGEST_LABEL_BYTES = 255
+
+#: Headers longer than this, without their indentation, are written on several lines.
+_LINE = 88
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One scope as Python text.
+
+    `enable` is the expression that switches it on, `decode` the one that is true in decode (None inside a method
+    that only decode calls), `label` an expression for its name, `options` the plain text `key=value:key=value`.
+    """
+
+    enable: str
+    decode: str | None
+    label: str
+    options: str
+
+    @property
+    def condition(self) -> str:
+        """The expression under which the scope is in force."""
+        return self.enable if self.decode is None else f"{self.enable} and {self.decode}"
+
+
+def opens_with_statement(dialect: Dialect) -> bool:
+    """Whether the scope is a `with` block (else a pair of calls)."""
+    return dialect in ("ge", "recipes")
+
+
+def with_header(dialect: Dialect, scope: Scope, torchair: str = "torchair", indent: str = "    ") -> str:
+    """The line that opens the block, or several where it would be long.
+
+    `torchair` is the name under which the source has imported it, `indent` its step of indentation.
+    """
+    options = f'"{scope.options}"'
+    if dialect == "recipes":
+        return _fit("with superkernel_scope", [scope.condition, scope.label, options], indent)
+    if dialect == "ge":
+        opened = f"{torchair}.scope.super_kernel({scope.label}, {options})"
+        parts = [opened, f"if {scope.condition}", "else contextlib.nullcontext()"]
+        line = f"with {' '.join(parts)}:"
+        return line if len(line) <= _LINE else "\n".join(["with (", *(indent + part for part in parts), "):"])
+    raise ValueError(f"{dialect} has no with statement")
+
+
+def _fit(call: str, arguments: list[str], indent: str) -> str:
+    line = f"{call}({', '.join(arguments)}):"
+    return line if len(line) <= _LINE else "\n".join([f"{call}(", *(f"{indent}{item}," for item in arguments), "):"])
+
+
+def pair_calls(scope: Scope) -> tuple[str, str]:
+    """The statements of npugraph_ex that open and close the scope."""
+    return (
+        f"if {scope.condition}:\n    torch.npu.super_kernel_scope_begin({scope.label})\n",
+        f"if {scope.condition}:\n    torch.npu.super_kernel_scope_end({scope.label})\n",
+    )
+
+
+def imports(dialect: Dialect) -> tuple[str, ...]:
+    """The import statements that the lines of a dialect rest on."""
+    if dialect == "recipes":
+        return ("from executor.utils import superkernel_scope",)
+    if dialect == "ge":
+        return ("import contextlib", "import torchair")
+    return ("import torch", "import torch_npu") if dialect == "npugraph_ex" else ()
