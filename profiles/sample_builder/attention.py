@@ -27,7 +27,9 @@ def attention_kind(model: ModelDescription, layer: int) -> str:
     """The attention kind of a layer in the words of the kernel table."""
     if model.attention == "linear_hybrid":
         return "gqa" if model.has_full_attention(layer) else "linear"
-    return {"gqa": "gqa", "mla": "mla", "sparse": "sparse", "encoder": "unknown"}[model.attention]
+    return {"gqa": "gqa", "mla": "mla", "sparse": "sparse", "compressed": "sparse", "encoder": "unknown"}[
+        model.attention
+    ]
 
 
 def grouped_query(model: ModelDescription, step: Pass) -> list[Operation]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sample_builder import dialects, timing
 from sample_builder.model import LaunchMode, ModelDescription, Pass
 from sample_builder.noise import Noise
-from sample_builder.operation import COMMUNICATION
 from sample_builder.scheduling import (
     PIECE_LAUNCH_US,
     Planned,
@@ -21,6 +21,7 @@ from sample_builder.scheduling import (
     schedule,
 )
 from sample_builder.step import Placed, forward
+from sample_builder.superkernel import FusionRules, planted_effects
 from sample_builder.tables import kernel_columns, truth_columns
 
 if TYPE_CHECKING:
@@ -39,15 +40,22 @@ class BuiltCapture:
     """A capture, its truth in the same row order, what was built, and what was planted in it.
 
     `truth` has `TRUTH_COLUMNS` and `attention_kind`. `plan` is the list of kernels per step before they were put
-    on the clock, from which the SuperKernel pair is made.
+    on the clock, from which the SuperKernel pair is made; `plan_before` is that of the capture without
+    SuperKernels, `rules` those of the compiler that the builder plays.
     """
 
     capture: Capture
     truth: pd.DataFrame
     manifest: dict[str, Any]
-    planted: dict[str, Any]
     plan: tuple[tuple[Planned, ...], ...]
     pauses_ns: tuple[int, ...]
+    plan_before: tuple[tuple[Planned, ...], ...]
+    rules: FusionRules
+
+    @cached_property
+    def planted(self) -> dict[str, Any]:
+        """What each template would really win here; see `superkernel.planted_effects`."""
+        return planted_effects(self.plan_before, self.rules)
 
 
 def build(
@@ -68,6 +76,7 @@ def build(
     rank: int = 0,
     skew_us: float = 0.0,
     between_steps_us: float = 350.0,
+    rules: FusionRules | None = None,
 ) -> BuiltCapture:
     """Build `steps` forward passes: the given phases in order, the last one repeated.
 
@@ -79,7 +88,10 @@ def build(
     wanted = list(phases) + [phases[-1]] * max(0, (steps or len(phases)) - len(phases))
     batches = [batch] * len(wanted) if isinstance(batch, int) else [batch[i % len(batch)] for i in range(len(wanted))]
     noise = Noise(seed, rank, description.name)
-    passes = [_pass(phase, size, context, prompt, mode) for phase, size in zip(wanted, batches, strict=True)]
+    passes = [
+        _pass(phase, size, context, prompt, mode, description.mtp_layers)
+        for phase, size in zip(wanted, batches, strict=True)
+    ]
     namer = dialects.Namer(_dialect(mode, static_kernels))
     plain = dialects.Namer("eager")
     plan = []
@@ -102,7 +114,7 @@ def build(
         "mtp_layers": description.mtp_layers,
         "warm_up": warm_up,
     }
-    return assemble(plan, pauses, settings, step_ids=step_ids, pmu=pmu, origin_step=_origin(seed))
+    return assemble(plan, pauses, settings, step_ids=step_ids, pmu=pmu, origin_step=_origin(seed), rules=rules)
 
 
 def assemble(
@@ -113,19 +125,20 @@ def assemble(
     step_ids: bool = False,
     pmu: bool = False,
     origin_step: int = EPOCH_NS,
+    rules: FusionRules | None = None,
 ) -> BuiltCapture:
     """Put a plan on the clock and make the tables."""
-    from sample_builder.superkernel import planted_effects
-
     started = schedule(plan, start_ns=origin_step, between_steps_ns=pauses_ns, first_stream=46)
+    frozen = tuple(tuple(step) for step in plan)
     capture, truth = tables(started, manifest, step_ids=step_ids, pmu=pmu)
     return BuiltCapture(
         capture=capture,
         truth=truth,
         manifest={"origin": "synthetic", **manifest, "step_ids": step_ids, "pmu": pmu},
-        planted=planted_effects(plan),
-        plan=tuple(tuple(step) for step in plan),
+        plan=frozen,
         pauses_ns=tuple(pauses_ns),
+        plan_before=frozen,
+        rules=rules or FusionRules(),
     )
 
 
@@ -215,12 +228,12 @@ def plan_step(
     return planned
 
 
-def _pass(phase: Phase, size: int, context: int, prompt: int, mode: LaunchMode) -> Pass:
+def _pass(phase: Phase, size: int, context: int, prompt: int, mode: LaunchMode, drafts: int) -> Pass:
     if phase == "prefill":
         return Pass(phase=phase, tokens=prompt, sequences=1, context=prompt, mode="eager")
     if phase == "mixed":
         return Pass(phase=phase, tokens=prompt + size, sequences=size + 1, context=context, mode="eager")
-    return Pass(phase=phase, tokens=size, sequences=size, context=context, mode=mode)
+    return Pass(phase=phase, tokens=size * (1 + drafts), sequences=size, context=context, mode=mode)
 
 
 def _dialect(mode: str, static_kernels: bool) -> dialects.Dialect:
@@ -231,6 +244,3 @@ def _dialect(mode: str, static_kernels: bool) -> dialects.Dialect:
 
 def _origin(seed: int) -> int:
     return EPOCH_NS + (seed % 10_000) * 60_000_000_000
-
-
-__all__ = ["COMMUNICATION", "TRUTH_COLUMNS", "BuiltCapture", "assemble", "build", "plan_step", "tables"]

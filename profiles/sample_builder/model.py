@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-AttentionKind = Literal["gqa", "mla", "sparse", "linear_hybrid", "encoder"]
+AttentionKind = Literal["gqa", "mla", "sparse", "linear_hybrid", "compressed", "encoder"]
 Quantisation = Literal["bf16", "w8a8", "w8a8_dynamic", "w4a8"]
 LaunchMode = Literal["eager", "ge_graph", "acl_graph", "piecewise_graph"]
 ExpertPath = Literal["mc2", "alltoall", "routing", "dispatch_ffn_combine"]
@@ -126,7 +126,7 @@ class Pass:
     tokens of KV cache per request. `mode` is how the host launches it.
     """
 
-    phase: Literal["prefill", "decode", "mixed", "training"]
+    phase: Literal["prefill", "decode", "mixed", "training", "unknown"]
     tokens: int
     sequences: int
     context: int

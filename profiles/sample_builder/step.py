@@ -31,10 +31,26 @@ def forward(model: ModelDescription, step: Pass, index: int) -> list[Placed]:
     total = model.layers + (model.mtp_layers if step.phase == "decode" else 0)
     for layer in range(total):
         if layer == model.layers:
-            placed += [Placed(op, index, step.phase) for op in head(model, step)]
+            placed += [Placed(op, index, step.phase) for op in between_models(model, step)]
         placed += _place(decoder_layer(model, step, layer), model, step, index, layer)
     placed += [Placed(op, index, step.phase) for op in head(model, step)]
     return placed + [Placed(op, index, step.phase) for op in sampling(model, step)]
+
+
+def between_models(model: ModelDescription, step: Pass) -> list[Operation]:
+    """The main model's head and choice of tokens, and their embedding for the draft layer."""
+    rows = step.tokens
+    columns = model.vocabulary // model.tensor_parallel
+    choice = vector(
+        "ArgMaxV2",
+        region="sampling",
+        role="sampling",
+        inputs=(Tensor((rows, columns)), Tensor((), I64)),
+        outputs=(Tensor((rows,), I32),),
+        api="aclnnArgMax_ArgMaxV2AiCore",
+        blocks=min(48, rows),
+    )
+    return [*head(model, step), choice, embedding(model, step)]
 
 
 def _place(

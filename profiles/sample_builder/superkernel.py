@@ -1,13 +1,236 @@
-"""SuperKernels in a planned capture: where scopes lie, what cuts them, and what fusing them really saves."""
+"""SuperKernels in a planned capture: where scopes lie, what cuts them, and what fusing them really saves.
+
+The rules here are those of the compiler that the builder plays, not those that the analysis assumes.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from sample_builder.scheduling import Planned
+from sample_builder.operation import AI_CPU, COMMUNICATION, CUBE, MIX_AIC, MIX_AIV, Operation
+from sample_builder.scheduling import Planned, schedule
+
+if TYPE_CHECKING:
+    from sample_builder.build import BuiltCapture
+
+TemplateName = Literal["attention-only", "moe-only", "full-model", "per-block"]
+TEMPLATES: tuple[TemplateName, ...] = ("attention-only", "moe-only", "full-model", "per-block")
+
+#: Kernels that are not Ascend C, or that the compiler has black-listed; each ends a fragment.
+BREAKERS = frozenset(
+    {
+        "Cast", "Add", "Sub", "Mul", "RealDiv", "Neg", "Sigmoid", "Swish", "StridedSlice", "StridedSliceD", "Slice",
+        "Transpose", "TransposeD", "Reshape", "ConcatD", "ConcatV2D", "SplitVD", "SplitV", "Tile", "ReduceMeanD",
+        "ReduceSum", "AutomaticBufferFusionOp", "MoeInitRoutingV2", "MoeInitRoutingV3", "MoeInitRoutingQuantV2",
+    }
+)  # fmt: skip
 
 
-def planted_effects(plan: Sequence[Sequence[Planned]]) -> dict[str, Any]:
-    """What is planted in a capture; nothing as long as no compiler model is given."""
-    return {"steps": len(plan)}
+@dataclass(frozen=True, kw_only=True)
+class FusionRules:
+    """What the builder's compiler does. `saving_ns` is won at each boundary that vanishes, as far as there is room.
+
+    A boundary cannot save more than its gap and half of the kernel after it. Without `stream_fusion` only kernels
+    of the main stream are fused, and a fragment ends where another stream branches off or comes back; with it,
+    the other streams' kernels in scope run inside the SuperKernel, one after the other.
+    """
+
+    saving_ns: int = 2000
+    breakers: frozenset[str] = field(default=BREAKERS)
+    stream_fusion: bool = False
+    fuse_collectives: bool = False
+
+    def fusible(self, operation: Operation) -> bool:
+        """Whether the compiler takes this kernel into a SuperKernel."""
+        if operation.triton or operation.core == AI_CPU or operation.op_type in self.breakers:
+            return False
+        return operation.core != COMMUNICATION or self.fuse_collectives
+
+
+def in_scope(item: Planned, template: TemplateName) -> bool:
+    """Whether a template's scope holds the kernel; the published expert template leaves the router outside."""
+    place, operation = item.placed, item.placed.operation
+    if place.layer is None or place.phase != "decode" or not item.captured:
+        return False
+    region = operation.owner if operation.region == "comm" else operation.region
+    if template == "attention-only":
+        return region == "attention"
+    if template == "moe-only":
+        return region == "moe" and operation.role != "router"
+    return True
+
+
+def scope_label(item: Planned, template: TemplateName) -> str:
+    """The scope's name; only the full model shares one scope."""
+    layer = item.placed.layer
+    prefix = {"attention-only": "attention_layer", "moe-only": "moe_layer", "per-block": "layer"}
+    return "model" if template == "full-model" else f"{prefix[template]}_{layer}"
+
+
+def fragments(step: Sequence[Planned], template: TemplateName, rules: FusionRules) -> list[list[int]]:
+    """Positions of the kernels of each fragment with two kernels or more."""
+    return [run for run in _runs(step, template, rules)[0] if len(run) > 1]
+
+
+def _runs(step: Sequence[Planned], template: TemplateName, rules: FusionRules) -> tuple[list[list[int]], Counter[str]]:
+    """All runs of fusible kernels, and the cuts within scopes by cause."""
+    runs: list[list[int]] = []
+    cuts: Counter[str] = Counter()
+    current: list[int] = []
+    label = ""
+    pending = ""
+    resumed = False
+
+    def close() -> None:
+        nonlocal current
+        if current:
+            runs.append(current)
+        current = []
+
+    for position, item in enumerate(step):
+        operation = item.placed.operation
+        aside = operation.lane != "main"
+        if not in_scope(item, template):
+            if not aside or operation.fork:
+                close()
+                label = ""
+            continue
+        if scope_label(item, template) != label or (current and step[current[-1]].piece != item.piece):
+            close()
+            label, pending, resumed = scope_label(item, template), "", False
+        if aside and not rules.stream_fusion:
+            if operation.fork and current:
+                close()
+                pending = operation.op_type if operation.core == COMMUNICATION else "stream"
+            continue
+        if not rules.fusible(operation):
+            close()
+            pending = operation.op_type
+            continue
+        if operation.joins and not rules.stream_fusion and current:
+            close()
+            pending = "stream"
+        if not current and pending and resumed:
+            cuts[pending] += 1
+        pending, resumed = "", True
+        current.append(position)
+    close()
+    return runs, cuts
+
+
+def boundary_savings(step: Sequence[Planned], run: Sequence[int], rules: FusionRules) -> list[int]:
+    """What each vanished boundary of a fragment saves, ns."""
+    return [min(rules.saving_ns, step[i].gap_ns + step[i].duration_ns // 2) for i in run[1:]]
+
+
+def fuse(step: Sequence[Planned], template: TemplateName, rules: FusionRules) -> list[Planned]:
+    """The step with each fragment replaced by one SuperKernel."""
+    runs = fragments(step, template, rules)
+    first = {run[0]: run for run in runs}
+    inside = {position for run in runs for position in run}
+    counts: Counter[str] = Counter()
+    fused: list[Planned] = []
+    for position, item in enumerate(step):
+        if position in first:
+            fused.append(_super_kernel(step, first[position], template, rules, counts))
+        elif position not in inside:
+            fused.append(item)
+    return fused
+
+
+def _super_kernel(
+    step: Sequence[Planned],
+    run: Sequence[int],
+    template: TemplateName,
+    rules: FusionRules,
+    counts: Counter[str],
+) -> Planned:
+    members = [step[i] for i in run]
+    label = scope_label(members[0], template)
+    number = counts[label]
+    counts[label] += 1
+    work = sum(member.duration_ns for member in members) + sum(member.gap_ns for member in members[1:])
+    first, last = members[0], members[-1]
+    cube = any(member.placed.operation.core in (CUBE, MIX_AIC) for member in members)
+    times: Counter[str] = Counter()
+    for member in members:
+        times[member.placed.operation.region] += member.duration_ns
+    same_layer = len({member.placed.layer for member in members}) == 1
+    operation = Operation(
+        op_type="SuperKernel",
+        region=times.most_common(1)[0][0],
+        role="super_kernel",
+        core=MIX_AIC if cube else MIX_AIV,
+        blocks=max(member.placed.operation.blocks for member in members),
+        joins=first.placed.operation.joins,
+    )
+    middle = "" if number == 0 else f"_split_{number}_{number + 1}"
+    return replace(
+        first,
+        placed=replace(first.placed, operation=operation, layer=first.placed.layer if same_layer else None),
+        name=f"sk_{label}{middle}_start_{first.name}_end_{last.name}".replace("/", "_"),
+        duration_ns=work - sum(boundary_savings(step, run, rules)),
+        members=tuple(members),
+    )
+
+
+def switch_on(built: BuiltCapture, template: TemplateName, rules: FusionRules | None = None) -> BuiltCapture:
+    """The same capture with SuperKernels; `planted` says what was saved. Durations outside are unchanged."""
+    from sample_builder.build import EPOCH_NS, assemble
+
+    chosen = rules or FusionRules()
+    plan = [fuse(step, template, chosen) for step in built.plan]
+    kept = {key: value for key, value in built.manifest.items() if key not in ("origin", "step_ids", "pmu")}
+    made = assemble(
+        plan,
+        built.pauses_ns,
+        {**kept, "super_kernel": template, "saving_us_per_boundary": chosen.saving_ns / 1000},
+        step_ids=built.manifest["step_ids"],
+        pmu=built.manifest["pmu"],
+        origin_step=EPOCH_NS + 30_000_000_000,
+    )
+    return replace(made, rules=chosen, plan_before=built.plan)
+
+
+def planted_effects(plan: Sequence[Sequence[Planned]], rules: FusionRules | None = None) -> dict[str, Any]:
+    """For each template what fusing saves in the last captured decode step, found by running it with and without.
+
+    Keys: `saving_us_per_boundary`, `step_us`, `best_template` (None where nothing can be fused), and `templates`:
+    name -> `in_scope`, `fragments`, `single_kernels`, `boundaries_removed`, `cuts` (cause -> count),
+    `fragment_saving_us` (sum over fragments), `saving_us` (of the step), `saving_pct`.
+    """
+    chosen = rules or FusionRules()
+    steps = [step for step in plan if step and step[0].placed.phase == "decode" and any(k.captured for k in step)]
+    empty = {"saving_us_per_boundary": chosen.saving_ns / 1000, "step_us": None, "best_template": None, "templates": {}}
+    if not steps:
+        return empty
+    step = steps[-1]
+    before = _wall(step)
+    found = {name: _effect(step, name, chosen, before) for name in TEMPLATES}
+    found = {name: effect for name, effect in found.items() if effect["in_scope"]}
+    best = max(found, key=lambda name: found[name]["saving_us"], default=None)
+    return {**empty, "step_us": before / 1000, "best_template": best, "templates": found}
+
+
+def _effect(step: Sequence[Planned], template: TemplateName, rules: FusionRules, before: int) -> dict[str, Any]:
+    runs, cuts = _runs(step, template, rules)
+    joined = [run for run in runs if len(run) > 1]
+    after = _wall(fuse(step, template, rules)) if joined else before
+    return {
+        "in_scope": sum(in_scope(item, template) for item in step),
+        "fragments": len(joined),
+        "single_kernels": sum(len(run) == 1 for run in runs),
+        "boundaries_removed": sum(len(run) - 1 for run in joined),
+        "cuts": dict(cuts),
+        "fragment_saving_us": sum(sum(boundary_savings(step, run, rules)) for run in joined) / 1000,
+        "saving_us": (before - after) / 1000,
+        "saving_pct": round(100 * (before - after) / before, 3),
+    }
+
+
+def _wall(step: Sequence[Planned]) -> int:
+    started = schedule([step], start_ns=0, between_steps_ns=[0], first_stream=46)
+    return max(item.end_ns for item in started) - min(item.start_ns for item in started)
