@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from skadvisor.evidence import KernelClass
 from skadvisor.grammar import ATTENTION_STATES
 from skadvisor.layers import Layer, find_layers
 from skadvisor.messages import Message, _
-from skadvisor.operators import Vocabulary
+from skadvisor.operators import Vocabulary, load_vocabulary
 from skadvisor.records import Mode
 from skadvisor.regions import OPERATOR_REGIONS, Labels, label_collectives, label_regions
 from skadvisor.steps import Step, find_steps
@@ -39,6 +40,14 @@ class Labelled:
     graph_kind: str | None
     training: bool
     misfits: tuple[Message, ...]
+    rank: int | None = None
+
+
+def label_path(path: Path, *, rank: int | None = None, operators: Path | None = None) -> Labelled:
+    """Read a capture and label it; see `skadvisor.capture.load` for what `path` may be."""
+    from skadvisor.capture import load
+
+    return label(load(path, rank=rank), load_vocabulary(operators))
 
 
 def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
@@ -72,7 +81,14 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     }
     columns = {name: pd.Series(added[name]).astype(dtype) for name, (dtype, _meaning) in LABEL_COLUMNS.items()}
     return Labelled(
-        kernels.assign(**columns), step_table, structure, mode, graph_kind, training, _misfits(steps, layers)
+        kernels.assign(**columns),
+        step_table,
+        structure,
+        mode,
+        graph_kind,
+        training,
+        _misfits(steps, layers),
+        capture.rank,
     )
 
 
@@ -156,9 +172,7 @@ def _step_table(
     )
 
 
-def _attention_kinds(
-    structure: Structure, step: NDArray[np.int32], layer: NDArray[np.int32]
-) -> NDArray[np.object_]:
+def _attention_kinds(structure: Structure, step: NDArray[np.int32], layer: NDArray[np.int32]) -> NDArray[np.object_]:
     """The kind of attention in each kernel's layer: the most special one that any of its kernels shows."""
     of_class = np.array([_attention_kind(item) for item in structure.classes.items], dtype=np.int8)
     shown = np.where(structure.state >= 0, of_class[structure.classes.of_kernel], 0) if len(of_class) else step * 0

@@ -8,13 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from skadvisor.datafiles import read_toml
 from skadvisor.errors import InputError
 from skadvisor.names import words
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
 
 
 @dataclass(frozen=True)
@@ -30,28 +26,29 @@ class Operator:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All rules, in order of precedence."""
+    """All rules, in order of precedence: a tier is searched whole before the next one."""
 
-    operators: tuple[Operator, ...]
+    tiers: tuple[tuple[Operator, ...], ...]
 
     def find(self, base: str) -> Operator | None:
         """The rule for a base name, None where the vocabulary does not know it."""
         if not base:
             return None
         compact = words(base)
-        for operator in self.operators:
-            if base in operator.names or compact in operator.names:
-                return operator
-        for operator in self.operators:
-            if any(pattern.search(base) for pattern in operator.patterns):
-                return operator
+        for tier in self.tiers:
+            for operator in tier:
+                if base in operator.names or compact in operator.names:
+                    return operator
+            for operator in tier:
+                if any(pattern.search(base) for pattern in operator.patterns):
+                    return operator
         return None
 
 
 def load_vocabulary(extra: str | Path | None = None) -> Vocabulary:
     """The shipped vocabulary, the user's file before it. Raises InputError for a file that is no vocabulary."""
     shipped = _shipped()
-    return Vocabulary(_read(Path(extra)) + shipped) if extra is not None else Vocabulary(shipped)
+    return Vocabulary((shipped,) if extra is None else (_read(Path(extra)), shipped))
 
 
 @lru_cache(maxsize=1)
@@ -61,12 +58,8 @@ def _shipped() -> tuple[Operator, ...]:
 
 def _read(path: Path) -> tuple[Operator, ...]:
     try:
-        with path.open("rb") as file:
-            entries = tomllib.load(file).get("operator", [])
-        return tuple(_operator(entry) for entry in entries)
-    except OSError as error:
-        raise InputError(f"cannot read the operator file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, re.error, KeyError, TypeError, AttributeError) as error:
+        return tuple(_operator(entry) for entry in read_toml(path).get("operator", []))
+    except (re.error, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is not an operator file: {error}",
             'each entry is an [[operator]] with role = "...", names = ["..."] or patterns = ["..."], source = "..."',

@@ -13,7 +13,7 @@ from skadvisor.structure import Structure
 
 S = State
 #: Below this probability a kernel's region is not stated.
-LEAST_CONFIDENCE = 0.5
+LEAST_CONFIDENCE = 0.35
 
 _ROLE_OF_STATE = {
     S.PREPARE: "prepare",

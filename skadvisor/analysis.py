@@ -1,0 +1,203 @@
+"""The way of the data: one call per stage, from a capture to the advice."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skadvisor import __version__
+from skadvisor.records import SCHEMA_VERSION, Result, Tool
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skadvisor.events import Capture
+    from skadvisor.labelling import Labelled
+    from skadvisor.timeline import Times
+
+PathText = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """An analysed capture: the result as records and the tables behind it.
+
+    `kernels` is the labelled kernel table (events.KERNEL_COLUMNS and LABEL_COLUMNS), `steps` the steps table
+    (events.STEP_COLUMNS), `times` what was measured (int64 ns).
+    """
+
+    result: Result
+    capture: Capture
+    kernels: pd.DataFrame
+    steps: pd.DataFrame
+    times: Times
+    labelled: Labelled
+
+    @property
+    def regions(self) -> pd.DataFrame:
+        """One row per phase and region: kernels, busy_us, exposed_us, share, gap_inside_us."""
+        return _frame(self.result.regions)
+
+    @property
+    def phases(self) -> pd.DataFrame:
+        """One row per phase: steps, wall_us, busy_us, gap_us and the gap by kind."""
+        return _frame(tuple(self.result.phases.values()))
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """One row per kind of layer."""
+        return _frame(self.result.layers.kinds)
+
+    @property
+    def templates(self) -> pd.DataFrame:
+        """One row per template: share, claim, ceiling, estimate and verdict."""
+        return _template_frame(self.result)
+
+    def explain(self, pattern: str) -> pd.DataFrame:
+        """Why kernels whose name or type matches `pattern` (a regular expression) got their label."""
+        from skadvisor.explanation import explain
+
+        return explain(self.labelled, pattern)
+
+    def write(self, path: PathText, *, language: str = "en", force: bool = False, redact: bool = False) -> Path:
+        """Write the report that the suffix of `path` asks for; see `skadvisor.report.SUFFIXES`."""
+        from skadvisor import report
+
+        return report.write(
+            self.result,
+            Path(path),
+            language=language,
+            kernels=self.kernels,
+            steps=self.steps,
+            force=force,
+            redact=redact,
+        )
+
+    def __repr__(self) -> str:
+        from skadvisor import report
+
+        return report.verdict(self.result)
+
+    def _repr_html_(self) -> str:
+        from skadvisor.display import analysis_html
+
+        return analysis_html(self)
+
+
+def analyze(
+    path: PathText,
+    *,
+    rank: int | None = None,
+    operators: PathText | None = None,
+    tpot_ms: float | None = None,
+    risk: str = "balanced",
+    ledger: PathText | None = None,
+) -> Analysis:
+    """Analyse one capture, a file or folder of any supported format.
+
+    `rank` chooses among several captures, `operators` adds a vocabulary file, `tpot_ms` is the time per output
+    token measured without the profiler (milliseconds), `risk` is low, balanced or high, `ledger` a ledger file
+    whose outcomes refine the gain. Raises InputError and NotEnoughError (skadvisor.errors).
+    """
+    from skadvisor.capture import load
+
+    return analyze_capture(load(Path(path), rank=rank), operators=operators, tpot_ms=tpot_ms, risk=risk, ledger=ledger)
+
+
+def analyze_capture(
+    capture: Capture,
+    *,
+    operators: PathText | None = None,
+    tpot_ms: float | None = None,
+    risk: str = "balanced",
+    ledger: PathText | None = None,
+) -> Analysis:
+    """Analyse a capture that was read already; see `analyze`."""
+    from skadvisor import gain, summary, typical
+    from skadvisor.advice import recommend
+    from skadvisor.labelling import label
+    from skadvisor.operators import load_vocabulary
+    from skadvisor.situation import Situation
+    from skadvisor.timeline import measure
+
+    labelled = label(capture, load_vocabulary(operators))
+    times = measure(labelled.kernels, labelled.steps, capture.tasks)
+    phase = summary.choose_phase(times)
+    layers = summary.layers_record(labelled, times, phase)
+    share = summary.host_share(times, phase)
+    kinds: dict[str, int] = {}
+    for kind in layers.kinds:
+        kinds[kind.kind] = kinds.get(kind.kind, 0) + kind.count
+    situation = Situation(
+        mode=labelled.mode,
+        phase=phase,
+        graph_kind=labelled.graph_kind,
+        host_bound=share >= summary.HOST_BOUND_SHARE,
+        host_share=share,
+        training=labelled.training,
+        decoder_layers=layers.count,
+        layer_kinds=kinds,
+        tpot_ms=tpot_ms,
+    )
+    templates = gain.assess(labelled.kernels, labelled.steps, times, situation, ledger=ledger)
+    quality = summary.label_quality(labelled, times, phase, depends=False)
+    recommendation = recommend(templates, situation, times, risk=risk, labels=quality)
+    shown = typical.typical_step(times, phase)
+    result = Result(
+        schema_version=SCHEMA_VERSION,
+        tool=Tool(name="skadvisor", version=__version__),
+        captures=(summary.capture_record(capture),),
+        mode=labelled.mode,
+        graph_kind=labelled.graph_kind,
+        host_bound=situation.host_bound,
+        phase=phase,
+        steps=typical.step_records(times, labelled.steps),
+        phases=typical.phase_records(times, labelled.steps),
+        layers=layers,
+        regions=tuple(
+            record for name in dict.fromkeys(times.steps["phase"]) for record in typical.region_records(times, name)
+        ),
+        layer_times=() if shown is None else typical.layer_times(times, shown),
+        typical_layers=typical.typical_layers(labelled.kernels, times, phase),
+        labels=quality,
+        templates=templates,
+        recommendation=recommendation,
+        warnings=summary.notices(capture, labelled, quality, summary.region_shares(times, phase)),
+    )
+    return Analysis(result, capture, labelled.kernels, labelled.steps, times, labelled)
+
+
+def _frame(records: tuple[Any, ...]) -> pd.DataFrame:
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    return pd.json_normalize([asdict(record) for record in records], sep="_")
+
+
+def _template_frame(result: Result) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = []
+    for template in result.templates:
+        claim, estimate = template.claim, template.estimate
+        rows.append(
+            {
+                "template": template.name,
+                "share": template.share,
+                "in_scope_us": template.in_scope_us,
+                "claim_low_pct": claim.low_pct if claim else None,
+                "claim_high_pct": claim.high_pct if claim else None,
+                "ceiling_us": template.ceiling_us,
+                "estimate_low_us": estimate.low_us if estimate else None,
+                "estimate_mid_us": estimate.mid_us if estimate else None,
+                "estimate_high_us": estimate.high_us if estimate else None,
+                "estimate_mid_pct": estimate.mid_pct if estimate else None,
+                "fragments_per_layer": template.fragments.per_layer if template.fragments else None,
+                "verdict": template.verdict,
+                "reason": str(template.reason),
+            }
+        )
+    return pd.DataFrame(rows)
