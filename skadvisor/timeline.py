@@ -75,6 +75,13 @@ def layer_numbers(labelled: pd.DataFrame) -> Ints:
     return labelled["layer"].fillna(-1).to_numpy(dtype="int64")
 
 
+def exposed_inside(kernels: pd.DataFrame, inside: NDArray[np.bool_]) -> int:
+    """The exposed time of some kernels of labelled steps, ns; within a region it is shared with the others running."""
+    table = _kernel_cells(kernels.assign(layer=pd.array(inside.astype("int32"), dtype="Int32")))
+    shared = _share(table)
+    return int(shared.loc[shared["layer"] == 1, "exposed"].sum())
+
+
 def merge_intervals(group: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
     """The union of the intervals of each group: arrays group, start, end of the disjoint pieces, in order."""
     order = np.lexsort((start, group))

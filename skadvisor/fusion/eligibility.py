@@ -1,0 +1,290 @@
+"""Can a scope work at all here? One function per check; each finding says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from skadvisor.fusion.streams import overlaps
+from skadvisor.messages import Message, _
+from skadvisor.records import Finding
+from skadvisor.units import us
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skadvisor.fusion.preview import Preview
+    from skadvisor.situation import Situation
+
+#: A Situation, the step's kernels inside the scope and the preview lead to one finding, or none where it is no topic.
+Check = Callable[["Situation", "pd.DataFrame", "Preview"], "Finding | None"]
+
+
+def check(situation: Situation, kernels: pd.DataFrame, preview: Preview) -> tuple[Finding, ...]:
+    """All findings on one template's scope; `kernels` are the step's kernels that `preview` looked at."""
+    inside = kernels[(preview.kernels["scope"] >= 0).to_numpy()]
+    found = (one(situation, inside, preview) for one in CHECKS)
+    return tuple(finding for finding in found if finding is not None)
+
+
+def check_mode(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """Fusion needs a compiled graph."""
+    source = "works in GE graphs and in npugraph_ex with static kernels, not in eager mode"
+    if situation.mode == "eager":
+        return Finding(
+            check="mode",
+            status="block",
+            message=Message(_("the capture is eager; SuperKernel works in graph mode only")),
+            remedy=Message(_("run decode in graph mode first (GE graph, or npugraph_ex with static kernels)")),
+            source=source,
+        )
+    if situation.mode == "unknown":
+        return Finding(
+            check="mode",
+            status="unknown",
+            message=Message(_("the capture does not say whether a graph ran")),
+            remedy=Message(_("make sure that decode runs as a static graph")),
+            source=source,
+        )
+    if situation.graph_kind is not None and "acl" in situation.graph_kind.lower():
+        return Finding(
+            check="mode",
+            status="warn",
+            message=Message(_("the graph is a replayed ACL graph, which is not compiled as a whole")),
+            remedy=Message(_("use npugraph_ex with static_kernel_compile, or a GE graph")),
+            source=source,
+        )
+    return Finding(check="mode", status="pass", message=Message(_("decode runs as a graph")), source=source)
+
+
+def check_shapes(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """Dynamic operators do not fuse; in eager mode every operator is dynamic, which says nothing."""
+    source = "compile log: SuperKernelPass only supports static graphs"
+    state = inside["state"].astype("object")
+    if situation.mode == "eager" or state.isna().all():
+        return Finding(
+            check="shapes",
+            status="unknown",
+            message=Message(_("the capture does not tell whether the graph would have static shapes")),
+            remedy=Message(_("compile with dynamic=False")),
+            source=source,
+        )
+    dynamic = int((state == "dynamic").sum())
+    if dynamic:
+        return Finding(
+            check="shapes",
+            status="warn",
+            message=Message(_("{count} of {all} kernels in scope are dynamic"), count=dynamic, all=len(inside)),
+            remedy=Message(_("compile the decode graph with static shapes (dynamic=False)")),
+            source=source,
+        )
+    return Finding(check="shapes", status="pass", message=Message(_("all kernels in scope are static")), source=source)
+
+
+def check_streams(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """More than one stream in a scope, and what would be lost if they no longer overlapped."""
+    source = "GE option stream-fusion; compile log: do not support more than 2 real stream"
+    if inside["stream"].isna().any():
+        return Finding(
+            check="streams",
+            status="unknown",
+            message=Message(_("the capture has no stream of some kernels")),
+            remedy=Message(_("record at Level1")),
+            source=source,
+        )
+    streams = _streams_of_one_scope(inside, preview)
+    if streams <= 1:
+        return Finding(check="streams", status="pass", message=Message(_("each scope has one stream")), source=source)
+    overlap = overlaps(inside, preview.kernels.loc[inside.index, "scope"].to_numpy())
+    return Finding(
+        check="streams",
+        status="warn",
+        message=Message(
+            _("a scope spans {streams} streams; {us:.1f} us per step overlap and may be serialised"),
+            streams=streams,
+            us=us(overlap.total_ns),
+        ),
+        remedy=Message(
+            _("set stream-fusion=1 where pure Cube runs beside pure Vector work; else one scope per stream, or smaller")
+        ),
+        source=source,
+    )
+
+
+def check_cores(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """A SuperKernel runs with the most cores that any part uses; SyncAll parts with fewer cores can hang."""
+    source = "core counts of a SuperKernel; option feed-sync-all; 1:1 MIX runs at 1:2"
+    blocks = inside["blocks"].dropna()
+    if blocks.empty:
+        return Finding(
+            check="cores",
+            status="unknown",
+            message=Message(_("the capture has no core counts (Block Dim)")),
+            source=source,
+        )
+    core = inside.loc[blocks.index, "core"].astype("object")
+    cube = blocks[core.isin(["AI_CORE", "MIX_AIC"])]
+    mix = inside.loc[core[core.isin(["MIX_AIC", "MIX_AIV"])].index]
+    one_to_one = int((mix["mix_blocks"].notna() & (mix["mix_blocks"] == mix["blocks"])).sum())
+    spread = int(cube.nunique())
+    if not len(mix) and spread <= 1:
+        return Finding(check="cores", status="pass", message=Message(_("one core count in scope")), source=source)
+    return Finding(
+        check="cores",
+        status="warn" if len(mix) else "pass",
+        message=Message(
+            _("{mix} kernels use Cube and Vector cores together ({one} of them 1:1); Cube core counts {low} to {high}"),
+            mix=len(mix),
+            one=one_to_one,
+            low=int(cube.min()) if len(cube) else 0,
+            high=int(cube.max()) if len(cube) else 0,
+        ),
+        remedy=Message(_("if it hangs, set feed-sync-all=1 and compare the Block Dim of operators that use SyncAll")),
+        source=source,
+    )
+
+
+def check_collectives(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """Stand-alone collectives inside the scope fuse only when they run on vector cores."""
+    found = int((inside["region"].astype("object") == "comm").sum())
+    if not found:
+        return None
+    status = {True: "pass", False: "warn", None: "warn"}[situation.aiv_expansion]
+    return Finding(
+        check="collectives",
+        status=status,  # type: ignore[arg-type]
+        message=Message(_("{count} collectives per step lie in scope"), count=found),
+        remedy=Message(_("set HCCL_OP_EXPANSION_MODE=AIV; otherwise each of them ends a fragment")),
+        source="collectives fuse in GE graphs with AIV expansion only",
+    )
+
+
+def check_aicpu(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """AI CPU tasks always break."""
+    rows = inside[inside["core"].astype("object") == "AI_CPU"]
+    source = "reason word DEFAULT_NODE"
+    if rows.empty:
+        return Finding(check="aicpu", status="pass", message=Message(_("no AI CPU task in scope")), source=source)
+    names = ", ".join(sorted(set(rows["op_type"].astype(str)))[:3])
+    return Finding(
+        check="aicpu",
+        status="warn",
+        message=Message(_("{count} AI CPU tasks in scope: {names}"), count=len(rows), names=names),
+        remedy=Message(_("change the data type or the operator so that it runs on AI Core, or move it out")),
+        source=source,
+    )
+
+
+def check_tiling(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """Operators whose tiling depends on values fuse only when the tiling is sunk to the device."""
+    needing = preview.kernels.loc[inside.index]
+    needing = needing[needing["needs"] == "tiling_sink"]
+    if needing.empty:
+        return None
+    names = ", ".join(sorted(set(needing["op_type"]))[:3])
+    return Finding(
+        check="tiling",
+        status={True: "pass", False: "warn", None: "unknown"}[situation.tiling_sink],  # type: ignore[arg-type]
+        message=Message(_("{names} ({count} per step) fuse only with tiling sink"), names=names, count=len(needing)),
+        remedy=Message(_("switch tiling sink on (tiling_schedule_optimize), or leave them outside the scope")),
+        source="tiling-offload operators that are not tiling-sunk break; reason word DYNAMIC_TASK_UNSUPPORT",
+    )
+
+
+def check_custom(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """Triton and operators that no rule knows: they may not be bound for SuperKernel, or break data coherence."""
+    judged = preview.kernels.loc[inside.index]
+    triton = inside["name"].astype(str).str.contains("triton", case=False).to_numpy()
+    unknown = (judged["fusible"] == "unknown").to_numpy() & ~triton
+    if not triton.any() and not unknown.any():
+        return Finding(check="custom", status="pass", message=Message(_("all operators in scope are known")))
+    names = ", ".join(sorted(set(judged.loc[unknown | triton, "op_type"].astype(str)))[:4])
+    return Finding(
+        check="custom",
+        status="warn" if triton.any() else "unknown",
+        message=Message(
+            _("{triton} Triton and {unknown} unlisted kernels per step in scope: {names}"),
+            triton=int(triton.sum()),
+            unknown=int(unknown.sum()),
+            names=names,
+        ),
+        remedy=Message(
+            _("custom operators must be bound for SuperKernel and keep the data cache coherent: compare outputs")
+        ),
+        source="custom operators fuse only if bound for SuperKernel",
+    )
+
+
+def check_single(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """A scope that falls apart into single kernels costs and wins nothing."""
+    fragments = preview.fragments
+    if not fragments.kernels:
+        return None
+    if fragments.boundaries and fragments.boundaries_removed * 2 < fragments.boundaries:
+        return Finding(
+            check="fragments",
+            status="warn",
+            message=Message(
+                _("breakers leave {removed} of {all} boundaries to remove; {single} fragments are single kernels"),
+                removed=fragments.boundaries_removed,
+                all=fragments.boundaries,
+                single=fragments.single_kernel,
+            ),
+            remedy=Message(_("see the breakers; a smaller scope between them wins the same")),
+            source="a breaker ends a fragment, fusion resumes after it",
+        )
+    return Finding(
+        check="fragments",
+        status="pass",
+        message=Message(
+            _("{removed} of {all} boundaries can go"), removed=fragments.boundaries_removed, all=fragments.boundaries
+        ),
+        source="a breaker ends a fragment, fusion resumes after it",
+    )
+
+
+def check_dump(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """Data dump switches SuperKernel off."""
+    if not situation.data_dump:
+        return None
+    return Finding(
+        check="dump",
+        status="block",
+        message=Message(_("data dump is on")),
+        remedy=Message(_("switch data dump off")),
+        source="data dump and SuperKernel exclude each other",
+    )
+
+
+def check_hardware(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """A2, A3 and 950 by the newest documents."""
+    source = "newest documents: A2, A3 and 950; older ones say A3 only"
+    status = {"A3": "pass", "950": "pass", "A2": "warn", "unknown": "unknown"}.get(situation.hardware, "block")
+    return Finding(
+        check="hardware",
+        status=status,  # type: ignore[arg-type]
+        message=Message(_("hardware: {name}"), name=situation.hardware),
+        remedy=None if status == "pass" else Message(_("check that your CANN version names this hardware")),
+        source=source,
+    )
+
+
+def _streams_of_one_scope(inside: pd.DataFrame, preview: Preview) -> int:
+    scope = preview.kernels.loc[inside.index, "scope"].to_numpy()
+    most = inside["stream"].groupby(scope).nunique()
+    return int(most.max()) if len(most) else 0
+
+
+CHECKS: tuple[Check, ...] = (
+    check_mode,
+    check_hardware,
+    check_shapes,
+    check_streams,
+    check_cores,
+    check_collectives,
+    check_aicpu,
+    check_tiling,
+    check_custom,
+    check_single,
+    check_dump,
+)

@@ -1,0 +1,134 @@
+"""How the compiler is expected to cut one template's scope in one step.
+
+Fusion joins neighbours: two kernels that follow each other on one stream, inside one scope, both fusible. Whatever
+runs between them on that stream (a breaker, or a kernel that is not in the scope) ends the fragment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor.fusion.rules import Judgement, Rule, judge
+from skadvisor.records import Fragments
+from skadvisor.templates import Variant, place
+
+if TYPE_CHECKING:
+    from skadvisor.typical import StepKernels
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """One template's scope in one step.
+
+    `kernels`: one row per kernel of the step, in time order, with index = row of the labelled table; columns
+    scope (-1 outside), fusible, reason, source, needs, fragment (-1 alone or outside), previous (position of the
+    neighbour before it on its stream and in its scope, -1 without).
+    `cuts`: op_type, role, fusible, reason, source, remedy, cuts, boundaries_lost: the breakers, most boundaries first.
+    """
+
+    variant: Variant
+    kernels: pd.DataFrame
+    cuts: pd.DataFrame
+    fragments: Fragments
+
+
+def preview(
+    step: StepKernels,
+    variant: Variant,
+    rules: tuple[Rule, ...] | None = None,
+    hardware: str = "unknown",
+    graph_kind: str | None = None,
+) -> Preview:
+    """Preview a template variant on one step (see `typical.step_kernels`)."""
+    kernels = step.kernels
+    scope = place(kernels, variant)
+    judgements = judge(kernels, rules, hardware, graph_kind, eager=step.mode == "eager")
+    previous = _neighbours(kernels, scope)
+    fusible = np.array([judgement.fusible for judgement in judgements], dtype=object)
+    fragment = _fragments(previous, fusible != "unlikely", scope)
+    table = pd.DataFrame(
+        {
+            "scope": scope,
+            "op_type": kernels["op_type"].astype("object").fillna("").to_numpy(),
+            "role": kernels["role"].astype("object").fillna("unknown").to_numpy(),
+            "fusible": fusible,
+            "reason": [judgement.reason for judgement in judgements],
+            "source": [judgement.source for judgement in judgements],
+            "needs": [judgement.needs for judgement in judgements],
+            "fragment": fragment,
+            "previous": previous,
+        },
+        index=kernels.index,
+    )
+    return Preview(variant, table, _cuts(table, judgements), _count(table, kernels))
+
+
+def _neighbours(kernels: pd.DataFrame, scope: Ints) -> Ints:
+    """Position of the kernel just before each on its stream, where both are in one scope and one graph; else -1."""
+    stream = kernels["stream"].fillna(-1).to_numpy(dtype="int64")
+    order = np.lexsort((np.arange(len(kernels)), stream))
+    previous = np.full(len(kernels), -1, dtype="int64")
+    here, before = order[1:], order[:-1]
+    joined = (stream[here] == stream[before]) & (scope[here] == scope[before]) & (scope[here] >= 0)
+    model = kernels["model"].fillna(-1).to_numpy(dtype="int64")
+    joined &= (model[here] == model[before]) | (model[here] < 0) | (model[before] < 0)
+    previous[here[joined]] = before[joined]
+    return previous
+
+
+def _fragments(previous: Ints, can_fuse: NDArray[np.bool_], scope: Ints) -> Ints:
+    """Number the maximal runs of fusible neighbours; -1 outside scopes and for breakers."""
+    fragment = np.full(len(previous), -1, dtype="int64")
+    made = 0
+    for position, before in enumerate(previous):
+        if scope[position] < 0 or not can_fuse[position]:
+            continue
+        if before >= 0 and can_fuse[before]:
+            fragment[position] = fragment[before]
+        else:
+            fragment[position] = made
+            made += 1
+    return fragment
+
+
+def _cuts(table: pd.DataFrame, judgements: list[Judgement]) -> pd.DataFrame:
+    """The breakers of the scope: a cut is a breaker with fusible neighbours on both sides or on one."""
+    bad = (table["fusible"] != "likely").to_numpy() & (table["scope"] >= 0).to_numpy()
+    previous = table["previous"].to_numpy()
+    linked = np.flatnonzero(previous >= 0)
+    boundaries = np.zeros(len(table), dtype="int64")
+    np.add.at(boundaries, linked, 1)
+    np.add.at(boundaries, previous[linked], 1)
+    rows = table.assign(boundaries_lost=boundaries, remedy=[judgement.remedy for judgement in judgements], cuts=1)[bad]
+    if rows.empty:
+        return rows.reindex(
+            columns=["op_type", "role", "fusible", "reason", "source", "remedy", "cuts", "boundaries_lost"]
+        )
+    keys = ["op_type", "role", "fusible", "reason", "source", "remedy"]
+    grouped = rows.groupby(keys, as_index=False)[["cuts", "boundaries_lost"]].sum()
+    return grouped.sort_values(["boundaries_lost", "op_type", "role"], ascending=[False, True, True], ignore_index=True)
+
+
+def _count(table: pd.DataFrame, kernels: pd.DataFrame) -> Fragments:
+    inside = table[table["scope"] >= 0]
+    sizes: Any = inside.loc[inside["fragment"] >= 0, "fragment"].value_counts()
+    layers = kernels.loc[inside.index, "layer"].nunique()
+    previous = table["previous"].to_numpy()
+    linked = np.flatnonzero(previous >= 0)
+    fragment = table["fragment"].to_numpy()
+    removed = (fragment[linked] >= 0) & (fragment[linked] == fragment[previous[linked]])
+    return Fragments(
+        count=len(sizes),
+        per_layer=float(len(sizes) / layers) if layers else 0.0,
+        kernels=len(inside),
+        single_kernel=int((sizes == 1).sum()),
+        boundaries=len(linked),
+        boundaries_removed=int(removed.sum()),
+    )

@@ -1,0 +1,62 @@
+"""What overlaps inside a scope: the time that one SuperKernel on one stream could lose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Ints = NDArray[np.int64]
+
+#: Kinds of core that can run side by side when one kernel uses only Cube and the other only Vector cores.
+CUBE = ("AI_CORE",)
+VECTOR = ("AI_VECTOR_CORE",)
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    """Pairs of kernels of one scope on different streams that run at the same time.
+
+    `earlier` and `later` are positions in the table that was given, `overlap_ns` is the common time, and
+    `complementary` tells pairs of pure Cube beside pure Vector work.
+    """
+
+    earlier: Ints
+    later: Ints
+    overlap_ns: Ints
+    complementary: NDArray[np.bool_]
+
+    @property
+    def total_ns(self) -> int:
+        """The overlapping time, each pair counted."""
+        return int(self.overlap_ns.sum())
+
+
+def overlaps(kernels: pd.DataFrame, scope: Ints) -> Overlaps:
+    """All overlapping pairs across streams inside one scope; `kernels` in time order, scope -1 is outside.
+
+    On each other stream the kernel that ends last is the partner, for kernels of one stream follow each other.
+    """
+    start = kernels["start_ns"].to_numpy(dtype="int64")
+    end = start + kernels["dur_ns"].to_numpy(dtype="int64")
+    stream = kernels["stream"].fillna(-1).to_numpy(dtype="int64")
+    core = kernels["core"].astype("object").to_numpy()
+    pairs: list[tuple[int, int, int]] = []
+    running: dict[int, int] = {}
+    for later in map(int, np.flatnonzero(scope >= 0)):
+        for other, earlier in running.items():
+            common = int(min(end[earlier], end[later]) - start[later])
+            if other != stream[later] and scope[earlier] == scope[later] and common > 0:
+                pairs.append((earlier, later, common))
+        mine = running.get(int(stream[later]))
+        if mine is None or end[mine] <= end[later]:
+            running[int(stream[later])] = later
+    earlier, later, overlap = np.array(pairs, dtype="int64").reshape(-1, 3).T
+    cube, vector = np.isin(core, CUBE), np.isin(core, VECTOR)
+    complementary = (cube[earlier] & vector[later]) | (vector[earlier] & cube[later])
+    return Overlaps(earlier, later, overlap, complementary)

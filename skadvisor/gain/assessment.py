@@ -1,0 +1,173 @@
+"""Assess every template: share, claim, ceiling, estimate, fragments, breakers, findings, verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from skadvisor.fusion import Rule, check, load_rules, preview
+from skadvisor.gain.bands import estimate, terms
+from skadvisor.gain.capture_check import Rescaling, rescale
+from skadvisor.gain.claim import claim
+from skadvisor.gain.interface import Model, Scene, Situation, priors
+from skadvisor.gain.overhead import OverheadModel, breaker_costs
+from skadvisor.messages import Message, _
+from skadvisor.records import Breaker, Estimate, Finding, Template, Verdict
+from skadvisor.templates import TemplateScope, Variant, template_scopes
+from skadvisor.timeline import Times, exposed_inside
+from skadvisor.typical import StepKernels, step_kernels, typical_step
+from skadvisor.units import NS_PER_US, us
+
+if TYPE_CHECKING:
+    from skadvisor.ledger import Ledger  # type: ignore[import-untyped, unused-ignore]
+
+#: Phases that a SuperKernel scope makes sense for.
+FUSIBLE_PHASES = ("decode", "mixed")
+
+
+def assess(
+    labelled: pd.DataFrame,
+    steps: pd.DataFrame,
+    times: Times,
+    situation: Situation,
+    *,
+    ledger: Ledger | None = None,
+    rules: tuple[str | Path, ...] | None = None,
+) -> tuple[Template, ...]:
+    """Assess all templates on the typical step of `situation.phase`; empty where no scope can be placed at all.
+
+    That is: training, no step of a fusible phase, or no decoder layers. `ledger` brings the user's own outcomes,
+    which refine the estimate; `rules` are fusibility files of the user, which come before ours.
+    """
+    step = typical_step(times, situation.phase)
+    if situation.training or situation.phase not in FUSIBLE_PHASES or step is None or not situation.decoder_layers:
+        return ()
+    kernels = step_kernels(labelled, times, step)
+    loaded = load_rules(*(rules or ()))
+    scale = rescale(times, step, situation)
+    host = times.gaps[(times.gaps["step"] == step) & (times.gaps["kind"] == "host")]["after"].to_numpy()
+    model = _model(ledger)
+    return tuple(_assess_one(scope, kernels, loaded, scale, host, situation, model) for scope in template_scopes())
+
+
+def make_scene(
+    kernels: StepKernels,
+    variant: Variant,
+    rules: tuple[Rule, ...],
+    scale: Rescaling,
+    host_rows: np.ndarray,
+    situation: Situation,
+) -> Scene:
+    """Everything that a gain model needs of one variant on one step."""
+    found = preview(kernels, variant, rules, situation.hardware, situation.graph_kind)
+    inside = (found.kernels["scope"] >= 0).to_numpy()
+    in_scope = exposed_inside(kernels.kernels, inside) if inside.any() else 0
+    return Scene(kernels, found, situation, scale.wall_ns, float(in_scope), host_rows, scale.gap_scale)
+
+
+def _model(ledger: Ledger | None) -> Model:
+    return OverheadModel()
+
+
+def _assess_one(
+    scope: TemplateScope,
+    kernels: StepKernels,
+    rules: tuple[Rule, ...],
+    scale: Rescaling,
+    host_rows: np.ndarray,
+    situation: Situation,
+    model: Model,
+) -> Template:
+    scenes = [make_scene(kernels, variant, rules, scale, host_rows, situation) for variant in scope.variants]
+    drawn = [(scene, model.draw(scene)) for scene in scenes]
+    scene, draws = max(drawn, key=lambda pair: float(np.median(pair[1].saving_us)))
+    share = min(scene.in_scope_ns / scene.wall_ns, 1.0) if scene.wall_ns else 0.0
+    findings = check(situation, kernels.kernels, scene.preview)
+    refused = _not_applicable(scope, scene, situation)
+    found = None if refused else estimate(draws, scene.wall_ns / NS_PER_US, scene.in_scope_ns / NS_PER_US)
+    verdict, reason = _verdict(scope, scene, findings, found, refused)
+    return Template(
+        name=scope.name,
+        share=round(share, 6),
+        in_scope_us=us(scene.in_scope_ns),
+        claim=None if refused else claim(scope.name, share, situation.moe),
+        ceiling_us=None if refused else round(draws.ceiling_us, 3),
+        estimate=found,
+        terms={} if refused else terms(draws),
+        fragments=None if refused else scene.preview.fragments,
+        breakers=() if refused else _breakers(scene),
+        findings=findings,
+        verdict=verdict,
+        reason=reason,
+    )
+
+
+def _not_applicable(scope: TemplateScope, scene: Scene, situation: Situation) -> Message | None:
+    if scope.needs == "moe" and not situation.moe:
+        return Message(_("the model has no mixture-of-experts layers"))
+    kind = situation.graph_kind
+    if scope.graph_kinds and kind is not None and kind not in scope.graph_kinds:
+        return Message(
+            _("only {kinds} fuses without scopes; this capture is {kind}"), kinds=scope.graph_kinds[0], kind=kind
+        )
+    if not (scene.preview.kernels["scope"] >= 0).any():
+        return Message(_("no kernel of this step lies in the scope"))
+    return None
+
+
+def _verdict(
+    scope: TemplateScope,
+    scene: Scene,
+    findings: tuple[Finding, ...],
+    found: Estimate | None,
+    refused: Message | None,
+) -> tuple[Verdict, Message]:
+    if refused is not None or found is None:
+        return "not_applicable", refused or Message(_("nothing to assess"))
+    blocking = next((finding for finding in findings if finding.status == "block"), None)
+    if blocking is not None:
+        return "blocked", Message(_("not possible as captured: {why}"), why=blocking.message)
+    where = scene.preview.variant.where
+    figures = {
+        "low": found.low_pct,
+        "mid": found.mid_pct,
+        "high": found.high_pct,
+        "us": found.mid_us,
+        "where": Message(where),
+        "floor": priors()["noise"]["step_pct"],
+    }
+    if found.mid_pct < priors()["noise"]["step_pct"]:
+        return "within_noise", Message(
+            _(
+                "within noise: {mid:.1f} % of the step ({low:.1f} to {high:.1f}), less than the {floor:g} % "
+                "that anyone can tell"
+            ),
+            **figures,
+        )
+    return "worthwhile", Message(
+        _("about {us:.0f} us, {mid:.1f} % of the step ({low:.1f} to {high:.1f}), scope {where}"), **figures
+    )
+
+
+def _breakers(scene: Scene) -> tuple[Breaker, ...]:
+    layers = max(scene.step.kernels.loc[(scene.preview.kernels["scope"] >= 0).to_numpy(), "layer"].nunique(), 1)
+    found = []
+    cut: Any
+    for cut, cost in zip(scene.preview.cuts.itertuples(index=False), breaker_costs(scene), strict=True):
+        found.append(
+            Breaker(
+                op_type=str(cut.op_type),
+                role=str(cut.role),
+                cuts_per_layer=round(cut.cuts / layers, 3),
+                cuts_per_step=int(cut.cuts),
+                cost_us=round(cost, 3),
+                likelihood=cut.fusible,
+                reason=str(cut.reason),
+                source=str(cut.source),
+                remedy=cut.remedy,
+            )
+        )
+    return tuple(sorted(found, key=lambda breaker: (-breaker.cost_us, breaker.op_type, breaker.role)))

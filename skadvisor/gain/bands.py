@@ -1,0 +1,80 @@
+"""From draws to low, mid and high.
+
+Each is the mean over the tenth of the draws around P10, P50 and P90 of the saving. The terms are averaged over the
+same draws, so that in each column they add up to the estimate exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skadvisor.gain.interface import Draws, Floats, Part
+from skadvisor.records import Estimate, Term
+
+BANDS = {"low": (0.05, 0.15), "mid": (0.45, 0.55), "high": (0.85, 0.95)}
+
+Chosen = dict[str, NDArray[np.int64]]
+
+
+def choose_draws(saving_us: Floats) -> Chosen:
+    """Which draws stand for low, mid and high."""
+    order = np.argsort(saving_us, kind="stable")
+    size = len(order)
+    return {name: order[int(low * size) : int(np.ceil(high * size))] for name, (low, high) in BANDS.items()}
+
+
+def estimate(draws: Draws, wall_us: float, in_scope_us: float) -> Estimate:
+    """The interval of the step's saving; percent of `wall_us`, and of the time in scope for the block."""
+    saving, chosen = draws.saving_us, choose_draws(draws.saving_us)
+    step = {name: float(saving[rows].mean()) for name, rows in chosen.items()}
+    block_rows = choose_draws(draws.block_us)
+    block = {name: float(draws.block_us[rows].mean()) for name, rows in block_rows.items()}
+
+    def share(value: float, whole: float) -> float:
+        return round(100 * value / whole, 3) if whole > 0 else 0.0
+
+    return Estimate(
+        low_us=round(step["low"], 3),
+        mid_us=round(step["mid"], 3),
+        high_us=round(step["high"], 3),
+        low_pct=share(step["low"], wall_us),
+        mid_pct=share(step["mid"], wall_us),
+        high_pct=share(step["high"], wall_us),
+        block_low_pct=share(block["low"], in_scope_us),
+        block_mid_pct=share(block["mid"], in_scope_us),
+        block_high_pct=share(block["high"], in_scope_us),
+    )
+
+
+def terms(draws: Draws) -> dict[str, Term]:
+    """The named terms in the same three columns; inputs that differ between draws carry the column in their name."""
+    chosen = choose_draws(draws.saving_us)
+    return {name: _term(part, chosen) for name, part in draws.parts.items()}
+
+
+def _term(part: Part, chosen: Chosen) -> Term:
+    middle = {name: round(float(part.draws[rows].mean()), 3) for name, rows in chosen.items()}
+    inputs: dict[str, float] = {}
+    for name, value in part.inputs.items():
+        if isinstance(value, np.ndarray):
+            inputs |= {f"{name}_{band}": round(float(value[rows].mean()), 4) for band, rows in chosen.items()}
+        else:
+            inputs[name] = round(float(value), 4)
+    if part.rate is not None:
+        name, counted = part.rate
+        inputs |= {f"{name}_{band}": _rate(part, counted, rows) for band, rows in chosen.items()}
+    return Term(
+        low_us=middle["low"],
+        mid_us=middle["mid"],
+        high_us=middle["high"],
+        basis=part.basis,
+        inputs=inputs,
+        source=part.source,
+    )
+
+
+def _rate(part: Part, counted: str, rows: NDArray[np.int64]) -> float:
+    """The term per unit of one of its inputs, over the same draws, so that input times rate gives the term."""
+    amount = float(np.mean(np.broadcast_to(part.inputs[counted], part.draws.shape)[rows]))
+    return round(abs(float(part.draws[rows].mean())) / amount, 6) if amount else 0.0

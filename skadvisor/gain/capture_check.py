@@ -1,0 +1,99 @@
+"""Does the capture agree with the time per output token that was measured without the profiler?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from skadvisor.messages import Message, _
+from skadvisor.records import Notice
+from skadvisor.typical import typical_step
+from skadvisor.units import NS_PER_MS, NS_PER_US
+
+if TYPE_CHECKING:
+    from skadvisor.situation import Situation
+    from skadvisor.timeline import Times
+
+#: Longer gaps or steps than this, as a ratio to the time without the profiler, make the capture unreliable.
+INFLATION = 1.3
+
+
+@dataclass(frozen=True)
+class Rescaling:
+    """How the typical step is read: the wall time that percent refer to, ns, and the factor on its device gaps."""
+
+    wall_ns: float
+    gap_scale: float
+
+
+def rescale(times: Times, step: int, situation: Situation) -> Rescaling:
+    """Rescale a step to `tpot_ms`: the profiler lengthens gaps, host gaps first, and leaves kernels as they are."""
+    row = times.steps[times.steps["step"] == step].iloc[0]
+    wall = float(row["wall_ns"])
+    real = _real_wall(situation)
+    if real is None:
+        return Rescaling(wall, 1.0)
+    excess = max(wall - real - float(row["gap_host_ns"]), 0.0)
+    gaps = float(row["gap_inside_ns"] + row["gap_between_ns"])
+    return Rescaling(real, max(0.0, 1.0 - excess / gaps) if gaps else 1.0)
+
+
+def check_capture(times: Times, situation: Situation) -> tuple[Notice, ...]:
+    """What makes the capture unreliable as a picture of the run without the profiler."""
+    step = typical_step(times, situation.phase)
+    real = _real_wall(situation)
+    if step is None or real is None:
+        return ()
+    row = times.steps[times.steps["step"] == step].iloc[0]
+    figures = {
+        "wall": row["wall_ns"] / NS_PER_MS,
+        "busy": row["busy_ns"] / NS_PER_MS,
+        "tpot": real / NS_PER_MS,
+        "gap": row["gap_ns"] / NS_PER_US,
+    }
+    if row["busy_ns"] > real:
+        return (
+            Notice(
+                code="capture_contradicts_tpot",
+                message=Message(
+                    _(
+                        "unreliable capture: its kernels alone take {busy:.2f} ms, but the step took {tpot:.2f} ms "
+                        "without the profiler (with speculative decoding, give the time of a step, not of a token)"
+                    ),
+                    **figures,
+                ),
+            ),
+        )
+    if row["wall_ns"] > INFLATION * real:
+        return (
+            Notice(
+                code="capture_inflated",
+                message=Message(
+                    _(
+                        "unreliable gaps: the step takes {wall:.2f} ms in the capture and {tpot:.2f} ms without the "
+                        "profiler; its {gap:.0f} us of gaps are scaled down"
+                    ),
+                    **figures,
+                ),
+            ),
+        )
+    if INFLATION * row["wall_ns"] < real:
+        return (
+            Notice(
+                code="capture_incomplete",
+                message=Message(
+                    _(
+                        "the step takes {wall:.2f} ms in the capture but {tpot:.2f} ms without the profiler: kernels "
+                        "of a graph replay are missing, or the host works between steps"
+                    ),
+                    **figures,
+                ),
+            ),
+        )
+    return ()
+
+
+def _real_wall(situation: Situation) -> float | None:
+    if situation.tpot_ms is None:
+        return None
+    return situation.tpot_ms * situation.tokens_per_step * NS_PER_MS

@@ -1,0 +1,92 @@
+"""What every gain model is given and what it answers.
+
+A model looks at one template's scope in one typical step and answers with draws of the saving, so that uncertainty
+can be carried through to the step, to percent and to the comparison of templates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skadvisor.datafiles import read_toml
+from skadvisor.records import Basis
+from skadvisor.situation import Situation
+
+if TYPE_CHECKING:
+    from skadvisor.fusion import Preview
+    from skadvisor.typical import StepKernels
+
+__all__ = ["Draws", "Model", "Part", "Scene", "Situation", "priors"]
+
+Floats = NDArray[np.float64]
+
+#: Odd, so that the median is a draw; enough for stable tenths, few enough for seconds.
+DRAWS = 401
+SEED = 20_240_501
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One template variant on one step. `wall_ns` is the time that percent refer to (rescaled by `tpot_ms`).
+
+    `host_rows` are the index labels of the step's kernels that follow a host gap. `gap_scale` (0 to 1) shrinks the
+    gaps that the profiler inflated.
+    """
+
+    step: StepKernels
+    preview: Preview
+    situation: Situation
+    wall_ns: float
+    in_scope_ns: float
+    host_rows: NDArray[np.int64]
+    gap_scale: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One named term: the draws (us per step, losses negative) and what they follow from, each a draw or a constant.
+
+    `rate`, where there is one, is the pair (its name, the input that it multiplies to give the term).
+    """
+
+    draws: Floats
+    basis: Basis
+    source: str
+    inputs: dict[str, Floats | float]
+    rate: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """A model's answer: named parts whose draws add up to the saving of the step, and the ceiling, us per step.
+
+    `block_us` are the draws of what the scopes themselves win, before the step's critical path is considered.
+    """
+
+    parts: dict[str, Part]
+    ceiling_us: float
+    block_us: Floats
+
+    @property
+    def saving_us(self) -> Floats:
+        """The saving of the step, one value per draw."""
+        return np.sum([part.draws for part in self.parts.values()], axis=0)
+
+
+class Model(Protocol):
+    """A gain model."""
+
+    def draw(self, scene: Scene) -> Draws:
+        """Draw the saving of the scene's scope."""
+
+
+@cache
+def priors() -> dict[str, Any]:
+    """The priors of `priors.toml`, by section."""
+    return read_toml(Path(__file__).with_name("priors.toml"))

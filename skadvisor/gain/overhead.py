@@ -1,0 +1,261 @@
+"""The overhead model: what disappears with each removed boundary, what it costs, and what of it reaches the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skadvisor.fusion.streams import Overlaps, overlaps
+from skadvisor.gain.interface import DRAWS, SEED, Draws, Floats, Part, Scene, priors
+from skadvisor.gain.replay import Constraints, read_constraints, replay
+from skadvisor.records import Basis
+from skadvisor.units import NS_PER_US
+
+Ints = NDArray[np.int64]
+
+#: Standard normal quantile of the 95 % range that the priors state.
+TWO_SIDED_95 = 1.96
+
+#: The input of the terms that count removed boundaries.
+COUNT = "boundaries_removed"
+
+
+@dataclass(frozen=True, eq=False)
+class Boundaries:
+    """The boundaries of a scope: neighbours on one stream, in one graph, with no host gap between them.
+
+    `before` and `after` are positions in the step's kernels, `gap_ns` the visible gap, `head_ns` the overhead that
+    the PMU columns show in the later kernel (NaN without them), `dur_ns` the later kernel's duration.
+    """
+
+    before: Ints
+    after: Ints
+    gap_ns: Floats
+    head_ns: Floats
+    dur_ns: Floats
+
+
+class OverheadModel:
+    """Ceiling and draws in named terms. `draws` is the number of draws, `random_state` the fixed seed."""
+
+    def __init__(self, draws: int = DRAWS, random_state: int = SEED) -> None:
+        self.draws = draws
+        self.random_state = random_state
+
+    def draw(self, scene: Scene) -> Draws:
+        """Draw the saving of a scene; see `interface.Draws`."""
+        return _Drawing(scene, self.draws, self.random_state).result()
+
+
+def find_boundaries(scene: Scene, host_rows: Ints) -> Boundaries:
+    """The boundaries inside the scene's scope, whatever the operators on both sides are."""
+    kernels = scene.step.kernels
+    previous = scene.preview.kernels["previous"].to_numpy()
+    after = np.flatnonzero((previous >= 0) & ~kernels.index.isin(host_rows))
+    before = previous[after]
+    start = kernels["start_ns"].to_numpy(dtype="int64")
+    duration = kernels["dur_ns"].to_numpy(dtype="int64")
+    gap = np.maximum(start[after] - start[before] - duration[before], 0)
+    core_time = kernels[["aic_ns", "aiv_ns"]].astype("float64").max(axis=1).to_numpy()
+    head = np.maximum(duration - core_time, 0.0)
+    return Boundaries(before, after, gap * scene.gap_scale, head[after], duration[after].astype(float))
+
+
+def breaker_costs(scene: Scene) -> list[float]:
+    """What each row of the preview's `cuts` costs, us per step: the boundaries that would go if it were fusible.
+
+    A boundary counts at the centre of the priors, and only if nothing else keeps it.
+    """
+    known = priors()
+    boundaries = find_boundaries(scene, scene.host_rows)
+    worth = boundaries.gap_ns + _central_head(boundaries) - known["sync_us"]["mode"] * NS_PER_US
+    table = scene.preview.kernels
+    stays = (table["fusible"] == "unlikely").to_numpy()
+    groups = list(zip(table["op_type"], table["role"], strict=True))
+    costs = []
+    for cut in scene.preview.cuts.itertuples(index=False):
+        mine = np.array([group == (cut.op_type, cut.role) for group in groups], dtype=bool)
+        touched = mine[boundaries.before] | mine[boundaries.after]
+        others = (stays & ~mine)[boundaries.before] | (stays & ~mine)[boundaries.after]
+        costs.append(float(np.maximum(worth, 0)[touched & ~others].sum()) / NS_PER_US)
+    return costs
+
+
+def _central_head(boundaries: Boundaries) -> Floats:
+    known = priors()
+    cap = known["ceiling"]["head_us"] * NS_PER_US
+    prior = np.minimum(known["head_us"]["median"] * NS_PER_US, known["head_cap_fraction"]["value"] * boundaries.dur_ns)
+    seen = known["head_recovered"]["mode"] * np.minimum(boundaries.head_ns, cap)
+    return np.where(np.isnan(boundaries.head_ns), prior, seen)
+
+
+class _Drawing:
+    """The draws of one scene; each quantity is one array with a value per draw."""
+
+    def __init__(self, scene: Scene, draws: int, seed: int) -> None:
+        self.scene = scene
+        self.draws = draws
+        self.random = np.random.default_rng(seed)
+        self.priors = priors()
+        self.boundaries = find_boundaries(scene, scene.host_rows)
+        self.constraints: Constraints = read_constraints(scene.step.kernels, scene.host_rows)
+        self.measured = ~np.isnan(self.boundaries.head_ns)
+        # One draw per unknown, in a fixed order: boundaries share the hardware and the compiler.
+        self.head = self._lognormal("head_us") * NS_PER_US
+        self.recovered = self._triangular("head_recovered")
+        self.sync = self._triangular("sync_us") * NS_PER_US
+        self.lost = self._triangular("overlap_lost")
+        self.not_carried = self._triangular("not_carried")
+        self.recompile = self.random.normal(0.0, self.priors["recompile_pct"]["sigma"] / 100, self.draws)
+        self.fuses = self._fused_types()
+
+    def result(self) -> Draws:
+        gaps, heads, syncs = self._sums()
+        alone = gaps + heads - syncs
+        reached = self._replayed(with_overlap=False)
+        lost = self._replayed(with_overlap=True) - reached if len(self.overlaps.later) else np.zeros(self.draws)
+        after = reached + lost
+        not_carried = -self.not_carried * np.maximum(after, 0.0)
+        ceiling = self._ceiling()
+        noise = self.recompile * self.scene.in_scope_ns if len(self.boundaries.after) else np.zeros(self.draws)
+        noise = np.minimum(after + not_carried + noise, ceiling) - after - not_carried
+        removed = self._removed_counts()
+        parts = {
+            "visible_gaps": Part(
+                gaps / NS_PER_US, "measured", "gaps between neighbours that fuse", removed, ("gap_us", COUNT)
+            ),
+            "head_overhead": Part(
+                heads / NS_PER_US,
+                self._head_basis,
+                self._head_source,
+                removed | {"boundaries_with_pmu": float(self.measured.sum())},
+                ("head_us", COUNT),
+            ),
+            "subkernel_sync": Part(
+                -syncs / NS_PER_US, "assumed", self.priors["sync_us"]["source"], removed, ("sync_us", COUNT)
+            ),
+            "off_critical_path": Part(
+                (reached - alone) / NS_PER_US,
+                "derived",
+                "replay of the step's timeline",
+                {"block_us": alone / NS_PER_US, "reached_us": reached / NS_PER_US},
+            ),
+            "stream_overlap": Part(
+                lost / NS_PER_US,
+                "assumed",
+                self.priors["overlap_lost"]["source"],
+                {"overlap_us": self.overlaps.total_ns / NS_PER_US},
+                ("lost_fraction", "overlap_us"),
+            ),
+            "not_carried": Part(
+                not_carried / NS_PER_US,
+                "assumed",
+                self.priors["not_carried"]["source"],
+                {"saved_us": np.maximum(after, 0.0) / NS_PER_US},
+                ("fraction", "saved_us"),
+            ),
+            "recompile": Part(
+                noise / NS_PER_US,
+                "assumed",
+                self.priors["recompile_pct"]["source"],
+                {"in_scope_us": self.scene.in_scope_ns / NS_PER_US, "ceiling_us": ceiling / NS_PER_US},
+            ),
+        }
+        return Draws(parts, ceiling / NS_PER_US, (alone + lost) / NS_PER_US)
+
+    @cached_property
+    def overlaps(self) -> Overlaps:
+        return overlaps(self.scene.step.kernels, self.scene.preview.kernels["scope"].to_numpy())
+
+    def _lognormal(self, name: str) -> Floats:
+        prior = self.priors[name]
+        sigma = np.log(prior["high"] / prior["low"]) / (2 * TWO_SIDED_95)
+        return self.random.lognormal(np.log(prior["median"]), sigma, self.draws)
+
+    def _triangular(self, name: str) -> Floats:
+        prior = self.priors[name]
+        return self.random.triangular(prior["low"], prior["mode"], prior["high"], self.draws)
+
+    def _fused_types(self) -> dict[tuple[str, str], NDArray[np.bool_]]:
+        """For each operator type and verdict, in which draws it fuses."""
+        table = self.scene.preview.kernels
+        kinds = sorted(set(zip(table["op_type"], table["fusible"], strict=True)))
+        level = {kind: np.random.default_rng([SEED, *kind[0].encode()]).random(self.draws) for kind in kinds}
+        return {kind: level[kind] < self.priors["fuses"][kind[1]] for kind in kinds}
+
+    @cached_property
+    def _fused(self) -> list[NDArray[np.bool_]]:
+        table = self.scene.preview.kernels
+        return [self.fuses[kind] for kind in zip(table["op_type"], table["fusible"], strict=True)]
+
+    def _removed(self, number: int) -> NDArray[np.bool_]:
+        """In which draws the boundary disappears."""
+        return self._fused[self.boundaries.before[number]] & self._fused[self.boundaries.after[number]]
+
+    def _head(self, number: int) -> Floats:
+        """The overhead saved at a boundary if it disappears, ns."""
+        if self.measured[number]:
+            cap = self.priors["ceiling"]["head_us"] * NS_PER_US
+            return self.recovered * min(self.boundaries.head_ns[number], cap)
+        return np.minimum(self.head, self.priors["head_cap_fraction"]["value"] * self.boundaries.dur_ns[number])
+
+    def _sums(self) -> tuple[Floats, Floats, Floats]:
+        gaps, heads, syncs = np.zeros(self.draws), np.zeros(self.draws), np.zeros(self.draws)
+        for number in range(len(self.boundaries.after)):
+            removed = self._removed(number)
+            gaps += removed * self.boundaries.gap_ns[number]
+            heads += removed * self._head(number)
+            syncs += removed * self.sync
+        return gaps, heads, syncs
+
+    def _replayed(self, with_overlap: bool) -> Floats:
+        """The saving of the step on its critical path, ns."""
+        saved: dict[int, Floats] = {}
+        gaps: dict[int, Floats] = {}
+        for number, position in enumerate(self.boundaries.after):
+            removed = self._removed(number)
+            saved[int(position)] = removed * (self._head(number) - self.sync)
+            gaps[int(position)] = removed * self.boundaries.gap_ns[number]
+        delays = self._delays() if with_overlap else None
+        return self.constraints.wall_ns - replay(self.constraints, saved, gaps, delays, self.draws)
+
+    def _delays(self) -> dict[int, list[tuple[int, Floats]]]:
+        delays: dict[int, list[tuple[int, Floats]]] = {}
+        found = self.overlaps
+        factor = np.where(found.complementary, self.priors["overlap_lost"]["complementary_factor"], 1.0)
+        for earlier, later, overlap, share in zip(found.earlier, found.later, found.overlap_ns, factor, strict=True):
+            both = self._fused[earlier] & self._fused[later]
+            kept = 1.0 - both * self.lost * share
+            delays.setdefault(int(later), []).append((int(earlier), -kept * overlap))
+        return delays
+
+    def _ceiling(self) -> float:
+        """The saving with every boundary removed, every breaker remedied, the greatest head and no cost, ns."""
+        cap = self.priors["ceiling"]["head_us"] * NS_PER_US
+        limit = self.priors["head_cap_fraction"]["value"] * self.boundaries.dur_ns
+        head = np.minimum(np.where(self.measured, self.boundaries.head_ns, limit), cap)
+        saved = {int(position): head[number : number + 1] for number, position in enumerate(self.boundaries.after)}
+        gaps = {
+            int(position): self.boundaries.gap_ns[number : number + 1]
+            for number, position in enumerate(self.boundaries.after)
+        }
+        return float(self.constraints.wall_ns - replay(self.constraints, saved, gaps)[0])
+
+    def _removed_counts(self) -> dict[str, Floats | float]:
+        count = np.zeros(self.draws)
+        for number in range(len(self.boundaries.after)):
+            count += self._removed(number)
+        return {"boundaries": float(len(self.boundaries.after)), COUNT: count}
+
+    @property
+    def _head_basis(self) -> Basis:
+        return "derived" if len(self.measured) and self.measured.all() else "assumed"
+
+    @property
+    def _head_source(self) -> str:
+        if self._head_basis == "derived":
+            return "duration minus core time of the PMU columns; " + self.priors["head_recovered"]["source"]
+        return str(self.priors["head_us"]["source"])

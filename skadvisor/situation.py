@@ -1,0 +1,41 @@
+"""What the analysis knows about a capture as a whole when it comes to the gain and the advice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from skadvisor.records import Mode, Phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """The capture in a few facts; None where it does not say.
+
+    `host_share` is the fraction of the step in which the device waits for the host. `phase` is the phase the
+    templates are assessed for. `layer_kinds` counts the decoder layers by kind. `tpot_ms` is the time per output
+    token that the user measured without the profiler, milliseconds; `tokens_per_step` how many tokens one step
+    yields to a request (more than 1 with speculative decoding).
+    """
+
+    mode: Mode
+    phase: Phase
+    graph_kind: str | None = None
+    host_bound: bool = False
+    host_share: float = 0.0
+    training: bool = False
+    decoder_layers: int = 0
+    layer_kinds: Mapping[str, int] = field(default_factory=dict)
+    ranks: int = 1
+    tpot_ms: float | None = None
+    tokens_per_step: float = 1.0
+    hardware: str = "unknown"
+    tiling_sink: bool | None = None
+    aiv_expansion: bool | None = None
+    stream_fusion: bool | None = None
+    data_dump: bool | None = None
+
+    @property
+    def moe(self) -> bool:
+        """Whether the model has mixture-of-experts layers."""
+        return self.layer_kinds.get("moe", 0) > 0
