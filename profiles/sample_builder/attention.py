@@ -20,7 +20,7 @@ def attention(model: ModelDescription, step: Pass, layer: int) -> list[Operation
         operations = linear_attention.gated_delta(model, step)
     else:
         operations = grouped_query(model, step)
-    return operations + reduce_over_ranks(model, step, "attention")
+    return reduce_over_ranks(model, step, operations, "attention")
 
 
 def attention_kind(model: ModelDescription, layer: int) -> str:
@@ -273,6 +273,8 @@ def _core(model: ModelDescription, step: Pass) -> Operation:
             flops=2 * heads * head * rows * length,
             sequences=step.sequences,
         )
+    if model.decode_kernel == "PagedAttentionMaskNdKernel":
+        return _paged_attention(model, step)
     blocks = cache_blocks(step)
     cache = Tensor((blocks, BLOCK_SIZE, kv_heads * head), BF16)
     return infer_attention(
@@ -284,6 +286,25 @@ def _core(model: ModelDescription, step: Pass) -> Operation:
         flops=4 * heads * head * rows * step.context,
         block_table=Tensor((step.sequences, -(-step.context // BLOCK_SIZE)), I32),
         sequences=step.sequences,
+    )
+
+
+def _paged_attention(model: ModelDescription, step: Pass) -> Operation:
+    heads, kv_heads, head = model.local_heads, model.local_kv_heads, model.head_dim
+    query = Tensor((step.tokens, heads, head))
+    cache = Tensor((cache_blocks(step), BLOCK_SIZE, kv_heads, head))
+    table = Tensor((step.sequences, -(-step.context // BLOCK_SIZE)), I32)
+    return Operation(
+        op_type="PagedAttentionMaskNdKernel",
+        region="attention",
+        role="attention_core",
+        core=MIX_AIC,
+        inputs=(query, cache, cache, table, Tensor((step.sequences,), I32)),
+        outputs=(query,),
+        blocks=24,
+        traffic=2 * step.sequences * step.context * kv_heads * head * 2,
+        flops=4 * heads * head * step.tokens * step.context,
+        leaves_graph=True,
     )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sample_builder import dialects, timing
+from sample_builder.convolution import ConvolutionDescription, convolve
+from sample_builder.encoder import encode
 from sample_builder.model import LaunchMode, ModelDescription, Pass
 from sample_builder.noise import Noise
 from sample_builder.scheduling import (
@@ -23,13 +25,15 @@ from sample_builder.scheduling import (
 from sample_builder.step import Placed, forward
 from sample_builder.superkernel import FusionRules, planted_effects
 from sample_builder.tables import kernel_columns, truth_columns
+from sample_builder.training import training_step
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from skadvisor.events import Capture
 
-Phase = Literal["prefill", "decode", "mixed", "training"]
+Phase = Literal["prefill", "decode", "mixed", "training", "unknown"]
+Description = ModelDescription | ConvolutionDescription
 #: 2026-01-01 in ns; every seed begins at another second.
 EPOCH_NS = 1_767_225_600_000_000_000
 TRUTH_COLUMNS = ["start_ns", "stream", "step", "phase", "layer", "layer_kind", "region", "role", "owner"]
@@ -59,7 +63,7 @@ class BuiltCapture:
 
 
 def build(
-    description: ModelDescription,
+    description: Description,
     *,
     mode: LaunchMode = "ge_graph",
     phases: Sequence[Phase] = ("decode",),
@@ -99,7 +103,8 @@ def build(
         namer.restart()
         chosen = namer if step.mode != "eager" else plain
         slow = 4.0 if warm_up and index == 0 else 1.0
-        plan.append(tuple(plan_step(forward(description, step, index), step.mode, chosen, noise, slow, skew_us)))
+        placed = kernels_of(description, step, index)
+        plan.append(tuple(plan_step(placed, step.mode, chosen, noise, slow, skew_us)))
     pauses = tuple(round(1000 * between_steps_us * noise.factor(0.15)) for _ in plan)
     settings = {
         "model": description.name,
@@ -185,6 +190,17 @@ def _waits(table: pd.DataFrame) -> pd.Series:
     return pd.Series(waits, dtype="Int64")
 
 
+def kernels_of(description: Description, step: Pass, index: int) -> list[Placed]:
+    """The kernels of one step of any kind of network."""
+    if isinstance(description, ConvolutionDescription):
+        return convolve(description, step.sequences, index)
+    if description.attention == "encoder":
+        return encode(description, step, index)
+    if step.phase == "training":
+        return training_step(description, step, index)
+    return forward(description, step, index)
+
+
 def plan_step(
     placed: Sequence[Placed],
     mode: str,
@@ -233,6 +249,10 @@ def _pass(phase: Phase, size: int, context: int, prompt: int, mode: LaunchMode, 
         return Pass(phase=phase, tokens=prompt, sequences=1, context=prompt, mode="eager")
     if phase == "mixed":
         return Pass(phase=phase, tokens=prompt + size, sequences=size + 1, context=context, mode="eager")
+    if phase in ("training", "unknown"):
+        return Pass(
+            phase=phase, tokens=prompt, sequences=size, context=prompt, mode="eager" if phase == "training" else mode
+        )
     return Pass(phase=phase, tokens=size * (1 + drafts), sequences=size, context=context, mode=mode)
 
 

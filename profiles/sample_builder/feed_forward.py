@@ -11,7 +11,7 @@ def feed_forward(model: ModelDescription, step: Pass) -> list[Operation]:
     """The kernels of a dense feed-forward block, with the all-reduce after it where ranks share it."""
     width = model.local_intermediate
     operations = gated(model, step, width, region="mlp", roles=("gate_up", "activation", "down"))
-    return operations + reduce_over_ranks(model, step, "mlp")
+    return reduce_over_ranks(model, step, operations, "mlp")
 
 
 def gated(

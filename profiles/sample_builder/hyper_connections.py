@@ -124,7 +124,7 @@ def compressed_attention(model: ModelDescription, step: Pass, ratio: int) -> lis
     operations.append(_core(model, step, ratio, query))
     operations.append(rotary(model, Tensor((rows, 1, heads, head))))
     operations += _grouped_output(model, step)
-    return operations + reduce_over_ranks(model, step, "attention")
+    return reduce_over_ranks(model, step, operations, "attention")
 
 
 def _norm_quant(rows: int, width: int) -> Operation:

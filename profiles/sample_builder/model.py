@@ -8,7 +8,7 @@ from typing import Literal
 AttentionKind = Literal["gqa", "mla", "sparse", "linear_hybrid", "compressed", "encoder"]
 Quantisation = Literal["bf16", "w8a8", "w8a8_dynamic", "w4a8"]
 LaunchMode = Literal["eager", "ge_graph", "acl_graph", "piecewise_graph"]
-ExpertPath = Literal["mc2", "alltoall", "routing", "dispatch_ffn_combine"]
+ExpertPath = Literal["mc2", "alltoall", "allgather", "routing", "dispatch_ffn_combine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +78,8 @@ class ModelDescription:
     mla_prolog: bool = True
     grouped_swiglu: bool = False
     matmul_allreduce: bool = False
+    routing_kernels: Literal["v2", "custom"] = "v2"
+    decode_kernel: Literal["FusedInferAttentionScore", "PagedAttentionMaskNdKernel"] = "FusedInferAttentionScore"
     matmul_type: Literal["MatMulV2", "MatMulV3"] = "MatMulV2"
 
     @property

@@ -34,6 +34,8 @@ def experts(
         routed = [[_dispatch_ffn_combine(model, step)]]
     elif model.expert_path in ("mc2", "dispatch_ffn_combine") and step.phase == "decode":
         routed = _mc2(model, step)
+    elif model.expert_path == "allgather":
+        routed = _all_gather(model, step)
     elif model.expert_parallel > 1:
         routed = _all_to_all(model, step)
     else:
@@ -268,9 +270,12 @@ def _grouped(model: ModelDescription, step: Pass, rows: int, slots: int | None =
 def _init_routing(model: ModelDescription, step: Pass) -> list[Operation]:
     rows, hidden, expanded = step.tokens, model.hidden, _expanded(model, step)
     dtype = I8 if model.quantised else BF16
+    name = "MoeInitRoutingQuantV2" if model.quantised else "MoeInitRoutingV2"
+    if model.routing_kernels == "custom" and not step.ge:
+        name = "MoeInitRoutingCustom"
     return [
         vector(
-            "MoeInitRoutingV2" if not model.quantised else "MoeInitRoutingQuantV2",
+            name,
             region="moe",
             role="dispatch",
             inputs=(Tensor((rows, hidden)), Tensor((rows, model.top_k), I32)),
@@ -281,7 +286,7 @@ def _init_routing(model: ModelDescription, step: Pass) -> list[Operation]:
                 *([Tensor((expanded,), F32)] if model.quantised else []),
             ),
             core=MIX_AIV,
-            api="aclnnMoeInitRoutingV2_MoeInitRoutingV2AiCore",
+            api=f"aclnn{name}_{name}",
             rows=expanded,
         )
     ]
@@ -289,9 +294,10 @@ def _init_routing(model: ModelDescription, step: Pass) -> list[Operation]:
 
 def _finalize(model: ModelDescription, step: Pass) -> list[Operation]:
     rows, hidden, expanded = step.tokens, model.hidden, _expanded(model, step)
+    name = "MoeTokenUnpermute" if model.routing_kernels == "custom" and not step.ge else "MoeFinalizeRoutingV2"
     operations = [
         vector(
-            "MoeFinalizeRoutingV2",
+            name,
             region="moe",
             role="combine",
             inputs=(
@@ -304,13 +310,26 @@ def _finalize(model: ModelDescription, step: Pass) -> list[Operation]:
                 None,
             ),
             outputs=(Tensor((rows, hidden)),),
-            api="aclnnMoeFinalizeRoutingV2_MoeFinalizeRoutingV2",
+            api=f"aclnn{name}_{name}",
             rows=rows,
         )
     ]
     if model.tensor_parallel > 1 and model.expert_parallel == 1:
         operations.append(collective("allReduce", Tensor((rows, hidden)), owner="moe", ranks=model.tensor_parallel))
     return operations
+
+
+def _all_gather(model: ModelDescription, step: Pass) -> list[list[Operation]]:
+    """Every rank sees all tokens, computes its experts, and the results are scattered back."""
+    hidden = Tensor((step.tokens, model.hidden))
+    gather = collective("allGather", hidden, owner="moe", ranks=model.expert_parallel, role="dispatch")
+    scatter = collective("reduceScatter", hidden, owner="moe", ranks=model.expert_parallel, role="combine")
+    expanded = max(1, _expanded(model, step) // 2)
+    return [
+        [gather, *_init_routing(model, step)],
+        _grouped(model, step, expanded),
+        [*_finalize(model, step), scatter],
+    ]
 
 
 def _all_to_all(model: ModelDescription, step: Pass) -> list[list[Operation]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sample_builder.model import ModelDescription, Pass
 from sample_builder.operation import (
     BF16,
     F32,
     I8,
     I32,
+    MIX_AIC,
     Operation,
     Tensor,
     collective,
@@ -163,11 +166,22 @@ def _bias_cast(columns: int, region: str) -> Operation:
     )
 
 
-def reduce_over_ranks(model: ModelDescription, step: Pass, owner: str) -> list[Operation]:
-    """The all-reduce after a row-parallel projection; nothing on a single rank."""
+def reduce_over_ranks(model: ModelDescription, step: Pass, operations: list[Operation], owner: str) -> list[Operation]:
+    """A block that ends in a row-parallel projection, with the all-reduce after it or fused into it."""
     if model.tensor_parallel == 1:
-        return []
-    return [collective("allReduce", Tensor((step.tokens, model.hidden)), owner=owner, ranks=model.tensor_parallel)]
+        return operations
+    if model.matmul_allreduce and not model.quantised:
+        fused = replace(
+            operations[-1],
+            op_type="MatmulAllReduce",
+            core=MIX_AIC,
+            api="" if step.ge else "aclnnMatmulAllReduce_MatmulAllReduce",
+            blocks=24,
+            skew_us=6.0,
+        )
+        return [*operations[:-1], fused]
+    moved = Tensor((step.tokens, model.hidden))
+    return [*operations, collective("allReduce", moved, owner=owner, ranks=model.tensor_parallel)]
 
 
 def norm_quantises(model: ModelDescription, step: Pass) -> bool:

@@ -34,8 +34,8 @@ class FusionRules:
     """What the builder's compiler does. `saving_ns` is won at each boundary that vanishes, as far as there is room.
 
     A boundary cannot save more than its gap and half of the kernel after it. Without `stream_fusion` only kernels
-    of the main stream are fused, and a fragment ends where another stream branches off or comes back; with it,
-    the other streams' kernels in scope run inside the SuperKernel, one after the other.
+    of the stream that holds most of the scope's time are fused, and a fragment ends where another stream branches off
+    or comes back; with it, the other streams' kernels in scope run inside the SuperKernel, one after the other.
     """
 
     saving_ns: int = 2000
@@ -75,50 +75,62 @@ def fragments(step: Sequence[Planned], template: TemplateName, rules: FusionRule
     return [run for run in _runs(step, template, rules)[0] if len(run) > 1]
 
 
+@dataclass
+class _Run:
+    """The fragment being collected: its positions, its stream, and what closed the one before it in this scope."""
+
+    label: str = ""
+    lane: str = "main"
+    positions: list[int] = field(default_factory=list)
+    cause: str = ""
+    resumed: bool = False
+
+
 def _runs(step: Sequence[Planned], template: TemplateName, rules: FusionRules) -> tuple[list[list[int]], Counter[str]]:
     """All runs of fusible kernels, and the cuts within scopes by cause."""
     runs: list[list[int]] = []
     cuts: Counter[str] = Counter()
-    current: list[int] = []
-    label = ""
-    pending = ""
-    resumed = False
+    lanes = _scope_lanes(step, template)
+    current = _Run()
 
-    def close() -> None:
-        nonlocal current
-        if current:
-            runs.append(current)
-        current = []
+    def close(cause: str) -> None:
+        if current.positions:
+            runs.append(current.positions)
+            current.positions = []
+        current.cause = cause
 
     for position, item in enumerate(step):
         operation = item.placed.operation
-        aside = operation.lane != "main"
-        if not in_scope(item, template):
-            if not aside or operation.fork:
-                close()
-                label = ""
+        label = scope_label(item, template) if in_scope(item, template) else ""
+        if not label or (operation.lane != lanes[label] and not rules.stream_fusion):
+            if operation.lane == current.lane:
+                close(operation.op_type)
+            elif operation.fork and current.lane == "main":
+                close(operation.op_type if operation.core == COMMUNICATION else "stream")
             continue
-        if scope_label(item, template) != label or (current and step[current[-1]].piece != item.piece):
-            close()
-            label, pending, resumed = scope_label(item, template), "", False
-        if aside and not rules.stream_fusion:
-            if operation.fork and current:
-                close()
-                pending = operation.op_type if operation.core == COMMUNICATION else "stream"
-            continue
+        if label != current.label or (current.positions and step[current.positions[-1]].piece != item.piece):
+            close("")
+            current = _Run(label=label, lane=lanes[label])
         if not rules.fusible(operation):
-            close()
-            pending = operation.op_type
+            close(operation.op_type)
             continue
-        if operation.joins and not rules.stream_fusion and current:
-            close()
-            pending = "stream"
-        if not current and pending and resumed:
-            cuts[pending] += 1
-        pending, resumed = "", True
-        current.append(position)
-    close()
+        if operation.joins and not rules.stream_fusion and current.positions:
+            close("stream")
+        if not current.positions and current.cause and current.resumed:
+            cuts[current.cause] += 1
+        current.resumed = True
+        current.positions.append(position)
+    close("")
     return runs, cuts
+
+
+def _scope_lanes(step: Sequence[Planned], template: TemplateName) -> dict[str, str]:
+    """The stream of each scope that holds most of its time."""
+    counts: dict[str, Counter[str]] = {}
+    for item in step:
+        if in_scope(item, template):
+            counts.setdefault(scope_label(item, template), Counter())[item.placed.operation.lane] += item.duration_ns
+    return {label: lanes.most_common(1)[0][0] for label, lanes in counts.items()}
 
 
 def boundary_savings(step: Sequence[Planned], run: Sequence[int], rules: FusionRules) -> list[int]:
@@ -165,6 +177,8 @@ def _super_kernel(
         role="super_kernel",
         core=MIX_AIC if cube else MIX_AIV,
         blocks=max(member.placed.operation.blocks for member in members),
+        lane=first.placed.operation.lane,
+        fork=first.placed.operation.fork,
         joins=first.placed.operation.joins,
     )
     middle = "" if number == 0 else f"_split_{number}_{number + 1}"
@@ -211,7 +225,8 @@ def planted_effects(plan: Sequence[Sequence[Planned]], rules: FusionRules | None
     before = _wall(step)
     found = {name: _effect(step, name, chosen, before) for name in TEMPLATES}
     found = {name: effect for name, effect in found.items() if effect["in_scope"]}
-    best = max(found, key=lambda name: found[name]["saving_us"], default=None)
+    winning = [name for name in found if found[name]["saving_us"] > 0]
+    best = max(winning, key=lambda name: found[name]["saving_us"], default=None)
     return {**empty, "step_us": before / 1000, "best_template": best, "templates": found}
 
 
