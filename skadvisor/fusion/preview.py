@@ -106,13 +106,16 @@ def _cuts(table: pd.DataFrame, judgements: list[Judgement]) -> pd.DataFrame:
     boundaries = np.zeros(len(table), dtype="int64")
     np.add.at(boundaries, linked, 1)
     np.add.at(boundaries, previous[linked], 1)
-    rows = table.assign(boundaries_lost=boundaries, remedy=[judgement.remedy for judgement in judgements], cuts=1)[bad]
-    if rows.empty:
-        return rows.reindex(
-            columns=["op_type", "role", "fusible", "reason", "source", "remedy", "cuts", "boundaries_lost"]
-        )
-    keys = ["op_type", "role", "fusible", "reason", "source", "remedy"]
-    grouped = rows.groupby(keys, as_index=False)[["cuts", "boundaries_lost"]].sum()
+    remedies = pd.Series([judgement.remedy for judgement in judgements], index=table.index, dtype=object)
+    rows = table.assign(boundaries_lost=boundaries, remedy=remedies)[bad]
+    grouped = rows.groupby(["op_type", "role"], as_index=False).agg(
+        fusible=("fusible", "first"),
+        reason=("reason", "first"),
+        source=("source", "first"),
+        remedy=("remedy", "first"),
+        cuts=("scope", "size"),
+        boundaries_lost=("boundaries_lost", "sum"),
+    )
     return grouped.sort_values(["boundaries_lost", "op_type", "role"], ascending=[False, True, True], ignore_index=True)
 
 
