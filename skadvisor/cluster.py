@@ -1,6 +1,6 @@
 """Do one piece of work for each of many ranks: here, in processes of this machine, or on a Dask cluster.
 
-Each piece is handed to a worker by its source (a path or URL) and is read there; only what the work returns
+Each piece is handed to a worker by its source (a path, a URL) and is read there; only what the work returns
 travels back. Results come in the order in which they are done.
 """
 
@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -21,10 +21,11 @@ from typing import Any, TypeVar
 
 from skadvisor.errors import InputError
 
+Source = TypeVar("Source", bound=Hashable)
 Answer = TypeVar("Answer")
-Work = Callable[[str], Answer]
+Work = Callable[[Source], Answer]
 #: A source with its answer, or with the exception that stopped it.
-Done = tuple[str, "Answer | BaseException"]
+Done = tuple[Source, Answer | Exception]
 
 
 class WorkerLostError(Exception):
@@ -32,13 +33,13 @@ class WorkerLostError(Exception):
 
 
 def spread(
-    work: Work[Answer],
-    sources: Sequence[str],
+    work: Work[Source, Answer],
+    sources: Sequence[Source],
     *,
     workers: int | None = None,
     scheduler: str | None = None,
     client: Any = None,
-) -> Iterator[Done[Answer]]:
+) -> Iterator[Done[Source, Answer]]:
     """Do `work(source)` for each source and yield (source, answer or exception) as they end.
 
     `workers` processes on this machine (default: one per core, never more than sources; 1 works in this process), or
@@ -96,16 +97,16 @@ def connect(scheduler: str | None, client: Any = None) -> Iterator[Any]:
         connected.close()
 
 
-def _attempt(work: Work[Answer], source: str) -> Answer | BaseException:
+def _attempt(work: Work[Source, Answer], source: Source) -> Answer | Exception:
     try:
         return work(source)
     except Exception as error:
         return error
 
 
-def _in_processes(work: Work[Answer], sources: Sequence[str], count: int) -> Iterator[Done[Answer]]:
+def _in_processes(work: Work[Source, Answer], sources: Sequence[Source], count: int) -> Iterator[Done[Source, Answer]]:
     """Two rounds: what was under way when a worker died is done again, one by one, so that only the culprit fails."""
-    lost: list[str] = []
+    lost: list[Source] = []
     for source, answer in _one_pool(work, sources, count):
         if isinstance(answer, WorkerLostError):
             lost.append(source)
@@ -115,11 +116,13 @@ def _in_processes(work: Work[Answer], sources: Sequence[str], count: int) -> Ite
         yield from _one_pool(work, [source], 1)
 
 
-def _one_pool(work: Work[Answer], sources: Sequence[str], count: int) -> Iterator[Done[Answer]]:
+def _one_pool(work: Work[Source, Answer], sources: Sequence[Source], count: int) -> Iterator[Done[Source, Answer]]:
     # spawn: a forked copy of a process with threads (bars, BLAS, a notebook) can hang.
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_prepare_worker)
     try:
-        futures: dict[Future[Any], str] = {pool.submit(partial(_in_worker, work), source): source for source in sources}
+        futures: dict[Future[Any], Source] = {
+            pool.submit(partial(_in_worker, work), source): source for source in sources
+        }
         for future in as_completed(futures):
             source = futures.pop(future)
             try:
@@ -130,7 +133,7 @@ def _one_pool(work: Work[Answer], sources: Sequence[str], count: int) -> Iterato
         _close(pool)
 
 
-def _in_worker(work: Work[Answer], source: str) -> Answer | BaseException:
+def _in_worker(work: Work[Source, Answer], source: Source) -> Answer | Exception:
     try:
         return _attempt(work, source)
     except SystemExit:  # from the signal below; the pool would take it for an answer and go on
@@ -168,7 +171,7 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _on_dask(work: Work[Answer], sources: Sequence[str], client: Any) -> Iterator[Done[Answer]]:
+def _on_dask(work: Work[Source, Answer], sources: Sequence[Source], client: Any) -> Iterator[Done[Source, Answer]]:
     distributed = import_module("distributed")
     # Dask moves the work of a killed worker to the others by itself; impure, so that a later run reads files anew.
     futures = {client.submit(_attempt, work, source, pure=False): source for source in sources}

@@ -1,0 +1,142 @@
+"""Analyse the captures of many ranks: each where it can be read, one answer for all of them.
+
+Ranks run the same code, so there is one placement. The result shows the rank that waits least (it sets the pace of
+the step and holds the least waiting) and in `ranks` what the others do differently.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from skadvisor import cluster, remote
+from skadvisor.errors import InputError
+from skadvisor.progress import bar
+
+if TYPE_CHECKING:
+    from skadvisor.analysis import Analysis
+    from skadvisor.rank_summary import RankAnswer
+    from skadvisor.records import Result
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+class Place(NamedTuple):
+    """Where one rank's capture is: a path or URL, and its rank where the folder says one."""
+
+    path: str
+    rank: int | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to ask of each rank: the arguments of `analysis.analyze`."""
+
+    operators: str | None = None
+    tpot_ms: float | None = None
+    risk: str = "balanced"
+    ledger: str | None = None
+
+
+@dataclass(frozen=True)
+class RanksAnalysis:
+    """The answer for all ranks together."""
+
+    result: Result
+    places: tuple[Place, ...]
+
+
+def analyze_ranks(
+    path_or_paths: Paths,
+    *,
+    scheduler: str | None = None,
+    client: Any = None,
+    workers: int | None = None,
+    operators: str | os.PathLike[str] | None = None,
+    tpot_ms: float | None = None,
+    risk: str = "balanced",
+    ledger: str | os.PathLike[str] | None = None,
+    quiet: bool = True,
+) -> RanksAnalysis:
+    """Analyse every rank's capture at or under the given paths or URLs.
+
+    By default in processes of this machine (`workers`, one per core); with `scheduler` or `client` on a Dask
+    cluster, whose workers have to reach the paths. Only small tables come back. A rank that cannot be read is
+    reported in `result.ranks` while the others answer. One rank alone gives the result of `analysis.analyze`.
+    Raises InputError where no rank can be read, NotEnoughError where all of them hold too little.
+    """
+    from skadvisor.rank_merge import Merger
+
+    question = Question(_text(operators), tpot_ms, risk, _text(ledger))
+    elsewhere = {"scheduler": scheduler, "client": client, "workers": workers}
+    places = find_places(path_or_paths, scheduler=scheduler, client=client)
+    merger = Merger()
+    with bar("Analysing ranks", len(places), quiet=quiet or len(places) < 2) as advance:
+        for place, answer in cluster.spread(partial(answer_rank, question), places, **elsewhere):
+            merger.add(place, answer)
+            advance(1)
+    return RanksAnalysis(result=merger.result(), places=places)
+
+
+def find_places(paths: Paths, *, scheduler: str | None = None, client: Any = None) -> tuple[Place, ...]:
+    """The captures at or under the paths or URLs, by rank and path; on a cluster its workers look for them."""
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    named = list(dict.fromkeys(_text(path) or "" for path in given))
+    if not named:
+        raise InputError("no capture was named", "Give a file or folder of profiler output.")
+    found: list[Place] = []
+    for _, answer in cluster.spread(_list_places, named, workers=1, scheduler=scheduler, client=client):
+        if isinstance(answer, Exception):
+            raise answer
+        found.extend(answer)
+    return tuple(sorted(set(found), key=lambda place: (place.rank is None, place.rank or 0, place.path)))
+
+
+def answer_rank(question: Question, place: Place) -> RankAnswer:
+    """Analyse one rank where this runs, and keep of it what the comparison of ranks needs."""
+    from skadvisor.analysis import analyze
+    from skadvisor.rank_summary import summarise
+
+    with remote.fetch(place.path) as path:
+        analysis = analyze(
+            path,
+            rank=place.rank,
+            operators=question.operators,
+            tpot_ms=question.tpot_ms,
+            risk=question.risk,
+            ledger=question.ledger,
+        )
+        return summarise(analysis, _named_as_given(analysis, path, place.path))
+
+
+def _named_as_given(analysis: Analysis, local: Path, given: str) -> Result:
+    """The result with the URL in place of the temporary copy."""
+    if not remote.is_url(given):
+        return analysis.result
+    captures = tuple(
+        replace(
+            capture,
+            path=capture.path.replace(str(local), given),
+            files=tuple(file.replace(str(local), given) for file in capture.files),
+        )
+        for capture in analysis.result.captures
+    )
+    return replace(analysis.result, captures=captures)
+
+
+def _list_places(path: str) -> Sequence[Place]:
+    if remote.is_url(path):
+        return [Place(url, None) for url in remote.list_urls(path)]
+    from skadvisor.capture import list_captures
+
+    found = [Place(str(one.path), one.rank) for one in list_captures(path)]
+    # Nothing found: let the reader say what it expected of this path.
+    return found or [Place(path, None)]
+
+
+def _text(path: str | os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.fspath(path)
