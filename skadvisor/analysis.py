@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from skadvisor import __version__
 from skadvisor.records import SCHEMA_VERSION, Result, Tool
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skadvisor.timeline import Times
 
 PathText = str | os.PathLike[str]
+Risk = Literal["low", "balanced", "high"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ def analyze(
     rank: int | None = None,
     operators: PathText | None = None,
     tpot_ms: float | None = None,
-    risk: str = "balanced",
+    risk: Risk = "balanced",
     ledger: PathText | None = None,
 ) -> Analysis:
     """Analyse one capture, a file or folder of any supported format.
@@ -111,7 +112,7 @@ def analyze_capture(
     *,
     operators: PathText | None = None,
     tpot_ms: float | None = None,
-    risk: str = "balanced",
+    risk: Risk = "balanced",
     ledger: PathText | None = None,
 ) -> Analysis:
     """Analyse a capture that was read already; see `analyze`."""
@@ -122,7 +123,7 @@ def analyze_capture(
     from skadvisor.situation import Situation
     from skadvisor.timeline import measure
 
-    labelled = label(capture, load_vocabulary(operators))
+    labelled = label(capture, load_vocabulary(None if operators is None else Path(operators)))
     times = measure(labelled.kernels, labelled.steps, capture.tasks)
     phase = summary.choose_phase(times)
     layers = summary.layers_record(labelled, times, phase)

@@ -52,9 +52,9 @@ class Commands(click.Group):
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool, quiet: bool) -> None:
-    """Say from one Ascend profiler capture where to put the SuperKernel scope, what it can win, and whether it did.
+    """Say from one Ascend profiler capture where to put the SuperKernel scope and what it can win.
 
-    Exit codes: 0 answered, 1 a bug of ours, 2 bad usage or unreadable input, 3 too little in the input, 4 a gate failed.
+    Exit codes: 0 answered, 1 a bug of ours, 2 bad usage or unreadable input, 3 too little in it, 4 a gate failed.
     """
     ctx.obj = {"debug": debug, "quiet": quiet}
 

@@ -22,6 +22,7 @@ from skadvisor.grammar import (
     State,
     role_scores,
 )
+from skadvisor import superkernel_names
 from skadvisor.names import base_operator
 from skadvisor.operators import Vocabulary
 from skadvisor.shapes import MatmulDims, Shape, matmul_dims, parse_shapes
@@ -35,7 +36,10 @@ LARGEST_EXPERT_COUNT = 1_024
 
 @dataclass(frozen=True)
 class KernelClass:
-    """Kernels that look alike. `last` is the last dimension of the first input, `out` of the first output."""
+    """Kernels that look alike. `last` is the last dimension of the first input, `out` of the first output.
+
+    `fused` is the state that stands for a SuperKernel, None for one that spans several sub-blocks.
+    """
 
     base: str
     role: str
@@ -45,6 +49,7 @@ class KernelClass:
     outputs: tuple[Shape | None, ...]
     matmul: MatmulDims | None
     count: int
+    fused: State | None = None
 
     @property
     def last(self) -> int | None:
@@ -88,6 +93,7 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
         shapes_in, shapes_out, core = (text[code] for text, code in zip(texts, codes, strict=True))
         operator = operators[bases[base]]
         role = operator.role if operator else "unknown"
+        fused = superkernel_names.state_of(bases[base], vocabulary) if bases[base].startswith("sk:") else None
         items.append(
             KernelClass(
                 base=bases[base],
@@ -98,6 +104,7 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
                 outputs=parse_shapes(shapes_out),
                 matmul=matmul_dims(shapes_in, shapes_out) if role in MATMULS else None,
                 count=int(count),
+                fused=fused,
             )
         )
     hidden = _hidden_size(items)
@@ -115,9 +122,13 @@ def _bases(kernels: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
     pair = pd.MultiIndex.from_arrays([kernels["op_type"].cat.codes, kernels["name"].cat.codes])
     codes, unique = pd.factorize(pair)
     types, names = _categories(kernels["op_type"]), _categories(kernels["name"])
-    bases = [base_operator(types[type_code], names[name_code]) for type_code, name_code in unique]
+    bases = [_base(types[type_code], names[name_code]) for type_code, name_code in unique]
     base_of_pair, distinct = pd.factorize(np.array(bases, dtype=object))
     return list(distinct), base_of_pair[codes]
+
+
+def _base(op_type: str | None, name: str | None) -> str:
+    return (superkernel_names.base_of(name) if name else None) or base_operator(op_type, name)
 
 
 def _categories(column: pd.Series) -> list[str | None]:
@@ -164,6 +175,8 @@ def class_scores(classes: Classes) -> NDArray[np.float64]:
 def _scores(item: KernelClass, classes: Classes) -> NDArray[np.float64]:
     scores = role_scores(item.role)
     hidden, vocabulary = classes.hidden, classes.vocabulary
+    if item.fused is not None:
+        return scores + _only((item.fused,), 0.0, ELSEWHERE)
     if item.matmul and hidden:
         _score_matmul(scores, item.matmul, hidden, vocabulary)
     elif item.role == "norm" and item.last and hidden:

@@ -23,7 +23,7 @@ MOST_GROUPS = 200
 def explain(labelled: Labelled, pattern: str) -> pd.DataFrame:
     """One row per group of alike kernels whose name or type matches `pattern`, a regular expression.
 
-    Columns: name, op_type, kernels, layers, region, role, confidence, evidence (weights in natural-log odds between
+    Columns: name, op_type, input_shapes, kernels, layers, region, role, confidence, evidence (weights in natural-log odds between
     the label and the runner-up), runner_up, runner_up_probability.
     Raises InputError for a broken pattern, NotEnoughError where nothing matches.
     """
@@ -71,6 +71,7 @@ def _explain_group(labelled: Labelled, group: pd.DataFrame, neighbours: Any) -> 
     described = {
         "name": first["name"],
         "op_type": first["op_type"],
+        "input_shapes": first["input_shapes"] if isinstance(first["input_shapes"], str) else "",
         "kernels": len(group),
         "layers": int(layers.nunique()),
         "region": first["region"],

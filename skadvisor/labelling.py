@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from skadvisor import phases
 from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture
 from skadvisor.evidence import KernelClass
-from skadvisor.grammar import ATTENTION_STATES
+from skadvisor.grammar import ATTENTION_STATES, State
 from skadvisor.layers import Layer, find_layers
 from skadvisor.messages import Message, _
 from skadvisor.operators import Vocabulary, load_vocabulary
 from skadvisor.records import Mode
-from skadvisor.regions import OPERATOR_REGIONS, Labels, label_collectives, label_regions
+from skadvisor.regions import OPERATOR_REGIONS, Labels, label_rest, label_regions
 from skadvisor.steps import Step, find_steps
 from skadvisor.structure import Structure, find_structure
 
@@ -54,19 +54,19 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     """Label every kernel of a capture."""
     kernels = capture.kernels
     structure = find_structure(kernels, vocabulary)
-    training = phases.is_training(structure)
-    layers = [] if training else find_layers(kernels, structure)
+    training = structure.training
+    layers = find_layers(kernels, structure)
     steps = find_steps(kernels, structure, layers)
     facts = phases.gather_facts(kernels, structure, steps)
     mode, graph_kind = phases.mode_of(facts, kernels)
     labels = label_regions(structure)
     if not layers:
         _leave_open(labels, structure)
-    owner = label_collectives(labels, kernels, structure)
+    owner = label_rest(labels, kernels, structure)
     step = _step_column(kernels, structure, steps)
     layer, layer_kind = _layer_columns(kernels, structure, steps, layers, labels.region)
     layer[step < 0], layer_kind[step < 0] = -1, None
-    step_table = _step_table(kernels, step, steps, facts, training, mode)
+    step_table = _step_table(kernels, step, layer >= 0, steps, facts, training, mode)
     added = {
         "step": step,
         "phase": np.array([*step_table["phase"], None], dtype=object)[step],
@@ -144,6 +144,7 @@ def _layer_columns(
 def _step_table(
     kernels: pd.DataFrame,
     step: NDArray[np.int32],
+    in_layer: NDArray[np.bool_],
     steps: list[Step],
     facts: list[phases.StepFacts],
     training: bool,
@@ -153,7 +154,9 @@ def _step_table(
     end = start + kernels["dur_ns"].to_numpy()
     begins = np.array([start[step == number].min() for number in range(len(steps))], dtype="int64")
     ends = np.array([end[step == number].max() for number in range(len(steps))], dtype="int64")
-    names = [phases.phase_of(fact, facts, place, training) for place, fact in enumerate(facts)]
+    duration = kernels["dur_ns"].to_numpy()
+    busy = np.array([duration[(step == number) & in_layer].sum() for number in range(len(steps))], dtype="int64")
+    names = phases.find_phases(facts, busy, training)
     counts = [len(one.layers) + len(one.draft_layers) for one in steps]
     steady = phases.steady_steps(ends - begins, [str(name) for name in names], counts)
     table = {
@@ -181,6 +184,10 @@ def _attention_kinds(structure: Structure, step: NDArray[np.int32], layer: NDArr
     codes, _unique = pd.factorize(group)
     strongest = np.zeros(codes.max(initial=0) + 1, dtype=np.int8)
     np.maximum.at(strongest, codes, shown.astype(np.int8))
+    has_core = np.bincount(codes, weights=structure.state == State.ATTENTION_CORE, minlength=len(strongest)) > 0
+    # a layer that was cut before its core is taken to be as the one before it
+    for number in np.flatnonzero(~has_core[1:] & (strongest[1:] == 0)) + 1:
+        strongest[number] = strongest[number - 1]
     kinds = np.array(ATTENTION_KINDS, dtype=object)[strongest[codes]]
     kinds[layer < 0] = None
     return kinds
@@ -203,7 +210,7 @@ def _misfits(steps: list[Step], layers: list[Layer]) -> tuple[Message, ...]:
         (number, ordinal)
         for number, step in enumerate(steps)
         for ordinal, index in enumerate(step.layers)
-        if not layers[index].attention or layers[index].kind == "other"
+        if not layers[index].complete
     )
     return tuple(
         Message(_("step {step}: layer {layer} is incomplete"), step=number, layer=ordinal)

@@ -6,7 +6,7 @@ its own begins the next one; the first layer also holds the first norm, the last
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -30,13 +30,24 @@ class Layer:
     attention: bool
     mlp: bool
     moe: bool
+    cut_kind: str = ""
 
     @property
     def kind(self) -> str:
-        """`moe` wherever experts work, `dense` with a plain feed-forward, else `other`."""
+        """`moe` wherever experts work, `dense` with a plain feed-forward, else `other`.
+
+        A layer that the capture's end cuts before its feed-forward is taken to be as the layer before it.
+        """
+        if self.cut_kind:
+            return self.cut_kind
         if self.moe:
             return "moe"
         return "dense" if self.mlp else "other"
+
+    @property
+    def complete(self) -> bool:
+        """Whether both sub-blocks are there."""
+        return self.attention and (self.mlp or self.moe)
 
 
 def find_layers(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
@@ -44,7 +55,17 @@ def find_layers(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
     layers = _split(structure)
     if not _is_decoder(structure, layers):
         return []
-    return _pair(kernels, structure, layers)
+    if structure.training:
+        # what follows the last forward layer is the first matmuls of the backward pass
+        return [layer for layer in layers if layer.complete]
+    return _pair(kernels, structure, _with_cut_end(structure, layers))
+
+
+def _with_cut_end(structure: Structure, layers: list[Layer]) -> list[Layer]:
+    last = layers[-1]
+    if last.end < len(structure.main) or last.kind != "other":
+        return layers
+    return [*layers[:-1], replace(last, cut_kind=layers[-2].kind)]
 
 
 def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
@@ -95,7 +116,9 @@ def _split(structure: Structure) -> list[Layer]:
     state = structure.state[structure.main]
     roles = structure.classes.roles_of(structure.classes.of_kernel[structure.main])
     starts = _layer_starts(state, roles)
-    layers = []
+    layers: list[Layer] = []
+    if not starts:
+        return layers
     for begin, limit in zip(starts, [*starts[1:], len(state)], strict=True):
         end = _layer_end(state, begin, limit)
         held = state[begin:end]

@@ -34,6 +34,8 @@ class Vocabulary:
         """The rule for a base name, None where the vocabulary does not know it."""
         if not base:
             return None
+        if base.startswith("sk:"):
+            base = "superkernel"
         compact = words(base)
         for tier in self.tiers:
             for operator in tier:

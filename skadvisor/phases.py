@@ -25,10 +25,12 @@ from skadvisor.structure import Structure
 S = State
 #: More new tokens per sequence than this is no speculation any more.
 MOST_SPECULATED = 8
-#: With this share of training operators a capture is a training run.
-TRAINING_SHARE = 0.02
 #: A step this many times slower than its phase's median is not typical.
 SLOW_STEP = 1.5
+#: Without shapes, steps whose layers' times agree within this fraction repeat the same work ...
+SAME_LENGTH = 0.15
+#: ... and one that takes this many times as long does another work.
+LONGER_STEP = 1.4
 _BLOCK_TABLE_SLOT = 14  # of FusedInferAttentionScore, by its operator description
 _DECODE_WORDS = ("incre", "paged", "decode", "recurrent", "mlapa", "infer_decode", "nsaselectedattentioninfer")
 _PREFILL_WORDS = ("promptflash", "prefill", "unpad", "chunk", "ringmla", "varlen")
@@ -45,18 +47,6 @@ class StepFacts:
     attention: frozenset[str]
     writes_cache: bool
     graph_share: float
-
-
-def is_training(structure: Structure) -> bool:
-    """Whether gradient, loss and optimizer operators make the capture a training run."""
-    roles = structure.classes.roles_of(structure.classes.of_kernel)
-    return bool(len(roles)) and float((roles == "training").mean()) >= TRAINING_SHARE
-
-
-def is_vision(structure: Structure) -> bool:
-    """Whether convolutions and pooling run, as in no language model's decode step."""
-    roles = structure.classes.roles_of(structure.classes.of_kernel)
-    return bool(len(roles)) and float((roles == "vision").mean()) >= TRAINING_SHARE
 
 
 def gather_facts(kernels: pd.DataFrame, structure: Structure, steps: list[Step]) -> list[StepFacts]:
@@ -138,10 +128,30 @@ def _padded_phase(query: tuple[int, ...]) -> str:
     return "decode" if 1 in query[1:3] else ""
 
 
-def phase_of(facts: StepFacts, others: list[StepFacts], place: int, training: bool) -> Phase:
-    """The phase of step number `place` among `others` (all steps' facts, in order)."""
+def find_phases(facts: list[StepFacts], busy_ns: NDArray[np.int64], training: bool) -> list[Phase]:
+    """The phase of every step; `busy_ns` (steps,) is the time of the kernels in each one's layers."""
     if training:
-        return "training"
+        return ["training"] * len(facts)
+    found = [_phase_of(fact, facts, place) for place, fact in enumerate(facts)]
+    if "unknown" in found and len(found) >= 2 and all(fact.tokens is None for fact in facts):
+        return _by_length(found, busy_ns)
+    return found
+
+
+def _by_length(found: list[Phase], busy_ns: NDArray[np.int64]) -> list[Phase]:
+    """Without shapes: the shortest steps that repeat are decode, clearly longer ones before them prefill."""
+    usual = float(np.median(np.sort(busy_ns)[: max(2, len(busy_ns) // 2 + 1)]))
+    like_usual = np.abs(busy_ns - usual) <= SAME_LENGTH * usual
+    if like_usual.sum() < 2:
+        return found
+    named: list[Phase] = []
+    for phase, same, busy in zip(found, like_usual, busy_ns, strict=True):
+        longer: Phase = "prefill" if busy > LONGER_STEP * usual else "unknown"
+        named.append(phase if phase != "unknown" else "decode" if same else longer)
+    return named
+
+
+def _phase_of(facts: StepFacts, others: list[StepFacts], place: int) -> Phase:
     if {"decode", "prefill"} <= facts.attention:
         return "mixed"
     if facts.tokens and facts.sequences:
@@ -196,6 +206,9 @@ def _name_mode(name: str) -> float:
 def mode_of(facts: list[StepFacts], kernels: pd.DataFrame) -> tuple[Mode, str | None]:
     """Mode of a capture and, in graph mode, which kind of graph: `ge_graph`, `acl_graph` or `npugraph_ex`."""
     shares = [fact.graph_share for fact in facts if not np.isnan(fact.graph_share)]
+    if not shares:
+        verdicts = graph_kernels(kernels)
+        shares = [float(np.nanmean(verdicts))] if not np.isnan(verdicts).all() else []
     if not shares:
         return "unknown", None
     if float(np.median(shares)) < 0.5:

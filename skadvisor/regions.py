@@ -68,7 +68,7 @@ class Labels:
 
 
 def label_regions(structure: Structure) -> Labels:
-    """Label every kernel that is in a chain; collectives are left to `label_collectives`."""
+    """Label every kernel that is in a chain; collectives are left to `label_rest`."""
     region_names = sorted(set(REGION_OF_STATE.values()))
     membership = np.zeros((STATES, len(region_names)))
     for state, region in REGION_OF_STATE.items():
@@ -99,6 +99,7 @@ def _roles(state: NDArray[np.int8], known: NDArray[np.object_]) -> NDArray[np.ob
     for name, shown in _LAYOUT_ROLES.items():
         inside = np.isin(state, [s for s in State if s not in (S.PREPARE, S.SAMPLING, S.EMBEDDING, S.HEAD)])
         found[(known == name) & inside & (found != "residual_norm")] = shown
+    found[known == "superkernel"] = "superkernel"
     found[found == ""] = "unknown"
     return found
 
@@ -120,9 +121,15 @@ def _evidence(structure: Structure, roles: NDArray[np.object_]) -> NDArray[np.ob
     return found
 
 
-def label_collectives(labels: Labels, kernels: pd.DataFrame, structure: Structure) -> NDArray[np.object_]:
-    """Give collectives their region and return the owner column: the region whose result each one moves, (N,)."""
+def label_rest(labels: Labels, kernels: pd.DataFrame, structure: Structure) -> NDArray[np.object_]:
+    """Label what is in no chain; return the owner column: the region whose result a collective moves, (N,)."""
     owner = np.full(len(kernels), None, dtype=object)
+    roles = structure.classes.roles_of(structure.classes.of_kernel)
+    spanning = (structure.state < 0) & (roles == "superkernel")
+    labels.region[spanning], labels.role[spanning] = "other", "superkernel"
+    labels.confidence[spanning], labels.evidence[spanning] = 1.0, "superkernel over several regions"
+    labels.region[structure.backward], labels.role[structure.backward] = "other", "backward"
+    labels.confidence[structure.backward], labels.evidence[structure.backward] = 1.0, "operator+order"
     collective = (kernels["kind"] != "kernel").to_numpy()
     if not collective.any():
         return owner

@@ -38,11 +38,23 @@ def find_steps(kernels: pd.DataFrame, structure: Structure, layers: list[Layer])
     if not len(state):
         return []
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)[structure.main]
+    if structure.training:
+        return _training_steps(step_ids, layers)
     cuts = _pass_starts(state, step_ids)
     if not layers:
         return _marked_steps(step_ids)
     passes = _passes(cuts, len(state), layers)
     return _merge(passes, _marked(step_ids, cuts))
+
+
+def _training_steps(step_ids: NDArray[np.float64], layers: list[Layer]) -> list[Step]:
+    """In training the main chain holds forward passes only; the profiler's marks part them."""
+    return [
+        Step(
+            step.begin, step.end, tuple(i for i, layer in enumerate(layers) if step.begin <= layer.begin < step.end), ()
+        )
+        for step in _marked_steps(step_ids)
+    ]
 
 
 def _marked_steps(step_ids: NDArray[np.float64]) -> list[Step]:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 OVERLAP_FLOOR_NS = 300
 
 
-def find_chains(kernels: pd.DataFrame) -> list[NDArray[np.int64]]:
-    """Row numbers per chain in time order, the main chain first. Collectives are in none.
+def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Row numbers per chain in time order, the main chain first, of the rows that `inside` (N,) marks.
 
     Rows without a stream are taken as one stream of their own.
     """
-    rows = np.flatnonzero((kernels["kind"] == "kernel").to_numpy())
+    rows = np.flatnonzero(inside)
     if not len(rows):
         return []
     streams, names = pd.factorize(kernels["stream"].fillna(-1).to_numpy()[rows])

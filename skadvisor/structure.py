@@ -22,19 +22,27 @@ _LATE = [S.FINAL_NORM, S.HEAD, S.SAMPLING]
 _EARLY = [S.PREPARE, S.EMBEDDING, S.INPUT_NORM, S.ATTENTION_IN]
 #: A chain beside the main one jumps between sub-blocks freely: order counts for this much of its weight there.
 SIDE_ORDER_WEIGHT = 0.3
+#: With this share of training operators a capture is a training run.
+TRAINING_SHARE = 0.02
 #: A capture rarely begins in the middle of sampling.
 START_LATE = 2.0
 
 
 @dataclass(frozen=True)
 class Structure:
-    """`state` (N,) is -1 for collectives; `probability` (N, STATES) says how sure; `chain` (N,) is -1 likewise."""
+    """`state` (N,) is -1 for collectives, SuperKernels over several sub-blocks and `backward` kernels; `probability` (N, STATES) says how sure; `chain` (N,) is -1 likewise."""
 
     classes: evidence.Classes
     state: NDArray[np.int8]
     probability: NDArray[np.float64]
     chain: NDArray[np.int16]
     main: NDArray[np.int64]
+    backward: NDArray[np.bool_]
+
+    @property
+    def training(self) -> bool:
+        """Whether gradients, losses and optimizers make the capture a training run."""
+        return bool(self.backward.any())
 
 
 def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
@@ -44,7 +52,10 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
     state = np.full(len(kernels), -1, dtype=np.int8)
     probability = np.zeros((len(kernels), STATES))
     chain_of = np.full(len(kernels), -1, dtype=np.int16)
-    chains = find_chains(kernels)
+    spans = np.array([item.role == "superkernel" and item.fused is None for item in classes.items], dtype=bool)
+    backward = _after_forward(kernels, classes)
+    inside = (kernels["kind"] == "kernel").to_numpy() & ~spans[classes.of_kernel] & ~backward
+    chains = find_chains(kernels, inside)
     for number, rows in enumerate(chains):
         emissions = by_class[classes.of_kernel[rows]] + evidence.neighbour_scores(classes, rows)
         if number == 0:
@@ -54,7 +65,19 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
             path, sure = _decode_side(emissions)
         state[rows], probability[rows], chain_of[rows] = path, sure, number
     main = chains[0] if chains else np.zeros(0, dtype=np.int64)
-    return Structure(classes, state, probability, chain_of, main)
+    return Structure(classes, state, probability, chain_of, main, backward)
+
+
+def _after_forward(kernels: pd.DataFrame, classes: evidence.Classes) -> NDArray[np.bool_]:
+    """Kernels from the first loss, gradient or optimizer operator of each training step on, (N,)."""
+    training = classes.roles_of(classes.of_kernel) == "training"
+    after = np.zeros(len(kernels), dtype=bool)
+    if training.mean() < TRAINING_SHARE:
+        return after
+    step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)
+    for begin, end in _segments(step_ids):
+        after[begin:end] = np.logical_or.accumulate(training[begin:end])
+    return after
 
 
 def _decode_main(

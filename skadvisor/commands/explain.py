@@ -23,7 +23,8 @@ def explain_command(path: Path, pattern: str, rank: int | None, operators: Path 
     table = explain(label_path(path, rank=rank, operators=operators), pattern)
     for row in table.to_dict("records"):
         kind = f" [{row['op_type']}]" if isinstance(row["op_type"], str) and row["op_type"] != row["name"] else ""
-        click.echo(f"{row['name']}{kind}: {row['kernels']} kernels in {row['layers']} layers")
+        shapes = f" ({row['input_shapes']})" if row["input_shapes"] else ""
+        click.echo(f"{row['name']}{kind}{shapes}: {row['kernels']} kernels in {row['layers']} layers")
         click.echo(f"  label      {row['region']} / {row['role']}, confidence {row['confidence']:.2f}")
         click.echo(f"  evidence   {row['evidence']}")
         if row["runner_up"]:
