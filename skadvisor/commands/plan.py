@@ -1,0 +1,180 @@
+"""`skadvisor plan`: what to type for a template, and the change of the user's own files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skadvisor.errors import InputError
+from skadvisor.messages import Message, _
+from skadvisor.patch import DIALECTS
+from skadvisor.plan import TEMPLATES
+
+if TYPE_CHECKING:
+    from skadvisor.languages import Translate
+    from skadvisor.patch import Declined, Patch
+    from skadvisor.plan import Plan
+    from skadvisor.recipe_config import ConfigReview
+
+
+@click.command("plan")
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option("--template", type=click.Choice(TEMPLATES), help="Which scope.  [default: the recommended one]")
+@click.option("--variant", type=click.Choice(["a", "b"]), default="a", show_default=True, help="Of attention-only.")
+@click.option("--dialect", type=click.Choice(DIALECTS), help="How it is written.  [default: from the capture]")
+@click.option("--model", type=click.Path(path_type=Path), help="A modeling file: show the change as a diff.")
+@click.option("--class", "classes", multiple=True, help="The class to change, where several fit. Repeatable.")
+@click.option("--enable", help="A Python expression that switches the scope on, where the class has none.")
+@click.option("--decode-when", help="A Python expression that is true in decode, where the method has none.")
+@click.option("--config", type=click.Path(path_type=Path), help="A cann-recipes configuration: check and change it.")
+@click.option("--write", "apply", is_flag=True, help="Apply the changes to --model and --config, after a backup.")
+@click.option("--rank", type=int, help="Which rank, where the folder holds several.")
+@click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the plan (.md, .txt, .json) or the .diff.")
+@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
+def plan_command(
+    capture: Path,
+    template: str | None,
+    variant: str,
+    dialect: str | None,
+    model: Path | None,
+    classes: tuple[str, ...],
+    enable: str | None,
+    decode_when: str | None,
+    config: Path | None,
+    apply: bool,
+    rank: int | None,
+    language: str | None,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Print the code, configuration, options, risks and checks for a scope, from the capture that it is for."""
+    from skadvisor.analysis import analyze
+    from skadvisor.languages import default_language, translator
+    from skadvisor.output import check_output
+    from skadvisor.plan import choose_dialect, choose_template, make_plan, render_plan
+
+    if apply and model is None and config is None:
+        raise click.UsageError("--write changes files: name them with --model or --config")
+    if output is not None:
+        check_output(output, force=force, inputs=[capture])
+    translate = translator(language or default_language())
+    analysis = analyze(capture, rank=rank)
+    chosen = template or choose_template(analysis.result)
+    spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
+    plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant)
+    patch = _propose(model, plan, classes, enable, decode_when) if model else None
+    reviewed = _review(config, plan) if config else None
+    text = render_plan(plan, translate)
+    text += "".join(
+        [_patch_text(patch, translate) if patch else "", _config_text(reviewed, translate) if reviewed else ""]
+    )
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        _save(output, text, plan, patch, reviewed, force, capture)
+    if apply:
+        _apply(patch, reviewed)
+
+
+def _propose(
+    model: Path, plan: Plan, classes: tuple[str, ...], enable: str | None, decode_when: str | None
+) -> Patch | Declined:
+    from skadvisor import patch
+
+    request = patch.Request(
+        template=plan.template,
+        variant=plan.variant or "a",
+        dialect=next(name for name in DIALECTS if name == plan.dialect),
+        options=plan.options,
+        classes=classes,
+        enable=enable,
+        decode_when=decode_when,
+    )
+    try:
+        return patch.propose(model, request)
+    except ValueError as error:
+        raise InputError(str(error), "Quote a Python expression, for example --decode-when 'not is_prefill'") from error
+
+
+def _review(config: Path, plan: Plan) -> ConfigReview:
+    from skadvisor.recipe_config import review
+
+    if plan.dialect == "vllm-ascend":
+        raise InputError("vLLM-Ascend has no configuration file of its own", "Type the additional_config of the plan.")
+    mode = "npugraph_ex" if plan.dialect == "npugraph_ex" else "ge_graph"
+    return review(config, mode, "stream-fusion=1" in plan.options)
+
+
+def _patch_text(answer: Patch | Declined, translate: Translate) -> str:
+    from skadvisor.patch import Patch
+
+    def show(messages: tuple[Message, ...]) -> list[str]:
+        return [f"- {message.render(translate)}" for message in messages]
+
+    lines = ["", f"## {answer.path.name}", ""]
+    if isinstance(answer, Patch):
+        lines += [*show(answer.places), *show(answer.notes), "", "```diff", answer.diff.rstrip("\n"), "```"]
+    else:
+        stays = Message(_("The file stays as it is: {reason}"), reason=answer.reason)
+        lines += [stays.render(translate), *show(answer.seen)]
+        if answer.by_hand:
+            lines += ["", translate(_("To place by hand:")), "", "```python", answer.by_hand.rstrip("\n"), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _config_text(reviewed: ConfigReview, translate: Translate) -> str:
+    lines = ["", f"## {reviewed.path.name}", ""]
+    for finding in reviewed.findings:
+        lines.append(f"- {finding.status}: `{finding.key}`: {finding.message.render(translate)}")
+    if reviewed.declined is not None:
+        stays = Message(_("The file stays as it is: {reason}"), reason=reviewed.declined)
+        lines.append(stays.render(translate))
+    elif reviewed.diff:
+        lines += ["", "```diff", reviewed.diff.rstrip("\n"), "```"]
+    else:
+        lines.append(translate(_("Nothing has to change.")))
+    return "\n".join(lines) + "\n"
+
+
+def _save(
+    output: Path,
+    text: str,
+    plan: Plan,
+    patch: Patch | Declined | None,
+    reviewed: ConfigReview | None,
+    force: bool,
+    capture: Path,
+) -> None:
+    from skadvisor.output import write_atomically
+    from skadvisor.records import to_json
+
+    content: str | bytes = text
+    if output.suffix == ".json":
+        content = to_json(plan)
+    elif output.suffix in (".diff", ".patch"):
+        content = getattr(patch, "diff", "") + (reviewed.diff if reviewed else "")
+        if not content:
+            raise InputError("there is no diff to write", "Name a file to change with --model or --config.")
+    write_atomically(output, content, force=force, inputs=[capture])
+    click.echo(f"wrote {output}", err=True)
+
+
+def _apply(answer: Patch | Declined | None, reviewed: ConfigReview | None) -> None:
+    """Write what can be written; a file that was declined is an error, because the user asked for the change."""
+    from skadvisor import patch, recipe_config
+
+    refused: list[str] = []
+    if isinstance(answer, patch.Patch):
+        click.echo(f"changed {answer.path}, before: {patch.write(answer)}", err=True)
+    elif answer is not None:
+        refused.append(f"{answer.path} was not changed: {answer.reason}")
+    if reviewed is not None and reviewed.declined is None:
+        backup = recipe_config.write(reviewed)
+        click.echo(f"changed {reviewed.path}, before: {backup}" if backup else f"{reviewed.path} is right", err=True)
+    elif reviewed is not None:
+        refused.append(f"{reviewed.path} was not changed: {reviewed.declined}")
+    if refused:
+        raise InputError("; ".join(refused), "The plan shows the lines to place by hand.")

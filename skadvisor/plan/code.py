@@ -1,0 +1,114 @@
+"""The code to type, per template, variant and dialect.
+
+The code is a skeleton of the class in question, patched by the same function that patches users' files: what is
+shown and what is done cannot differ.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skadvisor.messages import Message, _
+from skadvisor.patch import Dialect, Patch, Request, propose_for
+from skadvisor.plan.records import Snippet
+
+_SKELETONS = Path(__file__).parent / "skeletons"
+#: template, variant -> skeleton. Variants that have no entry of their own use the one of the template.
+_FILES = {
+    ("attention-only", "a"): "attention",
+    ("attention-only", "b"): "decoder_layer",
+    ("moe-only", ""): "moe",
+    ("full-model", ""): "model",
+    ("per-block", ""): "decoder_layer",
+}
+WHERE = {
+    ("attention-only", "a"): _(
+        "in forward of the attention class, round the projections, the attention and the output projection"
+    ),
+    ("attention-only", "b"): _(
+        "in forward of the decoder layer, from the input norm through the attention; "
+        "residual add, post norm and MLP stay outside"
+    ),
+    ("moe-only", ""): _("in forward of the MoE class, round the experts; the router stays outside"),
+    ("full-model", ""): _("round the loop over the decoder layers; embedding, final norm and head stay outside"),
+    ("per-block", ""): _("in forward of the decoder layer, round all of it"),
+    ("automatic", ""): _("nowhere: without any scope the compiler fuses what it can"),
+}
+
+
+def scope_place(template: str, variant: str) -> Message:
+    """Where the scope goes, in words."""
+    return Message(WHERE[_key(template, variant)])
+
+
+def skeleton(template: str, variant: str) -> str:
+    """The class without its scope, as the tests and the diff need it."""
+    return (_SKELETONS / f"{_FILES[_key(template, variant)]}.txt").read_text(encoding="utf-8")
+
+
+def scope_code(template: str, variant: str, dialect: Dialect, options: str) -> Snippet:
+    """The class with its scope. Raises ValueError for a dialect that marks no scopes in the source."""
+    request = Request(template=template, variant=variant or "a", dialect=dialect, options=options)
+    patched = propose_for(Path("modeling.py"), skeleton(template, variant).encode(), request)
+    if not isinstance(patched, Patch):
+        raise ValueError(f"no code for {template} in {dialect}: {patched.reason}")
+    return Snippet(title=Message(_("The scope")), language="python", code=patched.after.decode())
+
+
+def compile_code(dialect: Dialect) -> tuple[Snippet, ...]:
+    """How the model is compiled so that scopes take effect; empty where the framework does it."""
+    if dialect == "ge":
+        code = (
+            "import torch\nimport torchair\nfrom torchair.configs.compiler_config import CompilerConfig\n\n"
+            "backend = torchair.get_npu_backend(compiler_config=CompilerConfig())\n"
+            "model = torch.compile(model, backend=backend, dynamic=False, fullgraph=True)\n"
+        )
+        return (Snippet(title=Message(_("Compile to one static graph")), language="python", code=code),)
+    if dialect == "npugraph_ex":
+        code = (
+            "import torch\nimport torch_npu\n\n"
+            'model = torch.compile(\n    model,\n    backend="npugraph_ex",\n    options={\n'
+            '        "static_kernel_compile": True,\n        "super_kernel_optimize": True,\n'
+            '        "super_kernel_optimize_options": {},\n        "super_kernel_debug_options": {},\n    },\n'
+            "    dynamic=False,\n    fullgraph=True,\n)\n"
+        )
+        return (Snippet(title=Message(_("Compile with SuperKernel on")), language="python", code=code),)
+    return ()
+
+
+def config_code(dialect: Dialect, several_streams: bool) -> tuple[Snippet, ...]:
+    """The configuration of the framework."""
+    streams = "True" if several_streams else "False"
+    if dialect == "recipes":
+        new = (
+            "model_config:\n  exe_mode: ge_graph\n"
+            "  enable_cache_compile: False  # True again once the scope has proved itself\n"
+            f"  custom_params:\n    enable_superkernel: True\n    enable_multi_streams: {streams}\n"
+        )
+        old = (
+            "exe_mode: ge_graph\nmodel_config:\n  enable_superkernel: True\n"
+            f"  enable_multi_streams: {streams}\n  enable_cache_compile: False\n"
+        )
+        return (
+            Snippet(title=Message(_("Configuration, new form")), language="yaml", code=new),
+            Snippet(title=Message(_("Configuration, old flat form")), language="yaml", code=old),
+        )
+    if dialect == "vllm-ascend":
+        switches = '"enable_npugraph_ex": True, "enable_static_kernel": True, "enable_super_kernel": True'
+        python = (
+            "from vllm import LLM\n\nllm = LLM(\n    model=model,\n    additional_config={\n"
+            f'        "ascend_compilation_config": {{{switches}}},\n    }},\n)\n'
+        )
+        shell = (
+            'vllm serve "$MODEL" --additional-config '
+            f"'{{\"ascend_compilation_config\": {{{switches.replace('True', 'true')}}}}}'\n"
+        )
+        return (
+            Snippet(title=Message(_("Configuration in Python")), language="python", code=python),
+            Snippet(title=Message(_("Configuration on the command line")), language="bash", code=shell),
+        )
+    return ()
+
+
+def _key(template: str, variant: str) -> tuple[str, str]:
+    return (template, variant.lower() if template == "attention-only" else "")

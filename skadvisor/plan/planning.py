@@ -1,0 +1,184 @@
+"""Making the plan of one scope from an analysis: code, configuration, options, expectation, risks, next steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skadvisor.errors import InputError, NotEnoughError
+from skadvisor.messages import Message, _
+from skadvisor.patch import DIALECTS, Dialect
+from skadvisor.plan import code, options, troubleshooting
+from skadvisor.plan.records import Expected, Option, Plan, Risk
+from skadvisor.records import Result, Template
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEMPLATES = ("attention-only", "moe-only", "full-model", "per-block", "automatic")
+#: What to try if the scope works (wider) and if it does not (narrower).
+_WIDER = {
+    "attention-only": "per-block",
+    "moe-only": "per-block",
+    "per-block": "full-model",
+    "full-model": None,
+    "automatic": None,
+}
+_NARROWER = {
+    "attention-only": None,
+    "moe-only": "attention-only",
+    "per-block": "attention-only",
+    "full-model": "per-block",
+    "automatic": "attention-only",
+}
+
+
+def choose_template(result: Result) -> str:
+    """The template that the analysis recommends. Raises NotEnoughError where it recommends none."""
+    choice = result.recommendation.choice
+    if choice == "none":
+        raise NotEnoughError(
+            f"no scope is recommended for this capture: {result.recommendation.reason}",
+            "Name one to see its plan all the same: --template attention-only",
+        )
+    return choice
+
+
+def choose_dialect(result: Result) -> Dialect:
+    """The dialect that fits the capture's kind of graph; plain GE where it is unknown."""
+    kind = (result.graph_kind or "").lower()
+    return "npugraph_ex" if "acl" in kind or "npugraph" in kind else "ge"
+
+
+def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dialect, variant: str = "a") -> Plan:
+    """The plan for `template` from an analysis and its labelled kernel table.
+
+    Raises InputError where the dialect has no way to write the template.
+    """
+    _check(template, dialect, variant)
+    record = next((item for item in result.templates if item.name == template), None)
+    inside = options.scope_kernels(kernels, template, variant)
+    weighed = options.weigh_options(inside, result.mode) if dialect in ("ge", "recipes") else _no_options(dialect)
+    text = options.options_text(weighed)
+    marked = dialect != "vllm-ascend" and template != "automatic"
+    streams = options.count_streams(inside) if not inside.empty else 0
+    return Plan(
+        template=template,
+        variant=variant if template == "attention-only" else "",
+        dialect=dialect,
+        where=code.scope_place(template, variant) if marked or template == "automatic" else Message(_WHOLE_GRAPH),
+        options=text,
+        weighed=weighed,
+        code=(*((code.scope_code(template, variant, dialect, text),) if marked else ()), *code.compile_code(dialect)),
+        config=code.config_code(dialect, streams > 1),
+        expected=_expect(record),
+        risks=_risks(record, inside),
+        log_checks=troubleshooting.log_checks(dialect),
+        remedies=troubleshooting.remedies(dialect),
+        wider=_wider(template, result),
+        narrower=_NARROWER[template],
+        notes=_notes(result, template, dialect, record),
+    )
+
+
+_WHOLE_GRAPH = _("nowhere in the model: vLLM-Ascend hands the whole captured graph over")
+
+
+def _check(template: str, dialect: Dialect, variant: str) -> None:
+    if template not in TEMPLATES:
+        raise InputError(f"there is no template {template!r}", f"Choose one of: {', '.join(TEMPLATES)}")
+    if dialect not in DIALECTS:
+        raise InputError(f"there is no dialect {dialect!r}", f"Choose one of: {', '.join(DIALECTS)}")
+    if variant.lower() not in ("a", "b"):
+        raise InputError(f"there is no variant {variant!r}", "Choose a (attention module) or b (decoder layer).")
+    if template == "automatic" and dialect in ("ge", "recipes"):
+        raise InputError(
+            f"{dialect} fuses only what a scope encloses, so it has no automatic placement",
+            "Use --dialect npugraph_ex or vllm-ascend, or name another template.",
+        )
+
+
+def _no_options(dialect: Dialect) -> tuple[Option, ...]:
+    if dialect == "npugraph_ex":
+        reason = Message(_("scopes of npugraph_ex take no options; those of torch.compile start empty"))
+    else:
+        reason = Message(_("vLLM-Ascend sets the options itself"))
+    source = "torch_npu: npugraph_ex options" if dialect == "npugraph_ex" else "vLLM-Ascend: ascend_compilation_config"
+    return (Option(key="super_kernel_optimize_options", value=None, reason=reason, basis="derived", source=source),)
+
+
+def _expect(record: Template | None) -> Expected | None:
+    if record is None:
+        return None
+    return Expected(
+        share=record.share,
+        in_scope_us=record.in_scope_us,
+        claim=record.claim,
+        estimate=record.estimate,
+        verdict=record.verdict,
+        reason=record.reason,
+    )
+
+
+def _risks(record: Template | None, inside: pd.DataFrame) -> tuple[Risk, ...]:
+    """Findings that do not pass, operators that cut the scope, and collectives that need a switch."""
+    risks = [
+        Risk(what=finding.check, message=finding.message, remedy=finding.remedy, source=finding.source)
+        for finding in (record.findings if record else ())
+        if finding.status != "pass"
+    ]
+    risks += [
+        Risk(
+            what=breaker.op_type,
+            message=Message(
+                _("cuts the scope {cuts:.1f} times per layer ({reason}, {likelihood})"),
+                cuts=breaker.cuts_per_layer,
+                reason=breaker.reason,
+                likelihood=breaker.likelihood,
+            ),
+            remedy=breaker.remedy,
+            source=breaker.source,
+        )
+        for breaker in (record.breakers if record else ())
+    ]
+    collectives = inside[inside["kind"] == "collective"] if len(inside) else inside
+    if len(collectives):
+        risks.append(
+            Risk(
+                what="collectives",
+                message=Message(
+                    _("{count} collectives per scope are fused only when they run on the AI Vector cores"),
+                    count=round(len(collectives) / max(1, inside["scope"].nunique())),
+                ),
+                remedy=Message(_("export HCCL_OP_EXPANSION_MODE=AIV before the run, for both measurements")),
+                source="TorchAir: communication operators in SuperKernel scopes",
+            )
+        )
+    return tuple(risks)
+
+
+def _wider(template: str, result: Result) -> str | None:
+    moe = any(kind.kind == "moe" for kind in result.layers.kinds)
+    return "moe-only" if template == "attention-only" and moe else _WIDER[template]
+
+
+def _notes(result: Result, template: str, dialect: Dialect, record: Template | None) -> tuple[Message, ...]:
+    notes: list[Message] = []
+    if result.mode == "eager":
+        notes.append(
+            Message(
+                _("The capture is eager: SuperKernel needs graph mode. First run in graph mode, then capture again.")
+            )
+        )
+    if result.phase != "decode":
+        notes.append(Message(_("The capture has no decode step: options and gain are not known from it.")))
+    if dialect == "vllm-ascend" and template not in ("full-model", "automatic"):
+        notes.append(
+            Message(
+                _("vLLM-Ascend has no switch for {name}: it hands over the whole graph, as full-model would."),
+                name=template,
+            )
+        )
+    if record is not None and record.verdict in ("blocked", "not_applicable", "within_noise"):
+        notes.append(Message(_("The analysis advises against this scope: {reason}"), reason=record.reason))
+    notes.append(Message(_("Data dump is off while SuperKernel is on.")))
+    return tuple(notes)

@@ -1,0 +1,118 @@
+"""What to look for in the compile log, and how to narrow a failure down, per dialect."""
+
+from __future__ import annotations
+
+from skadvisor.messages import Message, _
+from skadvisor.patch import Dialect
+from skadvisor.plan.records import LogCheck, Remedy
+
+
+def log_checks(dialect: Dialect) -> tuple[LogCheck, ...]:
+    """Texts of the compile log. Sources: GE SuperKernelPass; sk_meta logs of npugraph_ex."""
+    return _GE_CHECKS if dialect in ("ge", "recipes") else _GRAPH_CHECKS
+
+
+_GE_CHECKS = (
+    LogCheck(text="find super kernel sub op", meaning=Message(_("an operator was taken into a scope")), good=True),
+    LogCheck(
+        text="so delete attr",
+        meaning=Message(_("an operator in the scope cannot be fused and cuts it there")),
+        good=False,
+    ),
+    LogCheck(
+        text="maybe it is tbe or tik operator",
+        meaning=Message(
+            _("that operator is a TBE or TIK kernel: replace it by an Ascend C one, or move it out of the scope")
+        ),
+        good=False,
+    ),
+    LogCheck(text="split before node", meaning=Message(_("the scope was cut in two at this operator")), good=False),
+    LogCheck(
+        text="SuperKernelPass only support static graph",
+        meaning=Message(_("the graph is dynamic, nothing was fused: compile with dynamic=False")),
+        good=False,
+    ),
+    LogCheck(
+        text="do not support more than 2 real stream",
+        meaning=Message(_("the scope spans too many streams: stream-fusion=1, or one scope per stream")),
+        good=False,
+    ),
+)
+_GRAPH_CHECKS = (
+    LogCheck(
+        text="SK Function",
+        meaning=Message(_("sk_fused_nodes.log: a SuperKernel was built; its sub-kernels follow")),
+        good=True,
+    ),
+    LogCheck(
+        text="reason:",
+        meaning=Message(_("sk_fusion_fail_reasons.log: why a kernel was left out (NOT_IN_SCOPE is as it should be)")),
+        good=False,
+    ),
+    LogCheck(
+        text="breakReason",
+        meaning=Message(_("sk_scope_split.log: where and why a scope was cut")),
+        good=False,
+    ),
+)
+
+
+def remedies(dialect: Dialect) -> tuple[Remedy, ...]:
+    """How to find the cause of a failure, the frequent ones first. Source: SuperKernel debugging guides."""
+    ge = dialect in ("ge", "recipes")
+    debug = "debug-dcci-all=1:debug-sync-all=1" if ge else 'super_kernel_debug_options={"debug_sync_all": 1}'
+    cache = (
+        "dcci-before-kernel-start=<op>:dcci-after-kernel-end=<op>"
+        if ge
+        else 'super_kernel_optimize_options={"dcci_before_kernel_start": [".*<op>.*"], '
+        '"dcci_after_kernel_end": [".*<op>.*"]}'
+    )
+    return (
+        Remedy(
+            symptom=Message(_("compile failure, unsupported operator")),
+            option="strict-scope-check=abort" if ge else "",
+            next_step=Message(_("the log names the operator: move it (tiling-offload, TBE) out of the scope")),
+        ),
+        Remedy(
+            symptom=Message(_("the log speaks of more than 2 real streams")),
+            option="stream-fusion=1" if ge else "",
+            next_step=Message(_("if that is not enough, one scope per stream")),
+        ),
+        Remedy(
+            symptom=Message(_("hang or timeout")),
+            option="feed-sync-all=1" if ge else 'super_kernel_debug_options={"debug_per_op_max_core_num": 1}',
+            next_step=Message(_("compare the core counts (Block Dim) of operators that synchronise all cores")),
+        ),
+        Remedy(
+            symptom=Message(_("different output")),
+            option=debug,
+            next_step=Message(
+                _(
+                    "if the output is right again the data cache or a missing synchronisation is the cause: "
+                    "halve the scope until one operator is left, custom operators first"
+                )
+            ),
+        ),
+        Remedy(
+            symptom=Message(_("different output, the operator is known")),
+            option=cache,
+            next_step=Message(_("keep the option for that operator only; the debug options cost 2-3 us per operator")),
+        ),
+        Remedy(
+            symptom=Message(_("no gain, or slower")),
+            option="",
+            next_step=Message(
+                _(
+                    "compare with skadvisor compare BEFORE AFTER: lost stream overlap, "
+                    "a scope cut into single kernels, or a region that is no bottleneck"
+                )
+            ),
+        ),
+        Remedy(
+            symptom=Message(_("the gain is smaller than what a recompile changes")),
+            option="",
+            next_step=Message(
+                _("five baseline runs with a spread below 5 %, three or more with SuperKernel; the median decides")
+            ),
+        ),
+    )

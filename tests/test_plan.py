@@ -1,0 +1,245 @@
+"""Plans: the emitted code does what it says in every dialect, and options follow from the capture."""
+
+from __future__ import annotations
+
+import ast
+import types
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from recorder import Recorder, load
+from ruamel.yaml import YAML
+from sample_builder.build import build
+from sample_builder.catalogue import DEEPSEEK_V3, QWEN3_8B
+
+from skadvisor.analysis import Analysis, analyze_capture
+from skadvisor.commands.plan import plan_command
+from skadvisor.errors import InputError, NotEnoughError
+from skadvisor.patch import DIALECTS
+from skadvisor.plan import TEMPLATES, choose_dialect, choose_template, make_plan, render_plan
+from skadvisor.plan.code import scope_code, skeleton
+from skadvisor.plan.options import count_streams, options_text, scope_kernels, weigh_options
+from skadvisor.records import from_json, to_json
+
+CONFIG = types.SimpleNamespace(enable_superkernel=True)
+SOURCE_DIALECTS = ("ge", "recipes", "npugraph_ex")
+
+
+@pytest.fixture(scope="module")
+def dense() -> Analysis:
+    return analyze_capture(build(replace(QWEN3_8B, layers=4), steps=3, seed=3).capture)
+
+
+@pytest.fixture(scope="module")
+def two_streams() -> Analysis:
+    return analyze_capture(build(replace(DEEPSEEK_V3, layers=6), steps=3, seed=3).capture)
+
+
+@pytest.fixture(scope="module")
+def eager() -> Analysis:
+    return analyze_capture(build(replace(QWEN3_8B, layers=4), mode="eager", steps=3, seed=3).capture)
+
+
+CASES = [
+    ("attention-only", "a", "Attention", ["q_proj", "k_proj", "v_proj", "compute_attention", "o_proj"], []),
+    ("attention-only", "b", "DecoderLayer", ["input_layernorm", "self_attn"], ["post_attention_layernorm", "mlp"]),
+    ("moe-only", "", "MoE", ["experts", "shared_experts"], ["gate"]),
+    ("full-model", "", "Model", ["layer", "layer"], ["embed_tokens", "norm"]),
+    (
+        "per-block",
+        "",
+        "DecoderLayer",
+        ["input_layernorm", "self_attn", "post_attention_layernorm", "mlp"],
+        [],
+    ),
+]
+
+
+def run_class(code: str, name: str, monkeypatch: Any, *, enable: bool = True, **inputs: Any) -> tuple[Any, Recorder]:
+    """Build the class of a snippet, give it recording parts, and run its forward."""
+    recorder = Recorder()
+    cls = load(code, recorder, monkeypatch)[name]
+    model = cls(CONFIG) if name == "Model" else cls(CONFIG, 2)
+    parts = {part for case in CASES for part in (*case[3], *case[4])} - {"gate", "layer"}
+    for part in parts:
+        setattr(model, part, recorder.part(part))
+    model.gate = lambda value: (recorder.part("gate")(value), 1)
+    model.layers = [recorder.part("layer")] * 2
+    if hasattr(model, "enable_superkernel"):
+        model.enable_superkernel = enable
+    return model.forward(5, **inputs), recorder
+
+
+@pytest.mark.parametrize("dialect", SOURCE_DIALECTS)
+@pytest.mark.parametrize(("template", "variant", "name", "inside", "outside"), CASES)
+def test_the_emitted_code_encloses_its_calls_in_decode_only(
+    monkeypatch: Any, dialect: Any, template: str, variant: str, name: str, inside: list[str], outside: list[str]
+) -> None:
+    code = scope_code(template, variant, dialect, "stream-fusion=1").code
+    plain, _ = run_class(skeleton(template, variant), name, monkeypatch)
+    result, recorder = run_class(code, name, monkeypatch)
+    ((label, options, calls),) = recorder.inside()
+    assert calls == inside
+    assert set(recorder.calls) - set(calls) == set(outside)
+    assert options == ("" if dialect == "npugraph_ex" else "stream-fusion=1")
+    assert len(label.encode()) <= 255
+    assert result == plain
+    for switches in ({"is_prefill": True}, {"enable": False}):
+        same, quiet = run_class(code, name, monkeypatch, **switches)
+        assert quiet.inside() == [] and same == plain
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("variant", ["a", "b"])
+def test_every_snippet_parses(dense: Analysis, template: str, variant: str, dialect: Any) -> None:
+    if template == "automatic" and dialect in ("ge", "recipes"):
+        with pytest.raises(InputError, match="no automatic placement"):
+            make_plan(dense.result, dense.kernels, template, dialect, variant)
+        return
+    plan = make_plan(dense.result, dense.kernels, template, dialect, variant)
+    assert plan.code or plan.config
+    for snippet in (*plan.code, *plan.config):
+        if snippet.language == "python":
+            ast.parse(snippet.code)
+        elif snippet.language == "yaml":
+            assert YAML(typ="safe").load(snippet.code)["model_config"]
+    text = render_plan(plan)
+    assert text.count("```") % 2 == 0
+    assert from_json(to_json(plan), type(plan)).template == template
+
+
+def test_recipes_are_called_by_position(dense: Analysis) -> None:
+    plan = make_plan(dense.result, dense.kernels, "attention-only", "recipes")
+    calls = [node for node in ast.walk(ast.parse(plan.code[0].code)) if isinstance(node, ast.Call)]
+    (call,) = [node for node in calls if getattr(node.func, "id", "") == "superkernel_scope"]
+    assert len(call.args) == 3 and not call.keywords
+
+
+def test_one_stream_needs_no_stream_fusion(dense: Analysis) -> None:
+    inside = scope_kernels(dense.kernels, "full-model", "")
+    options = {option.key: option for option in weigh_options(inside, "graph")}
+    assert count_streams(inside) == 1
+    assert options["stream-fusion"].value is None
+    assert options["stream-fusion"].basis == "measured"
+
+
+def test_a_second_stream_in_the_scope_asks_for_stream_fusion(two_streams: Analysis) -> None:
+    inside = scope_kernels(two_streams.kernels, "moe-only", "")
+    chosen = weigh_options(inside, "graph")
+    assert "stream-fusion=1" in options_text(chosen)
+    assert "us per scope at the same time" in str(chosen[0].reason)
+    plan = make_plan(two_streams.result, two_streams.kernels, "moe-only", "recipes")
+    assert '"stream-fusion=1' in plan.code[0].code
+    assert "enable_multi_streams: True" in plan.config[0].code
+
+
+def test_streams_of_an_eager_capture_say_nothing(eager: Analysis) -> None:
+    plan = make_plan(eager.result, eager.kernels, "attention-only", "ge")
+    assert plan.weighed[0].value is None
+    assert "eager" in str(plan.weighed[0].reason)
+    assert any("graph mode" in str(note) for note in plan.notes)
+
+
+def test_core_counts_decide_about_feed_sync_all(dense: Analysis) -> None:
+    inside = scope_kernels(dense.kernels, "attention-only", "a")
+    even = weigh_options(inside.assign(blocks=24), "graph")[1]
+    assert even.value is None and even.basis == "measured"
+    unknown = weigh_options(inside.assign(blocks=None), "graph")[1]
+    assert unknown.value is None and "no core counts" in str(unknown.reason)
+    attention = inside["op_type"].astype(str).str.contains("InferAttention")
+    fewer = inside.assign(blocks=attention.map({True: 8, False: 24}))
+    assert weigh_options(fewer, "graph")[1].value == "1"
+    harmless = inside.assign(blocks=(inside["op_type"].astype(str) == "RmsNorm").map({True: 8, False: 24}))
+    assert weigh_options(harmless, "graph")[1].value is None
+
+
+def test_an_empty_scope_has_no_options(dense: Analysis) -> None:
+    inside = scope_kernels(dense.kernels, "moe-only", "")
+    assert inside.empty
+    assert options_text(weigh_options(inside, "graph")) == ""
+
+
+def test_the_plan_names_breakers_and_next_steps(two_streams: Analysis) -> None:
+    plan = make_plan(two_streams.result, two_streams.kernels, "attention-only", "ge")
+    record = next(item for item in two_streams.result.templates if item.name == "attention-only")
+    assert {breaker.op_type for breaker in record.breakers} <= {risk.what for risk in plan.risks}
+    assert plan.wider == "moe-only" and plan.narrower is None
+    assert plan.expected is not None and plan.expected.in_scope_us == record.in_scope_us
+
+
+def test_vllm_ascend_is_configured_not_patched(dense: Analysis) -> None:
+    plan = make_plan(dense.result, dense.kernels, "attention-only", "vllm-ascend")
+    assert plan.code == ()
+    assert any("no switch for attention-only" in str(note) for note in plan.notes)
+    names: dict[str, Any] = {"model": "x"}
+    code = plan.config[0].code.replace("from vllm import LLM", "LLM = dict")
+    exec(code, names)
+    assert names["llm"]["additional_config"]["ascend_compilation_config"] == {
+        "enable_npugraph_ex": True,
+        "enable_static_kernel": True,
+        "enable_super_kernel": True,
+    }
+
+
+def test_the_choice_follows_the_recommendation(dense: Analysis) -> None:
+    wished = replace(dense.result.recommendation, choice="full-model")
+    assert choose_template(replace(dense.result, recommendation=wished)) == "full-model"
+    none = replace(dense.result.recommendation, choice="none")
+    with pytest.raises(NotEnoughError, match="no scope is recommended"):
+        choose_template(replace(dense.result, recommendation=none))
+    assert choose_dialect(replace(dense.result, graph_kind="npugraph_ex")) == "npugraph_ex"
+    assert choose_dialect(replace(dense.result, graph_kind=None)) == "ge"
+
+
+@pytest.fixture
+def command(dense: Analysis, monkeypatch: Any) -> Any:
+    monkeypatch.setattr("skadvisor.analysis.analyze", lambda *_, **__: dense)
+
+    def call(*arguments: str) -> Any:
+        return CliRunner().invoke(plan_command, ["capture", "--template", "attention-only", "--lang", "en", *arguments])
+
+    return call
+
+
+def test_the_command_shows_and_writes_the_change(command: Any, tmp_path: Path) -> None:
+    model, config = tmp_path / "modeling_x.py", tmp_path / "config.yaml"
+    model.write_text(skeleton("attention-only", "a"))
+    config.write_text("exe_mode: eager\nmodel_config:\n  enable_superkernel: False\n")
+    arguments = ["--dialect", "recipes", "--model", str(model), "--config", str(config)]
+    shown = command(*arguments)
+    assert shown.exit_code == 0, shown.output
+    assert "+        with superkernel_scope(" in shown.output and "+exe_mode: ge_graph" in shown.output
+    assert model.read_text() == skeleton("attention-only", "a")
+    written = command(*arguments, "--write")
+    assert written.exit_code == 0, written.output
+    assert "with superkernel_scope(" in model.read_text()
+    assert "enable_superkernel: True" in config.read_text()
+    before = model.read_bytes()
+    again = command(*arguments, "--write")
+    assert isinstance(again.exception, InputError) and "scope already" in str(again.exception)
+    assert model.read_bytes() == before
+
+
+def test_a_declined_file_is_explained_and_stays(command: Any, tmp_path: Path) -> None:
+    model = tmp_path / "modeling_x.py"
+    text = skeleton("attention-only", "a").replace("is_prefill", "phase")
+    model.write_text(text)
+    shown = command("--dialect", "ge", "--model", str(model))
+    assert shown.exit_code == 0
+    assert "decode-when" in shown.output and "To place by hand" in shown.output
+    done = command("--dialect", "ge", "--model", str(model), "--decode-when", "phase == 'decode'", "--write")
+    assert done.exit_code == 0, done.output
+    assert "and phase == 'decode'" in model.read_text()
+    bad = command("--dialect", "ge", "--model", str(model), "--decode-when", "not a thing(")
+    assert isinstance(bad.exception, InputError) or "scope already" in bad.output
+
+
+def test_the_command_writes_files_by_suffix(command: Any, tmp_path: Path) -> None:
+    assert command("-o", str(tmp_path / "plan.json")).exit_code == 0
+    assert b'"template": "attention-only"' in (tmp_path / "plan.json").read_bytes()
+    assert isinstance(command("-o", str(tmp_path / "x.diff")).exception, InputError)
+    assert command("--write").exit_code == 2
