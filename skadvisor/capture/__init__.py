@@ -53,7 +53,7 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
         raise InputError(
             f"{path} holds {len(found)} captures: {listed}{more}", "Choose one with --rank, or give its folder."
         )
-    capture = merge.read(chosen[0])
+    capture = merge.read(chosen[0], rank)
     if capture.kernels.empty:
         raise NotEnoughError(
             f"{path} is a profiler capture without kernels" + (": " + capture.notes[0] if capture.notes else ""),

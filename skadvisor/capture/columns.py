@@ -157,3 +157,70 @@ def clean_core(word: str) -> str | None:
 def without_no_id(values: pd.Series) -> pd.Series:
     """Model ids, with null where the file says that there is no model."""
     return values.mask(values == NO_ID)
+
+
+_DIGIT = np.frombuffer(b"0", dtype="uint8")[0]
+
+
+def epoch_nanoseconds(texts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """JSON timestamps (bytes-like, quoted or bare decimal microseconds) as int64 ns, and where they are no such text.
+
+    Texts of one length are converted together, digit column by digit column; the others one by one.
+    """
+    values = np.zeros(len(texts), dtype="int64")
+    missing = np.zeros(len(texts), dtype=bool)
+    lengths = np.fromiter(map(len, texts), dtype="int32", count=len(texts))
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        same = texts if len(rows) == len(texts) else [texts[row] for row in rows.tolist()]
+        block = np.frombuffer(b"".join(same), dtype="uint8").reshape(len(rows), int(length))
+        regular, made = _fixed_point(block)
+        if regular:
+            values[rows] = made
+            continue
+        for row, text in zip(rows.tolist(), same, strict=True):
+            value = nanoseconds(bytes(text).decode("utf-8", errors="replace").strip().strip('"'))
+            values[row], missing[row] = (0, True) if value is None else (value, False)
+    return values, missing
+
+
+def _fixed_point(block: np.ndarray) -> tuple[bool, np.ndarray]:
+    """Rows of bytes that all read as digits, a point, and three digits, with or without quotes around."""
+    if block.shape[1] and (block[:, 0] == ord('"')).all() and (block[:, -1] == ord('"')).all():
+        block = block[:, 1:-1]
+    width = block.shape[1]
+    if not 5 <= width <= 20 or (block[:, -4] != ord(".")).any():
+        return False, block
+    digits = np.delete(block, width - 4, axis=1) - _DIGIT
+    if (digits > 9).any():
+        return False, block
+    value = np.zeros(len(block), dtype="int64")
+    for column in range(digits.shape[1]):
+        value *= 10
+        value += digits[:, column]
+    return True, value
+
+
+def float_nanoseconds(durations: Sequence[float | str | None]) -> tuple[np.ndarray, np.ndarray]:
+    """JSON durations in microseconds as int64 ns (half up), and where they are absent or unreadable.
+
+    A double holds 15 decimal digits, so its ns are certain unless it lies at half a ns; those few, and huge ones,
+    are decided by the shortest decimal text of the double, which is the text of the file.
+    """
+    try:
+        micro = np.array(durations, dtype="float64")
+    except (TypeError, ValueError):
+        made = [nanoseconds(str(value)) for value in durations]
+        missing = np.array([value is None for value in made], dtype=bool)
+        return np.array([value or 0 for value in made], dtype="int64"), missing
+    missing = ~np.isfinite(micro)
+    scaled = np.where(missing, 0.0, micro) * 1000.0
+    floor = np.floor(scaled)
+    fraction = scaled - floor
+    unsure = (np.abs(fraction - 0.5) < 1e-3) | (scaled > 1e12)
+    scaled[unsure] = floor[unsure] = fraction[unsure] = 0
+    values = floor.astype("int64") + (fraction >= 0.5)
+    for row in np.flatnonzero(unsure).tolist():
+        value = nanoseconds(repr(float(micro[row])))
+        values[row], missing[row] = (0, True) if value is None else (value, missing[row])
+    return values, missing

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skadvisor.capture import kernel_details
+from skadvisor.capture import database, kernel_details, trace_blocks
 from skadvisor.capture.interface import Format
 from skadvisor.capture.lines import first_bytes
 from skadvisor.errors import InputError
@@ -24,8 +24,8 @@ MAX_DEPTH = 8
 MAX_METADATA_BYTES = 16 << 20
 #: Folders that only sort the products of one rank.
 PRODUCT_FOLDERS = {"ascend_profiler_output", "mindstudio_profiler_output", "summary", "timeline"}
-#: Folders and files of raw data, which the profiler has not parsed yet.
-RAW_FOLDERS = {"FRAMEWORK", "host", "data"}
+#: Folders of raw data, by which a capture is known that the profiler has not parsed yet.
+RAW_FOLDERS = ("FRAMEWORK", "PROF_*", "*/FRAMEWORK", "*/PROF_*", "*/*/PROF_*", "host/data", "device_*/data")
 SLICE = re.compile(r"_slice_(\d+)")
 TIMESTAMP = re.compile(r"_\d{8,}")
 HOW_TO_PARSE = (
@@ -62,14 +62,11 @@ def find(path: Path) -> list[RankFiles]:
         format = sniff(path)
         return [] if format is None else [_with_information(RankFiles(path, {format: _slices(path, format)}))]
     products: dict[Path, list[tuple[Format, Path]]] = {}
-    raw: Path | None = None
     for file in _walk(path):
-        if any(part in RAW_FOLDERS for part in file.relative_to(path).parts[:-1]):
-            raw = raw or file
         format = sniff(file)
         if format is not None:
             products.setdefault(_root(file, path), []).append((format, file))
-    if not products and (raw is not None or _looks_raw(path)):
+    if not products and any(any(path.glob(pattern)) for pattern in RAW_FOLDERS):
         raise InputError(f"{path} is a capture that was not parsed yet", HOW_TO_PARSE.format(folder=str(path)))
     found = [ranked for root, files in products.items() for ranked in _ranks(root, files)]
     return sorted(found, key=lambda ranked: (ranked.rank is None, ranked.rank or 0, str(ranked.path)))
@@ -85,7 +82,9 @@ def sniff(path: Path) -> Format | None:
         return None
     if kernel_details.recognises(head):
         return "op_summary" if kernel_details.is_summary(head) else "kernel_details"
-    return None
+    if trace_blocks.recognises(head):
+        return "msprof_trace" if path.name.startswith("msprof") else "trace_view"
+    return database.recognises(path, head)
 
 
 def _walk(path: Path) -> Iterator[Path]:
@@ -113,10 +112,6 @@ def _root(file: Path, top: Path) -> Path:
         if candidate.name.endswith("_ascend_pt"):
             return candidate
     return above[1] if folder.name.lower() in PRODUCT_FOLDERS and len(above) > 1 else folder
-
-
-def _looks_raw(path: Path) -> bool:
-    return any((folder / "FRAMEWORK").is_dir() for folder in (path, *path.glob("*"))) or any(path.glob("**/PROF_*"))
 
 
 def _ranks(root: Path, files: list[tuple[Format, Path]]) -> list[RankFiles]:

@@ -12,7 +12,7 @@ from skadvisor.events import SourceFile
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["kernel_details", "op_summary", "trace_view", "msprof_trace", "database"]
+Format = Literal["kernel_details", "op_summary", "trace_view", "msprof_trace", "database", "msprof_database"]
 Producer = Literal["torch_npu", "msprof", "unknown"]
 Level = Literal["level0", "level1", "unknown"]
 
@@ -24,8 +24,6 @@ MAX_RECORD_BYTES = 4 * 2**20
 FREE_EXPANSION_BYTES = 256 * 2**20
 #: ... and beyond it to this many times its own size. Real traces compress 10 to 40 times.
 MAX_EXPANSION = 200
-#: Damaged rows named one by one in a note, before only their number is given.
-NAMED_FAULTS = 3
 
 #: What the profiler writes for "no graph model", "no context" and other absent ids.
 NO_ID = 4294967295
@@ -37,8 +35,7 @@ ABSENT = ("", "N/A", "n/a", "NA", "null", "None", "-")
 class Part:
     """What one kind of file (with its slices) says about one rank.
 
-    `kernels`, `tasks` and `host` follow the tables of `skadvisor.events`; `flows` has `launch_ns`, `start_ns`
-    and `thread` of every arrow from the host to the device.
+    `kernels`, `tasks` and `host` follow the tables of `skadvisor.events`.
     """
 
     format: Format

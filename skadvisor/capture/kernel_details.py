@@ -115,10 +115,11 @@ def is_summary(head: bytes) -> bool:
     return header is not None and "opname" in {_plain(heading) for heading in header.headings}
 
 
-def read(paths: Sequence[Path]) -> Part:
+def read(paths: Sequence[Path], rank: int | None = None) -> Part:
     """Read the CSV file of one rank; several paths are slices of one table.
 
-    Raises InputError where a file is no table of operators.
+    `rank` chooses the device where the file holds several. Raises InputError where a file is no table of
+    operators, or holds several devices without a choice.
     """
     readings = [_Reading(path) for path in paths]
     for reading in readings:
@@ -136,7 +137,7 @@ def read(paths: Sequence[Path]) -> Part:
         )
         for reading in readings
     )
-    device = made.pop("device", None)
+    made, device = _one_device(made, paths[0], rank)
     notes = [note for file in files for note in notes_on_skipped(file.path, Counter(file.skipped))]
     notes += [f"{file.path}: the file is cut; what is whole was read" for file in files if file.state == "truncated"]
     producer: Producer = "msprof" if format == "op_summary" else "torch_npu"
@@ -148,9 +149,21 @@ def read(paths: Sequence[Path]) -> Part:
         tasks=task_table({"start_ns": [], "dur_ns": []}),
         host=host_table({"start_ns": [], "dur_ns": []}),
         level="level1" if "input_shapes" in header.known else "level0",
-        device=None if device is None or not len(device) else int(device[0]),
+        device=device,
         notes=tuple(notes),
     )
+
+
+def _one_device(made: dict[str, Any], path: Path, rank: int | None) -> tuple[dict[str, Any], int | None]:
+    """The rows of one device and its number; several devices without a choice is an error."""
+    values = made.pop("device", None)
+    devices = [] if values is None else sorted(set(values.dropna().tolist()))
+    if len(devices) < 2:
+        return made, int(devices[0]) if devices else None
+    if rank not in devices:
+        raise InputError(f"{path} holds the devices {', '.join(map(str, devices))}", "Choose one of them with --rank.")
+    kept = (values == rank).fillna(False).to_numpy(dtype=bool)
+    return {column: series[kept].reset_index(drop=True) for column, series in made.items()}, rank
 
 
 def _plain(heading: str) -> str:
@@ -396,6 +409,9 @@ def _usable(made: dict[str, Any], faults: Counter[str]) -> dict[str, Any]:
     keep = ~(bad_time | negative | repeated)
     if not keep.all():
         made = {column: values[keep].reset_index(drop=True) for column, values in made.items()}
+    if "core" in made and "blocks" in made:
+        # The file writes 0 for collectives, which run on no cores of their own.
+        made["blocks"] = made["blocks"].mask((made["core"] == collectives.CORE).fillna(False).to_numpy(dtype=bool))
     if "model" in made:
         made["model"] = columns.without_no_id(made["model"])
     made["kind"] = collectives.kinds(made)

@@ -7,7 +7,6 @@ import os
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import BinaryIO
 
 from skadvisor.capture.interface import FREE_EXPANSION_BYTES, MAX_EXPANSION, MAX_RECORD_BYTES
 from skadvisor.errors import InputError
@@ -15,21 +14,23 @@ from skadvisor.errors import InputError
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = 31
 PACKED_BLOCK = 1 << 18
+_NO_END = 2**63
 UTF8_BOM = b"\xef\xbb\xbf"
 
 
 class Source:
-    """The bytes of a plain or gzip file, with a limit on how far it may expand.
+    """The bytes of a plain or gzip file, with a limit on how far it may expand; of a plain file perhaps only a range.
 
     `cut` says that a gzip stream ended early or is damaged: what came before is still given.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, begin: int = 0, end: int | None = None) -> None:
         self.path = path
         self.cut = False
-        self._file: BinaryIO = path.open("rb")
+        self._file: io.FileIO = open(path, "rb", buffering=0)  # noqa: SIM115
         self.compressed = self._file.read(2) == GZIP_MAGIC
-        self._file.seek(0)
+        self._file.seek(begin)
+        self._left = _NO_END if end is None else end - begin
         self._inflate = zlib.decompressobj(wbits=GZIP_WINDOW)
         self._packed = b""
         self._limit = max(FREE_EXPANSION_BYTES, MAX_EXPANSION * os.fstat(self._file.fileno()).st_size)
@@ -38,7 +39,8 @@ class Source:
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
         if not self.compressed:
-            return self._file.read(size)
+            buffer = bytearray(size)
+            return bytes(buffer[: self.readinto(memoryview(buffer))])
         pieces: list[bytes] = []
         missing = size
         while missing and not self.cut and (piece := self._unpack(missing)):
@@ -51,6 +53,19 @@ class Source:
                 "If you trust the file, unpack it and give the unpacked one.",
             )
         return b"".join(pieces)
+
+    def readinto(self, target: memoryview) -> int:
+        """Fill `target`; the number of bytes, fewer only at the end."""
+        if self.compressed:
+            data = self.read(len(target))
+            target[: len(data)] = data
+            return len(data)
+        filled = 0
+        wanted = min(len(target), self._left)
+        while filled < wanted and (count := self._file.readinto(target[filled:wanted])):
+            filled += count
+        self._left -= filled
+        return filled
 
     def _unpack(self, size: int) -> bytes:
         """Some bytes, at most `size`; b"" at the end. A gzip file may consist of several members."""

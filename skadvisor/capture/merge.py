@@ -1,31 +1,187 @@
-"""Several files of one rank into one capture: each gives what it alone has, and they are checked to agree."""
+"""Several files of one rank into one capture: each gives what it alone has, and they are checked to agree.
+
+The table of operators (CSV) leads, because it has shapes and exactly the operators; then the database; then the
+trace. What the leading file leaves open is filled from the others, kernel by kernel.
+"""
 
 from __future__ import annotations
 
-from skadvisor.capture import kernel_details
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from skadvisor.capture import database, kernel_details, trace_view
 from skadvisor.capture.folder import RankFiles
-from skadvisor.capture.interface import Part
-from skadvisor.events import Capture
+from skadvisor.capture.interface import Format, Level, Part
+from skadvisor.events import KERNEL_COLUMNS, ORDER, Capture
+
+#: Files that lead come first; of two formats in one row only the first that is there is read.
+FAMILIES: tuple[tuple[Format, ...], ...] = (
+    ("kernel_details", "op_summary"),
+    ("database", "msprof_database"),
+    ("trace_view", "msprof_trace"),
+)
+#: The records of one collective in two files differ by rounding, and by what counts as its start.
+COLLECTIVE_TOLERANCE_NS = 1_000
+KERNEL_TOLERANCE_NS = 1
+LEVELS: dict[str, Level] = {"Level0": "level0", "Level1": "level1", "Level2": "level1"}
 
 
-def read(ranked: RankFiles) -> Capture:
-    """Read all files of one rank and join what they say."""
-    parts = [_read_part(format, ranked) for format in ranked.files]
-    first = parts[0]
+def read(ranked: RankFiles, rank: int | None = None) -> Capture:
+    """Read all files of one rank and join what they say; `rank` chooses where one file holds several devices."""
+    parts = [_read_part(format, ranked.files[format], rank) for format in _chosen(ranked)]
+    notes = list(ranked.notes) + [note for part in parts for note in part.notes]
+    kernels = parts[0].kernels
+    agreeing = [parts[0]]
+    for part in parts[1:]:
+        if part.kernels.empty:
+            agreeing.append(part)
+        elif kernels.empty:
+            kernels = part.kernels
+            agreeing.append(part)
+        else:
+            rows = matching_rows(kernels, part.kernels)
+            notes += _disagreement(kernels, part.kernels, rows, parts[0], part)
+            if (rows >= 0).any():
+                kernels = _filled(kernels, part.kernels, rows)
+                agreeing.append(part)
+    by_host = max(agreeing, key=lambda part: len(part.host))
+    by_tasks = max(agreeing, key=lambda part: len(part.tasks))
     return Capture(
         path=ranked.path,
-        producer=first.producer,
-        kernels=first.kernels,
-        tasks=first.tasks,
-        host=first.host,
+        producer="torch_npu" if any(part.producer == "torch_npu" for part in agreeing) else agreeing[0].producer,
+        kernels=kernels,
+        tasks=by_tasks.tasks,
+        host=by_host.host,
         files=tuple(file for part in parts for file in part.files),
-        rank=ranked.rank if ranked.rank is not None else first.rank,
-        device=first.device,
-        level=first.level,
-        metadata=ranked.metadata,
-        notes=tuple(ranked.notes) + tuple(note for part in parts for note in part.notes),
+        rank=_first([ranked.rank, *(part.rank for part in agreeing)]),
+        device=_first([part.device for part in agreeing]),
+        level=_level(agreeing, ranked.metadata),
+        metadata=_metadata(ranked.metadata),
+        notes=tuple(notes),
     )
 
 
-def _read_part(format: str, ranked: RankFiles) -> Part:
-    return kernel_details.read(ranked.files[format])  # type: ignore[index]
+def _chosen(ranked: RankFiles) -> list[Format]:
+    """One format of each family, leading ones first."""
+    return [
+        next(format for format in family if format in ranked.files)
+        for family in FAMILIES
+        if set(family) & set(ranked.files)
+    ]
+
+
+def _read_part(format: Format, paths: Sequence[Path], rank: int | None) -> Part:
+    if format in ("kernel_details", "op_summary"):
+        return kernel_details.read(paths, rank)
+    if format in ("database", "msprof_database"):
+        return database.read(paths, rank)
+    return trace_view.read(paths)
+
+
+def _first(values: Sequence[int | None]) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _level(parts: Sequence[Part], metadata: dict[str, Any]) -> Level:
+    """What the files show, else what the profiler was told."""
+    shown: list[Level] = [part.level for part in parts if part.level != "unknown"]
+    if shown:
+        return "level1" if "level1" in shown else shown[0]
+    config = metadata.get("profiler_info", {}).get("config", {})
+    experimental = config.get("experimental_config", {}) if isinstance(config, dict) else {}
+    told = experimental.get("_profiler_level") if isinstance(experimental, dict) else None
+    return LEVELS.get(str(told), "unknown")
+
+
+def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The profiler's own files, and from them the schedule and the versions under plain names."""
+    made = dict(metadata)
+    information = metadata.get("profiler_info", {})
+    config = information.get("config", {})
+    common = config.get("common_config", {}) if isinstance(config, dict) else {}
+    if isinstance(common, dict) and isinstance(common.get("schedule"), dict):
+        made["schedule"] = common["schedule"]
+    for name in ("torch_npu_version", "cann_version"):
+        if isinstance(information.get(name), str):
+            made[name] = information[name]
+    return made
+
+
+def matching_rows(kernels: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
+    """For each kernel the row of the same kernel in `other`, -1 where it has none.
+
+    Kernels match by start and name, collectives also by name and a start within a microsecond.
+    """
+    names = pd.Index(kernels["name"].cat.categories)
+    code = kernels["name"].cat.codes.to_numpy().astype("int64")
+    translated = np.append(names.get_indexer(other["name"].cat.categories), -2)[other["name"].cat.codes.to_numpy()]
+    here = pd.DataFrame({"start": kernels["start_ns"].to_numpy(), "name": code})
+    there = pd.DataFrame({"start": other["start_ns"].to_numpy(), "name": translated})
+    for table in (here, there):
+        table["nth"] = table.groupby(["start", "name"]).cumcount()
+    there["row"] = np.arange(len(there))
+    joined = here.merge(there, how="left", on=["start", "name", "nth"])
+    rows = joined["row"].fillna(-1).to_numpy(dtype="int64")
+    taken = np.zeros(len(other), dtype=bool)
+    taken[rows[rows >= 0]] = True
+    loose = np.flatnonzero((rows < 0) & (kernels["kind"] == "collective").to_numpy())
+    for row in loose.tolist():
+        candidates = np.flatnonzero(~taken & (translated == code[row]))
+        if len(candidates):
+            distance = np.abs(there["start"].to_numpy()[candidates] - here["start"].to_numpy()[row])
+            best = int(np.argmin(distance))
+            if distance[best] <= COLLECTIVE_TOLERANCE_NS:
+                rows[row] = candidates[best]
+                taken[candidates[best]] = True
+    return rows
+
+
+def _disagreement(kernels: pd.DataFrame, other: pd.DataFrame, rows: np.ndarray, leading: Part, part: Part) -> list[str]:
+    """Sentences on kernels that only one file holds, and on durations that differ."""
+    names = f"{Path(leading.files[0].path).name} and {Path(part.files[0].path).name}"
+    matched = rows >= 0
+    if not matched.any():
+        return [f"{names} describe different runs; the second was not used"]
+    notes = []
+    here, there = int((~matched).sum()), len(other) - int(matched.sum())
+    if here or there:
+        notes.append(f"{names} disagree: of {len(kernels)} and {len(other)} kernels {here} and {there} are in one only")
+    difference = np.abs(kernels["dur_ns"].to_numpy()[matched] - other["dur_ns"].to_numpy()[rows[matched]])
+    allowed = np.where((kernels["kind"] == "kernel").to_numpy()[matched], KERNEL_TOLERANCE_NS, COLLECTIVE_TOLERANCE_NS)
+    if (difference > allowed).any():
+        notes.append(
+            f"{names} disagree on the duration of {int((difference > allowed).sum())} kernels, "
+            f"by {int(difference.max())} ns at most"
+        )
+    return notes
+
+
+def _filled(kernels: pd.DataFrame, other: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """`kernels` with open values filled from the matching rows of `other`, and with its counters if it has none."""
+    made = kernels.copy(deep=False)
+    for column in KERNEL_COLUMNS:
+        if column in ("start_ns", "dur_ns", "name", "kind") or not kernels[column].isna().any():
+            continue
+        if other[column].isna().all() or (column == "step_id" and kernels[column].notna().any()):
+            continue
+        given = pd.Series(cast(Any, other[column].array).take(rows, allow_fill=True))
+        made[column] = _filled_column(kernels[column], given)
+    if not any(column not in KERNEL_COLUMNS for column in kernels.columns):
+        for column in other.columns:
+            if column not in KERNEL_COLUMNS:
+                made[column] = pd.Series(cast(Any, other[column].array).take(rows, allow_fill=True))
+    return made.sort_values(ORDER, kind="stable", ignore_index=True)
+
+
+def _filled_column(values: pd.Series, given: pd.Series) -> pd.Series:
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        return values.fillna(given)
+    if values.isna().all():
+        return given.cat.remove_unused_categories()
+    words = pd.Index(sorted(set(values.cat.categories) | set(given.cat.categories)))
+    joined = values.cat.set_categories(words).fillna(given.cat.set_categories(words))
+    return joined.cat.remove_unused_categories()

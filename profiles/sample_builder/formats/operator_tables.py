@@ -7,12 +7,11 @@ import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from skadvisor.events import KERNEL_COLUMNS, Capture
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NO_ID = 4294967295
 ABSENT = "N/A"
@@ -108,6 +107,11 @@ def _cells(rows: pd.DataFrame, name: str, device: int | None, hidden: bool) -> I
         return (ABSENT for _ in range(len(rows)))
     if name == "device":
         return (str(0 if device is None else device) for _ in range(len(rows)))
+    if name == "blocks":
+        pairs = zip(rows["blocks"].astype("object"), rows["kind"], strict=True)
+        return (
+            "0" if kind == "collective" else _cell(name, None if pd.isna(value) else value) for value, kind in pairs
+        )
     return (_cell(name, value) for value in rows[name].astype("object").where(rows[name].notna(), None))
 
 

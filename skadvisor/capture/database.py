@@ -1,0 +1,478 @@
+"""Read ascend_pytorch_profiler_<rank>.db and msprof_*.db, which hold times in ns and names as ids.
+
+Every table is read on its own as numbers and joined here: a damaged or hostile file then costs no more than its
+rows, and the strings are fetched once. Only real tables are read, never views, and nothing is ever written.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skadvisor.capture import collectives, columns, links
+from skadvisor.capture.device_tasks import kind_of_type
+from skadvisor.capture.interface import MAX_ROWS, NO_ID, Format, Part, notes_on_skipped
+from skadvisor.errors import InputError
+from skadvisor.events import SourceFile, host_table, kernel_table, task_table
+
+MAGIC = b"SQLite format 3\x00"
+#: What an absent number is read as.
+ABSENT = -1
+#: Strings longer than this in all are refused: names and shapes of real captures need a few MB.
+MAX_STRING_BYTES = 1 << 30
+#: Column of the kernel table -> names of the id column in COMPUTE_TASK_INFO, newest first.
+WORDS: dict[str, tuple[str, ...]] = {
+    "name": ("name",),
+    "op_type": ("opType",),
+    "core": ("taskType",),
+    "state": ("opState",),
+    "input_shapes": ("inputShapes",),
+    "input_types": ("inputDataTypes",),
+    "input_formats": ("inputFormats",),
+    "output_shapes": ("outputShapes",),
+    "output_types": ("outputDataTypes",),
+    "output_formats": ("outputFormats",),
+}
+NUMBERS: dict[str, tuple[str, ...]] = {
+    "blocks": ("blockNum", "blockDim", "block_dim"),
+    "mix_blocks": ("mixBlockNum", "mixBlockDim"),
+    "wait_ns": ("waitNs",),
+}
+TASK_NUMBERS = {"stream": "streamId", "task": "taskId", "model": "modelId", "connection": "connectionId"}
+CLEAN: dict[str, Callable[[str], str | None]] = {
+    "name": str.strip,
+    "core": columns.clean_core,
+    "input_shapes": columns.clean_shapes,
+    "output_shapes": columns.clean_shapes,
+}
+#: Type of a host call -> the category that a trace gives it.
+CATEGORIES = {"op": "cpu_op", "queue": "enqueue", "trace": "python_function", "mstx": "user_annotation"}
+CORE_TIMES = {"aic_total_time": "aic_ns", "aicore_time": "aic_ns", "aiv_total_time": "aiv_ns", "aiv_time": "aiv_ns"}
+
+
+def recognises(path: Path, head: bytes) -> Format | None:
+    """`database` or `msprof_database` where the file holds device tasks; None for other files."""
+    if not head.startswith(MAGIC):
+        return None
+    try:
+        with _Database(path) as database:
+            if not ({"TASK", "COMPUTE_TASK_INFO"} & set(database.tables)):
+                return None
+            return "database" if {"PYTORCH_API", "RANK_DEVICE_MAP"} & set(database.tables) else "msprof_database"
+    except sqlite3.Error:
+        return "database"
+
+
+def read(paths: Sequence[Path], rank: int | None = None) -> Part:
+    """Read the database of one rank; `rank` chooses the device where one database holds several."""
+    path = paths[0]
+    try:
+        with _Database(path) as database:
+            return _part(database, rank)
+    except sqlite3.Error as problem:
+        raise InputError(f"{path} cannot be read as a profiler database: {problem}") from None
+
+
+@dataclass
+class _Database:
+    """A database open for reading, the columns of its tables, and what could not be read."""
+
+    path: Path
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)
+    cut: bool = False
+    rows: int = 0
+
+    def __enter__(self) -> _Database:
+        journals = any(Path(f"{self.path}{ending}").exists() for ending in ("-wal", "-journal"))
+        options = "mode=ro" if journals else "mode=ro&immutable=1"
+        self.connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?{options}", uri=True)
+        self.connection.execute("PRAGMA trusted_schema = OFF")
+        self.connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
+        try:
+            names = self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for (name,) in names:
+                information = self.connection.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall()
+                self.tables[name] = [column for (column,) in information]
+        except sqlite3.Error:
+            self.connection.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def numbers(self, table: str, wanted: dict[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
+        """Integer columns of a table; a column that is missing, or a null in one, reads as `ABSENT`.
+
+        A table that turns out to be damaged gives the rows before the damage.
+        """
+        present = self.tables.get(table, [])
+        chosen = {name: next((column for column in names if column in present), None) for name, names in wanted.items()}
+        terms = [
+            f'CAST(COALESCE("{column}", {ABSENT}) AS INTEGER)' if column else str(ABSENT) for column in chosen.values()
+        ]
+        dtype = np.dtype([(name, "int64") for name in chosen])
+        if not present:
+            empty = np.empty(0, dtype=dtype)
+            return {name: empty[name] for name in chosen}
+        values = np.fromiter(self._rows(f'SELECT {", ".join(terms)} FROM "{table}"'), dtype=dtype)
+        return {name: np.ascontiguousarray(values[name]) for name in chosen}
+
+    def _rows(self, query: str) -> Any:
+        try:
+            for row in self.connection.execute(f"{query} LIMIT {MAX_ROWS + 1}"):
+                self.rows += 1
+                yield row
+        except sqlite3.DatabaseError:
+            self.cut = True
+        if self.rows > 4 * MAX_ROWS:
+            raise InputError(f"{self.path} holds more than {MAX_ROWS} rows", "Record a shorter time.")
+
+    def strings(self, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """The sorted distinct ids of `ids`, and their strings ("" where the file lacks one)."""
+        distinct = np.unique(ids[ids >= 0])
+        wanted = dict.fromkeys(distinct.tolist(), "")
+        size = 0
+        if "STRING_IDS" in self.tables:
+            for number, value in self._rows("SELECT id, value FROM STRING_IDS"):
+                if number in wanted and value is not None:
+                    size += len(value)
+                    if size > MAX_STRING_BYTES:
+                        raise InputError(f"{self.path} holds more than {MAX_STRING_BYTES >> 20} MB of names")
+                    wanted[number] = str(value)
+        return distinct, list(wanted.values())
+
+
+def _part(database: _Database, rank: int | None) -> Part:
+    tasks = database.numbers(
+        "TASK",
+        {
+            **{name: (column,) for name, column in TASK_NUMBERS.items()},
+            "start_ns": ("startNs",),
+            "end_ns": ("endNs",),
+            "global": ("globalTaskId",),
+            "device": ("deviceId",),
+            "type": ("taskType",),
+        },
+    )
+    device = _choose_device(database, tasks, rank)
+    operators = database.numbers("COMPUTE_TASK_INFO", {"global": ("globalTaskId",), **WORDS, **NUMBERS})
+    collective = database.numbers(
+        "COMMUNICATION_OP",
+        {
+            "start_ns": ("startNs",),
+            "end_ns": ("endNs",),
+            "connection": ("connectionId",),
+            "name": ("opName",),
+            "op_type": ("opType",),
+            "wait_ns": ("waitNs",),
+            "device": ("deviceId",),
+        },
+    )
+    host = _host_calls(database)
+    ids = [values for name, values in operators.items() if name in WORDS]
+    ids += [tasks["type"], collective["name"], collective["op_type"], host["name"]]
+    known, words = database.strings(np.concatenate(ids))
+    where = _place(operators["global"], tasks["global"])
+    kernels = _kernels(database, tasks, operators, collective, where, known, words)
+    _add_counters(database, kernels)
+    kernels.pop("global")
+    _attach(database, kernels, host, known, words)
+    made = _usable(database, kernels)
+    file = SourceFile(
+        path=str(database.path),
+        format="database",
+        rows=len(made["start_ns"]),
+        state="truncated" if database.cut else "complete",
+        skipped=dict(database.faults),
+    )
+    notes = list(notes_on_skipped(file.path, database.faults))
+    if database.cut:
+        notes.append(f"{file.path}: the database is damaged; what is whole was read")
+    return Part(
+        format="database" if "PYTORCH_API" in database.tables else "msprof_database",
+        producer="torch_npu" if {"PYTORCH_API", "RANK_DEVICE_MAP"} & set(database.tables) else "msprof",
+        files=(file,),
+        kernels=kernel_table(made),
+        tasks=_other_tasks(tasks, where, known, words),
+        host=_host_table(host, known, words),
+        level="level1" if (operators["input_shapes"] >= 0).any() else "level0",
+        rank=_rank(database, device),
+        device=device,
+        notes=tuple(notes),
+    )
+
+
+def _choose_device(database: _Database, tasks: dict[str, np.ndarray], rank: int | None) -> int | None:
+    """Keep the tasks of one device only; several without a choice is an error."""
+    devices = np.unique(tasks["device"][tasks["device"] >= 0]).tolist()
+    if len(devices) < 2:
+        return int(devices[0]) if devices else None
+    if rank is None or rank not in devices:
+        raise InputError(
+            f"{database.path} holds the devices {', '.join(map(str, devices))}", "Choose one of them with --rank."
+        )
+    kept = tasks["device"] == rank
+    for name in tasks:
+        tasks[name] = tasks[name][kept]
+    return rank
+
+
+def _rank(database: _Database, device: int | None) -> int | None:
+    mapped = database.numbers("RANK_DEVICE_MAP", {"rank": ("rankId",), "device": ("deviceId",)})
+    for rank, of in zip(mapped["rank"].tolist(), mapped["device"].tolist(), strict=True):
+        if rank >= 0 and (of == device or len(mapped["rank"]) == 1):
+            return int(rank)
+    return None
+
+
+def _place(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The first row of `keys` that equals each of `wanted`, -1 where none does."""
+    if not len(keys):
+        return np.full(len(wanted), -1, dtype="int64")
+    order = np.argsort(keys, kind="stable")
+    place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    rows = order[place]
+    return np.where(keys[rows] == wanted, rows, -1)
+
+
+def _codes(ids: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Positions in the known strings; -1 for absent ids."""
+    if not len(known):
+        return np.full(len(ids), -1, dtype="int64")
+    return np.where(ids >= 0, np.searchsorted(known, np.maximum(ids, known[0])), -1)
+
+
+def _kernels(
+    database: _Database,
+    tasks: dict[str, np.ndarray],
+    operators: dict[str, np.ndarray],
+    collective: dict[str, np.ndarray],
+    where: np.ndarray,
+    known: np.ndarray,
+    words: list[str],
+) -> dict[str, Any]:
+    """The columns of the kernel table: operators on the device, then collectives."""
+    chosen = np.flatnonzero(where >= 0)
+    operator = where[chosen]
+    lost = len(operators["global"]) - len(np.unique(operator))
+    if lost and not _has_device_choice(tasks, operators):
+        database.faults["operator without a device task"] += lost
+    extra = len(collective["start_ns"])
+    nothing = np.full(extra, ABSENT, dtype="int64")
+    made: dict[str, Any] = {
+        "start_ns": np.concatenate([tasks["start_ns"][chosen], collective["start_ns"]]),
+        "end_ns": np.concatenate([tasks["end_ns"][chosen], collective["end_ns"]]),
+        "global": np.concatenate([tasks["global"][chosen], nothing]),
+    }
+    for name in TASK_NUMBERS:
+        below = collective["connection"] if name == "connection" else nothing
+        values = np.concatenate([tasks[name][chosen], below])
+        if name in ("model", "connection"):
+            values = np.where(values == NO_ID, ABSENT, values)
+        made[name] = _nullable(values)
+    for name in NUMBERS:
+        made[name] = _nullable(
+            np.concatenate([operators[name][operator], collective["wait_ns"] if name == "wait_ns" else nothing])
+        )
+    for name in WORDS:
+        codes = _codes(np.concatenate([operators[name][operator], collective.get(name, nothing)]), known)
+        if name == "core":
+            codes[len(chosen) :] = len(words)
+        values = columns.categorical(codes, [*words, collectives.CORE], CLEAN.get(name, columns.clean_text))
+        if values is not None:
+            made[name] = values
+    return made
+
+
+def _has_device_choice(tasks: dict[str, np.ndarray], operators: dict[str, np.ndarray]) -> bool:
+    return len(tasks["global"]) < len(operators["global"])
+
+
+def _nullable(values: np.ndarray) -> Any:
+    import pandas as pd
+
+    return pd.Series(pd.arrays.IntegerArray(np.maximum(values, 0), values < 0))
+
+
+def _usable(database: _Database, made: dict[str, Any]) -> dict[str, Any]:
+    """Without rows that lack a time or repeat another; `end_ns` becomes `dur_ns`, and `kind` is added."""
+    import pandas as pd
+
+    start, end = made["start_ns"], made.pop("end_ns")
+    made["dur_ns"] = end - start
+    without = (start < 0) | (end < 0)
+    negative = ~without & (made["dur_ns"] < 0)
+    table = pd.DataFrame(
+        {name: made[name] for name in ("start_ns", "dur_ns", "stream", "task", "name") if name in made}
+    )
+    repeated = table.duplicated().to_numpy() & ~without & ~negative
+    for reason, rows in (
+        ("row without a time", without),
+        ("row with a negative time", negative),
+        ("repeated row", repeated),
+    ):
+        if rows.any():
+            database.faults[reason] += int(rows.sum())
+    keep = ~(without | negative | repeated)
+    kept = {name: pd.Series(values)[keep].reset_index(drop=True) for name, values in made.items()}
+    kept["kind"] = collectives.kinds(kept)
+    return kept
+
+
+def _add_counters(database: _Database, kernels: dict[str, Any]) -> None:
+    """The counters of TASK_PMU_INFO as columns: ratios and cycles as they are, times in us, core times in ns."""
+    import pandas as pd
+
+    if "TASK_PMU_INFO" not in database.tables:
+        return
+    dtype = np.dtype([("task", "int64"), ("name", "int64"), ("value", "float64")])
+    query = "SELECT CAST(globalTaskId AS INTEGER), CAST(name AS INTEGER), CAST(value AS REAL) FROM TASK_PMU_INFO"
+    whole = " WHERE globalTaskId IS NOT NULL AND name IS NOT NULL AND value IS NOT NULL"
+    values = np.fromiter(database._rows(query + whole), dtype=dtype)
+    known, words = database.strings(values["name"])
+    rows = _place(kernels["global"], values["task"])
+    for number, word in zip(known.tolist(), words, strict=True):
+        mine = (values["name"] == number) & (rows >= 0)
+        made = np.zeros(len(kernels["global"]))
+        missing = np.ones(len(made), dtype=bool)
+        made[rows[mine]] = values["value"][mine]
+        missing[rows[mine]] = False
+        if word in CORE_TIMES:
+            whole_ns = np.floor(np.where(np.isfinite(made), made, 0) + 0.5).astype("int64")
+            kernels[CORE_TIMES[word]] = pd.Series(pd.arrays.IntegerArray(whole_ns, missing))
+        elif word:
+            name, scale = (f"{word}(us)", 1000.0) if word.endswith("_time") else (word, 1.0)
+            kernels[name] = pd.Series(pd.arrays.FloatingArray(made / scale, missing))
+
+
+def _host_calls(database: _Database) -> dict[str, np.ndarray]:
+    """Host ranges of the framework and of mstx; `type` is the category as a trace names it."""
+    calls = database.numbers(
+        "PYTORCH_API",
+        {
+            "start_ns": ("startNs",),
+            "end_ns": ("endNs",),
+            "thread": ("globalTid",),
+            "name": ("name",),
+            "type": ("type",),
+            "connection": ("connectionId",),
+        },
+    )
+    names: dict[int, str] = {}
+    if {"id", "name"} <= set(database.tables.get("ENUM_API_TYPE", [])):
+        names = dict(database._rows("SELECT id, name FROM ENUM_API_TYPE"))
+    category = np.array(["cpu_op"] * len(calls["type"]), dtype=object)
+    for number in np.unique(calls["type"]).tolist():
+        category[calls["type"] == number] = CATEGORIES.get(str(names.get(number, "op")), "cpu_op")
+    calls["category"] = category
+    marks = database.numbers(
+        "MSTX_EVENTS",
+        {"start_ns": ("startNs",), "end_ns": ("endNs",), "thread": ("globalTid",), "name": ("message",)},
+    )
+    count = len(marks["start_ns"])
+    marks |= {"connection": np.full(count, ABSENT), "category": np.array(["user_annotation"] * count, dtype=object)}
+    made = {name: np.concatenate([calls[name], marks[name]]) for name in marks}
+    good = (made["start_ns"] >= 0) & (made["end_ns"] >= made["start_ns"])
+    if not good.all():
+        database.faults["host call without a time"] += int((~good).sum())
+    made = {name: values[good] for name, values in made.items()}
+    texts = database.strings(made["name"])
+    made["kind"] = links.host_kinds(
+        texts[1],
+        np.maximum(_codes(made["name"], texts[0]), 0),
+        made["category"],
+        made["start_ns"],
+        made["end_ns"],
+        made["thread"],
+    )
+    return made
+
+
+def _host_table(host: dict[str, np.ndarray], known: np.ndarray, words: list[str]) -> Any:
+    return host_table(
+        {
+            "start_ns": host["start_ns"],
+            "dur_ns": host["end_ns"] - host["start_ns"],
+            "name": columns.categorical(_codes(host["name"], known), words),
+            "kind": host["kind"],
+            "thread": _nullable(np.where(host["thread"] >= 0, host["thread"] & 0xFFFFFFFF, ABSENT)),
+        }
+    )
+
+
+def _attach(
+    database: _Database, kernels: dict[str, Any], host: dict[str, np.ndarray], known: np.ndarray, words: list[str]
+) -> None:
+    """Add `launch_ns`, `module`, `range` and `step_id` by the connection ids."""
+    import pandas as pd
+
+    connection = kernels["connection"].fillna(ABSENT).to_numpy(dtype="int64")
+    launch, thread = _launches(database, host, connection)
+    kernels["launch_ns"] = _nullable(launch)
+    for column, kind in (("module", "module"), ("range", "range")):
+        chosen = np.flatnonzero(host["kind"] == kind)
+        found = links.innermost_on_threads(
+            host["start_ns"][chosen], host["end_ns"][chosen], host["thread"][chosen], launch, thread
+        )
+        codes = _codes(host["name"][chosen], known)
+        names = np.where(found >= 0, codes[found] if len(codes) else -1, -1)
+        values = columns.categorical(names, words, lambda word: word.removeprefix(links.MODULE))
+        if values is not None:
+            kernels[column] = pd.Series(values)
+    steps = database.numbers("STEP_TIME", {"number": ("id",), "start": ("startNs",), "end": ("endNs",)})
+    listed = sorted(zip(*(values.tolist() for values in steps.values()), strict=True))
+    if listed:
+        number, missing = links.step_ids(listed, kernels["start_ns"], launch)
+        kernels["step_id"] = pd.Series(pd.arrays.IntegerArray(number, missing))
+
+
+def _launches(
+    database: _Database, host: dict[str, np.ndarray], connection: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Launch time and thread of each kernel, -1 where unknown: by the framework's call, else by the CANN call."""
+    launch = np.full(len(connection), ABSENT, dtype="int64")
+    thread = np.full(len(connection), ABSENT, dtype="int64")
+    cann = database.numbers(
+        "CANN_API", {"start_ns": ("startNs",), "thread": ("globalTid",), "connection": ("connectionId",)}
+    )
+    pairs = database.numbers("CONNECTION_IDS", {"id": ("id",), "connection": ("connectionId",)})
+    calls = np.flatnonzero((host["connection"] >= 0) & (host["category"] == "cpu_op"))
+    call_of = _place(host["connection"][calls], pairs["id"])
+    linked = np.flatnonzero(call_of >= 0)
+    framework = {
+        "connection": pairs["connection"][linked],
+        "start_ns": host["start_ns"][calls[call_of[linked]]],
+        "thread": host["thread"][calls[call_of[linked]]],
+    }
+    for source in (cann, framework):
+        rows = _place(source["connection"], connection)
+        hit = (rows >= 0) & (connection >= 0)
+        launch[hit] = source["start_ns"][rows[hit]]
+        thread[hit] = source["thread"][rows[hit]]
+    return launch, thread
+
+
+def _other_tasks(tasks: dict[str, np.ndarray], where: np.ndarray, known: np.ndarray, words: list[str]) -> Any:
+    """Device tasks that are no operators. Tasks of a compute type without an operator belong to one listed already."""
+    codes = _codes(tasks["type"], known)
+    kinds = np.array([kind_of_type(word) for word in words] + ["kernel"], dtype=object)
+    kind = kinds[codes]
+    good = (where < 0) & (kind != "kernel") & (tasks["start_ns"] >= 0) & (tasks["end_ns"] >= tasks["start_ns"])
+    rows = np.flatnonzero(good)
+    return task_table(
+        {
+            "start_ns": tasks["start_ns"][rows],
+            "dur_ns": tasks["end_ns"][rows] - tasks["start_ns"][rows],
+            "name": columns.categorical(codes[rows], words),
+            "kind": kind[rows],
+            "stream": _nullable(tasks["stream"][rows]),
+        }
+    )

@@ -1,0 +1,139 @@
+"""From the device back to the host: which range of the launching thread was innermost when a kernel was launched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+MODULE = "nn.Module: "
+STEP = re.compile(r"ProfilerStep#(\d+)")
+#: Names of operators, as against scopes that people or frameworks put around them.
+_OPERATOR = re.compile(
+    r"[A-Za-z_]\w*(::[\w.]+)+|aclnn\w*|aclop\w*|\w+Backward\d*|autograd::.*|torch\.distributed\..*::\w+"
+    r"|(empty|base|unsafe)_\w+|(record|wait|destroy|create)_event|detach_?|contiguous_\w+|format_contiguous\w*"
+    r"|acl_\w+|Hccl\w+|\w+Operation"
+)
+#: A bare name such as Conv2D is a scope of its own, or an older NPU operator inside one of the framework's operators.
+_BARE = re.compile(r"[A-Z]\w*")
+_FRAMEWORK = re.compile(r"(aten|npu|c10d|torch_npu)::\w+|\w+Backward\d*")
+
+
+def innermost(start: np.ndarray, end: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """For each time the row of the range that contains it and started last, -1 where none does.
+
+    Ranges of one thread nest like a stack, but real traces hold a few that overlap instead: a range is left for
+    the nearest earlier one that still ran when it started, and so on, which finds every range that contains the
+    time whether they nest or not. `start` and `end` (ns, both inclusive) need no order.
+    """
+    if not len(start):
+        return np.full(len(times), -1, dtype="int64")
+    order = np.lexsort((-end, start))
+    starts, ends = start[order], end[order]
+    outer = _outer(starts, ends)
+    place = np.searchsorted(starts, times, side="right") - 1
+    active = np.flatnonzero((place >= 0) & (ends[np.maximum(place, 0)] < times))
+    while len(active):
+        place[active] = outer[place[active]]
+        current = place[active]
+        active = active[(current >= 0) & (ends[np.maximum(current, 0)] < times[active])]
+    return np.where(place >= 0, order[np.maximum(place, 0)], -1)
+
+
+def _outer(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """For each range the last earlier one that had not ended when it started, -1 where there is none."""
+    outer = np.full(len(starts), -1, dtype="int64")
+    stack: list[int] = []
+    end_list = ends.tolist()
+    for row, begin in enumerate(starts.tolist()):
+        while stack and end_list[stack[-1]] < begin:
+            stack.pop()
+        if stack:
+            outer[row] = stack[-1]
+        stack.append(row)
+    return outer
+
+
+def innermost_on_threads(
+    start: np.ndarray, end: np.ndarray, thread: np.ndarray, times: np.ndarray, launch_thread: np.ndarray
+) -> np.ndarray:
+    """`innermost`, each launch among the ranges of its own thread."""
+    found = np.full(len(times), -1, dtype="int64")
+    for one in np.unique(launch_thread[launch_thread >= 0]):
+        launches = np.flatnonzero(launch_thread == one)
+        ranges = np.flatnonzero(thread == one)
+        inner = innermost(start[ranges], end[ranges], times[launches])
+        hit = inner >= 0
+        found[launches[hit]] = ranges[inner[hit]]
+    return found
+
+
+def host_kinds(
+    words: Sequence[str],
+    name: np.ndarray,
+    category: Sequence[str] | np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    thread: np.ndarray,
+) -> np.ndarray:
+    """The kind of each host range: module, step, queue, python, op or range.
+
+    `category` is the trace category of each row's event (`cpu_op`, `python_function`, ...). A scope is a host
+    operator whose name is not that of an operator and in which another range ran on the same thread.
+    """
+    word_kind = np.array([_kind_of_name(word) for word in words] or [""], dtype=object)
+    by_name = word_kind[name] if len(name) else np.empty(0, dtype=object)
+    categories = np.asarray(category, dtype=object)
+    kinds = np.where(by_name == "scope", np.where(_has_inner(start, end, thread), "range", "op"), by_name)
+    bare = np.flatnonzero((kinds == "range") & _matches(words, name, _BARE))
+    framework = np.flatnonzero(_matches(words, name, _FRAMEWORK))
+    outer = innermost_on_threads(start[framework], end[framework], thread[framework], start[bare], thread[bare])
+    kinds[bare[outer >= 0]] = "op"
+    kinds[(categories == "python_function") & (by_name != "module")] = "python"
+    kinds[(categories == "enqueue") | (categories == "dequeue")] = "queue"
+    kinds[(categories == "user_annotation") & (by_name != "step")] = "range"
+    return kinds
+
+
+@cache
+def _kind_of_name(name: str) -> str:
+    if name.startswith(MODULE):
+        return "module"
+    if STEP.fullmatch(name):
+        return "step"
+    return "op" if _OPERATOR.fullmatch(name) else "scope"
+
+
+def _matches(words: Sequence[str], name: np.ndarray, pattern: re.Pattern[str]) -> np.ndarray:
+    return np.array([bool(pattern.fullmatch(word)) for word in words] or [False], dtype=bool)[name]
+
+
+def _has_inner(start: np.ndarray, end: np.ndarray, thread: np.ndarray) -> np.ndarray:
+    """Whether the next range of the same thread starts before this one ends."""
+    order = np.lexsort((-end, start, thread))
+    result = np.zeros(len(start), dtype=bool)
+    if len(order) > 1:
+        this, following = order[:-1], order[1:]
+        result[this] = (thread[this] == thread[following]) & (start[following] < end[this])
+    return result
+
+
+def step_ids(
+    steps: Sequence[tuple[int, int, int]], start: np.ndarray, launch: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Step number of each kernel and where there is none, from host steps as (number, start ns, end ns).
+
+    As the profiler does it: a step lasts on the device from the first to the last kernel that was launched in it,
+    and every kernel that starts in that time belongs to it. `launch` is negative where the launch is unknown.
+    """
+    number = np.zeros(len(start), dtype="int64")
+    missing = np.ones(len(start), dtype=bool)
+    for step, begin, end in steps:
+        launched = (launch >= begin) & (launch <= end)
+        if launched.any():
+            inside = missing & (start >= start[launched].min()) & (start <= start[launched].max())
+            number[inside] = step
+            missing[inside] = False
+    return number, missing

@@ -1,0 +1,311 @@
+"""Read trace_view.json (torch_npu) and msprof_*.json (with its slices): kernels, device tasks, host ranges, links."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skadvisor.capture import collectives, columns, links
+from skadvisor.capture.device_tasks import kind_of
+from skadvisor.capture.interface import NO_ID, Format, Part, Producer, notes_on_skipped
+from skadvisor.capture.trace_events import ABSENT_ID, Gathered, join
+from skadvisor.capture.trace_halves import gather_in_two
+from skadvisor.events import SourceFile, host_table, kernel_table, task_table
+
+DEVICE_PROCESSES = ("Ascend Hardware",)
+COLLECTIVE_PROCESSES = ("HCCL", "Communication")
+HOST_PROCESSES = ("Python",)
+HOST_CATEGORIES = ("cpu_op", "python_function", "enqueue", "dequeue", "user_annotation")
+#: What a transfer inside a collective is called among the task types.
+TRANSFER = "\0transfer"
+
+
+def read(paths: Sequence[Path]) -> Part:
+    """Read the trace of one rank; several paths are slices of one trace."""
+    gathered: Gathered | None = None
+    files: list[SourceFile] = []
+    notes: list[str] = []
+    for path in paths:
+        part = gather_in_two(path)
+        files.append(
+            SourceFile(
+                path=str(path),
+                format="trace_view",
+                rows=part.events,
+                state="truncated" if part.cut else "complete",
+                skipped=dict(part.faults),
+            )
+        )
+        notes += notes_on_skipped(str(path), part.faults)
+        if part.cut:
+            notes.append(f"{path}: the trace is cut after {part.events} events; what is whole was read")
+        gathered = part if gathered is None else join(gathered, part)
+    assert gathered is not None
+    return _part(gathered, files, notes)
+
+
+def _part(gathered: Gathered, files: list[SourceFile], notes: list[str]) -> Part:
+    lanes = _lane_kinds(gathered)
+    device = _device_rows(gathered, lanes)
+    host, threads = _host(gathered, lanes)
+    kernels = _kernels(gathered, device, lanes)
+    launch, launch_lane = _launches(gathered, kernels["start_ns"], kernels.pop("lane"))
+    _attach(kernels, launch, launch_lane, host, gathered)
+    words = [word or "" for word in gathered.words]
+    repeated = _without_repeats(kernels)
+    if repeated:
+        files[0] = _with_skipped(files[0], "repeated event", repeated)
+        notes.append(f"{files[0].path}: left out {repeated} repeated events")
+    producer: Producer = "torch_npu" if len(host["start_ns"]) else "msprof"
+    format: Format = "trace_view" if producer == "torch_npu" else "msprof_trace"
+    return Part(
+        format=format,
+        producer=producer,
+        files=tuple(_as(file, format) for file in files),
+        kernels=kernel_table(kernels),
+        tasks=_tasks(gathered, device, words),
+        host=host_table(
+            {
+                "start_ns": host["start_ns"],
+                "dur_ns": host["dur_ns"],
+                "name": columns.categorical(host["name"], words),
+                "kind": host["kind"],
+                "thread": threads,
+            }
+        ),
+        level="unknown",
+        notes=tuple(notes),
+    )
+
+
+def _as(file: SourceFile, format: Format) -> SourceFile:
+    return SourceFile(file.path, format, file.rows, file.state, file.skipped)
+
+
+def _with_skipped(file: SourceFile, reason: str, count: int) -> SourceFile:
+    skipped = dict(Counter(file.skipped) + Counter({reason: count}))
+    return SourceFile(file.path, file.format, file.rows, file.state, skipped)
+
+
+def _lane_kinds(gathered: Gathered) -> np.ndarray:
+    """`device`, `collective`, `transfer`, `host` or empty for each lane, by the names that metadata events give."""
+    kinds = []
+    for pid, tid in gathered.lanes:
+        process = gathered.processes.get(pid, "")
+        thread = gathered.threads.get((pid, tid), "")
+        if process in DEVICE_PROCESSES:
+            kinds.append("device")
+        elif process in COLLECTIVE_PROCESSES:
+            kinds.append("transfer" if thread.startswith("Plane") else "collective")
+        else:
+            kinds.append("host" if process in HOST_PROCESSES else "" if process == "" else "other")
+    return np.array(kinds or [""], dtype=object)
+
+
+def _device_rows(gathered: Gathered, lanes: np.ndarray) -> dict[str, np.ndarray]:
+    """The device tasks: their row in the ranges, arguments, and kind (`collective` for whole collectives)."""
+    ranges, device = gathered.ranges, gathered.device
+    lane_kind = lanes[ranges["lane"]]
+    rows = device["row"]
+    type_code = np.full(len(lane_kind), -1, dtype="int32")
+    type_code[rows] = device["type"]
+    arguments = np.full(len(lane_kind), -1, dtype="int64")
+    arguments[rows] = np.arange(len(rows))
+    transfer = gathered.words.index(TRANSFER) if TRANSFER in gathered.words else -2
+    typed = np.zeros(len(lane_kind), dtype=bool)
+    typed[rows] = (device["type"] != transfer) & np.array(
+        [word is not None for word in gathered.words] or [False], dtype=bool
+    )[device["type"]]
+    is_device = (lane_kind == "device") | (typed & (lane_kind == ""))
+    with_model = np.zeros(len(lane_kind), dtype=bool)
+    with_model[rows] = device["type"] != transfer
+    is_collective = ~is_device & ((lane_kind == "collective") | (with_model & (lane_kind == "")))
+    is_collective &= type_code != transfer
+    chosen = np.flatnonzero(is_device | is_collective)
+    return {
+        "row": chosen,
+        "argument": arguments[chosen],
+        "type": type_code[chosen],
+        "kind": np.where(is_collective[chosen], "collective", _task_kinds(gathered, chosen, type_code)),
+    }
+
+
+def _task_kinds(gathered: Gathered, rows: np.ndarray, type_code: np.ndarray) -> np.ndarray:
+    """`kernel`, `wait`, `record`, `copy` or `other` for each device task; each pair of type and name is judged once."""
+    words = gathered.words
+    pairs = np.stack([type_code[rows], gathered.ranges["name"][rows]], axis=1)
+    distinct, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    kinds: list[str] = [
+        kind_of(None if kind < 0 else words[kind], words[name] or "") for kind, name in distinct.tolist()
+    ]
+    return np.array(kinds or [""], dtype=object)[inverse.ravel()] if len(rows) else np.empty(0, dtype=object)
+
+
+def _kernels(gathered: Gathered, device: dict[str, np.ndarray], lanes: np.ndarray) -> dict[str, Any]:
+    """The columns of the kernel table that a trace holds, and the lane of each kernel."""
+    import pandas as pd
+
+    kept = (device["kind"] == "kernel") | (device["kind"] == "collective")
+    collective = device["kind"][kept] == "collective"
+    rows, argument = device["row"][kept], device["argument"][kept]
+    words = ["" if word is None else word for word in gathered.words]
+    types = device["type"][kept].copy()
+    made: dict[str, Any] = {
+        "start_ns": gathered.ranges["start_ns"][rows],
+        "dur_ns": gathered.ranges["dur_ns"][rows],
+        "lane": gathered.ranges["lane"][rows],
+    }
+    for name in ("stream", "task", "model", "connection"):
+        values = np.full(len(rows), ABSENT_ID, dtype="int64")
+        given = argument >= 0
+        values[given] = gathered.device[name][argument[given]]
+        if name == "stream":
+            values = np.where(values == ABSENT_ID, _streams(gathered)[made["lane"]], values)
+        missing = values < 0
+        if name in ("model", "connection"):
+            missing |= values == NO_ID
+        if name in ("stream", "task"):
+            missing |= collective
+        made[name] = pd.Series(pd.arrays.IntegerArray(np.where(missing, 0, values), missing))
+    core = columns.categorical(
+        np.where(collective, len(words), types),
+        [*words, collectives.CORE],
+        lambda word: None if word == "Other" else columns.clean_core(word),
+    )
+    name = columns.categorical(gathered.ranges["name"][rows], words, str.strip)
+    for column, values in (("core", core), ("name", name)):
+        if values is not None:
+            made[column] = pd.Series(values)
+    made["kind"] = collectives.kinds(made)
+    return made
+
+
+def _streams(gathered: Gathered) -> np.ndarray:
+    """The stream that each lane stands for, by its thread id; only for device tasks that do not name theirs."""
+    return np.array([tid if isinstance(tid, int) else ABSENT_ID for _, tid in gathered.lanes] or [ABSENT_ID])
+
+
+def _tasks(gathered: Gathered, device: dict[str, np.ndarray], words: list[str]) -> Any:
+    import pandas as pd
+
+    kept = (device["kind"] != "kernel") & (device["kind"] != "collective")
+    rows, argument = device["row"][kept], device["argument"][kept]
+    stream = np.where(argument >= 0, gathered.device["stream"][argument] if len(argument) else 0, ABSENT_ID)
+    return task_table(
+        {
+            "start_ns": gathered.ranges["start_ns"][rows],
+            "dur_ns": gathered.ranges["dur_ns"][rows],
+            "name": columns.categorical(gathered.ranges["name"][rows], words),
+            "kind": device["kind"][kept],
+            "stream": pd.Series(pd.arrays.IntegerArray(np.maximum(stream, 0), stream < 0)),
+        }
+    )
+
+
+def _host(gathered: Gathered, lanes: np.ndarray) -> tuple[dict[str, Any], Any]:
+    """The host ranges as columns (`lane`, `kind` too), and their thread ids."""
+    import pandas as pd
+
+    ranges = gathered.ranges
+    category = np.array(["" if word is None else word for word in gathered.words] or [""], dtype=object)
+    host_category = np.isin(category, HOST_CATEGORIES)[ranges["cat"]]
+    lane_kind = lanes[ranges["lane"]]
+    rows = np.flatnonzero((lane_kind == "host") | (host_category & (lane_kind == "")))
+    made: dict[str, Any] = {name: ranges[name][rows] for name in ("start_ns", "dur_ns", "name", "lane")}
+    made["kind"] = links.host_kinds(
+        ["" if word is None else word for word in gathered.words],
+        made["name"],
+        category[ranges["cat"][rows]],
+        made["start_ns"],
+        made["start_ns"] + made["dur_ns"],
+        made["lane"],
+    )
+    thread = _streams(gathered)[made["lane"]] if len(rows) else np.empty(0, dtype="int64")
+    return made, pd.arrays.IntegerArray(np.maximum(thread, 0), thread < 0)
+
+
+def _launches(gathered: Gathered, start: np.ndarray, lane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Launch time (-1 unknown) and launching lane (-1) of each kernel, by the arrows that end at its start.
+
+    The arrow from the framework is preferred; the one from CANN starts on the thread that empties the task queue,
+    where no module or scope is open, so its time counts but its lane does not name the launching thread.
+    """
+    launch = np.full(len(start), -1, dtype="int64")
+    launch_lane = np.full(len(start), -1, dtype="int64")
+    for category in ("HostToDevice", "async_npu"):
+        if category not in gathered.words:
+            continue
+        code = gathered.words.index(category)
+        begins = {name: values[gathered.begins["cat"] == code] for name, values in gathered.begins.items()}
+        ends = {name: values[gathered.ends["cat"] == code] for name, values in gathered.ends.items()}
+        if not len(begins["id"]) or not len(ends["id"]):
+            continue
+        order = np.argsort(begins["id"], kind="stable")
+        place = np.minimum(np.searchsorted(begins["id"][order], ends["id"]), len(order) - 1)
+        source = order[place]
+        known = np.flatnonzero(begins["id"][source] == ends["id"])
+        target = _rows_at(start, lane, ends["time_ns"][known], ends["lane"][known])
+        hit = target >= 0
+        launch[target[hit]] = begins["time_ns"][source[known[hit]]]
+        launch_lane[target[hit]] = begins["lane"][source[known[hit]]]
+    return launch, launch_lane
+
+
+def _rows_at(start: np.ndarray, lane: np.ndarray, time: np.ndarray, time_lane: np.ndarray) -> np.ndarray:
+    """The row that starts at each time on its lane, -1 where none does."""
+    if not len(start):
+        return np.full(len(time), -1, dtype="int64")
+    order = np.lexsort((lane, start))
+    keys = np.rec.fromarrays([start[order], lane[order].astype("int64")])
+    wanted = np.rec.fromarrays([time, time_lane.astype("int64")])
+    place = np.minimum(np.searchsorted(keys, wanted), len(order) - 1)
+    return np.where(keys[place] == wanted, order[place], -1)
+
+
+def _attach(
+    kernels: dict[str, Any], launch: np.ndarray, launch_lane: np.ndarray, host: dict[str, Any], gathered: Gathered
+) -> None:
+    """Add `launch_ns`, `module`, `range` and `step_id` to the kernels."""
+    import pandas as pd
+
+    words = ["" if word is None else word for word in gathered.words]
+    kernels["launch_ns"] = pd.Series(pd.arrays.IntegerArray(np.maximum(launch, 0), launch < 0))
+    end = host["start_ns"] + host["dur_ns"]
+    for column, kind in (("module", "module"), ("range", "range")):
+        chosen = np.flatnonzero(host["kind"] == kind)
+        found = links.innermost_on_threads(
+            host["start_ns"][chosen], end[chosen], host["lane"][chosen], launch, launch_lane
+        )
+        names = np.where(found >= 0, host["name"][chosen][found] if len(chosen) else -1, -1)
+        values = columns.categorical(names, words, lambda word: word.removeprefix(links.MODULE))
+        if values is not None:
+            kernels[column] = pd.Series(values)
+    chosen = np.flatnonzero(host["kind"] == "step")
+    steps = []
+    for row in chosen.tolist():
+        match = links.STEP.fullmatch(words[host["name"][row]])
+        if match:
+            steps.append((int(match.group(1)), int(host["start_ns"][row]), int(end[row])))
+    if steps:
+        number, missing = links.step_ids(sorted(steps), kernels["start_ns"], launch)
+        kernels["step_id"] = pd.Series(pd.arrays.IntegerArray(number, missing))
+
+
+def _without_repeats(kernels: dict[str, Any]) -> int:
+    """Drop repeated kernels in place; how many there were."""
+    import pandas as pd
+
+    identity = pd.DataFrame(
+        {name: kernels[name] for name in ("start_ns", "dur_ns", "stream", "task", "name") if name in kernels}
+    )
+    repeated = identity.duplicated().to_numpy()
+    if repeated.any():
+        for name, values in kernels.items():
+            kernels[name] = (
+                values[~repeated].reset_index(drop=True) if isinstance(values, pd.Series) else values[~repeated]
+            )
+    return int(repeated.sum())
