@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skadvisor.fusion.streams import Overlaps, overlaps
 from skadvisor.gain.interface import DRAWS, SEED, Draws, Floats, Part, Scene, priors
 from skadvisor.gain.replay import Constraints, read_constraints, replay
+from skadvisor.gaps import GRAPH_FLOOR_NS
 from skadvisor.records import Basis
 from skadvisor.units import NS_PER_US
 
@@ -27,8 +28,10 @@ COUNT = "boundaries_removed"
 class Boundaries:
     """The boundaries of a scope: neighbours on one stream, in one graph, with no host gap between them.
 
-    `before` and `after` are positions in the step's kernels, `gap_ns` the visible gap, `head_ns` the overhead that
-    the PMU columns show in the later kernel (NaN without them), `dur_ns` the later kernel's duration.
+    `before` and `after` are positions in the step's kernels, `gap_ns` the gap between them as far as the later kernel
+    did not wait for another stream, `head_ns` the overhead that the PMU columns show in the later kernel (NaN without
+    them), `dur_ns` the later kernel's duration, `crossed` tells boundaries at which another stream waits or is waited
+    for.
     """
 
     before: Ints
@@ -36,6 +39,7 @@ class Boundaries:
     gap_ns: Floats
     head_ns: Floats
     dur_ns: Floats
+    crossed: NDArray[np.bool_]
 
 
 class OverheadModel:
@@ -50,18 +54,24 @@ class OverheadModel:
         return _Drawing(scene, self.draws, self.random_state).result()
 
 
-def find_boundaries(scene: Scene, host_rows: Ints) -> Boundaries:
-    """The boundaries inside the scene's scope, whatever the operators on both sides are."""
+def find_boundaries(scene: Scene, constraints: Constraints) -> Boundaries:
+    """The boundaries inside the scene's scope, whatever the operators on both sides are.
+
+    A gap that is too long for tasks of one graph is no boundary: the device waits there, whatever for.
+    """
     kernels = scene.step.kernels
     previous = scene.preview.kernels["previous"].to_numpy()
-    after = np.flatnonzero((previous >= 0) & ~kernels.index.isin(host_rows))
+    short = constraints.lag_ns <= GRAPH_FLOOR_NS
+    after = np.flatnonzero((previous >= 0) & short & ~kernels.index.isin(scene.host_rows))
     before = previous[after]
-    start = kernels["start_ns"].to_numpy(dtype="int64")
-    duration = kernels["dur_ns"].to_numpy(dtype="int64")
-    gap = np.maximum(start[after] - start[before] - duration[before], 0)
+    gap = np.maximum(constraints.lag_ns[after], 0.0)
+    duration = constraints.dur_ns
+    waited_for = np.zeros(len(kernels), dtype=bool)
+    waited_for[constraints.waits_for[constraints.waits_for >= 0]] = True
+    crossed = (constraints.waits_for[after] >= 0) | waited_for[before]
     core_time = kernels[["aic_ns", "aiv_ns"]].astype("float64").max(axis=1).to_numpy()
     head = np.maximum(duration - core_time, 0.0)
-    return Boundaries(before, after, gap * scene.gap_scale, head[after], duration[after].astype(float))
+    return Boundaries(before, after, gap * scene.gap_scale, head[after], duration[after], crossed)
 
 
 def breaker_costs(scene: Scene) -> list[float]:
@@ -70,7 +80,7 @@ def breaker_costs(scene: Scene) -> list[float]:
     A boundary counts at the centre of the priors, and only if nothing else keeps it.
     """
     known = priors()
-    boundaries = find_boundaries(scene, scene.host_rows)
+    boundaries = find_boundaries(scene, read_constraints(scene.step.kernels, scene.host_rows))
     worth = boundaries.gap_ns + _central_head(boundaries) - known["sync_us"]["mode"] * NS_PER_US
     table = scene.preview.kernels
     stays = (table["fusible"] == "unlikely").to_numpy()
@@ -100,14 +110,15 @@ class _Drawing:
         self.draws = draws
         self.random = np.random.default_rng(seed)
         self.priors = priors()
-        self.boundaries = find_boundaries(scene, scene.host_rows)
         self.constraints: Constraints = read_constraints(scene.step.kernels, scene.host_rows)
+        self.boundaries = find_boundaries(scene, self.constraints)
         self.measured = ~np.isnan(self.boundaries.head_ns)
         # One draw per unknown, in a fixed order: boundaries share the hardware and the compiler.
         self.head = self._lognormal("head_us") * NS_PER_US
         self.recovered = self._triangular("head_recovered")
         self.sync = self._triangular("sync_us") * NS_PER_US
         self.lost = self._triangular("overlap_lost")
+        self.apart = self._streams_apart()
         self.not_carried = self._triangular("not_carried")
         self.recompile = self.random.normal(0.0, self.priors["recompile_pct"]["sigma"] / 100, self.draws)
         self.fuses = self._fused_types()
@@ -179,6 +190,13 @@ class _Drawing:
         prior = self.priors[name]
         return self.random.triangular(prior["low"], prior["mode"], prior["high"], self.draws)
 
+    def _streams_apart(self) -> NDArray[np.bool_]:
+        """In which draws the compiler keeps the scope's streams apart."""
+        drawn = self.random.random(self.draws) < self.priors["streams"]["apart"]
+        if self.scene.situation.stream_fusion is None:
+            return drawn
+        return np.full(self.draws, not self.scene.situation.stream_fusion)
+
     def _fused_types(self) -> dict[tuple[str, str], NDArray[np.bool_]]:
         """For each operator type and verdict, in which draws it fuses."""
         table = self.scene.preview.kernels
@@ -193,7 +211,8 @@ class _Drawing:
 
     def _removed(self, number: int) -> NDArray[np.bool_]:
         """In which draws the boundary disappears."""
-        return self._fused[self.boundaries.before[number]] & self._fused[self.boundaries.after[number]]
+        fused = self._fused[self.boundaries.before[number]] & self._fused[self.boundaries.after[number]]
+        return fused & ~self.apart if self.boundaries.crossed[number] else fused
 
     def _head(self, number: int) -> Floats:
         """The overhead saved at a boundary if it disappears, ns."""
@@ -219,18 +238,21 @@ class _Drawing:
             removed = self._removed(number)
             saved[int(position)] = removed * (self._head(number) - self.sync)
             gaps[int(position)] = removed * self.boundaries.gap_ns[number]
-        delays = self._delays() if with_overlap else None
-        return self.constraints.wall_ns - replay(self.constraints, saved, gaps, delays, self.draws)
+        if with_overlap:
+            for position, longer in self._stretched().items():
+                saved[position] = saved.get(position, 0.0) - longer
+        return self.constraints.wall_ns - replay(self.constraints, saved, gaps, self.draws)
 
-    def _delays(self) -> dict[int, list[tuple[int, Floats]]]:
-        delays: dict[int, list[tuple[int, Floats]]] = {}
+    def _stretched(self) -> dict[int, Floats]:
+        """How much longer kernels take, ns, where they no longer run beside the other stream: each by what it loses."""
+        longer: dict[int, Floats] = {}
         found = self.overlaps
         factor = np.where(found.complementary, self.priors["overlap_lost"]["complementary_factor"], 1.0)
         for earlier, later, overlap, share in zip(found.earlier, found.later, found.overlap_ns, factor, strict=True):
-            both = self._fused[earlier] & self._fused[later]
-            kept = 1.0 - both * self.lost * share
-            delays.setdefault(int(later), []).append((int(earlier), -kept * overlap))
-        return delays
+            both = self._fused[earlier] & self._fused[later] & ~self.apart
+            for position in (int(earlier), int(later)):
+                longer[position] = longer.get(position, np.zeros(self.draws)) + both * self.lost * share * overlap
+        return longer
 
     def _ceiling(self) -> float:
         """The saving with every boundary removed, every breaker remedied, the greatest head and no cost, ns."""

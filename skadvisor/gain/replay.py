@@ -80,13 +80,12 @@ def replay(
     constraints: Constraints,
     saved_ns: Mapping[int, Floats],
     removed_gap_ns: Mapping[int, Floats],
-    delays: Mapping[int, list[tuple[int, Floats]]] | None = None,
     draws: int = 1,
 ) -> Floats:
     """The step's wall time for each draw, ns.
 
-    `saved_ns` shortens the kernel at a position, `removed_gap_ns` its gap after the kernel before it on the stream;
-    `delays` adds constraints (kernel it must follow, lag after that kernel's end): arrays of one value per draw.
+    `saved_ns` shortens the kernel at a position (negative: lengthens), `removed_gap_ns` its gap after the kernel
+    before it on the stream: arrays of one value per draw.
     """
     ends: list[Floats] = []
     last = np.zeros(draws)
@@ -99,8 +98,6 @@ def replay(
         waited = constraints.waits_for[position]
         if waited >= 0:
             start = np.maximum(start, ends[waited] + constraints.wait_lag_ns[position])
-        for other, delay in (delays or {}).get(position, ()):
-            start = np.maximum(start, ends[other] + delay)
         end = start + (constraints.dur_ns[position] - saved_ns.get(position, 0.0))
         ends.append(end)
         last = np.maximum(last, end)
