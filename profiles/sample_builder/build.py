@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sample_builder import dialects, timing
@@ -16,7 +15,6 @@ from sample_builder.noise import Noise
 from sample_builder.scheduling import (
     PIECE_LAUNCH_US,
     Planned,
-    Started,
     graph_gap_ns,
     host_ns,
     is_captured,
@@ -24,7 +22,7 @@ from sample_builder.scheduling import (
 )
 from sample_builder.step import Placed, forward
 from sample_builder.superkernel import FusionRules, planted_effects
-from sample_builder.tables import kernel_columns, truth_columns
+from sample_builder.tables import Recording, tables
 from sample_builder.training import training_step
 
 if TYPE_CHECKING:
@@ -51,6 +49,7 @@ class BuiltCapture:
     capture: Capture
     truth: pd.DataFrame
     manifest: dict[str, Any]
+    recording: Recording
     plan: tuple[tuple[Planned, ...], ...]
     pauses_ns: tuple[int, ...]
     plan_before: tuple[tuple[Planned, ...], ...]
@@ -77,6 +76,7 @@ def build(
     warm_up: bool = False,
     step_ids: bool = False,
     pmu: bool = False,
+    host_ranges: bool = False,
     rank: int = 0,
     skew_us: float = 0.0,
     between_steps_us: float = 350.0,
@@ -87,7 +87,8 @@ def build(
     `batch` is the number of requests of the decode steps (one number, or one per step), `context` the tokens in
     each request's cache, `prompt` the tokens of a prefill. Prefill runs eagerly in every mode. `warm_up` makes
     the first step several times slower. `skew_us` is added to what collectives wait for on this rank.
-    Same arguments, same capture, to the nanosecond.
+    `level`, `step_ids`, `pmu` and `host_ranges` say what the profiler records. Same arguments, same capture, to
+    the nanosecond.
     """
     wanted = list(phases) + [phases[-1]] * max(0, (steps or len(phases)) - len(phases))
     batches = [batch] * len(wanted) if isinstance(batch, int) else [batch[i % len(batch)] for i in range(len(wanted))]
@@ -115,79 +116,38 @@ def build(
         "seed": seed,
         "level": level,
         "rank": rank,
+        "step_ids": step_ids,
         "layers": description.layers,
         "mtp_layers": description.mtp_layers,
         "warm_up": warm_up,
     }
-    return assemble(plan, pauses, settings, step_ids=step_ids, pmu=pmu, origin_step=_origin(seed), rules=rules)
+    recording = Recording(level=level, step_ids=step_ids, pmu=pmu, host_ranges=host_ranges, rank=rank)
+    return assemble(plan, pauses, settings, recording, origin_ns=_origin(seed), rules=rules)
 
 
 def assemble(
     plan: Sequence[Sequence[Planned]],
     pauses_ns: Sequence[int],
     manifest: dict[str, Any],
+    recording: Recording,
     *,
-    step_ids: bool = False,
-    pmu: bool = False,
-    origin_step: int = EPOCH_NS,
+    origin_ns: int = EPOCH_NS,
     rules: FusionRules | None = None,
 ) -> BuiltCapture:
     """Put a plan on the clock and make the tables."""
-    started = schedule(plan, start_ns=origin_step, between_steps_ns=pauses_ns, first_stream=46)
+    started = schedule(plan, start_ns=origin_ns, between_steps_ns=pauses_ns, first_stream=46)
     frozen = tuple(tuple(step) for step in plan)
-    capture, truth = tables(started, manifest, step_ids=step_ids, pmu=pmu)
+    capture, truth = tables(started, str(manifest["model"]), recording)
     return BuiltCapture(
         capture=capture,
         truth=truth,
-        manifest={"origin": "synthetic", **manifest, "step_ids": step_ids, "pmu": pmu},
+        manifest={**manifest, "origin": "synthetic"},
+        recording=recording,
         plan=frozen,
         pauses_ns=tuple(pauses_ns),
         plan_before=frozen,
         rules=rules or FusionRules(),
     )
-
-
-def tables(
-    started: Sequence[Started], manifest: dict[str, Any], *, step_ids: bool, pmu: bool
-) -> tuple[Capture, pd.DataFrame]:
-    """The capture in memory and its truth, both in the order of the kernel table."""
-    import pandas as pd
-
-    from skadvisor.events import Capture, SourceFile, host_table, kernel_table, task_table
-
-    level = manifest.get("level", "level1")
-    columns = kernel_columns(started, level=level, step_ids=step_ids, pmu=pmu)
-    table = kernel_table({**columns, "row": list(range(len(started)))})
-    order = table.pop("row").astype("int64").to_numpy()
-    truth = pd.DataFrame(truth_columns(started)).iloc[order].reset_index(drop=True)
-    for column in ("stream", "layer"):
-        truth[column] = truth[column].astype("Int64")
-    if level == "level0":
-        truth["stream"] = pd.array([None] * len(truth), dtype="Int64")
-    table["wait_ns"] = _waits(table)
-    empty: dict[str, Any] = {"start_ns": [], "dur_ns": []}
-    capture = Capture(
-        path=Path(f"synthetic/{manifest.get('model', 'sample')}"),
-        producer="torch_npu",
-        kernels=table,
-        tasks=task_table(empty),
-        host=host_table(empty),
-        files=(SourceFile("memory", "kernel_details", len(table)),),
-        rank=manifest.get("rank"),
-        device=manifest.get("rank"),
-        level=level,
-    )
-    return capture, truth
-
-
-def _waits(table: pd.DataFrame) -> pd.Series:
-    import numpy as np
-    import pandas as pd
-
-    starts = table["start_ns"].to_numpy()
-    ends = starts + table["dur_ns"].to_numpy()
-    waits = np.concatenate([[0], np.maximum(starts[1:] - ends[:-1], 0)])
-    return pd.Series(waits, dtype="Int64")
 
 
 def kernels_of(description: Description, step: Pass, index: int) -> list[Placed]:

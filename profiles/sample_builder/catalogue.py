@@ -110,6 +110,12 @@ DEEPSEEK_V4_FLASH = ModelDescription(
     shared_stream=True, grouped_swiglu=True, hyper_connections=4,
 )  # fmt: skip
 
+OLMOE_1B_7B = ModelDescription(
+    name="olmoe-1b-7b", layers=16, hidden=2048, heads=16, kv_heads=16, head_dim=128, intermediate=1024,
+    vocabulary=50304, qk_norm=True, experts=64, top_k=8, expert_intermediate=1024, expert_parallel=2,
+    expert_path="mc2",
+)  # fmt: skip
+
 BERT_BASE = ModelDescription(
     name="bert-base", layers=12, hidden=768, heads=12, kv_heads=12, head_dim=64, intermediate=3072, vocabulary=30522,
     attention="encoder",

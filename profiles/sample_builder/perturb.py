@@ -210,14 +210,11 @@ def _with_plan(
 
     noise = Noise(seed, name)
     plan = [change(step, noise) for step in built.plan]
-    kept = {key: value for key, value in built.manifest.items() if key not in ("origin", "step_ids", "pmu")}
-    kept["perturbed"] = [*kept.get("perturbed", []), name]
     return assemble(
         plan,
         built.pauses_ns,
-        kept,
-        step_ids=built.manifest["step_ids"],
-        pmu=built.manifest["pmu"],
-        origin_step=int(built.truth["start_ns"].iloc[0]),
+        {**built.manifest, "perturbed": [*built.manifest.get("perturbed", []), name]},
+        built.recording,
+        origin_ns=int(built.truth["start_ns"].iloc[0]),
         rules=built.rules,
     )

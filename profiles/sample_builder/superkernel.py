@@ -193,18 +193,16 @@ def _super_kernel(
 
 def switch_on(built: BuiltCapture, template: TemplateName, rules: FusionRules | None = None) -> BuiltCapture:
     """The same capture with SuperKernels; `planted` says what was saved. Durations outside are unchanged."""
-    from sample_builder.build import EPOCH_NS, assemble
+    from sample_builder.build import assemble
 
     chosen = rules or FusionRules()
     plan = [fuse(step, template, chosen) for step in built.plan]
-    kept = {key: value for key, value in built.manifest.items() if key not in ("origin", "step_ids", "pmu")}
     made = assemble(
         plan,
         built.pauses_ns,
-        {**kept, "super_kernel": template, "saving_us_per_boundary": chosen.saving_ns / 1000},
-        step_ids=built.manifest["step_ids"],
-        pmu=built.manifest["pmu"],
-        origin_step=EPOCH_NS + 30_000_000_000,
+        {**built.manifest, "super_kernel": template, "saving_us_per_boundary": chosen.saving_ns / 1000},
+        built.recording,
+        origin_ns=int(built.truth["start_ns"].iloc[0]) + 30_000_000_000,
     )
     return replace(made, rules=chosen, plan_before=built.plan)
 
