@@ -29,8 +29,8 @@ def rank_findings(records: Sequence[RankRecord], pipeline: bool) -> tuple[list[R
         for (place, record), is_slow in zip(members, slow, strict=True):
             marked[place] = replace(record, slow=is_slow)
         notices += _slow_notice([record for record, is_slow in zip(group, slow, strict=True) if is_slow], group)
-        notices += _wait_notice(group)
         notices += _expert_notice(group)
+    notices += _wait_notice(records)
     notices += _stage_notice(records, stages, pipeline)
     choices = {record.choice for record in records if record.choice is not None}
     if len(choices) > 1:
@@ -74,10 +74,10 @@ def _slow_notice(slow: Sequence[RankRecord], group: Sequence[RankRecord]) -> lis
     return [Notice(code="rank_slow", message=message)]
 
 
-def _wait_notice(group: Sequence[RankRecord]) -> list[Notice]:
+def _wait_notice(records: Sequence[RankRecord]) -> list[Notice]:
     known = [
         (record.wait_us, record.comm_us, record.wall_us)
-        for record in group
+        for record in records
         if record.wait_us is not None and record.comm_us is not None and record.wall_us
     ]
     if not known:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from skadvisor.ranks import Place
 
 #: Layers of each kind, phase and pipeline place: ranks that agree in these do the same.
-Stage = tuple[str, int | None, tuple[tuple[str, str, int], ...]]
+Stage = tuple[str, int | None, tuple[tuple[str, int], ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,7 @@ def _keep(place: Place, answer: RankAnswer) -> _Kept:
         rank=rank,
         path=place.path,
         state="read",
-        layers=_layers(result.layers),
+        layers=", ".join(f"{kind} x{count}" for kind, count in _kinds(result.layers).items()),
         wall_us=phase.wall_us if phase else None,
         busy_us=phase.busy_us if phase else None,
         compute_us=round(sum(region.exposed_us for region in regions if region.region != "comm"), 3) or None,
@@ -120,11 +120,10 @@ def _keep(place: Place, answer: RankAnswer) -> _Kept:
         shares={region.region: region.share for region in regions},
         choice=result.recommendation.choice,
     )
-    kinds = tuple((kind.kind, kind.attention_kind, kind.count) for kind in result.layers.kinds)
     return _Kept(
         place=place,
         record=record,
-        stage=(result.phase, answer.pipeline, kinds),
+        stage=(result.phase, answer.pipeline, tuple(sorted(_kinds(result.layers).items()))),
         collectives=answer.collectives,
         captures=result.captures,
         estimates={template.name: template.estimate for template in result.templates},
@@ -195,8 +194,12 @@ def _pipeline(kept: Sequence[_Kept], stages: Sequence[Stage]) -> bool:
     return {"embedding"} in held and {"head"} in held
 
 
-def _layers(layers: LayersRecord) -> str:
-    return ", ".join(f"{kind.kind} x{kind.count}" for kind in layers.kinds)
+def _kinds(layers: LayersRecord) -> dict[str, int]:
+    """How many layers of each kind, whatever their attention."""
+    counts: dict[str, int] = {}
+    for kind in layers.kinds:
+        counts[kind.kind] = counts.get(kind.kind, 0) + kind.count
+    return counts
 
 
 def _agreed(recommendation: Recommendation, read: Sequence[RankRecord]) -> Recommendation:

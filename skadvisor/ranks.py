@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from skadvisor import cluster, remote
 from skadvisor.errors import InputError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from skadvisor.rank_summary import RankAnswer
     from skadvisor.records import Result
 
+Risk = Literal["low", "balanced", "high"]
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
@@ -38,7 +39,7 @@ class Question:
 
     operators: str | None = None
     tpot_ms: float | None = None
-    risk: str = "balanced"
+    risk: Risk = "balanced"
     ledger: str | None = None
 
 
@@ -58,7 +59,7 @@ def analyze_ranks(
     workers: int | None = None,
     operators: str | os.PathLike[str] | None = None,
     tpot_ms: float | None = None,
-    risk: str = "balanced",
+    risk: Risk = "balanced",
     ledger: str | os.PathLike[str] | None = None,
     quiet: bool = True,
 ) -> RanksAnalysis:
