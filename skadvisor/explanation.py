@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skadvisor.errors import InputError, NotEnoughError
-from skadvisor.evidence import class_scores, neighbour_scores
+from skadvisor.evidence import class_scores
 from skadvisor.grammar import REGION_OF_STATE, State, role_scores
+from skadvisor.neighbours import neighbour_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +24,8 @@ MOST_GROUPS = 200
 def explain(labelled: Labelled, pattern: str) -> pd.DataFrame:
     """One row per group of alike kernels whose name or type matches `pattern`, a regular expression.
 
-    Columns: name, op_type, input_shapes, kernels, layers, region, role, confidence, evidence (weights in natural-log odds between
-    the label and the runner-up), runner_up, runner_up_probability.
+    Columns: name, op_type, input_shapes, kernels, layers, region, role, confidence, evidence (weights in natural-log
+    odds between the label and the runner-up), runner_up, runner_up_probability.
     Raises InputError for a broken pattern, NotEnoughError where nothing matches.
     """
     import pandas as pd

@@ -85,7 +85,7 @@ _NEXT: dict[State, dict[State, float]] = {
     S.EXPERTS: {S.COMBINE: 0.5, S.SHARED_AFTER: 2.0, S.INPUT_NORM: 3.0, S.FINAL_NORM: 5.0},
     S.COMBINE: {S.INPUT_NORM: 0.5, S.SHARED_AFTER: 1.0, S.FINAL_NORM: 3.0, S.ATTENTION_IN: 4.0, S.HEAD: 5.0},
     S.SHARED_AFTER: {S.COMBINE: 0.7, S.INPUT_NORM: 0.7, S.FINAL_NORM: 3.0, S.ATTENTION_IN: 4.0},
-    S.FINAL_NORM: {S.HEAD: 0.3},
+    S.FINAL_NORM: {S.HEAD: 0.3, S.PREPARE: 2.5, S.EMBEDDING: 2.5},
     S.HEAD: {S.SAMPLING: 0.5, S.PREPARE: 1.5, S.EMBEDDING: 2.0, S.INPUT_NORM: 4.0},
     S.SAMPLING: {S.PREPARE: 1.0, S.EMBEDDING: 1.5, S.INPUT_NORM: 4.0},
 }
@@ -98,6 +98,14 @@ def transitions() -> NDArray[np.float64]:
     for state, following in _NEXT.items():
         for other, cost in following.items():
             scores[state, other] = -cost
+    return scores
+
+
+def side_transitions() -> NDArray[np.float64]:
+    """Log scores for a chain beside the main one that holds expert blocks: they follow one another directly."""
+    scores = transitions()
+    ends, begins = [S.EXPERTS, S.COMBINE, S.SHARED_AFTER], [S.ROUTER, S.DISPATCH, S.SHARED_BEFORE]
+    scores[np.ix_(ends, begins)] = -0.7
     return scores
 
 

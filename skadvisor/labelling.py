@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from skadvisor import phases
 from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture
-from skadvisor.evidence import KernelClass
 from skadvisor.grammar import ATTENTION_STATES, State
-from skadvisor.layers import Layer, find_layers
+from skadvisor.kernel_classes import KernelClass
+from skadvisor.layers import Layer, expert_joins, find_layers
 from skadvisor.messages import Message, _
 from skadvisor.operators import Vocabulary, load_vocabulary
 from skadvisor.records import Mode
-from skadvisor.regions import OPERATOR_REGIONS, Labels, label_rest, label_regions
+from skadvisor.regions import OPERATOR_REGIONS, Labels, label_regions, label_rest
 from skadvisor.steps import Step, find_steps
 from skadvisor.structure import Structure, find_structure
 
@@ -62,6 +62,8 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     labels = label_regions(structure)
     if not layers:
         _leave_open(labels, structure)
+    joins = expert_joins(structure, layers)
+    labels.region[joins], labels.role[joins] = "moe", "combine"
     owner = label_rest(labels, kernels, structure)
     step = _step_column(kernels, structure, steps)
     layer, layer_kind = _layer_columns(kernels, structure, steps, layers, labels.region)
@@ -95,10 +97,10 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
 def _leave_open(labels: Labels, structure: Structure) -> None:
     """Where no decoder layers repeat, order says nothing: keep only what an operator's own name settles."""
     roles = structure.classes.roles_of(structure.classes.of_kernel)
-    specific = np.isin(roles, list(OPERATOR_REGIONS))
-    labels.region[~specific] = "unattributed"
-    labels.role[~specific] = "unknown"
-    labels.confidence[~specific] = 0.0
+    settled = np.isin(roles, list(OPERATOR_REGIONS))
+    labels.region[~settled] = np.where(roles[~settled] == "unknown", "unattributed", "other")
+    labels.role[~settled] = "unknown"
+    labels.confidence[:] = np.where(roles == "unknown", 0.0, 1.0)
     for role, region in OPERATOR_REGIONS.items():
         labels.region[roles == role] = region
 
@@ -152,10 +154,13 @@ def _step_table(
 ) -> pd.DataFrame:
     start = kernels["start_ns"].to_numpy()
     end = start + kernels["dur_ns"].to_numpy()
-    begins = np.array([start[step == number].min() for number in range(len(steps))], dtype="int64")
-    ends = np.array([end[step == number].max() for number in range(len(steps))], dtype="int64")
-    duration = kernels["dur_ns"].to_numpy()
-    busy = np.array([duration[(step == number) & in_layer].sum() for number in range(len(steps))], dtype="int64")
+    inside = step >= 0
+    begins = np.full(len(steps), np.iinfo(np.int64).max)
+    ends = np.zeros(len(steps), dtype=np.int64)
+    busy = np.zeros(len(steps), dtype=np.int64)
+    np.minimum.at(begins, step[inside], start[inside])
+    np.maximum.at(ends, step[inside], end[inside])
+    np.add.at(busy, step[inside & in_layer], (end - start)[inside & in_layer])
     names = phases.find_phases(facts, busy, training)
     counts = [len(one.layers) + len(one.draft_layers) for one in steps]
     steady = phases.steady_steps(ends - begins, [str(name) for name in names], counts)

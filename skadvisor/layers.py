@@ -6,6 +6,7 @@ its own begins the next one; the first layer also holds the first norm, the last
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.grammar import ATTENTION_STATES, LAYER_STATES, MLP_STATES, MOE_STATES, State
+from skadvisor.kernel_classes import KernelClass
 from skadvisor.structure import Structure
 
 S = State
@@ -23,7 +25,10 @@ _CLOSING_ROLES = {"residual_norm", "add", "fused_matmul_norm"}
 
 @dataclass(frozen=True)
 class Layer:
-    """Kernels of one layer on the main chain: positions [begin, end) in it, and which sub-blocks it holds."""
+    """Kernels of one layer on the main chain: positions [begin, end) in it, and which sub-blocks it holds.
+
+    `paired` marks a layer of two attentions that share one set of experts.
+    """
 
     begin: int
     end: int
@@ -31,6 +36,7 @@ class Layer:
     mlp: bool
     moe: bool
     cut_kind: str = ""
+    paired: bool = False
 
     @property
     def kind(self) -> str:
@@ -104,7 +110,7 @@ def _pair(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> l
         layer = layers[index]
         if index in first and index + 1 < len(layers):
             follower = layers[index + 1]
-            paired.append(Layer(layer.begin, follower.end, True, True, True))
+            paired.append(Layer(layer.begin, follower.end, True, True, True, paired=True))
             index += 2
         else:
             paired.append(layer)
@@ -112,35 +118,49 @@ def _pair(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> l
     return paired
 
 
+def expert_joins(structure: Structure, layers: list[Layer]) -> NDArray[np.int64]:
+    """Rows of the additions that join experts on another stream to a layer's result, in layers with two attentions."""
+    state = structure.state[structure.main]
+    classes = structure.classes.of_kernel[structure.main]
+    adds = structure.classes.roles_of(classes) == "add"
+    whole = np.array([_adds_whole_rows(item, structure.classes.hidden) for item in structure.classes.items], dtype=bool)
+    joins = adds & whole[classes] & (state == S.MLP_DOWN)
+    paired = np.zeros(len(state), dtype=bool)
+    for layer in layers:
+        paired[layer.begin : layer.end] = layer.paired
+    return structure.main[joins & paired]
+
+
+def _adds_whole_rows(item: KernelClass, hidden: int | None) -> bool:
+    """Whether both operands are as large as the residual stream, unlike a bias."""
+    return len(item.inputs) == 2 and item.inputs[0] == item.inputs[1] and item.last == hidden
+
+
 def _split(structure: Structure) -> list[Layer]:
     state = structure.state[structure.main]
     roles = structure.classes.roles_of(structure.classes.of_kernel[structure.main])
     starts = _layer_starts(state, roles)
+    inside = np.isin(state, [*LAYER_STATES, S.FINAL_NORM])
+    # position of the next kernel outside layers, for every position
+    outside = np.where(inside, len(state), np.arange(len(state)))
+    next_outside = np.minimum.accumulate(outside[::-1])[::-1]
+    held = [np.append(0, np.cumsum(np.isin(state, states))) for states in (ATTENTION_STATES, MLP_STATES, MOE_STATES)]
     layers: list[Layer] = []
-    if not starts:
-        return layers
-    for begin, limit in zip(starts, [*starts[1:], len(state)], strict=True):
-        end = _layer_end(state, begin, limit)
-        held = state[begin:end]
-        layers.append(
-            Layer(
-                begin=int(begin),
-                end=int(end),
-                attention=bool(np.isin(held, ATTENTION_STATES).any()),
-                mlp=bool(np.isin(held, MLP_STATES).any()),
-                moe=bool(np.isin(held, MOE_STATES).any()),
-            )
-        )
+    for begin, limit in itertools.pairwise([*starts, len(state)]):
+        end = min(limit, int(next_outside[begin]))
+        attention, mlp, moe = (bool(count[end] > count[begin]) for count in held)
+        layers.append(Layer(begin, end, attention, mlp, moe))
     return layers
 
 
 def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_]) -> list[int]:
     """Positions where a layer begins: an attention sub-block begins, or a feed-forward without one before it."""
-    attention = np.isin(state, ATTENTION_STATES)
-    feed_forward = np.isin(state, [*MLP_STATES, *MOE_STATES])
+    attention = np.isin(state, ATTENTION_STATES).tolist()
+    feed_forward = np.isin(state, [*MLP_STATES, *MOE_STATES]).tolist()
+    outside = np.isin(state, [S.HEAD, S.SAMPLING, S.PREPARE, S.EMBEDDING, S.FINAL_NORM]).tolist()
     starts: list[int] = []
     open_layer, has_feed_forward = False, False
-    for position, current in enumerate(state):
+    for position in range(len(state)):
         if attention[position]:
             entering = position == 0 or not attention[position - 1]
             if not open_layer or has_feed_forward or entering:
@@ -151,7 +171,7 @@ def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_]) -> list[i
                 starts.append(_with_norm_before(state, roles, position))
                 open_layer = True
             has_feed_forward = True
-        elif current in (S.HEAD, S.SAMPLING, S.PREPARE, S.EMBEDDING, S.FINAL_NORM):
+        elif outside[position]:
             open_layer = False
     return starts
 
@@ -168,10 +188,3 @@ def _with_norm_before(state: NDArray[np.int8], roles: NDArray[np.object_], posit
         if roles[index] in _CLOSING_ROLES:
             return index + 1
     return first
-
-
-def _layer_end(state: NDArray[np.int8], begin: int, limit: int) -> int:
-    """The end of a layer: before what comes after the stack, but with the final norm."""
-    inside = np.isin(state[begin:limit], [*LAYER_STATES, S.FINAL_NORM])
-    outside = np.flatnonzero(~inside)
-    return begin + int(outside[0]) if len(outside) else limit

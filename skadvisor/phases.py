@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.evidence import Classes, KernelClass
 from skadvisor.grammar import ATTENTION_STATES, State
+from skadvisor.kernel_classes import Classes, KernelClass
 from skadvisor.messages import Message, _
 from skadvisor.records import Mode, Phase
 from skadvisor.steps import Step
@@ -132,7 +132,7 @@ def find_phases(facts: list[StepFacts], busy_ns: NDArray[np.int64], training: bo
     """The phase of every step; `busy_ns` (steps,) is the time of the kernels in each one's layers."""
     if training:
         return ["training"] * len(facts)
-    found = [_phase_of(fact, facts, place) for place, fact in enumerate(facts)]
+    found = [_phase_of(fact) for fact in facts]
     if "unknown" in found and len(found) >= 2 and all(fact.tokens is None for fact in facts):
         return _by_length(found, busy_ns)
     return found
@@ -151,11 +151,11 @@ def _by_length(found: list[Phase], busy_ns: NDArray[np.int64]) -> list[Phase]:
     return named
 
 
-def _phase_of(facts: StepFacts, others: list[StepFacts], place: int) -> Phase:
+def _phase_of(facts: StepFacts) -> Phase:
     if {"decode", "prefill"} <= facts.attention:
         return "mixed"
     if facts.tokens and facts.sequences:
-        return _by_sequences(facts, others, place)
+        return _by_sequences(facts)
     if facts.attention:
         return cast(Phase, next(iter(facts.attention)))
     if facts.tokens and facts.head_rows:
@@ -165,16 +165,16 @@ def _phase_of(facts: StepFacts, others: list[StepFacts], place: int) -> Phase:
     return "decode" if facts.graph_share > 0.5 else "unknown"
 
 
-def _by_sequences(facts: StepFacts, others: list[StepFacts], place: int) -> Phase:
-    """From tokens per sequence; a step that adds prompts to sequences already decoding is mixed."""
+def _by_sequences(facts: StepFacts) -> Phase:
+    """From tokens per sequence, where attention reads a paged cache.
+
+    Fresh prompts attend to themselves without a block table, so many tokens over several cached sequences are
+    prompts added to sequences that decode.
+    """
     assert facts.tokens is not None and facts.sequences is not None
     if facts.tokens % facts.sequences == 0 and facts.tokens // facts.sequences <= MOST_SPECULATED:
         return "decode"
-    before = others[place - 1] if place else None
-    decoding = before is not None and before.tokens is not None and before.tokens == before.sequences
-    if decoding and before is not None and (before.sequences or 0) < facts.sequences:
-        return "mixed"
-    return "prefill"
+    return "mixed" if facts.sequences > 1 else "prefill"
 
 
 def graph_kernels(kernels: pd.DataFrame) -> NDArray[np.float64]:

@@ -71,8 +71,8 @@ def label_regions(structure: Structure) -> Labels:
     """Label every kernel that is in a chain; collectives are left to `label_rest`."""
     region_names = sorted(set(REGION_OF_STATE.values()))
     membership = np.zeros((STATES, len(region_names)))
-    for state, region in REGION_OF_STATE.items():
-        membership[state, region_names.index(region)] = 1.0
+    for state, its_region in REGION_OF_STATE.items():
+        membership[state, region_names.index(its_region)] = 1.0
     by_region = structure.probability @ membership
     region_of_state = np.array([region_names.index(REGION_OF_STATE[state]) for state in State])
     decided = np.where(structure.state >= 0, region_of_state[structure.state], 0)
@@ -81,9 +81,22 @@ def label_regions(structure: Structure) -> Labels:
     roles = structure.classes.roles_of(structure.classes.of_kernel)
     role = _roles(structure.state, roles)
     evidence = _evidence(structure, roles)
+    draft = _draft_projections(structure)
+    region[draft], role[draft] = "other", "draft_proj"
     unsure = (confidence < LEAST_CONFIDENCE) & (structure.state >= 0)
     region[unsure], role[unsure] = "unattributed", "unknown"
     return Labels(region, role, confidence, evidence)
+
+
+def _draft_projections(structure: Structure) -> NDArray[np.bool_]:
+    """Projections of embedding and hidden state, side by side, to the input of a draft layer, (N,)."""
+    hidden = structure.classes.hidden
+    wide = [
+        bool(item.matmul and hidden and item.matmul.inner == 2 * hidden and item.matmul.outer == hidden)
+        for item in structure.classes.items
+    ]
+    before = np.isin(structure.state, [S.EMBEDDING, S.INPUT_NORM])
+    return np.array(wide, dtype=bool)[structure.classes.of_kernel] & before
 
 
 def _roles(state: NDArray[np.int8], known: NDArray[np.object_]) -> NDArray[np.object_]:

@@ -5,10 +5,15 @@ The first-order model with known weights is Rabiner (1989), "A tutorial on hidde
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
+#: Kernels per piece of a long sequence, and how far pieces reach into one another: several layers.
+PIECE = 1024
+OVERLAP = 256
 
 
 def decode(emissions: Scores, transitions: Scores, restart: Scores, restarts: NDArray[np.bool_]) -> NDArray[np.int8]:
@@ -39,24 +44,59 @@ def decode(emissions: Scores, transitions: Scores, restart: Scores, restarts: ND
 
 
 def posterior(emissions: Scores, transitions: Scores, restart: Scores, restarts: NDArray[np.bool_]) -> Scores:
-    """Probability of each state per kernel given the whole sequence, (N, S); rows sum to 1."""
+    """Probability of each state per kernel given the whole sequence, (N, S); rows sum to 1.
+
+    Long sequences are worked out as many overlapping pieces side by side: what lies further away than the overlap
+    no longer moves a probability.
+    """
     count, states = emissions.shape
-    if count == 0:
+    if not count:
         return np.zeros((0, states))
+    pieces = np.arange(0, count, PIECE)
+    places = pieces[:, None] - OVERLAP + np.arange(PIECE + 2 * OVERLAP)
+    if len(pieces) == 1:
+        places = np.arange(count)[None]
+    rows = np.clip(places, 0, count - 1)
+    lanes = _Lanes(emissions[rows], restart[rows], starts=places == 0, ends=places >= count - 1)
+    found = _posterior(lanes, transitions, restarts)
+    if len(pieces) == 1:
+        return found[0]
+    return found[:, OVERLAP : OVERLAP + PIECE].reshape(-1, states)[:count]
+
+
+@dataclass(frozen=True)
+class _Lanes:
+    """Sequences of one length side by side: emissions (lanes, length, S), the others (lanes, length).
+
+    `starts` marks where a sequence begins anew, `ends` where nothing of it follows.
+    """
+
+    emissions: Scores
+    restart: Scores
+    starts: NDArray[np.bool_]
+    ends: NDArray[np.bool_]
+
+
+def _posterior(lanes: _Lanes, transitions: Scores, restarts: NDArray[np.bool_]) -> Scores:
+    """Forward-backward on every lane at once."""
     weights = np.exp(transitions)
-    marked = np.where(restarts, 1.0, 0.0)
-    likelihood = np.exp(emissions - emissions.max(axis=1, keepdims=True))
-    forward = np.zeros((count, states))
-    backward = np.ones((count, states))
-    forward[0] = likelihood[0] / likelihood[0].sum()
-    moves = [weights] * count
-    for index in np.flatnonzero(restart):
-        moves[index] = weights * np.exp(restart[index] * marked)
-    for index in range(1, count):
-        step = (forward[index - 1] @ moves[index]) * likelihood[index]
-        forward[index] = step / step.sum()
-    for index in range(count - 2, -1, -1):
-        step = moves[index + 1] @ (likelihood[index + 1] * backward[index + 1])
-        backward[index] = step / step.sum()
+    likelihood = np.exp(lanes.emissions - lanes.emissions.max(axis=2, keepdims=True))
+    forward = np.zeros_like(likelihood)
+    backward = np.ones_like(likelihood)
+    forward[:, 0] = likelihood[:, 0] / likelihood[:, 0].sum(axis=1, keepdims=True)
+    # a restart scales the marked transitions only: weights + (factor - 1) * (weights where marked)
+    marked = np.where(restarts, weights, 0.0)
+    factor = (np.exp(lanes.restart) - 1.0)[:, :, None]
+    length = likelihood.shape[1]
+    for index in range(1, length):
+        before = forward[:, index - 1]
+        reached = before @ weights + factor[:, index] * (before @ marked)
+        step = np.where(lanes.starts[:, index, None], 1.0, reached) * likelihood[:, index]
+        forward[:, index] = step / step.sum(axis=1, keepdims=True)
+    for index in range(length - 2, -1, -1):
+        after = likelihood[:, index + 1] * backward[:, index + 1]
+        step = after @ weights.T + factor[:, index + 1] * (after @ marked.T)
+        step = np.where(lanes.ends[:, index, None], 1.0, step)
+        backward[:, index] = step / step.sum(axis=1, keepdims=True)
     joint = forward * backward
-    return joint / joint.sum(axis=1, keepdims=True)
+    return joint / joint.sum(axis=2, keepdims=True)

@@ -39,7 +39,7 @@ def find_steps(kernels: pd.DataFrame, structure: Structure, layers: list[Layer])
         return []
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)[structure.main]
     if structure.training:
-        return _training_steps(step_ids, layers)
+        return _training_steps(structure, step_ids, layers)
     cuts = _pass_starts(state, step_ids)
     if not layers:
         return _marked_steps(step_ids)
@@ -47,14 +47,12 @@ def find_steps(kernels: pd.DataFrame, structure: Structure, layers: list[Layer])
     return _merge(passes, _marked(step_ids, cuts))
 
 
-def _training_steps(step_ids: NDArray[np.float64], layers: list[Layer]) -> list[Step]:
-    """In training the main chain holds forward passes only; the profiler's marks part them."""
-    return [
-        Step(
-            step.begin, step.end, tuple(i for i, layer in enumerate(layers) if step.begin <= layer.begin < step.end), ()
-        )
-        for step in _marked_steps(step_ids)
-    ]
+def _training_steps(structure: Structure, step_ids: NDArray[np.float64], layers: list[Layer]) -> list[Step]:
+    """In training the main chain holds forward passes only, each cut from the next by its backward pass."""
+    passed = np.cumsum(structure.backward)[structure.main]
+    marks = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
+    cuts = [0, *(np.flatnonzero((np.diff(passed) > 0) | (np.diff(marks) != 0)) + 1).tolist()]
+    return _passes(cuts, len(structure.main), layers)
 
 
 def _marked_steps(step_ids: NDArray[np.float64]) -> list[Step]:

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor import evidence, grammar, sequence
+from skadvisor import evidence, grammar, neighbours, sequence
 from skadvisor.grammar import MLP_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.kernel_classes import Classes, classify
 from skadvisor.operators import Vocabulary
 from skadvisor.streams import find_chains
 
@@ -22,6 +23,10 @@ _LATE = [S.FINAL_NORM, S.HEAD, S.SAMPLING]
 _EARLY = [S.PREPARE, S.EMBEDDING, S.INPUT_NORM, S.ATTENTION_IN]
 #: A chain beside the main one jumps between sub-blocks freely: order counts for this much of its weight there.
 SIDE_ORDER_WEIGHT = 0.3
+#: With this share of expert operators a chain beside the main one holds whole expert blocks.
+EXPERT_CHAIN_SHARE = 0.15
+EXPERT_ROLES = ["router", "dispatch", "expert_matmul", "combine"]
+OPTIMIZER = ("apply", "foreach", "lpnorm", "adam", "sgd")
 #: With this share of training operators a capture is a training run.
 TRAINING_SHARE = 0.02
 #: A capture rarely begins in the middle of sampling.
@@ -30,9 +35,13 @@ START_LATE = 2.0
 
 @dataclass(frozen=True)
 class Structure:
-    """`state` (N,) is -1 for collectives, SuperKernels over several sub-blocks and `backward` kernels; `probability` (N, STATES) says how sure; `chain` (N,) is -1 likewise."""
+    """What every kernel works for.
 
-    classes: evidence.Classes
+    `state` (N,) is -1 for collectives, SuperKernels over several sub-blocks and `backward` kernels, `chain` (N,)
+    likewise; `probability` (N, STATES) says how sure each state is; `main` are the rows of the main chain.
+    """
+
+    classes: Classes
     state: NDArray[np.int8]
     probability: NDArray[np.float64]
     chain: NDArray[np.int16]
@@ -47,7 +56,7 @@ class Structure:
 
 def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
     """Decode every kernel's state. `kernels` is a kernel table (events.KERNEL_COLUMNS), N rows in time order."""
-    classes = evidence.classify(kernels, vocabulary)
+    classes = classify(kernels, vocabulary)
     by_class = evidence.class_scores(classes)
     state = np.full(len(kernels), -1, dtype=np.int8)
     probability = np.zeros((len(kernels), STATES))
@@ -57,27 +66,41 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
     inside = (kernels["kind"] == "kernel").to_numpy() & ~spans[classes.of_kernel] & ~backward
     chains = find_chains(kernels, inside)
     for number, rows in enumerate(chains):
-        emissions = by_class[classes.of_kernel[rows]] + evidence.neighbour_scores(classes, rows)
+        emissions = by_class[classes.of_kernel[rows]] + neighbours.neighbour_scores(classes, rows)
         if number == 0:
             path, sure = _decode_main(kernels, rows, emissions)
         else:
-            emissions = emissions + _side_scores(kernels, rows, chains[0], state)
-            path, sure = _decode_side(emissions)
+            path, sure = _decode_side(kernels, rows, chains[0], state, classes, emissions)
         state[rows], probability[rows], chain_of[rows] = path, sure, number
     main = chains[0] if chains else np.zeros(0, dtype=np.int64)
     return Structure(classes, state, probability, chain_of, main, backward)
 
 
-def _after_forward(kernels: pd.DataFrame, classes: evidence.Classes) -> NDArray[np.bool_]:
+def _after_forward(kernels: pd.DataFrame, classes: Classes) -> NDArray[np.bool_]:
     """Kernels from the first loss, gradient or optimizer operator of each training step on, (N,)."""
     training = classes.roles_of(classes.of_kernel) == "training"
     after = np.zeros(len(kernels), dtype=bool)
     if training.mean() < TRAINING_SHARE:
         return after
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)
+    optimizer = np.array([item.base.startswith(OPTIMIZER) for item in classes.items])[classes.of_kernel]
     for begin, end in _segments(step_ids):
-        after[begin:end] = np.logical_or.accumulate(training[begin:end])
+        for first, last in _iterations(begin, end, training, optimizer):
+            after[first:last] = np.logical_or.accumulate(training[first:last])
     return after
+
+
+def _iterations(
+    begin: int, end: int, training: NDArray[np.bool_], optimizer: NDArray[np.bool_]
+) -> list[tuple[int, int]]:
+    """Training iterations within rows [begin, end): each ends with its optimizer, before gradients come again."""
+    marked = begin + np.flatnonzero(training[begin:end])
+    cuts = [
+        int(row) + 1
+        for row, following in itertools.pairwise(marked)
+        if optimizer[row] and not optimizer[following] and training[row + 1 : following].sum() == 0
+    ]
+    return list(itertools.pairwise([begin, *cuts, end]))
 
 
 def _decode_main(
@@ -125,7 +148,7 @@ def _side_scores(
     same_region = np.array([[REGION_OF_STATE[a] == REGION_OF_STATE[b] for b in State] for a in State])
     scores = np.where(same_region[beside], 1.5, 0.0)
     in_moe_layer = _in_moe_layer(state[main])[at]
-    scores[np.ix_(in_moe_layer, list(MLP_STATES))] -= 8.0
+    scores[np.ix_(in_moe_layer, np.array(MLP_STATES))] -= 8.0
     return scores
 
 
@@ -138,8 +161,23 @@ def _in_moe_layer(main_state: NDArray[np.int8]) -> NDArray[np.bool_]:
     return has_moe[layer]
 
 
-def _decode_side(emissions: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    transitions = grammar.transitions() * SIDE_ORDER_WEIGHT
+def _decode_side(
+    kernels: pd.DataFrame,
+    rows: NDArray[np.int64],
+    main: NDArray[np.int64],
+    state: NDArray[np.int8],
+    classes: Classes,
+    emissions: NDArray[np.float64],
+) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """A chain of whole expert blocks has an order of its own; any other is read by what the main chain does."""
+    roles = classes.roles_of(classes.of_kernel[rows])
+    if float(np.isin(roles, EXPERT_ROLES).mean()) >= EXPERT_CHAIN_SHARE:
+        transitions = grammar.side_transitions()
+        emissions = emissions + 0.0
+        emissions[:, [state for state in State if state not in MOE_STATES]] -= 4.0
+    else:
+        transitions = grammar.transitions() * SIDE_ORDER_WEIGHT
+        emissions = emissions + _side_scores(kernels, rows, main, state)
     nothing = np.zeros(len(emissions))
     none = np.zeros((STATES, STATES), dtype=bool)
     return (

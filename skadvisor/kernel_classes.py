@@ -1,0 +1,126 @@
+"""Kernels that look alike: one class per operator, shapes and core, with the model's sizes read off them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor import model_size, superkernel_names
+from skadvisor.grammar import State
+from skadvisor.names import base_operator
+from skadvisor.operators import Vocabulary
+from skadvisor.shapes import MatmulDims, Shape, matmul_dims, parse_shapes
+
+MATMULS = {"matmul", "fused_matmul_comm", "fused_matmul_norm"}
+
+
+@dataclass(frozen=True)
+class KernelClass:
+    """Kernels that look alike. `last` is the last dimension of the first input, `out` of the first output.
+
+    `fused` is the state that stands for a SuperKernel, None for one that spans several sub-blocks.
+    """
+
+    base: str
+    role: str
+    known: bool
+    core: str
+    inputs: tuple[Shape | None, ...]
+    outputs: tuple[Shape | None, ...]
+    matmul: MatmulDims | None
+    count: int
+    fused: State | None = None
+
+    @property
+    def last(self) -> int | None:
+        shape = next((shape for shape in self.inputs if shape), None)
+        return shape[-1] if shape else None
+
+    @property
+    def out(self) -> int | None:
+        shape = self.outputs[0] if self.outputs else None
+        return shape[-1] if shape else None
+
+
+@dataclass(frozen=True)
+class Classes:
+    """All classes, the class of each kernel (N,), and the model's dimensions read off them (None without shapes)."""
+
+    items: tuple[KernelClass, ...]
+    of_kernel: NDArray[np.int64]
+    hidden: int | None
+    vocabulary: int | None
+    vocabulary_confirmed: bool
+    token_rows: frozenset[int]
+    norm_rows: frozenset[int]
+    fused_residual: bool
+
+    def roles_of(self, classes: NDArray[np.int64]) -> NDArray[np.object_]:
+        """Role by name of each class number."""
+        return np.array([item.role for item in self.items], dtype=object)[classes]
+
+
+def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
+    """Group the kernels into classes and read the model's dimensions off their shapes."""
+    bases, base_codes = _bases(kernels)
+    columns = [base_codes] + [
+        kernels[name].cat.codes.to_numpy().astype(np.int64) for name in ("input_shapes", "output_shapes", "core")
+    ]
+    key = pd.MultiIndex.from_arrays(columns)
+    of_kernel, unique = pd.factorize(key)
+    counts = np.bincount(of_kernel, minlength=len(unique))
+    texts = [_categories(kernels[name]) for name in ("input_shapes", "output_shapes", "core")]
+    operators = {base: vocabulary.find(base) for base in bases}
+    items = []
+    for (base, *codes), count in zip(unique, counts, strict=True):
+        shapes_in, shapes_out, core = (text[code] for text, code in zip(texts, codes, strict=True))
+        operator = operators[bases[base]]
+        role = operator.role if operator else "unknown"
+        fused = superkernel_names.state_of(bases[base], vocabulary) if bases[base].startswith("sk:") else None
+        items.append(
+            KernelClass(
+                base=bases[base],
+                role=role,
+                known=operator is not None,
+                core=core or "",
+                inputs=parse_shapes(shapes_in),
+                outputs=parse_shapes(shapes_out),
+                matmul=matmul_dims(shapes_in, shapes_out) if role in MATMULS else None,
+                count=int(count),
+                fused=fused,
+            )
+        )
+    hidden = model_size.hidden_size(items)
+    vocabulary_width, confirmed = model_size.vocabulary_size(items, hidden)
+    return Classes(
+        items=tuple(items),
+        of_kernel=np.asarray(of_kernel, dtype=np.int64),
+        hidden=hidden,
+        vocabulary=vocabulary_width,
+        vocabulary_confirmed=confirmed,
+        token_rows=model_size.token_rows(items, hidden),
+        norm_rows=model_size.norm_rows(items, hidden),
+        fused_residual=sum(item.count for item in items if item.role in ("residual_norm", "fused_matmul_norm")) > 1,
+    )
+
+
+def _bases(kernels: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
+    """Distinct base operators and the code of each kernel's, from its type or, where that is null, its name."""
+    pair = pd.MultiIndex.from_arrays([kernels["op_type"].cat.codes, kernels["name"].cat.codes])
+    codes, unique = pd.factorize(pair)
+    types, names = _categories(kernels["op_type"]), _categories(kernels["name"])
+    bases = [_base(types[type_code], names[name_code]) for type_code, name_code in unique]
+    base_of_pair, distinct = pd.factorize(np.array(bases, dtype=object))
+    return list(distinct), base_of_pair[codes]
+
+
+def _base(op_type: str | None, name: str | None) -> str:
+    return (superkernel_names.base_of(name) if name else None) or base_operator(op_type, name)
+
+
+def _categories(column: pd.Series) -> list[str | None]:
+    """Categories by code; the last entry, code -1, is None."""
+    return [*(str(category) for category in column.cat.categories), None]

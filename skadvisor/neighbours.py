@@ -1,0 +1,79 @@
+"""What the kernels round a kernel say about its state: residual additions before norms, projections in pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skadvisor.grammar import ATTENTION_STATES, MLP_STATES, NORM_STATES, STATES, State
+from skadvisor.kernel_classes import Classes, KernelClass
+
+S = State
+#: Kernels from the first projection of a sub-block to its last one, at the most.
+LONGEST_SUB_BLOCK = 60
+_NORMS = np.array(NORM_STATES, dtype=np.intp)
+_ATTENTION = np.array(ATTENTION_STATES, dtype=np.intp)
+_FEED_FORWARD = np.array([*MLP_STATES, S.SHARED_BEFORE, S.SHARED_AFTER], dtype=np.intp)
+
+
+def neighbour_scores(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Log scores per kernel of a chain, (len(chain), STATES), that follow from the kernels round it.
+
+    `chain` holds row numbers of the kernel table in the order in which the chain runs.
+    """
+    of_chain = classes.of_kernel[chain]
+    scores = np.zeros((len(chain), STATES))
+    _score_residual_adds(scores, classes, of_chain)
+    if classes.hidden:
+        _score_projection_pairs(scores, classes, of_chain)
+    return scores
+
+
+def _score_residual_adds(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
+    """An addition right before a plain norm is the residual's; elsewhere it belongs to the sub-block round it."""
+    roles = classes.roles_of(of_chain)
+    wide = np.array([_is_residual_width(item, classes.hidden) for item in classes.items], dtype=bool)[of_chain]
+    adds = (roles == "add") & wide
+    following = np.append(roles[1:], "")
+    residual = adds & (following == "norm") & np.append(wide[1:], False)
+    scores[np.ix_(residual, _NORMS)] += 4.0
+    scores[np.ix_(adds & ~residual, _NORMS)] -= 2.0
+
+
+def _is_residual_width(item: KernelClass, hidden: int | None) -> bool:
+    return hidden is None or not item.inputs or item.last == hidden
+
+
+def _score_projection_pairs(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
+    """Widths tell feed-forward from attention: what a sub-block's projections make, and what its last one reads."""
+    hidden = classes.hidden
+    dims = [item.matmul for item in classes.items]
+    makes = np.array([d.outer if d and d.inner == hidden != d.outer else 0 for d in dims])[of_chain]
+    reads = np.array([d.inner if d and d.outer == hidden != d.inner else 0 for d in dims])[of_chain]
+    ups = np.flatnonzero(makes)
+    previous = -1
+    for down in np.flatnonzero(reads).tolist():
+        first = max(previous + 1, down - LONGEST_SUB_BLOCK)
+        before = ups[np.searchsorted(ups, first) : np.searchsorted(ups, down)]
+        previous = down
+        if len(before):
+            _score_pair(scores, before, down, makes[before].tolist(), int(reads[down]))
+
+
+def _score_pair(
+    scores: NDArray[np.float64], before: NDArray[np.int64], down: int, widths: list[int], read: int
+) -> None:
+    """One sub-block: `widths` are made by the projections at `before`, `read` by the one at `down`."""
+    gated = widths[-1] == 2 * read or widths[-2:] == [read, read] != widths[-3:-1]
+    plain = widths == [read]
+    if gated or plain:
+        chosen = before[-2:] if widths[-1] == read and len(widths) > 1 else before[-1:]
+        scores[np.ix_(chosen, _FEED_FORWARD)] += 2.0 if gated else 1.5
+        scores[np.ix_(chosen, _ATTENTION)] -= 2.0 if gated else 0.5
+        scores[down, _FEED_FORWARD] += 1.0
+        scores[down, _ATTENTION] -= 1.0 if gated else 0.5
+    elif (len(widths) == 1 and (read < widths[0] < 2 * read or widths[0] == 3 * read)) or (
+        len(widths) == 3 and widths[0] == read and widths[1] == widths[2] <= read
+    ):
+        scores[np.ix_(before, _ATTENTION)] += 1.0
+        scores[np.ix_(before, _FEED_FORWARD)] -= 1.5
