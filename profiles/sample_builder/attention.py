@@ -53,6 +53,9 @@ def grouped_query(model: ModelDescription, step: Pass) -> list[Operation]:
         )
     operations += _split_norm_rope(model, step, sum(widths))
     operations += _cache_write(model, step)
+    if step.phase == "prefill" and model.fused_qkv and model.rope != "qkv_norm_rope":
+        merged = (rows, sum(widths) // head, head)
+        operations.append(layout("Slice", merged, (rows, model.local_kv_heads, head), "aclnnContiguous_SliceAiCore"))
     operations.append(_core(model, step))
     if gate:
         operations += _output_gate(rows, query)

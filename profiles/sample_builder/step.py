@@ -140,7 +140,8 @@ def prepare(model: ModelDescription, step: Pass) -> list[Operation]:
             make("Add", positions, positions, "", others=(Tensor((), I64),)),
             *gathers,
         ]
-    fill = [make("Fill", one, one, "aclnnInplaceFillScalar_FillAiCore") for _ in range(2)]
+    scalar = Tensor((), I32)
+    fill = [make("Fill", one, one, "aclnnInplaceFillScalar_FillAiCore", others=(scalar,)) for _ in range(2)]
     tokens = []
     if step.phase == "prefill":
         tokens.append(

@@ -184,7 +184,13 @@ def _super_kernel(
     middle = "" if number == 0 else f"_split_{number}_{number + 1}"
     return replace(
         first,
-        placed=replace(first.placed, operation=operation, layer=first.placed.layer if same_layer else None),
+        placed=replace(
+            first.placed,
+            operation=operation,
+            layer=first.placed.layer if same_layer else None,
+            layer_kind=first.placed.layer_kind if same_layer else None,
+            attention_kind=first.placed.attention_kind if same_layer else None,
+        ),
         name=f"sk_{label}{middle}_start_{first.name}_end_{last.name}".replace("/", "_"),
         duration_ns=work - sum(boundary_savings(step, run, rules)),
         members=tuple(members),

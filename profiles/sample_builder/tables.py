@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sample_builder import timing
-from sample_builder.host_ranges import host_columns, module_name
+from sample_builder.host_ranges import host_columns, modules
 from sample_builder.operation import CUBE, MIX_AIC, MIX_AIV, Operation, Tensor
 from sample_builder.scheduling import Started
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from skadvisor.events import Capture
-
-#: Prefix of the module names in host ranges.
-FAMILY = "Model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +50,7 @@ def tables(started: Sequence[Started], model: str, recording: Recording) -> tupl
         producer="torch_npu",
         kernels=table,
         tasks=task_table(empty),
-        host=host_table(host_columns(started, FAMILY) if recording.host_ranges else empty),
+        host=host_table(host_columns(started, steps=recording.step_ids) if recording.host_ranges else empty),
         files=(SourceFile("memory", "kernel_details", len(table)),),
         rank=recording.rank,
         device=recording.rank,
@@ -74,7 +71,8 @@ def _waits(table: pd.DataFrame) -> pd.Series:
 
 def kernel_columns(started: Sequence[Started], recording: Recording) -> dict[str, list[Any]]:
     """Columns for `skadvisor.events.kernel_table`; at Level0 only names, times and cores used remain."""
-    rows = [_row(item, number, recording) for number, item in enumerate(started)]
+    called = modules(started)
+    rows = [_row(item, number, called[number][0], recording) for number, item in enumerate(started)]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     if recording.level == "level0":
         kept = ("start_ns", "dur_ns", "name", "kind", "blocks", "step_id")
@@ -82,7 +80,7 @@ def kernel_columns(started: Sequence[Started], recording: Recording) -> dict[str
     return columns
 
 
-def _row(item: Started, number: int, recording: Recording) -> dict[str, Any]:
+def _row(item: Started, number: int, module: str | None, recording: Recording) -> dict[str, Any]:
     operation, planned = item.planned.placed.operation, item.planned
     part = item.kind == "collective_part"
     bare = item.kind != "kernel" or (planned.captured and operation.triton)
@@ -116,7 +114,7 @@ def _row(item: Started, number: int, recording: Recording) -> dict[str, Any]:
         "step_id": planned.placed.step if recording.step_ids else None,
         "connection": 2 * number + 1 if hosted else None,
         "launch_ns": item.launch_ns if hosted else None,
-        "module": module_name(item, FAMILY) if hosted else None,
+        "module": module if hosted else None,
     }
 
 
@@ -136,21 +134,21 @@ def _state(item: Started) -> str | None:
 
 def shapes(tensors: Sequence[Tensor | None] | None) -> str | None:
     """Shapes as the reader keeps them: dimensions by comma, tensors by semicolon, empty slots kept."""
-    if tensors is None:
+    if not tensors:
         return None
     return ";".join(",".join(map(str, tensor.shape)) if tensor else "" for tensor in tensors)
 
 
 def types(tensors: Sequence[Tensor | None] | None) -> str | None:
     """Data types by semicolon."""
-    if tensors is None:
+    if not tensors:
         return None
     return ";".join(tensor.dtype if tensor else "DT_UNDEFINED" for tensor in tensors)
 
 
 def formats(tensors: Sequence[Tensor | None] | None) -> str | None:
     """Memory formats by semicolon."""
-    if tensors is None:
+    if not tensors:
         return None
     return ";".join(tensor.layout if tensor else "NULL" for tensor in tensors)
 

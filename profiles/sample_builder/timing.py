@@ -22,7 +22,8 @@ TICK_NS = 20
 
 CUBE_BANDWIDTH, CUBE_RATE, CUBE_FLOOR = 1.25e6, 2.4e8, 3.9
 DEPTH_PRICE = 0.0008
-VECTOR_BANDWIDTH, VECTOR_FLOOR, BLOCK_PRICE = 1.5e6, 0.9, 0.17
+VECTOR_BANDWIDTH, VECTOR_FLOOR, BLOCK_PRICE, ROW_BLOCK_PRICE = 1.5e6, 0.9, 0.13, 0.22
+CACHE_RATE = 5e6
 ATTENTION_RATE, ATTENTION_BANDWIDTH = 8e7, 0.95e6
 LINK_BANDWIDTH = 9e4
 
@@ -104,16 +105,21 @@ def duration_us(operation: Operation) -> float:
         return FLOORS.get(operation.op_type, 40.0)
     if operation.op_type in ("MoeDistributeDispatchV2", "MoeDistributeCombineV2"):
         return FLOORS[operation.op_type] + operation.bytes / LINK_BANDWIDTH
+    rows = operation.inputs[0].shape[0] if operation.inputs and operation.inputs[0] and operation.inputs[0].shape else 1
     if operation.role == "attention_core" and operation.core == MIX_AIC:
-        return FLOORS.get(operation.op_type, 16.0) + max(
-            operation.bytes / ATTENTION_BANDWIDTH, operation.flops / (ATTENTION_RATE * operation.efficiency)
+        return (
+            FLOORS.get(operation.op_type, 16.0)
+            + min(6.0, 0.05 * rows)
+            + max(operation.bytes / ATTENTION_BANDWIDTH, operation.flops / (ATTENTION_RATE * operation.efficiency))
         )
     if operation.core in (CUBE, MIX_AIC):
         used = 0.5 + 0.5 * operation.blocks / CUBE_CORES
         work = max(operation.bytes / (CUBE_BANDWIDTH * used), operation.flops / (CUBE_RATE * operation.efficiency))
-        return FLOORS.get(operation.op_type, CUBE_FLOOR) + operation.depth * DEPTH_PRICE + work
+        spread = min(1.5, 0.1 * rows) + rows * operation.depth * operation.blocks / CACHE_RATE
+        return FLOORS.get(operation.op_type, CUBE_FLOOR) + operation.depth * DEPTH_PRICE + spread + work
     floor = FLOORS.get(operation.op_type, VECTOR_FLOOR)
-    return floor + BLOCK_PRICE * max(operation.blocks - 1, 0) + operation.bytes / VECTOR_BANDWIDTH
+    price = ROW_BLOCK_PRICE if operation.op_type in FLOORS else BLOCK_PRICE
+    return floor + price * max(operation.blocks - 1, 0) + operation.bytes / VECTOR_BANDWIDTH
 
 
 def sample_ns(operation: Operation, noise: Noise, spread: float = 0.03) -> int:
