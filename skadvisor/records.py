@@ -265,7 +265,10 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """One placement assessed. `share` is the fraction of the decode step's wall time inside the scope."""
+    """One placement assessed. `share` is the fraction of the decode step's wall time inside the scope.
+
+    `features` are what the calibrated gain model sees; a ledger keeps them with the forecast.
+    """
 
     name: TemplateName
     share: float
@@ -279,6 +282,7 @@ class Template:
     findings: tuple[Finding, ...]
     verdict: Verdict
     reason: Message
+    features: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
