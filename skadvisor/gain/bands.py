@@ -6,6 +6,8 @@ same draws, so that in each column they add up to the estimate exactly.
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,9 @@ from skadvisor.gain.interface import Draws, Floats, Part
 from skadvisor.records import Estimate, Term
 
 BANDS = {"low": (0.05, 0.15), "mid": (0.45, 0.55), "high": (0.85, 0.95)}
+
+#: Standard normal quantile of P90.
+P90 = NormalDist().inv_cdf(0.9)
 
 Chosen = dict[str, NDArray[np.int64]]
 

@@ -66,7 +66,8 @@ class Part:
 class Draws:
     """A model's answer: named parts whose draws add up to the saving of the step, and the ceiling, us per step.
 
-    `block_us` are the draws of what the scopes themselves win, before the step's critical path is considered.
+    `block_us` are the draws of what the scopes themselves win, before the step's critical path is considered, with
+    the same noise.
     """
 
     parts: dict[str, Part]

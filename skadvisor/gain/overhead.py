@@ -81,7 +81,7 @@ def breaker_costs(scene: Scene) -> list[float]:
     """
     known = priors()
     boundaries = find_boundaries(scene, read_constraints(scene.step.kernels, scene.host_rows))
-    worth = boundaries.gap_ns + _central_head(boundaries) - known["sync_us"]["mode"] * NS_PER_US
+    worth = boundaries.gap_ns + central_head_ns(boundaries) - known["sync_us"]["mode"] * NS_PER_US
     table = scene.preview.kernels
     stays = (table["fusible"] == "unlikely").to_numpy()
     groups = list(zip(table["op_type"], table["role"], strict=True))
@@ -94,12 +94,17 @@ def breaker_costs(scene: Scene) -> list[float]:
     return costs
 
 
-def _central_head(boundaries: Boundaries) -> Floats:
+def central_head_ns(boundaries: Boundaries) -> Floats:
+    """What each boundary saves of heads and inside the cores at the centre of the priors, ns."""
     known = priors()
     cap = known["ceiling"]["head_us"] * NS_PER_US
     prior = np.minimum(known["head_us"]["median"] * NS_PER_US, known["head_cap_fraction"]["value"] * boundaries.dur_ns)
-    seen = known["head_recovered"]["mode"] * np.minimum(boundaries.head_ns, cap)
-    return np.where(np.isnan(boundaries.head_ns), prior, seen)
+    seen = np.minimum(boundaries.head_ns, cap)
+    unseen = np.maximum(known["head_us"]["median"] * NS_PER_US - seen, 0.0)
+    limit = known["head_cap_fraction"]["value"] * boundaries.dur_ns
+    return np.where(
+        np.isnan(boundaries.head_ns), prior, np.minimum(known["head_recovered"]["mode"] * seen + unseen, limit)
+    )
 
 
 class _Drawing:
@@ -112,6 +117,7 @@ class _Drawing:
         self.priors = priors()
         self.constraints: Constraints = read_constraints(scene.step.kernels, scene.host_rows)
         self.boundaries = find_boundaries(scene, self.constraints)
+        self.nothing = np.zeros(draws)
         self.measured = ~np.isnan(self.boundaries.head_ns)
         # One draw per unknown, in a fixed order: boundaries share the hardware and the compiler.
         self.head = self._lognormal("head_us") * NS_PER_US
@@ -124,9 +130,9 @@ class _Drawing:
         self.fuses = self._fused_types()
 
     def result(self) -> Draws:
-        gaps, heads, syncs = self._sums()
-        alone = gaps + heads - syncs
-        reached = self._replayed(with_overlap=False)
+        gaps, heads, inside, syncs = self._sums()
+        alone = gaps + heads + inside - syncs
+        reached = alone if self.constraints.chain else self._replayed(with_overlap=False)
         lost = self._replayed(with_overlap=True) - reached if len(self.overlaps.later) else np.zeros(self.draws)
         after = reached + lost
         not_carried = -self.not_carried * np.maximum(after, 0.0)
@@ -144,6 +150,13 @@ class _Drawing:
                 self._head_source,
                 removed | {"boundaries_with_pmu": float(self.measured.sum())},
                 ("head_us", COUNT),
+            ),
+            "inside_cores": Part(
+                inside / NS_PER_US,
+                "assumed",
+                "instruction preload and early start; " + self.priors["head_us"]["source"],
+                removed,
+                ("inside_us", COUNT),
             ),
             "subkernel_sync": Part(
                 -syncs / NS_PER_US, "assumed", self.priors["sync_us"]["source"], removed, ("sync_us", COUNT)
@@ -175,7 +188,7 @@ class _Drawing:
                 {"in_scope_us": self.scene.in_scope_ns / NS_PER_US, "ceiling_us": ceiling / NS_PER_US},
             ),
         }
-        return Draws(parts, ceiling / NS_PER_US, (alone + lost) / NS_PER_US)
+        return Draws(parts, ceiling / NS_PER_US, np.minimum(alone + lost + noise, ceiling) / NS_PER_US)
 
     @cached_property
     def overlaps(self) -> Overlaps:
@@ -214,21 +227,25 @@ class _Drawing:
         fused = self._fused[self.boundaries.before[number]] & self._fused[self.boundaries.after[number]]
         return fused & ~self.apart if self.boundaries.crossed[number] else fused
 
-    def _head(self, number: int) -> Floats:
-        """The overhead saved at a boundary if it disappears, ns."""
+    def _head(self, number: int) -> tuple[Floats, Floats]:
+        """What a boundary saves if it disappears, ns: of the overhead round the cores' work, and inside the cores."""
+        limit = self.priors["head_cap_fraction"]["value"] * self.boundaries.dur_ns[number]
         if self.measured[number]:
-            cap = self.priors["ceiling"]["head_us"] * NS_PER_US
-            return self.recovered * min(self.boundaries.head_ns[number], cap)
-        return np.minimum(self.head, self.priors["head_cap_fraction"]["value"] * self.boundaries.dur_ns[number])
+            seen = min(self.boundaries.head_ns[number], self.priors["ceiling"]["head_us"] * NS_PER_US)
+            outside = np.minimum(self.recovered * seen, limit)
+            return outside, np.minimum(np.maximum(self.head - seen, 0.0), limit - outside)
+        return np.minimum(self.head, limit), self.nothing
 
-    def _sums(self) -> tuple[Floats, Floats, Floats]:
-        gaps, heads, syncs = np.zeros(self.draws), np.zeros(self.draws), np.zeros(self.draws)
+    def _sums(self) -> tuple[Floats, Floats, Floats, Floats]:
+        gaps, heads, inside, syncs = (np.zeros(self.draws) for _ in range(4))
         for number in range(len(self.boundaries.after)):
             removed = self._removed(number)
+            head, hidden = self._head(number)
             gaps += removed * self.boundaries.gap_ns[number]
-            heads += removed * self._head(number)
+            heads += removed * head
+            inside += removed * hidden
             syncs += removed * self.sync
-        return gaps, heads, syncs
+        return gaps, heads, inside, syncs
 
     def _replayed(self, with_overlap: bool) -> Floats:
         """The saving of the step on its critical path, ns."""
@@ -236,7 +253,7 @@ class _Drawing:
         gaps: dict[int, Floats] = {}
         for number, position in enumerate(self.boundaries.after):
             removed = self._removed(number)
-            saved[int(position)] = removed * (self._head(number) - self.sync)
+            saved[int(position)] = removed * (sum(self._head(number)) - self.sync)
             gaps[int(position)] = removed * self.boundaries.gap_ns[number]
         if with_overlap:
             for position, longer in self._stretched().items():
@@ -258,7 +275,7 @@ class _Drawing:
         """The saving with every boundary removed, every breaker remedied, the greatest head and no cost, ns."""
         cap = self.priors["ceiling"]["head_us"] * NS_PER_US
         limit = self.priors["head_cap_fraction"]["value"] * self.boundaries.dur_ns
-        head = np.minimum(np.where(self.measured, self.boundaries.head_ns, limit), cap)
+        head = np.minimum(limit, cap)
         saved = {int(position): head[number : number + 1] for number, position in enumerate(self.boundaries.after)}
         gaps = {
             int(position): self.boundaries.gap_ns[number : number + 1]

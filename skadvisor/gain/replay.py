@@ -41,6 +41,15 @@ class Constraints:
     held_until_ns: Floats
 
     @property
+    def chain(self) -> bool:
+        """Whether the step is one chain of kernels, so that every saving reaches its end."""
+        return bool(
+            (self.waits_for < 0).all()
+            and (self.before[1:] >= 0).all()
+            and not np.isfinite(self.held_until_ns[1:]).any()
+        )
+
+    @property
     def wall_ns(self) -> float:
         """The step's wall time as it was."""
         return float((self.start_ns + self.dur_ns).max(initial=0.0))
