@@ -1,0 +1,127 @@
+"""The real command line: exit codes, one-line errors, and a start without heavy libraries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, captures
+
+SAMPLE = REPOSITORY / "profiles" / "dense-ge-decode"
+HEAVY = ("pandas", "sklearn", "matplotlib", "torch", "pyarrow", "numpy", "rich", "libcst", "jinja2")
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "skadvisor.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd or REPOSITORY,
+        check=False,
+    )
+
+
+def error_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_help_loads_no_heavy_library(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from skadvisor.cli import main\n"
+        f"sys.argv = ['skadvisor', *{arguments!r}]\n"
+        "try:\n    main()\n"
+        "except SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        f"loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_is_listed_and_shows_its_help() -> None:
+    from skadvisor.cli import COMMANDS
+
+    listed = run("--help").stdout
+    for name in COMMANDS:
+        assert name in listed
+        shown = run(name, "--help")
+        assert shown.returncode == 0, shown.stderr
+        assert "Usage" in shown.stdout
+
+
+def test_analyze_prints_a_verdict_first() -> None:
+    done = run("analyze", SAMPLE, "--lang", "en")
+    assert done.returncode == 0, done.stderr
+    head = done.stdout.splitlines()[:16]
+    assert any("Choice" in line for line in head)
+    assert any("Layers" in line for line in head)
+
+
+def test_analyze_writes_reports_and_refuses_to_overwrite(tmp_path: Path) -> None:
+    targets = [tmp_path / name for name in ("report.html", "report.md", "report.txt", "report.json")]
+    options = [part for target in targets for part in ("-o", target)]
+    assert run("analyze", SAMPLE, *options).returncode == 0
+    assert all(target.stat().st_size > 500 for target in targets)
+    result = json.loads((tmp_path / "report.json").read_text())
+    assert {"schema_version", "steps", "phases", "layers", "regions", "templates", "recommendation"} <= result.keys()
+    again = run("analyze", SAMPLE, "-o", targets[0])
+    assert again.returncode == 2
+    assert "exists" in error_lines(again)[0]
+    assert run("analyze", SAMPLE, "-o", targets[0], "--force").returncode == 0
+
+
+def test_kernels_writes_the_labelled_table(tmp_path: Path) -> None:
+    import pandas as pd
+
+    for name, read in (("kernels.csv", pd.read_csv), ("kernels.parquet", pd.read_parquet)):
+        assert run("kernels", SAMPLE, "-o", tmp_path / name).returncode == 0
+        table = read(tmp_path / name)
+        assert table["region"].notna().all()
+        assert table["start_ns"].is_monotonic_increasing
+    assert run("kernels", SAMPLE, "-o", tmp_path / "kernels.docx").returncode == 2
+
+
+def test_explain_names_evidence_and_runner_up() -> None:
+    done = run("explain", SAMPLE, "--kernel", "MatMul")
+    assert done.returncode == 0
+    assert "evidence" in done.stdout
+    assert "runner-up" in done.stdout
+    assert run("explain", SAMPLE, "--kernel", "no-such-kernel").returncode == 3
+    assert run("explain", SAMPLE, "--kernel", "(").returncode == 2
+
+
+def test_bad_input_gives_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    raw = tmp_path / "host_1_2026_ascend_pt"
+    (raw / "FRAMEWORK").mkdir(parents=True)
+    (raw / "PROF_000001_2026_ABC").mkdir()
+    other = tmp_path / "kernel_details.csv"
+    other.write_text("a,b\n1,2\n")
+    picture = tmp_path / "trace_view.json"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    for path in (tmp_path / "missing", tmp_path / "empty", raw, other, picture):
+        done = run("analyze", path)
+        assert done.returncode in (2, 3), (path, done.stderr)
+        assert 1 <= len(error_lines(done)) <= 2
+        assert done.stdout == ""
+    assert "analyse" in run("analyze", raw).stderr
+
+
+def test_bad_usage_is_exit_code_2() -> None:
+    assert run("analyze").returncode == 2
+    assert run("no-such-command").returncode == 2
+    assert run("analyze", SAMPLE, "--risk", "wild").returncode == 2
+
+
+def test_real_eager_capture_is_told_to_use_graph_mode_first() -> None:
+    done = run("analyze", captures("qwen2.5-0.5b-vllm-eager"), "--lang", "en")
+    assert done.returncode == 0
+    text = " ".join(done.stdout.split())
+    assert "first graph mode" in text
+    assert "2.8 ms of kernels in a 24.0 ms step" in text
