@@ -43,12 +43,13 @@ class Question:
     ledger: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RanksAnalysis:
-    """The answer for all ranks together."""
+    """The answer for all ranks together; `alone` is the whole analysis where one capture was analysed here."""
 
     result: Result
     places: tuple[Place, ...]
+    alone: Analysis | None = None
 
 
 def analyze_ranks(
@@ -73,14 +74,18 @@ def analyze_ranks(
     from skadvisor.rank_merge import Merger
 
     question = Question(_text(operators), tpot_ms, risk, _text(ledger))
-    elsewhere = {"scheduler": scheduler, "client": client, "workers": workers}
     places = find_places(path_or_paths, scheduler=scheduler, client=client)
+    if len(places) == 1 and scheduler is None and client is None:
+        with bar("Reading and labelling", quiet=quiet), remote.fetch(places[0].path) as path:
+            analysis = _analyze(question, path, places[0].rank)
+            return RanksAnalysis(_named_as_given(analysis, path, places[0].path), places, analysis)
     merger = Merger()
-    with bar("Analysing ranks", len(places), quiet=quiet or len(places) < 2) as advance:
-        for place, answer in cluster.spread(partial(answer_rank, question), places, **elsewhere):
+    work = partial(answer_rank, question)
+    with bar("Analysing ranks", len(places), quiet=quiet) as advance:
+        for place, answer in cluster.spread(work, places, workers=workers, scheduler=scheduler, client=client):
             merger.add(place, answer)
             advance(1)
-    return RanksAnalysis(result=merger.result(), places=places)
+    return RanksAnalysis(merger.result(), places)
 
 
 def find_places(paths: Paths, *, scheduler: str | None = None, client: Any = None) -> tuple[Place, ...]:
@@ -99,19 +104,24 @@ def find_places(paths: Paths, *, scheduler: str | None = None, client: Any = Non
 
 def answer_rank(question: Question, place: Place) -> RankAnswer:
     """Analyse one rank where this runs, and keep of it what the comparison of ranks needs."""
-    from skadvisor.analysis import analyze
     from skadvisor.rank_summary import summarise
 
     with remote.fetch(place.path) as path:
-        analysis = analyze(
-            path,
-            rank=place.rank,
-            operators=question.operators,
-            tpot_ms=question.tpot_ms,
-            risk=question.risk,
-            ledger=question.ledger,
-        )
+        analysis = _analyze(question, path, place.rank)
         return summarise(analysis, _named_as_given(analysis, path, place.path))
+
+
+def _analyze(question: Question, path: Path, rank: int | None) -> Analysis:
+    from skadvisor.analysis import analyze
+
+    return analyze(
+        path,
+        rank=rank,
+        operators=question.operators,
+        tpot_ms=question.tpot_ms,
+        risk=question.risk,
+        ledger=question.ledger,
+    )
 
 
 def _named_as_given(analysis: Analysis, local: Path, given: str) -> Result:

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -49,8 +51,9 @@ def die_always(source: str) -> str:
 
 
 def slow(folder: str, source: str) -> str:
-    (Path(folder) / f"started-{source}").write_text(str(os.getpid()))
-    time.sleep(60)
+    with tempfile.TemporaryDirectory(prefix="copy-", dir=folder):
+        (Path(folder) / f"started-{source}").write_text(str(os.getpid()))
+        time.sleep(60)
     return source
 
 
@@ -158,10 +161,12 @@ def test_a_stopped_program_leaves_no_worker_and_no_temporary_file(tmp_path, numb
     until(lambda: len(list(tmp_path.glob("started-*"))) == 2)
     pids = [int(file.read_text()) for file in tmp_path.glob("started-*")]
     assert all(alive(pid) for pid in pids)
+    assert len(list(tmp_path.glob("copy-*"))) == 2
     program.send_signal(number)
     program.communicate(timeout=30)
     assert program.returncode != 0
     until(lambda: not any(alive(pid) for pid in pids))
+    assert list(tmp_path.glob("copy-*")) == []
 
 
 def test_no_processes_is_refused():
@@ -198,8 +203,6 @@ def test_a_dask_worker_killed_in_mid_run_changes_nothing(dask_cluster, tmp_path)
     work = partial(wait_for_go, str(tmp_path))
     sources = ["1", "2", "3", "4"]
     running = cluster.spread(work, sources, scheduler=dask_cluster.scheduler_address)
-    import threading
-
     answers: dict[str, str] = {}
     thread = threading.Thread(target=lambda: answers.update(running))
     thread.start()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import shutil
+import signal
+import threading
+import time
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -198,6 +203,19 @@ def test_what_one_rank_cannot_tell_is_not_said_once_the_ranks_were_compared():
     assert "collectives" not in codes(merged([answer(alone, 0, 1000), answer(alone, 1, 1000)]))
 
 
+def test_only_one_full_result_of_equal_ranks_is_kept():
+    def results() -> int:
+        gc.collect()
+        return sum(isinstance(value, Result) for value in gc.get_objects())
+
+    before = results()
+    merger = Merger()
+    for rank in range(50):
+        merger.add(Place(f"rank{rank}", rank), answer(dense_decode(), rank, 1000 + rank))
+    assert results() - before == 1
+    assert len(merger.result().ranks) == 50
+
+
 # Captures on disk
 
 
@@ -226,13 +244,40 @@ def test_processes_give_the_same_json_as_one_by_one(ranks, serial):
     assert records.to_json(analyze_ranks(ranks.folder, workers=2).result) == records.to_json(serial)
 
 
-def test_dask_gives_the_same_json(ranks, serial):
+@pytest.fixture(scope="module")
+def dask_cluster():
     distributed = pytest.importorskip("distributed", reason="Dask is not installed (extra `cluster`)")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
     ) as made:
-        result = analyze_ranks(ranks.folder, scheduler=made.scheduler_address).result
+        yield made
+
+
+def test_dask_gives_the_same_json(ranks, serial, dask_cluster):
+    result = analyze_ranks(ranks.folder, scheduler=dask_cluster.scheduler_address).result
     assert records.to_json(result) == records.to_json(serial)
+
+
+def test_dask_gives_the_same_json_from_urls(ranks, serial, dask_cluster):
+    result = analyze_ranks(f"file://{ranks.folder}", scheduler=dask_cluster.scheduler_address).result
+    text = records.to_json(result).decode().replace(f"file://{ranks.folder}", str(ranks.folder))
+    assert text == records.to_json(serial).decode()
+
+
+def test_a_dask_worker_killed_while_it_analyses_changes_nothing(ranks, serial, dask_cluster):
+    from distributed import Client
+
+    made = []
+    with Client(dask_cluster.scheduler_address, set_as_default=False) as client:
+        pids = client.run(os.getpid)
+        thread = threading.Thread(target=lambda: made.append(analyze_ranks(ranks.folder, client=client).result))
+        thread.start()
+        end = time.monotonic() + 30
+        while not (busy := [worker for worker, tasks in client.processing().items() if len(tasks) > 1]):
+            assert time.monotonic() < end, "no worker was busy"
+        os.kill(pids[busy[0]], signal.SIGKILL)
+        thread.join(timeout=120)
+    assert records.to_json(made[0]) == records.to_json(serial)
 
 
 def test_urls_give_the_same_answer(ranks, serial):
@@ -253,8 +298,12 @@ def test_the_reference_rank_answers_as_it_does_alone(ranks, serial):
     assert serial.recommendation.choice == alone.recommendation.choice
 
 
-def test_one_rank_in_a_folder_is_the_plain_analysis(ranks):
-    assert records.to_json(analyze_ranks(ranks.paths[0]).result) == records.to_json(analyze(ranks.paths[0]).result)
+def test_one_rank_in_a_folder_is_the_plain_analysis(ranks, serial):
+    made = analyze_ranks(ranks.paths[0])
+    assert records.to_json(made.result) == records.to_json(analyze(ranks.paths[0]).result)
+    assert made.alone is not None
+    assert "region" in made.alone.kernels
+    assert analyze_ranks(ranks.paths[:2], workers=1).alone is None
 
 
 def test_a_damaged_rank_leaves_the_answer_of_the_others(ranks, serial, tmp_path):
