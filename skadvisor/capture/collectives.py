@@ -34,6 +34,22 @@ def kinds(columns: Mapping[str, Any]) -> Any:
     return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(KINDS)))
 
 
+def repeated(columns: Mapping[str, Any]) -> np.ndarray:
+    """Which rows say again what an earlier row said: same start, duration, stream, task and name."""
+    import pandas as pd
+
+    start = np.asarray(pd.Series(columns["start_ns"]).fillna(-1), dtype="int64")
+    order = np.argsort(start, kind="stable")
+    same = np.flatnonzero(np.diff(start[order]) == 0)
+    result = np.zeros(len(start), dtype=bool)
+    if len(same):
+        rows = np.unique(np.concatenate([order[same], order[same + 1]]))
+        named = ("start_ns", "dur_ns", "stream", "task", "name")
+        table = pd.DataFrame({name: pd.Series(columns[name]).iloc[rows].array for name in named if name in columns})
+        result[rows] = table.duplicated().to_numpy()
+    return result
+
+
 def inside(start: np.ndarray, end: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """For each interval chosen by `inner`, whether its middle lies in one chosen by `outer`.
 

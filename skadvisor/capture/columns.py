@@ -136,6 +136,27 @@ def categorical(codes: np.ndarray, words: Sequence[str], clean: Callable[[str], 
     return pd.Categorical.from_codes(table[codes], categories=pd.Index(kept))
 
 
+def with_null_columns(made: dict[str, Any]) -> dict[str, Any]:
+    """All columns of the kernel table, those that `made` lacks as nulls of their type (cheaper than by conversion)."""
+    import pandas as pd
+
+    from skadvisor.events import KERNEL_COLUMNS
+
+    rows = len(made["start_ns"])
+    complete = dict(made)
+    for name, (dtype, _) in KERNEL_COLUMNS.items():
+        if name in made:
+            continue
+        if dtype == "Int64":
+            complete[name] = pd.arrays.IntegerArray(np.zeros(rows, dtype="int64"), np.ones(rows, dtype=bool))
+        elif dtype == "category":
+            nothing = np.full(rows, -1, dtype="int8")
+            complete[name] = pd.Categorical.from_codes(nothing, categories=pd.Index([], dtype="object"))
+    for name in ("start_ns", "dur_ns"):
+        complete[name] = np.asarray(complete[name], dtype="int64")
+    return complete
+
+
 def clean_text(word: str) -> str | None:
     """Without blanks and quotes; None for the ways to write an absent value."""
     word = word.strip().strip('"')

@@ -200,7 +200,7 @@ def _part(database: _Database, rank: int | None) -> Part:
         format="database" if "PYTORCH_API" in database.tables else "msprof_database",
         producer="torch_npu" if {"PYTORCH_API", "RANK_DEVICE_MAP"} & set(database.tables) else "msprof",
         files=(file,),
-        kernels=kernel_table(made),
+        kernels=kernel_table(columns.with_null_columns(made)),
         tasks=_other_tasks(tasks, where, known, words),
         host=_host_table(host, known, words),
         level="level1" if (operators["input_shapes"] >= 0).any() else "level0",
@@ -310,10 +310,7 @@ def _usable(database: _Database, made: dict[str, Any]) -> dict[str, Any]:
     made["dur_ns"] = end - start
     without = (start < 0) | (end < 0)
     negative = ~without & (made["dur_ns"] < 0)
-    table = pd.DataFrame(
-        {name: made[name] for name in ("start_ns", "dur_ns", "stream", "task", "name") if name in made}
-    )
-    repeated = table.duplicated().to_numpy() & ~without & ~negative
+    repeated = collectives.repeated(made) & ~without & ~negative
     for reason, rows in (
         ("row without a time", without),
         ("row with a negative time", negative),

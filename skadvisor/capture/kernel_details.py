@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skadvisor.capture import collectives, columns
-from skadvisor.capture.interface import ABSENT, MAX_ROWS, Format, Part, Producer, notes_on_skipped
+from skadvisor.capture.interface import ABSENT, Format, Part, Producer, notes_on_skipped
 from skadvisor.capture.lines import Lines, Source, as_utf8, first_bytes
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
@@ -145,7 +145,7 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
         format=format,
         producer=producer,
         files=files,
-        kernels=kernel_table(made),
+        kernels=kernel_table(columns.with_null_columns(made)),
         tasks=task_table({"start_ns": [], "dur_ns": []}),
         host=host_table({"start_ns": [], "dur_ns": []}),
         level="level1" if "input_shapes" in header.known else "level0",
@@ -209,17 +209,18 @@ class _Reading:
         import pyarrow as pa
 
         try:
-            batches = list(self._batches(typed=True))
+            self.table = self._parsed(typed=True)
         except pa.ArrowInvalid:
             self.typed = False
             try:
-                batches = list(self._batches(typed=False))
+                self.table = self._parsed(typed=False)
             except pa.ArrowInvalid:
                 batches = list(self._row_by_row())
-        self.table = pa.Table.from_batches(batches) if batches else None
+                self.table = pa.Table.from_batches(batches) if batches else None
         self.rows = 0 if self.table is None else self.table.num_rows
 
-    def _batches(self, typed: bool) -> Iterator[pa.RecordBatch]:
+    def _parsed(self, typed: bool) -> pa.Table | None:
+        """All rows, parsed by pyarrow in parallel; None where the file has only headings."""
         import pyarrow as pa
         from pyarrow import csv as arrow_csv
 
@@ -233,7 +234,7 @@ class _Reading:
             return "skip"
 
         try:
-            reader = arrow_csv.open_csv(
+            table = arrow_csv.read_csv(
                 lines,
                 read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1, block_size=BLOCK_BYTES),
                 parse_options=arrow_csv.ParseOptions(invalid_row_handler=count),
@@ -245,18 +246,13 @@ class _Reading:
                 ),
             )
         except pa.ArrowInvalid as empty:
-            if "Empty CSV" in str(empty):
-                return
-            raise
-        rows = 0
-        for batch in reader:
-            rows += batch.num_rows
-            if rows > MAX_ROWS:
-                raise InputError(f"{self.path} holds more than {MAX_ROWS} rows", "Read it in slices.")
-            yield batch
+            if "Empty CSV" not in str(empty):
+                raise
+            table = None
         self.faults.update(lines.faults)
         self.cut = lines.cut or source.cut
         source.close()
+        return table
 
     def _row_by_row(self) -> Iterator[pa.RecordBatch]:
         """For damaged quotes, over which pyarrow stumbles: each line on its own, through the csv module."""
@@ -318,7 +314,7 @@ def _assemble(readings: Sequence[_Reading]) -> tuple[dict[str, Any], Counter[str
         for column in part:
             made.setdefault(column, [pd.Series([None] * total, dtype="object")] if total else [])
         for column, pieces in made.items():
-            pieces.append(part.get(column, pd.Series([None] * rows, dtype="object")))
+            pieces.append(part[column] if column in part else pd.Series([None] * rows, dtype="object"))
         total += rows
     joined = {column: pieces[0] if len(pieces) == 1 else _joined(pieces) for column, pieces in made.items()}
     if not joined:
@@ -382,23 +378,20 @@ def _typed(values: pa.ChunkedArray, column: str) -> Any:
 
     if column in TIMES:
         return pd.arrays.IntegerArray(*columns.decimal_nanoseconds(values, TIMES[column]))
-    missing = np.array(values.is_null().to_numpy())
-    data = np.array(values.fill_null(0).to_numpy())
-    if column in INTEGERS:
-        return pd.arrays.IntegerArray(data, missing)
-    missing |= np.isnan(data)
-    return pd.arrays.FloatingArray(data, missing)
+    if column not in INTEGERS:
+        data = np.array(values.to_numpy())
+        return pd.arrays.FloatingArray(data, np.isnan(data))
+    if values.null_count:
+        return pd.arrays.IntegerArray(np.array(values.fill_null(0).to_numpy()), np.array(values.is_null().to_numpy()))
+    return pd.arrays.IntegerArray(np.array(values.to_numpy()), np.zeros(len(values), dtype=bool))
 
 
 def _usable(made: dict[str, Any], faults: Counter[str]) -> dict[str, Any]:
     """Without rows that lack a time, and without repeated rows; each is counted. Adds `kind`."""
-    import pandas as pd
-
     start, duration = made["start_ns"], made["dur_ns"]
     bad_time = (start.isna() | duration.isna()).to_numpy()
     negative = ((start.fillna(0) < 0) | (duration.fillna(0) < 0)).to_numpy() & ~bad_time
-    identity = pd.DataFrame({c: made[c] for c in ("start_ns", "dur_ns", "stream", "task", "name") if c in made})
-    repeated = identity.duplicated().to_numpy() & ~bad_time & ~negative
+    repeated = collectives.repeated(made) & ~bad_time & ~negative
     for reason, rows in (
         ("row without a time", bad_time),
         ("row with a negative time", negative),

@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
-from skadvisor.capture.interface import FREE_EXPANSION_BYTES, MAX_EXPANSION, MAX_RECORD_BYTES
+from skadvisor.capture.interface import FREE_EXPANSION_BYTES, MAX_EXPANSION, MAX_RECORD_BYTES, MAX_ROWS
 from skadvisor.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -39,8 +39,9 @@ class Source:
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
         if not self.compressed:
-            buffer = bytearray(size)
-            return bytes(buffer[: self.readinto(memoryview(buffer))])
+            data = self._file.read(min(size, self._left))
+            self._left -= len(data)
+            return data
         pieces: list[bytes] = []
         missing = size
         while missing and not self.cut and (piece := self._unpack(missing)):
@@ -99,6 +100,7 @@ class Lines(io.RawIOBase):
         self._source = source
         self._rest = b""
         self._first = True
+        self._lines = 0
 
     def readable(self) -> bool:
         return True
@@ -126,6 +128,9 @@ class Lines(io.RawIOBase):
             self.cut |= self._source.cut
             return b""
         self._rest = data[end:]
+        self._lines += data.count(b"\n")
+        if self._lines > MAX_ROWS:
+            raise InputError(f"{self._source.path} holds more than {MAX_ROWS} rows", "Read it in slices.")
         return as_utf8(data[:end])
 
     def _last_line(self, line: bytes) -> bytes:

@@ -66,7 +66,7 @@ def _part(gathered: Gathered, files: list[SourceFile], notes: list[str]) -> Part
         format=format,
         producer=producer,
         files=tuple(_as(file, format) for file in files),
-        kernels=kernel_table(kernels),
+        kernels=kernel_table(columns.with_null_columns(kernels)),
         tasks=_tasks(gathered, device, words),
         host=host_table(
             {
@@ -299,10 +299,7 @@ def _without_repeats(kernels: dict[str, Any]) -> int:
     """Drop repeated kernels in place; how many there were."""
     import pandas as pd
 
-    identity = pd.DataFrame(
-        {name: kernels[name] for name in ("start_ns", "dur_ns", "stream", "task", "name") if name in kernels}
-    )
-    repeated = identity.duplicated().to_numpy()
+    repeated = collectives.repeated(kernels)
     if repeated.any():
         for name, values in kernels.items():
             kernels[name] = (
