@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.fusion.rules import Judgement, Rule, judge
+from skadvisor.fusion.rules import Judgement, Rule, judge, operator_label
 from skadvisor.records import Fragments
 from skadvisor.templates import Variant, place
 
@@ -56,7 +56,12 @@ def preview(
     table = pd.DataFrame(
         {
             "scope": scope,
-            "op_type": kernels["op_type"].astype("object").fillna("").to_numpy(),
+            "op_type": [
+                operator_label(op_type, name)
+                for op_type, name in zip(
+                    kernels["op_type"].astype("object"), kernels["name"].astype("object"), strict=True
+                )
+            ],
             "role": kernels["role"].astype("object").fillna("unknown").to_numpy(),
             "fusible": fusible,
             "reason": [judgement.reason for judgement in judgements],

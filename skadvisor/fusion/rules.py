@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from skadvisor.datafiles import read_toml
 from skadvisor.errors import InputError
 from skadvisor.messages import Message, _
+from skadvisor.names import base_operator, words
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_VERSION = re.compile(r"V\d+(?=\*?$)")
 
 Fusible = Literal["likely", "unlikely", "unknown"]
 
@@ -120,13 +123,20 @@ def judge(
     found = []
     for op_type, name, core, written_state, kind in zip(*columns, strict=True):
         state = "" if eager else written_state
-        label = op_type if isinstance(op_type, str) and op_type else str(name)
+        label = operator_label(op_type, name)
         triton = "triton" in str(name).lower()
         key = (label, core, state, kind, triton)
         if key not in known:
             known[key] = _judge_one(label, str(core), str(state), str(kind), triton, rules, hardware, graph_kind)
         found.append(known[key])
     return found
+
+
+def operator_label(op_type: object, name: object) -> str:
+    """The operator as rules know it: its type, or at Level0, where there is none, what the kernel name says."""
+    if isinstance(op_type, str) and op_type:
+        return op_type
+    return words(base_operator(None, name if isinstance(name, str) else None)) or str(name)
 
 
 def _judge_one(
@@ -178,7 +188,9 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
         raise ValueError(f"reason {reason!r} is none of the compiler's words")
     if not entry["op_types"] or not all(isinstance(name, str) for name in entry["op_types"]):
         raise ValueError("op_types is no list of names")
-    pattern = re.compile("|".join(translate(name) for name in entry["op_types"]), re.IGNORECASE)
+    # Kernel names at Level0 lead to operators without version, so a pattern also stands for itself without it.
+    names = {form for name in entry["op_types"] for form in (name, _VERSION.sub("", name))}
+    pattern = re.compile("|".join(translate(name) for name in sorted(names)), re.IGNORECASE)
     judgement = Judgement(
         fusible=cast("Fusible", fusible),
         reason=reason,

@@ -12,7 +12,8 @@ from skadvisor.fusion import Rule, check, load_rules, preview
 from skadvisor.gain.bands import estimate, terms
 from skadvisor.gain.capture_check import Rescaling, rescale
 from skadvisor.gain.claim import claim
-from skadvisor.gain.interface import Model, Scene, Situation, priors
+from skadvisor.gain.features import case_row, interval_pct
+from skadvisor.gain.interface import Draws, Model, Scene, Situation, priors
 from skadvisor.gain.overhead import OverheadModel, breaker_costs
 from skadvisor.messages import Message, _
 from skadvisor.records import Breaker, Estimate, Finding, Template, Verdict
@@ -22,7 +23,7 @@ from skadvisor.typical import StepKernels, step_kernels, typical_step
 from skadvisor.units import NS_PER_US, us
 
 if TYPE_CHECKING:
-    from skadvisor.ledger import Ledger  # type: ignore[import-untyped, unused-ignore]
+    from skadvisor.ledger import Ledger
 
 #: Phases that a SuperKernel scope makes sense for.
 FUSIBLE_PHASES = ("decode", "mixed")
@@ -34,13 +35,13 @@ def assess(
     times: Times,
     situation: Situation,
     *,
-    ledger: Ledger | None = None,
+    ledger: Ledger | str | Path | None = None,
     rules: tuple[str | Path, ...] | None = None,
 ) -> tuple[Template, ...]:
     """Assess all templates on the typical step of `situation.phase`; empty where no scope can be placed at all.
 
-    That is: training, no step of a fusible phase, or no decoder layers. `ledger` brings the user's own outcomes,
-    which refine the estimate; `rules` are fusibility files of the user, which come before ours.
+    That is: training, no step of a fusible phase, or no decoder layers. `ledger` (open, or the path of one) brings the
+    user's own outcomes, which refine the estimate; `rules` are fusibility files of the user, which come before ours.
     """
     step = typical_step(times, situation.phase)
     if situation.training or situation.phase not in FUSIBLE_PHASES or step is None or not situation.decoder_layers:
@@ -68,8 +69,16 @@ def make_scene(
     return Scene(kernels, found, situation, scale.wall_ns, float(in_scope), host_rows, scale.gap_scale)
 
 
-def _model(ledger: Ledger | None) -> Model:
-    return OverheadModel()
+def _model(ledger: Ledger | str | Path | None) -> Model:
+    if ledger is None:
+        return OverheadModel()
+    from skadvisor.gain.refit import refit
+    from skadvisor.ledger import Ledger
+
+    if isinstance(ledger, Ledger):
+        return refit(ledger) or OverheadModel()
+    with Ledger.open(ledger) as opened:
+        return refit(opened) or OverheadModel()
 
 
 def _assess_one(
@@ -102,7 +111,15 @@ def _assess_one(
         findings=findings,
         verdict=verdict,
         reason=reason,
+        features={} if refused else _features(scene, draws),
     )
+
+
+def _features(scene: Scene, draws: Draws) -> dict[str, float]:
+    """What a ledger keeps to learn from; the calibration's own part of the estimate is taken out again."""
+    plain = {name: part for name, part in draws.parts.items() if name != "calibration"}
+    answer = interval_pct(scene, Draws(plain, draws.ceiling_us, draws.block_us))
+    return {name: round(value, 6) for name, value in case_row(scene, answer).items()}
 
 
 def _not_applicable(scope: TemplateScope, scene: Scene, situation: Situation) -> Message | None:

@@ -17,8 +17,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted
 
-from skadvisor.gain.bands import P90, estimate
-from skadvisor.gain.features import FEATURES, features
+from skadvisor.gain.bands import P90
+from skadvisor.gain.features import FEATURES, case_row, interval_pct
 from skadvisor.gain.interface import Draws, Floats, Part, Scene
 from skadvisor.gain.outcomes import published_cases, scene
 from skadvisor.gain.overhead import OverheadModel
@@ -33,8 +33,6 @@ COLUMNS = ("overhead_mid_pct", "overhead_sd_pct", *FEATURES)
 FARTHEST = 2.0
 #: With fewer cases than this many prior weights the interval is never narrower than the overhead model's.
 CASES_TO_NARROW = 3
-#: The overhead model is never taken to be surer than this, percent of the step.
-SMALLEST_SD_PCT = 0.1
 
 
 class CalibratedGain(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -122,21 +120,6 @@ class CalibratedModel:
             {"skill": self.estimator.skill_, "spread": self.estimator.spread_, "shift_us": shift},
         )
         return Draws(drawn.parts | {"calibration": part}, drawn.ceiling_us, drawn.block_us)
-
-
-def interval_pct(scene: Scene, drawn: Draws, block: bool = False) -> tuple[float, float, float]:
-    """Low, mid and high in percent of the wall time, of the step or, for `block`, of the scopes themselves."""
-    found = estimate(drawn, scene.wall_ns / NS_PER_US, scene.wall_ns / NS_PER_US)
-    if not block:
-        return found.low_pct, found.mid_pct, found.high_pct
-    return float(found.block_low_pct or 0), float(found.block_mid_pct or 0), float(found.block_high_pct or 0)
-
-
-def case_row(scene: Scene, interval: tuple[float, float, float]) -> dict[str, float]:
-    """The estimator's input for a scene and the overhead model's interval there, percent."""
-    low, middle, high = interval
-    spread = max((high - low) / (2 * P90), SMALLEST_SD_PCT)
-    return {"overhead_mid_pct": middle, "overhead_sd_pct": spread} | features(scene)
 
 
 @cache

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skadvisor.fusion.streams import overlaps
+from skadvisor.gain.bands import P90, estimate
 from skadvisor.gain.overhead import central_head_ns, find_boundaries
 from skadvisor.gain.replay import read_constraints
+from skadvisor.units import NS_PER_US
 
 if TYPE_CHECKING:
-    from skadvisor.gain.interface import Scene
+    from skadvisor.gain.interface import Draws, Scene
 
 #: name -> meaning. Shares are fractions of the step's wall time.
 FEATURES = {
@@ -20,6 +22,9 @@ FEATURES = {
     "in_scope_share": "exposed time in scope",
     "stream_overlap": "time in scope in which two streams overlap",
 }
+
+#: The overhead model is never taken to be surer than this, percent of the step.
+SMALLEST_SD_PCT = 0.1
 
 
 def features(scene: Scene) -> dict[str, float]:
@@ -39,3 +44,18 @@ def features(scene: Scene) -> dict[str, float]:
         "in_scope_share": min(scene.in_scope_ns / wall, 1.0),
         "stream_overlap": overlap.total_ns / wall,
     }
+
+
+def interval_pct(scene: Scene, drawn: Draws, block: bool = False) -> tuple[float, float, float]:
+    """Low, mid and high in percent of the wall time, of the step or, for `block`, of the scopes themselves."""
+    found = estimate(drawn, scene.wall_ns / NS_PER_US, scene.wall_ns / NS_PER_US)
+    if not block:
+        return found.low_pct, found.mid_pct, found.high_pct
+    return float(found.block_low_pct or 0), float(found.block_mid_pct or 0), float(found.block_high_pct or 0)
+
+
+def case_row(scene: Scene, interval: tuple[float, float, float]) -> dict[str, float]:
+    """The estimator's input for a scene and the overhead model's interval there, percent."""
+    low, middle, high = interval
+    spread = max((high - low) / (2 * P90), SMALLEST_SD_PCT)
+    return {"overhead_mid_pct": middle, "overhead_sd_pct": spread} | features(scene)

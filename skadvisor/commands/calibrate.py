@@ -1,0 +1,83 @@
+"""`skadvisor calibrate`: forecasts, what became of them, and the gain model that follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from skadvisor.ledger import Forecast, Ledger
+
+
+@click.command("calibrate")
+@click.option("--ledger", "path", type=click.Path(path_type=Path), help="Ledger file (default: in your data folder).")
+@click.option("--add", "number", type=int, help="Record the outcome of this forecast.")
+@click.option("--before-us", type=float, help="Step time without SuperKernel, microseconds.")
+@click.option("--after-us", type=float, help="Step time with SuperKernel, microseconds.")
+@click.option("--note", default="", help="A word on the outcome: version, batch, what was switched on.")
+@click.option("--published", is_flag=True, help="Print the published cases beside claim and estimate.")
+def calibrate_command(
+    path: Path | None, number: int | None, before_us: float | None, after_us: float | None, note: str, published: bool
+) -> None:
+    """List forecasts with their outcomes and errors, and refit the gain model from them."""
+    from skadvisor.ledger import Ledger, Outcome
+
+    if published:
+        from skadvisor.gain.published import compare_published, table
+
+        click.echo(table(compare_published()))
+        return
+    if number is not None and (before_us is None or after_us is None):
+        raise click.UsageError("--add needs --before-us and --after-us")
+    if number is None and (before_us is not None or after_us is not None):
+        raise click.UsageError("--before-us and --after-us need --add FORECAST")
+    with Ledger.open(path) as ledger:
+        if number is not None and before_us is not None and after_us is not None:
+            ledger.add_outcome(Outcome(forecast=number, before_us=before_us, after_us=after_us, note=note))
+        click.echo(f"ledger {ledger.path}", err=True)
+        for line in _listing(ledger):
+            click.echo(line)
+        for line in _model(ledger):
+            click.echo(line)
+
+
+def _listing(ledger: Ledger) -> list[str]:
+    forecasts = ledger.forecasts()
+    if not forecasts:
+        return ["no forecasts yet; analyze a capture to make some"]
+    lines = [f"{'no.':>4} {'capture':<24} {'template':<15} {'forecast %':>20} {'measured':>9} {'error':>6}"]
+    for forecast in forecasts:
+        outcomes = ledger.outcomes(forecast.id)
+        for outcome in outcomes:
+            error = forecast.mid_pct - outcome.gain_pct
+            lines.append(f"{_forecast(forecast)} {outcome.gain_pct:>8.1f}% {error:>+6.1f}")
+        if not outcomes:
+            lines.append(f"{_forecast(forecast)} {'-':>9} {'-':>6}")
+    pairs = ledger.pairs()
+    if pairs:
+        inside = sum(f.low_us <= f.step_us * o.gain_pct / 100 <= f.high_us for f, o in pairs)
+        error = sum(abs(f.mid_pct - o.gain_pct) for f, o in pairs) / len(pairs)
+        lines.append(f"{len(pairs)} outcomes: {inside} inside the interval, mean error {error:.1f} points")
+    return lines
+
+
+def _forecast(forecast: Forecast) -> str:
+    scale = 100.0 / forecast.step_us
+    interval = f"{forecast.low_us * scale:.1f} {forecast.mid_us * scale:.1f} {forecast.high_us * scale:.1f}"
+    mark = "*" if forecast.chosen else " "
+    return f"{forecast.id:>4} {forecast.capture[:24]:<24} {forecast.template + mark:<15} {interval:>20}"
+
+
+def _model(ledger: Ledger) -> list[str]:
+    from skadvisor.gain.refit import own_cases, refit
+
+    model = refit(ledger)
+    if model is None:
+        return ["gain model: the overhead model, for there is no outcome of yours to learn from yet"]
+    fitted = model.estimator
+    return [
+        f"gain model: {len(own_cases(ledger))} outcomes of yours beside the published ones; on cases left out the "
+        f"correction removes {fitted.skill_:.0%} of the squared error; intervals x {fitted.spread_:.2f}"
+    ]

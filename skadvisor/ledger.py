@@ -1,0 +1,345 @@
+"""The ledger: an SQLite file of forecasts and of what became of them.
+
+Records are only ever added: triggers refuse changes and deletions. Several processes may write at once; each record
+is one transaction that waits for the others. The schema has a version (`PRAGMA user_version`) and is migrated step
+by step when an older file is opened; a newer file is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from skadvisor.errors import InputError
+
+if TYPE_CHECKING:
+    from skadvisor.records import Result
+
+#: How long a process waits for another one's transaction, ms.
+PATIENCE_MS = 20_000
+
+#: One script per schema version; a file of version n has seen the first n.
+MIGRATIONS = (
+    """
+    CREATE TABLE forecast (
+        id INTEGER PRIMARY KEY,
+        made_at TEXT NOT NULL,
+        tool_version TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        capture TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        template TEXT NOT NULL,
+        step_us REAL NOT NULL,
+        low_us REAL NOT NULL,
+        mid_us REAL NOT NULL,
+        high_us REAL NOT NULL,
+        claim_low_pct REAL,
+        claim_high_pct REAL,
+        chosen INTEGER NOT NULL,
+        features TEXT NOT NULL,
+        UNIQUE (tool_version, fingerprint, phase, template, step_us, low_us, mid_us, high_us)
+    );
+    CREATE TABLE outcome (
+        id INTEGER PRIMARY KEY,
+        forecast INTEGER NOT NULL REFERENCES forecast (id),
+        recorded_at TEXT NOT NULL,
+        before_us REAL NOT NULL,
+        after_us REAL NOT NULL,
+        note TEXT NOT NULL
+    );
+    """,
+    """
+    CREATE INDEX forecast_of_capture ON forecast (fingerprint, template);
+    CREATE TRIGGER forecast_stays BEFORE DELETE ON forecast BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
+    CREATE TRIGGER forecast_holds BEFORE UPDATE ON forecast BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
+    CREATE TRIGGER outcome_stays BEFORE DELETE ON outcome BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
+    CREATE TRIGGER outcome_holds BEFORE UPDATE ON outcome BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
+    """,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What was foretold for one template on one capture. Times are us per step; `id` is None until it is kept."""
+
+    fingerprint: str
+    capture: str
+    phase: str
+    template: str
+    step_us: float
+    low_us: float
+    mid_us: float
+    high_us: float
+    claim_low_pct: float | None = None
+    claim_high_pct: float | None = None
+    chosen: bool = False
+    features: dict[str, float]
+    tool_version: str
+    made_at: str = ""
+    id: int | None = None
+
+    @property
+    def mid_pct(self) -> float:
+        """The middle of the forecast, percent of the step."""
+        return 100.0 * self.mid_us / self.step_us
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What was measured after a forecast: the step before and after, us."""
+
+    forecast: int
+    before_us: float
+    after_us: float
+    note: str = ""
+    recorded_at: str = ""
+
+    @property
+    def gain_pct(self) -> float:
+        """The gain, percent of the step before."""
+        return 100.0 * (self.before_us - self.after_us) / self.before_us
+
+
+def default_path() -> Path:
+    """The ledger in the user's data folder."""
+    from platformdirs import user_data_path
+
+    return user_data_path("skadvisor", appauthor=False) / "ledger.sqlite"
+
+
+class Ledger:
+    """An open ledger; use it as a context manager. Raises InputError where the file is no ledger or not writable."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: str | Path | None = None) -> Ledger:
+        """Open a ledger, made new or migrated where necessary; without a path the user's own."""
+        place = Path(path) if path is not None else default_path()
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(place, timeout=PATIENCE_MS / 1000, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(f"cannot open the ledger {place}: {error}", "choose another with --ledger PATH") from error
+        try:
+            _prepare(connection, place)
+        except sqlite3.Error as error:
+            connection.close()
+            raise InputError(f"{place} is no usable ledger: {error}", "choose another with --ledger PATH") from error
+        except InputError:
+            connection.close()
+            raise
+        return cls(place, connection)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def add_forecast(self, forecast: Forecast) -> int:
+        """Keep a forecast and return its number; the same forecast again is not kept twice."""
+        _check_numbers(forecast.step_us, forecast.low_us, forecast.mid_us, forecast.high_us)
+        key = (
+            forecast.tool_version,
+            forecast.fingerprint,
+            forecast.phase,
+            forecast.template,
+            forecast.step_us,
+            forecast.low_us,
+            forecast.mid_us,
+            forecast.high_us,
+        )
+        rest = (
+            forecast.made_at or _now(),
+            forecast.capture,
+            forecast.claim_low_pct,
+            forecast.claim_high_pct,
+            int(forecast.chosen),
+            json.dumps(forecast.features, sort_keys=True, allow_nan=False),
+        )
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO forecast (tool_version, fingerprint, phase, template, step_us, low_us, mid_us, "
+                "high_us, made_at, capture, claim_low_pct, claim_high_pct, chosen, features) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                key + rest,
+            )
+            found = self._connection.execute(
+                "SELECT id FROM forecast WHERE tool_version = ? AND fingerprint = ? AND phase = ? AND template = ? "
+                "AND step_us = ? AND low_us = ? AND mid_us = ? AND high_us = ?",
+                key,
+            ).fetchone()
+        return int(found[0])
+
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Keep what was measured. Raises InputError for an unknown forecast or times that are not positive."""
+        _check_numbers(outcome.before_us, outcome.after_us)
+        if outcome.before_us <= 0 or outcome.after_us <= 0:
+            raise InputError("the step times of an outcome must be positive", "give both in microseconds")
+        with self._transaction():
+            known = self._connection.execute("SELECT 1 FROM forecast WHERE id = ?", (outcome.forecast,)).fetchone()
+            if known is None:
+                raise InputError(
+                    f"the ledger has no forecast number {outcome.forecast}", "list them with: skadvisor calibrate"
+                )
+            self._connection.execute(
+                "INSERT INTO outcome (forecast, recorded_at, before_us, after_us, note) VALUES (?, ?, ?, ?, ?)",
+                (outcome.forecast, outcome.recorded_at or _now(), outcome.before_us, outcome.after_us, outcome.note),
+            )
+
+    def forecasts(self, fingerprint: str | None = None, template: str | None = None) -> tuple[Forecast, ...]:
+        """The forecasts, oldest first, of one capture or template where asked."""
+        rows = self._connection.execute(
+            "SELECT * FROM forecast WHERE (?1 IS NULL OR fingerprint = ?1) AND (?2 IS NULL OR template = ?2) "
+            "ORDER BY id",
+            (fingerprint, template),
+        )
+        return tuple(_forecast(dict(row)) for row in rows)
+
+    def outcomes(self, forecast: int | None = None) -> tuple[Outcome, ...]:
+        """The outcomes, oldest first, of one forecast where asked."""
+        rows = self._connection.execute(
+            "SELECT forecast, recorded_at, before_us, after_us, note FROM outcome "
+            "WHERE (?1 IS NULL OR forecast = ?1) ORDER BY id",
+            (forecast,),
+        )
+        return tuple(Outcome(**dict(row)) for row in rows)
+
+    def pairs(self) -> tuple[tuple[Forecast, Outcome], ...]:
+        """Each outcome with its forecast, oldest first."""
+        by_number = {forecast.id: forecast for forecast in self.forecasts()}
+        return tuple((by_number[outcome.forecast], outcome) for outcome in self.outcomes())
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise InputError(
+                f"cannot write to the ledger {self.path}: {error}", "is it read-only or in use?"
+            ) from error
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def record_forecasts(result: Result, path: str | Path | None = None) -> tuple[int, ...]:
+    """Keep the forecasts of an analysis, one per template with an estimate; returns their numbers."""
+    phase = result.phases.get(result.phase)
+    if phase is None or not result.captures:
+        return ()
+    capture = result.captures[0]
+    with Ledger.open(path) as ledger:
+        return tuple(
+            ledger.add_forecast(
+                Forecast(
+                    fingerprint=capture.fingerprint,
+                    capture=Path(capture.path).name,
+                    phase=result.phase,
+                    template=template.name,
+                    step_us=phase.wall_us,
+                    low_us=template.estimate.low_us,
+                    mid_us=template.estimate.mid_us,
+                    high_us=template.estimate.high_us,
+                    claim_low_pct=template.claim.low_pct if template.claim else None,
+                    claim_high_pct=template.claim.high_pct if template.claim else None,
+                    chosen=template.name == result.recommendation.choice,
+                    features=template.features,
+                    tool_version=result.tool.version,
+                )
+            )
+            for template in result.templates
+            if template.estimate is not None
+        )
+
+
+def record_outcome(
+    fingerprint: str,
+    template: str,
+    before_us: float,
+    after_us: float,
+    note: str = "",
+    path: str | Path | None = None,
+) -> int | None:
+    """Keep what became of the newest forecast for a capture and template; its number, or None without a forecast."""
+    with Ledger.open(path) as ledger:
+        found = ledger.forecasts(fingerprint, template)
+        if not found or found[-1].id is None:
+            return None
+        ledger.add_outcome(Outcome(forecast=found[-1].id, before_us=before_us, after_us=after_us, note=note))
+        return found[-1].id
+
+
+def _prepare(connection: sqlite3.Connection, place: Path) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    if _version(connection) < len(MIGRATIONS):
+        _migrate(connection, place)
+    if _version(connection) > len(MIGRATIONS):
+        raise InputError(f"{place} was written by a newer skadvisor", "upgrade it: pip install -U skadvisor")
+    # Readers and a writer do not block each other; where the file system cannot do it, SQLite keeps its default.
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _migrate(connection: sqlite3.Connection, place: Path) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        begin = _version(connection)
+        if begin == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise InputError(f"{place} is another program's database", "choose another with --ledger PATH")
+        for number, script in enumerate(MIGRATIONS[begin:], start=begin + 1):
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one: `executescript` would commit the transaction they have to share."""
+    collected = ""
+    for line in script.splitlines():
+        collected += line + "\n"
+        if collected.strip() and sqlite3.complete_statement(collected):
+            yield collected
+            collected = ""
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _forecast(row: dict[str, Any]) -> Forecast:
+    return Forecast(**row | {"features": json.loads(row["features"]), "chosen": bool(row["chosen"])})
+
+
+def _check_numbers(*values: float) -> None:
+    if not all(math.isfinite(value) for value in values):
+        raise InputError("a time in the ledger must be a finite number")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
