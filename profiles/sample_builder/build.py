@@ -12,6 +12,7 @@ from sample_builder.convolution import ConvolutionDescription, convolve
 from sample_builder.encoder import encode
 from sample_builder.model import LaunchMode, ModelDescription, Pass
 from sample_builder.noise import Noise
+from sample_builder.operation import COMMUNICATION
 from sample_builder.scheduling import (
     PIECE_LAUNCH_US,
     Planned,
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 Phase = Literal["prefill", "decode", "mixed", "training", "unknown"]
 Description = ModelDescription | ConvolutionDescription
-#: 2026-01-01 in ns; every seed begins at another second.
+#: How much longer the first step takes with `warm_up`.
+WARM_UP_FACTOR = 4.0
+#: 2026-01-01 in ns; every seed begins at another minute.
 EPOCH_NS = 1_767_225_600_000_000_000
 TRUTH_COLUMNS = ["start_ns", "stream", "step", "phase", "layer", "layer_kind", "region", "role", "owner"]
 
@@ -90,8 +93,9 @@ def build(
     `level`, `step_ids`, `pmu` and `host_ranges` say what the profiler records. Same arguments, same capture, to
     the nanosecond.
     """
-    wanted = list(phases) + [phases[-1]] * max(0, (steps or len(phases)) - len(phases))
-    batches = [batch] * len(wanted) if isinstance(batch, int) else [batch[i % len(batch)] for i in range(len(wanted))]
+    wanted = [*phases, *([phases[-1]] * ((steps or 0) - len(phases)))]
+    sizes = (batch,) if isinstance(batch, int) else tuple(batch)
+    batches = [sizes[index % len(sizes)] for index in range(len(wanted))]
     noise = Noise(seed, rank, description.name)
     passes = [
         _pass(phase, size, context, prompt, mode, description.mtp_layers)
@@ -102,9 +106,9 @@ def build(
     plan = []
     for index, step in enumerate(passes):
         namer.restart()
-        chosen = namer if step.mode != "eager" else plain
-        slow = 4.0 if warm_up and index == 0 else 1.0
+        slow = WARM_UP_FACTOR if warm_up and index == 0 else 1.0
         placed = kernels_of(description, step, index)
+        chosen = plain if step.mode == "eager" else namer
         plan.append(tuple(plan_step(placed, step.mode, chosen, noise, slow, skew_us)))
     pauses = tuple(round(1000 * between_steps_us * noise.factor(0.15)) for _ in plan)
     settings = {
@@ -176,6 +180,8 @@ def plan_step(
         captured = is_captured(item, mode)
         if planned and captured and not planned[-1].captured:
             piece += 1
+        if mode == "ge_graph" and item.operation.core == COMMUNICATION:
+            item = replace(item, operation=replace(item.operation, op_type=dialects.ge_type(item.operation.op_type)))
         operation = item.operation
         if operation.skew_us and skew_us:
             operation = replace(operation, skew_us=operation.skew_us + skew_us)
@@ -198,6 +204,7 @@ def plan_step(
                 host_ns=round(wait * slow),
                 captured=captured,
                 piece=piece,
+                ge=mode == "ge_graph",
             )
         )
         previous = item

@@ -73,12 +73,12 @@ DEEPSEEK_V3 = ModelDescription(
 
 DEEPSEEK_V3_2 = replace(
     DEEPSEEK_V3, name="deepseek-v3.2-exp", attention="sparse", index_heads=64, index_dim=128, index_topk=2048,
-    quantisation="bf16", expert_parallel=128,
+    quantisation="bf16", expert_parallel=128, norm_casts_for_router=True,
 )  # fmt: skip
 
 KIMI_K2 = replace(
     DEEPSEEK_V3, name="kimi-k2", heads=64, vocabulary=163840, experts=384, first_dense=1, expert_parallel=96,
-    quantisation="w4a8", mla_prolog=False, grouped_swiglu=True,
+    quantisation="w4a8", mla_prolog=False, grouped_swiglu=True, norm_casts_for_router=True,
 )  # fmt: skip
 
 GLM_4_5_AIR = ModelDescription(

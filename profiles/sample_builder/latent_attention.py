@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sample_builder.indexer import indexer
 from sample_builder.model import ModelDescription, Pass
 from sample_builder.norms import norm_quantises, projection, rms_norm
 from sample_builder.operation import (
@@ -26,7 +27,7 @@ def latent_attention(model: ModelDescription, step: Pass) -> list[Operation]:
         return _prefill(model, step)
     operations = _prolog(model, step) if model.mla_prolog else _decomposed_prolog(model, step)
     if model.attention == "sparse":
-        operations += _indexer(model, step)
+        operations += indexer(model, step, _cache(model, step)[0].shape[0])
         operations.append(_sparse_core(model, step))
     else:
         operations.append(_core(model, step))
@@ -183,7 +184,6 @@ def _absorbed(side: str, model: ModelDescription, step: Pass) -> Operation:
         blocks=24,
         flops=2 * heads * rows * inner * outer,
         depth=inner,
-        suffix="" if fused else "_to_transpose_batch_matmul",
     )
 
 
@@ -206,64 +206,6 @@ def _core(model: ModelDescription, step: Pass) -> Operation:
         sequences=step.sequences,
         efficiency=2.5,
     )
-
-
-def _indexer(model: ModelDescription, step: Pass) -> list[Operation]:
-    rows, heads, width = step.tokens, model.index_heads, model.index_dim
-    cache = Tensor((_cache(model, step)[0].shape[0], BLOCK_SIZE, 1, width))
-    region = "attention"
-
-    def product(depth: int, columns: int) -> list[Operation]:
-        return projection(model, step, depth, columns, region=region, role="indexer")
-
-    def plain(op_type: str, source: Tensor, target: Tensor, api: str = "", **more: object) -> Operation:
-        return vector(
-            op_type, region=region, role="indexer", inputs=(source, *more.pop("others", ())), outputs=(target,),
-            api=api, rows=rows, **more,
-        )  # fmt: skip
-
-    query, key = Tensor((rows, heads, width)), Tensor((rows, 1, width))
-    angle = Tensor((rows, 1, model.rope_dim))
-    rotated_query, rotated_key = Tensor((rows, heads, model.rope_dim)), Tensor((rows, 1, model.rope_dim))
-    operations = product(model.q_lora_rank, heads * width)
-    operations.append(plain("RotaryMul", rotated_query, rotated_query, others=(angle, angle)))
-    operations += product(model.hidden, width)
-    operations.append(
-        plain(
-            "LayerNormV3",
-            Tensor((rows, width)),
-            Tensor((rows, width)),
-            "aclnnLayerNorm_LayerNormV3AiCore",
-            others=(Tensor((width,), F32), Tensor((width,), F32)),
-        )
-    )
-    operations.append(plain("RotaryMul", rotated_key, rotated_key, others=(angle, angle)))
-    operations.append(
-        plain("ScatterNdUpdate", cache, cache, others=(Tensor((rows, 1), I64), key), traffic=3 * key.bytes)
-    )
-    operations += projection_unquantised(model, step, model.hidden, heads)
-    selected = Tensor((rows, 1, model.index_topk), I32)
-    operations.append(
-        Operation(
-            op_type="LightningIndexer",
-            region=region,
-            role="indexer",
-            core=MIX_AIC,
-            inputs=(query, cache, Tensor((rows, heads), BF16), Tensor((step.sequences,), I32), None, None),
-            outputs=(selected,),
-            blocks=24,
-            traffic=step.sequences * step.context * width * 2,
-            flops=2 * rows * heads * step.context * width,
-        )
-    )
-    return operations
-
-
-def projection_unquantised(model: ModelDescription, step: Pass, depth: int, columns: int) -> list[Operation]:
-    """A small projection that stays in bfloat16 in quantised models too (the indexer's head weights)."""
-    from sample_builder.operation import matmul
-
-    return [matmul(step.tokens, depth, columns, region="attention", role="indexer", op_type=model.matmul_type)]
 
 
 def _sparse_core(model: ModelDescription, step: Pass) -> Operation:

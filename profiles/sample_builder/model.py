@@ -60,6 +60,7 @@ class ModelDescription:
     first_dense: int = 0
     router: Literal["softmax", "sigmoid_bias"] = "softmax"
     router_float32: bool = False
+    norm_casts_for_router: bool = False
 
     double_block: bool = False
     hyper_connections: int = 0

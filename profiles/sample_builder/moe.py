@@ -76,7 +76,7 @@ def router(model: ModelDescription, step: Pass) -> list[Operation]:
     rows = step.tokens
     operations: list[Operation] = []
     dtype = F32 if model.router_float32 else BF16
-    if model.router_float32:
+    if model.router_float32 and not (step.ge and model.norm_casts_for_router):
         operations.append(
             cast((rows, model.hidden), BF16, F32, region="moe", role="router", api="aclnnCast_CastAiCore")
         )
@@ -89,7 +89,7 @@ def router(model: ModelDescription, step: Pass) -> list[Operation]:
         return [
             *operations,
             vector(
-                "MoeGatingTopK",
+                "MoeGatingTopKHash" if model.hyper_connections else "MoeGatingTopK",
                 region="moe",
                 role="router",
                 inputs=(logits, Tensor((model.experts,), dtype)),

@@ -42,11 +42,23 @@ def rms_norm(
     )
 
 
-def add_norm(model: ModelDescription, step: Pass, *, quantise: bool = False) -> list[Operation]:
-    """The residual add and the norm after a sub-block, fused or not. `quantise`: the next projection is int8."""
+def add_norm(
+    model: ModelDescription, step: Pass, *, quantise: bool = False, for_router: bool = False
+) -> list[Operation]:
+    """The residual add and the norm after a sub-block, fused or not.
+
+    `quantise`: the next projection is int8. `for_router`: the GE graph may fuse the router's Cast into the norm.
+    """
     rows, width = step.tokens, model.hidden
-    hidden, scale = Tensor((rows, width)), Tensor((rows, 1), F32)
-    weight = Tensor((width,))
+    hidden, scale, weight = Tensor((rows, width)), Tensor((rows, 1), F32), Tensor((width,))
+    int8, unused = Tensor((rows, width), I8), Tensor((1,), I8)
+
+    def fused(op_type: str, *extra: Tensor | None, outputs: tuple[Tensor, ...], api: str = "") -> list[Operation]:
+        inputs = (hidden, hidden, weight, *extra)
+        return [
+            vector(op_type, region="norm", role="residual_norm", inputs=inputs, outputs=outputs, api=api, rows=rows)
+        ]
+
     if model.norm == "decomposed":
         add = vector(
             "Add",
@@ -58,49 +70,16 @@ def add_norm(model: ModelDescription, step: Pass, *, quantise: bool = False) -> 
         )
         return [add, rms_norm((rows,), width)]
     if quantise and step.ge and model.quantisation == "w8a8_dynamic":
-        return [
-            vector(
-                "AddRmsNormDynamicQuant",
-                region="norm",
-                role="residual_norm",
-                inputs=(hidden, hidden, weight, Tensor((width,)), None),
-                outputs=(Tensor((rows, width), I8), Tensor((1,), I8), hidden, Tensor((rows,), F32), Tensor((1,), F32)),
-                rows=rows,
-            )
-        ]
+        scales = (Tensor((rows,), F32), Tensor((1,), F32))
+        return fused("AddRmsNormDynamicQuant", weight, None, outputs=(int8, unused, hidden, *scales))
     if quantise and model.quantisation == "w8a8":
-        return [
-            vector(
-                "AddRmsNormQuant",
-                region="norm",
-                role="residual_norm",
-                inputs=(hidden, hidden, weight, Tensor((width,)), None, Tensor((width,), I32), None),
-                outputs=(Tensor((rows, width), I8), Tensor((1,), I8), hidden),
-                rows=rows,
-            )
-        ]
+        return fused("AddRmsNormQuant", weight, None, Tensor((width,), I32), None, outputs=(int8, unused, hidden))
     if model.norm == "fused_bias":
-        return [
-            vector(
-                "AddRmsNormBias",
-                region="norm",
-                role="residual_norm",
-                inputs=(hidden, hidden, weight, None),
-                outputs=(hidden, scale, hidden),
-                rows=rows,
-            )
-        ]
-    return [
-        vector(
-            "AddRmsNorm",
-            region="norm",
-            role="residual_norm",
-            inputs=(hidden, hidden, weight),
-            outputs=(hidden, scale, hidden),
-            api="" if step.ge else "aclnnAddRmsNorm_AddRmsNorm",
-            rows=rows,
-        )
-    ]
+        return fused("AddRmsNormBias", None, outputs=(hidden, scale, hidden))
+    if for_router and step.ge and model.norm_casts_for_router:
+        return fused("AddRmsNormCast", outputs=(hidden, Tensor((rows, width), F32), scale, hidden))
+    name = "InplaceAddRmsNorm" if step.ge and model.kv_lora_rank else "AddRmsNorm"
+    return fused(name, outputs=(hidden, scale, hidden), api="" if step.ge else "aclnnAddRmsNorm_AddRmsNorm")
 
 
 def dynamic_quant(rows: int, width: int, *, region: str) -> Operation:

@@ -42,7 +42,8 @@ class Operation:
     `flops` override what the shapes say, for kernels that touch only part of a tensor; `efficiency` scales the
     rate of arithmetic. `lane` is the logical
     stream. `fork` makes the kernel wait for the main lane at its place, `joins` for the named lane.
-    `skew_us` is the mean wait for other ranks that the duration contains.
+    `skew_us` is the mean wait for other ranks that the duration contains. `fixed_name` is for kernels that are called
+    the same everywhere.
     """
 
     op_type: str
@@ -65,7 +66,7 @@ class Operation:
     leaves_graph: bool = False
     host_us: float | None = None
     skew_us: float = 0.0
-    suffix: str = ""
+    fixed_name: str = ""
 
     @property
     def bytes(self) -> int:

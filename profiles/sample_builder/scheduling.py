@@ -36,7 +36,11 @@ LAUNCH_LATENCY_US = 9.0
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A kernel with name and duration, and the smallest gap before it; `captured` says that a graph holds it."""
+    """A kernel with name and duration, and the smallest gap before it.
+
+    `captured` says that a graph holds it, `ge` that it is a GE graph; `piece` numbers the graphs of a step.
+    `members` are the kernels that a SuperKernel stands for.
+    """
 
     placed: Placed
     name: str
@@ -45,6 +49,7 @@ class Planned:
     host_ns: int
     captured: bool
     piece: int = 0
+    ge: bool = False
     members: tuple[Planned, ...] = ()
 
 

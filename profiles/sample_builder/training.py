@@ -18,7 +18,8 @@ from sample_builder.operation import (
     matmul,
     vector,
 )
-from sample_builder.step import Placed, embedding
+from sample_builder.step import Placed
+from sample_builder.surroundings import embedding
 
 
 def training_step(model: ModelDescription, step: Pass, index: int) -> list[Placed]:
@@ -31,7 +32,7 @@ def training_step(model: ModelDescription, step: Pass, index: int) -> list[Place
         kind = model.layer_kind(layer)
         return [Placed(op, index, "training", layer, kind, "gqa") for op in operations]
 
-    placed = outside([_zero_gradients(model), embedding(model, step)])
+    placed = outside([_zero_gradients(model), *embedding(model, step)])
     for layer in range(model.layers):
         placed += inside(_forward_layer(model, step), layer)
     placed += outside(_loss(model, step))
@@ -66,49 +67,41 @@ def _product(rows: int, depth: int, columns: int, region: str, role: str) -> Ope
 
 
 def _forward_layer(model: ModelDescription, step: Pass) -> list[Operation]:
-    rows, hidden, head = step.tokens, model.hidden, model.head_dim
-    query, key = Tensor((rows, 1, model.heads, head)), Tensor((rows, 1, model.kv_heads, head))
-    merged = (model.heads + 2 * model.kv_heads) * head
-    width = model.intermediate
-    attend = Operation(
-        op_type="FlashAttentionScore",
-        region="attention",
-        role="attention_core",
-        core=MIX_AIC,
-        inputs=(
-            Tensor((rows, 1, model.heads * head), BF16, "NCL"),
-            Tensor((rows, 1, model.kv_heads * head), BF16, "NCL"),
-            Tensor((rows, 1, model.kv_heads * head), BF16, "NCL"),
-            None,
-            None,
-            None,
-            Tensor((2048, 2048), BOOL),
-        ),
-        outputs=(
-            Tensor((1, model.heads, rows, 8), F32),
-            Tensor((1, model.heads, rows, 8), F32),
-            None,
-            Tensor((rows, 1, model.heads * head)),
-        ),
-        api="aclnnFlashAttentionScore_FlashAttentionScore",
-        blocks=20,
-        flops=2 * rows * rows * model.heads * head,
-    )
-    source = (Tensor((rows, merged)),)
-    sliced = [
-        _plain("Slice", source, part, "attention", "layout", "aclnnInplaceCopy_SliceAiCore")
-        for part in (query, key, key)
-    ]
-    angle = Tensor((rows, 1, 1, head))
-    turned = [
-        _plain("RotaryPositionEmbedding", (part, angle, angle), part, "attention", "rope") for part in (query, key)
-    ]
-    moved = [
-        _plain("TensorMove", (part,), part, "attention", "layout", "aclnnCat_TensorMoveAiCore") for part in (query, key)
-    ]
+    rows, hidden, width = step.tokens, model.hidden, model.intermediate
     stream = Tensor((rows, 1, hidden), BF16, "NCL")
+    swiglu = vector(
+        "SwiGlu",
+        region="mlp",
+        role="activation",
+        inputs=(Tensor((rows, 2 * width)),),
+        outputs=(Tensor((rows, width)),),
+        rows=rows,
+    )
     return [
         rms_norm((rows, 1), hidden),
+        *_forward_attention(model, rows),
+        _add(stream, "norm", "residual_norm"),
+        rms_norm((rows, 1), hidden),
+        _product(rows, hidden, 2 * width, "mlp", "gate_up"),
+        swiglu,
+        _product(rows, width, hidden, "mlp", "down"),
+        _add(stream, "norm", "residual_norm"),
+    ]
+
+
+def _forward_attention(model: ModelDescription, rows: int) -> list[Operation]:
+    hidden, head = model.hidden, model.head_dim
+    query, key = Tensor((rows, 1, model.heads, head)), Tensor((rows, 1, model.kv_heads, head))
+    merged = (model.heads + 2 * model.kv_heads) * head
+    source, angle = (Tensor((rows, merged)),), Tensor((rows, 1, 1, head))
+
+    def inside(op_type: str, inputs: tuple[Tensor, ...], output: Tensor, role: str, api: str = "") -> Operation:
+        return _plain(op_type, inputs, output, "attention", role, api)
+
+    sliced = [inside("Slice", source, part, "layout", "aclnnInplaceCopy_SliceAiCore") for part in (query, key, key)]
+    turned = [inside("RotaryPositionEmbedding", (part, angle, angle), part, "rope") for part in (query, key)]
+    moved = [inside("TensorMove", (part,), part, "layout", "aclnnCat_TensorMoveAiCore") for part in (query, key)]
+    return [
         _product(rows, hidden, merged, "attention", "qkv_proj"),
         sliced[0],
         rms_norm((rows, 1, model.heads), head, region="attention", role="qk_norm"),
@@ -119,16 +112,26 @@ def _forward_layer(model: ModelDescription, step: Pass) -> list[Operation]:
         turned[1],
         moved[1],
         sliced[2],
-        attend,
+        _flash_attention(model, rows),
         _product(rows, model.heads * head, hidden, "attention", "out_proj"),
-        _add(stream, "norm", "residual_norm"),
-        rms_norm((rows, 1), hidden),
-        _product(rows, hidden, 2 * width, "mlp", "gate_up"),
-        vector("SwiGlu", region="mlp", role="activation", inputs=(Tensor((rows, 2 * width)),),
-               outputs=(Tensor((rows, width)),), rows=rows),
-        _product(rows, width, hidden, "mlp", "down"),
-        _add(stream, "norm", "residual_norm"),
-    ]  # fmt: skip
+    ]
+
+
+def _flash_attention(model: ModelDescription, rows: int) -> Operation:
+    query = Tensor((rows, 1, model.heads * model.head_dim), BF16, "NCL")
+    key = Tensor((rows, 1, model.kv_heads * model.head_dim), BF16, "NCL")
+    statistics = Tensor((1, model.heads, rows, 8), F32)
+    return Operation(
+        op_type="FlashAttentionScore",
+        region="attention",
+        role="attention_core",
+        core=MIX_AIC,
+        inputs=(query, key, key, None, None, None, Tensor((2048, 2048), BOOL)),
+        outputs=(statistics, statistics, None, query),
+        api="aclnnFlashAttentionScore_FlashAttentionScore",
+        blocks=20,
+        flops=2 * rows * rows * model.heads * model.head_dim,
+    )
 
 
 def _loss(model: ModelDescription, step: Pass) -> list[Operation]:
