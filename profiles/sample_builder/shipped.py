@@ -34,7 +34,7 @@ _PAIR: dict[str, Any] = {
     "steps": 4,
     "batch": 4,
     "context": 1024,
-    "rules": FusionRules(saving_ns=2000),
+    "rules": FusionRules(saving_ns=3000),
 }
 _PAIR_MODEL = catalogue.QWEN2_5_7B
 

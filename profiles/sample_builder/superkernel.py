@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 TemplateName = Literal["attention-only", "moe-only", "full-model", "per-block"]
 TEMPLATES: tuple[TemplateName, ...] = ("attention-only", "moe-only", "full-model", "per-block")
 
-#: Kernels that are not Ascend C, or that the compiler has black-listed; each ends a fragment.
+#: Kernels that are not Ascend C, come from another library (ATB), or are black-listed; each ends a fragment.
+#: Models that want the cache write inside use ScatterNdUpdateSk instead of ScatterNdUpdate.
 BREAKERS = frozenset(
     {
         "Cast", "Add", "Sub", "Mul", "RealDiv", "Neg", "Sigmoid", "Swish", "StridedSlice", "StridedSliceD", "Slice",
         "Transpose", "TransposeD", "Reshape", "ConcatD", "ConcatV2D", "SplitVD", "SplitV", "Tile", "ReduceMeanD",
         "ReduceSum", "AutomaticBufferFusionOp", "MoeInitRoutingV2", "MoeInitRoutingV3", "MoeInitRoutingQuantV2",
+        "MoeInitRoutingCustom", "ScatterNdUpdate", "ReshapeAndCacheNdKernel", "PagedAttentionMaskNdKernel",
     }
 )  # fmt: skip
 

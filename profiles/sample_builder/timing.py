@@ -118,7 +118,8 @@ def duration_us(operation: Operation) -> float:
     if operation.core in (CUBE, MIX_AIC):
         used = 0.5 + 0.5 * operation.blocks / CUBE_CORES
         work = max(operation.bytes / (CUBE_BANDWIDTH * used), operation.flops / (CUBE_RATE * operation.efficiency))
-        spread = min(1.5, 0.1 * rows) + rows * operation.depth * operation.blocks / CACHE_RATE
+        plain = operation.traffic is None
+        spread = min(1.5, 0.1 * rows) + (rows * operation.depth * operation.blocks / CACHE_RATE if plain else 0.0)
         return FLOORS.get(operation.op_type, CUBE_FLOOR) + operation.depth * DEPTH_PRICE + spread + work
     floor = FLOORS.get(operation.op_type, VECTOR_FLOOR)
     price = ROW_BLOCK_PRICE if operation.op_type in FLOORS else BLOCK_PRICE
