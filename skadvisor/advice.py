@@ -59,7 +59,7 @@ def recommend(
         runner_up=runner_up.name if runner_up else None,
         margin_us=round(_mid_us(chosen) - _mid_us(runner_up), 3) if runner_up else None,
         next=_order_to_try(chosen, others),
-        robustness=_robustness(chosen, runner_up, situation, labels),
+        robustness=_robustness(chosen, runner_up, situation, times, labels),
     )
 
 
@@ -174,7 +174,12 @@ def _choose(worthwhile: Sequence[Template], risk: Risk) -> Template:
             return experts
         return attention or experts or best
     near = [template for template in worthwhile if not _leads(best, template)]
-    return min(near, key=lambda template: (template_scope(template.name).effort, -_mid_us(template)))
+    return min(near, key=lambda template: (_ease(template), -_mid_us(template)))
+
+
+def _ease(template: Template) -> int:
+    """The work and risk of trying a template, 1 is least."""
+    return template_scope(template.name).effort
 
 
 def _leads(template: Template, other: Template) -> bool:
@@ -219,35 +224,49 @@ def _reason(chosen: Template, runner_up: Template | None, risk: Risk) -> Message
 
 def _order_to_try(chosen: Template, others: Sequence[Template]) -> tuple[Message, ...]:
     steps = [
+        finding.remedy
+        for finding in chosen.findings
+        if finding.check == "mode" and finding.status in ("warn", "unknown") and finding.remedy is not None
+    ]
+    steps += [
         Message(_("five baseline runs without SuperKernel, spread (CV) below 5 %")),
         Message(_("then {name}; compare outputs first, then three or more timed runs"), name=chosen.name),
     ]
-    larger = next((other for other in others if other.share > chosen.share), None)
-    smaller = next((other for other in others if other.share < chosen.share), None)
-    if larger is not None:
-        steps.append(Message(_("if it works, {name}"), name=larger.name))
+    greater = next((other for other in others if _mid_us(other) > _mid_us(chosen)), None)
+    easier = next((other for other in others if _ease(other) < _ease(chosen)), None)
+    if greater is not None:
+        steps.append(Message(_("if it works, {name}"), name=greater.name))
     if chosen.breakers and chosen.breakers[0].cost_us > 0:
         worst = chosen.breakers[0]
         steps.append(
             Message(
                 _("if it wins less than {low:.1f} %, look at {op} first ({us:.1f} us per step): {remedy}"),
-                low=chosen.estimate.low_pct if chosen.estimate else 0.0,
+                low=max(chosen.estimate.low_pct if chosen.estimate else 0.0, NOISE_PCT),
                 op=worst.op_type,
                 us=worst.cost_us,
                 remedy=worst.remedy,
             )
         )
-    if smaller is not None:
-        steps.append(Message(_("if it fails or is slower, {name}, else nothing"), name=smaller.name))
+    if easier is not None:
+        steps.append(Message(_("if it fails or is slower, {name}, else nothing"), name=easier.name))
     else:
         steps.append(Message(_("if it fails or is slower, leave it off")))
     return tuple(steps)
 
 
 def _robustness(
-    chosen: Template, runner_up: Template | None, situation: Situation, labels: LabelQuality | None
+    chosen: Template,
+    runner_up: Template | None,
+    situation: Situation,
+    times: Times,
+    labels: LabelQuality | None,
 ) -> tuple[Message, ...]:
     sentences = []
+    decode = _decode_share(times)
+    if decode < 1.0:
+        sentences.append(
+            Message(_("decode is {share:.0%} of the time of the captured steps; prefill gains nothing"), share=decode)
+        )
     if chosen.estimate is not None and chosen.estimate.low_pct < NOISE_PCT:
         sentences.append(
             Message(
@@ -261,10 +280,10 @@ def _robustness(
             Message(_("{other} is within the noise of it; ease decided, not the estimate"), other=runner_up.name)
         )
     if labels is not None and labels.unattributed_share > 0:
-        depends = runner_up is not None and labels.unattributed_share > abs(chosen.share - runner_up.share)
         sentence = (
             _("{share:.1%} of device time has no label; enough to change the choice")
-            if depends or labels.advice_depends_on_unattributed
+            if labels.advice_depends_on_unattributed
+            or depends_on_unattributed(chosen, runner_up, labels.unattributed_share)
             else _("{share:.1%} of device time has no label; too little to change the choice")
         )
         sentences.append(Message(sentence, share=labels.unattributed_share))
@@ -279,6 +298,23 @@ def _robustness(
             )
         )
     return tuple(sentences)
+
+
+def depends_on_unattributed(chosen: Template, runner_up: Template | None, unattributed_share: float) -> bool:
+    """Whether time without a label could change the choice, were it all the runner-up's and as rich in savings.
+
+    `unattributed_share` is a fraction of the step.
+    """
+    if runner_up is None or runner_up.estimate is None or runner_up.share <= 0:
+        return False
+    per_share = _mid_pct(runner_up) / runner_up.share
+    return _mid_pct(runner_up) + per_share * unattributed_share > max(_mid_pct(chosen), _mid_pct(runner_up)) + NOISE_PCT
+
+
+def _decode_share(times: Times) -> float:
+    by_phase = times.steps.groupby("phase")["wall_ns"].sum()
+    total = float(by_phase.sum())
+    return float(by_phase.get("decode", 0) + by_phase.get("mixed", 0)) / total if total else 1.0
 
 
 def _confidence(chosen: Template, labels: LabelQuality | None) -> float:

@@ -10,11 +10,12 @@ import pandas as pd
 
 from skadvisor.fusion import Rule, check, load_rules, preview
 from skadvisor.gain.bands import estimate, terms
+from skadvisor.gain.boundaries import breaker_costs
 from skadvisor.gain.capture_check import Rescaling, rescale
 from skadvisor.gain.claim import claim
 from skadvisor.gain.features import case_row, interval_pct
 from skadvisor.gain.interface import Draws, Model, Scene, Situation, priors
-from skadvisor.gain.overhead import OverheadModel, breaker_costs
+from skadvisor.gain.overhead import OverheadModel
 from skadvisor.messages import Message, _
 from skadvisor.records import Breaker, Estimate, Finding, Template, Verdict
 from skadvisor.templates import TemplateScope, Variant, template_scopes

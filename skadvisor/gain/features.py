@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from skadvisor.fusion.streams import overlaps
 from skadvisor.gain.bands import P90, estimate
-from skadvisor.gain.overhead import central_head_ns, find_boundaries
+from skadvisor.gain.boundaries import central_head_ns, find_boundaries
 from skadvisor.gain.replay import read_constraints
 from skadvisor.units import NS_PER_US
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skadvisor.fusion.streams import Overlaps, overlaps
+from skadvisor.gain.boundaries import find_boundaries
 from skadvisor.gain.interface import DRAWS, SEED, Draws, Floats, Part, Scene, priors
 from skadvisor.gain.replay import Constraints, read_constraints, replay
-from skadvisor.gaps import GRAPH_FLOOR_NS
 from skadvisor.records import Basis
 from skadvisor.units import NS_PER_US
 
@@ -24,24 +23,6 @@ TWO_SIDED_95 = 1.96
 COUNT = "boundaries_removed"
 
 
-@dataclass(frozen=True, eq=False)
-class Boundaries:
-    """The boundaries of a scope: neighbours on one stream, in one graph, with no host gap between them.
-
-    `before` and `after` are positions in the step's kernels, `gap_ns` the gap between them as far as the later kernel
-    did not wait for another stream, `head_ns` the overhead that the PMU columns show in the later kernel (NaN without
-    them), `dur_ns` the later kernel's duration, `crossed` tells boundaries at which another stream waits or is waited
-    for.
-    """
-
-    before: Ints
-    after: Ints
-    gap_ns: Floats
-    head_ns: Floats
-    dur_ns: Floats
-    crossed: NDArray[np.bool_]
-
-
 class OverheadModel:
     """Ceiling and draws in named terms. `draws` is the number of draws, `random_state` the fixed seed."""
 
@@ -52,59 +33,6 @@ class OverheadModel:
     def draw(self, scene: Scene) -> Draws:
         """Draw the saving of a scene; see `interface.Draws`."""
         return _Drawing(scene, self.draws, self.random_state).result()
-
-
-def find_boundaries(scene: Scene, constraints: Constraints) -> Boundaries:
-    """The boundaries inside the scene's scope, whatever the operators on both sides are.
-
-    A gap that is too long for tasks of one graph is no boundary: the device waits there, whatever for.
-    """
-    kernels = scene.step.kernels
-    previous = scene.preview.kernels["previous"].to_numpy()
-    short = constraints.lag_ns <= GRAPH_FLOOR_NS
-    after = np.flatnonzero((previous >= 0) & short & ~kernels.index.isin(scene.host_rows))
-    before = previous[after]
-    gap = np.maximum(constraints.lag_ns[after], 0.0)
-    duration = constraints.dur_ns
-    waited_for = np.zeros(len(kernels), dtype=bool)
-    waited_for[constraints.waits_for[constraints.waits_for >= 0]] = True
-    crossed = (constraints.waits_for[after] >= 0) | waited_for[before]
-    core_time = kernels[["aic_ns", "aiv_ns"]].astype("float64").max(axis=1).to_numpy()
-    head = np.maximum(duration - core_time, 0.0)
-    return Boundaries(before, after, gap * scene.gap_scale, head[after], duration[after], crossed)
-
-
-def breaker_costs(scene: Scene) -> list[float]:
-    """What each row of the preview's `cuts` costs, us per step: the boundaries that would go if it were fusible.
-
-    A boundary counts at the centre of the priors, and only if nothing else keeps it.
-    """
-    known = priors()
-    boundaries = find_boundaries(scene, read_constraints(scene.step.kernels, scene.host_rows))
-    worth = boundaries.gap_ns + central_head_ns(boundaries) - known["sync_us"]["mode"] * NS_PER_US
-    table = scene.preview.kernels
-    stays = (table["fusible"] == "unlikely").to_numpy()
-    groups = list(zip(table["op_type"], table["role"], strict=True))
-    costs = []
-    for cut in scene.preview.cuts.itertuples(index=False):
-        mine = np.array([group == (cut.op_type, cut.role) for group in groups], dtype=bool)
-        touched = mine[boundaries.before] | mine[boundaries.after]
-        others = (stays & ~mine)[boundaries.before] | (stays & ~mine)[boundaries.after]
-        costs.append(float(np.maximum(worth, 0)[touched & ~others].sum()) / NS_PER_US)
-    return costs
-
-
-def central_head_ns(boundaries: Boundaries) -> Floats:
-    """What each boundary saves of heads and inside the cores at the centre of the priors, ns."""
-    known = priors()
-    cap = known["ceiling"]["head_us"] * NS_PER_US
-    prior = np.minimum(known["head_us"]["median"] * NS_PER_US, known["head_cap_fraction"]["value"] * boundaries.dur_ns)
-    seen = np.minimum(boundaries.head_ns, cap)
-    unseen = np.maximum(known["head_us"]["median"] * NS_PER_US - seen, 0.0)
-    limit = known["head_cap_fraction"]["value"] * boundaries.dur_ns
-    return np.where(
-        np.isnan(boundaries.head_ns), prior, np.minimum(known["head_recovered"]["mode"] * seen + unseen, limit)
-    )
 
 
 class _Drawing:

@@ -1,0 +1,218 @@
+"""The estimate: traceable by hand, bounded by physics, and moved in the right direction by what changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_tables import DENSE_LAYER, MOE_LAYER, decode_kernels, labelled_table, random_labels, step_table
+
+from skadvisor import gain, timeline
+from skadvisor.gain.interface import priors
+from skadvisor.gain.replay import read_constraints, replay
+from skadvisor.situation import Situation
+
+DENSE = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"dense": 4})
+TERMS = ("low_us", "mid_us", "high_us")
+
+
+def assessed(kernels, situation=DENSE, mode="graph", **options):
+    labelled = labelled_table(kernels)
+    steps = step_table(labelled, mode)
+    times = timeline.measure(labelled, steps)
+    templates = gain.assess(labelled, steps, times, situation, **options)
+    return {template.name: template for template in templates}
+
+
+def mid_us(kernels, template="full-model", **options):
+    return assessed(kernels, **options)[template].estimate.mid_us
+
+
+def test_the_estimate_follows_by_hand_from_its_terms_and_their_inputs():
+    kernels = decode_kernels(layers=4, gap_ns=300)
+    template = assessed(kernels)["per-block"]
+    terms, wall_us = template.terms, (4 * len(DENSE_LAYER) * 300 - 300) / 1000 + 4 * 97.0
+    boundaries = 4 * (len(DENSE_LAYER) - 1)
+    assert terms["visible_gaps"].inputs["boundaries"] == boundaries
+    for column in ("low", "mid", "high"):
+        removed = terms["visible_gaps"].inputs[f"boundaries_removed_{column}"]
+        assert removed <= boundaries
+        gaps = 0.3 * removed
+        head = removed * terms["head_overhead"].inputs[f"head_us_{column}"]
+        sync = removed * terms["subkernel_sync"].inputs[f"sync_us_{column}"]
+        saved = gaps + head - sync
+        not_carried = (
+            terms["not_carried"].inputs[f"fraction_{column}"] * terms["not_carried"].inputs[f"saved_us_{column}"]
+        )
+        noise = getattr(terms["recompile"], f"{column}_us")
+        by_hand = saved - not_carried + noise
+        assert getattr(template.estimate, f"{column}_us") == pytest.approx(by_hand, abs=0.05)
+        assert getattr(template.estimate, f"{column}_pct") == pytest.approx(100 * by_hand / wall_us, abs=0.02)
+
+
+@pytest.mark.parametrize("block", [DENSE_LAYER, MOE_LAYER])
+def test_terms_add_up_in_every_column_and_the_ceiling_is_above(block):
+    situation = replace(DENSE, layer_kinds={"moe": 4}) if block is MOE_LAYER else DENSE
+    for template in assessed(decode_kernels(block=block), situation).values():
+        if template.estimate is None:
+            continue
+        for column in TERMS:
+            total = sum(getattr(term, column) for term in template.terms.values())
+            assert getattr(template.estimate, column) == pytest.approx(total, abs=0.01)
+        assert template.estimate.low_us <= template.estimate.mid_us <= template.estimate.high_us
+        assert template.estimate.high_us <= template.ceiling_us + 1e-6
+        assert all(term.source for term in template.terms.values())
+        assert template.terms["visible_gaps"].mid_us >= 0 >= template.terms["subkernel_sync"].mid_us
+
+
+def test_the_estimate_is_the_same_every_time():
+    kernels = decode_kernels()
+    assert assessed(kernels) == assessed(kernels)
+
+
+def test_shares_and_claims():
+    found = assessed(decode_kernels(gap_ns=0))
+    attention = found["attention-only"]
+    assert attention.share == pytest.approx(53 / 97, abs=1e-4)
+    assert attention.claim.low_pct == pytest.approx(100 * attention.share * 0.29, abs=0.01)
+    assert attention.claim.high_pct == pytest.approx(100 * attention.share * 0.43, abs=0.01)
+    assert found["per-block"].claim is None
+    assert found["moe-only"].verdict == "not_applicable"
+    assert found["automatic"].verdict == "not_applicable"
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_replaying_with_nothing_saved_gives_the_timeline_back(seed):
+    kernels = [kernel | {"step": 0} for kernel in random_labels(np.random.default_rng(seed), 25)]
+    labelled = labelled_table(kernels)
+    constraints = read_constraints(labelled, labelled.index[::7].to_numpy())
+    assert replay(constraints, {}, {})[0] == constraints.wall_ns
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_replay_never_wins_more_than_was_saved_nor_loses_by_saving(seed):
+    generator = np.random.default_rng(seed)
+    kernels = [kernel | {"step": 0} for kernel in random_labels(generator, 25)]
+    constraints = read_constraints(labelled_table(kernels), np.array([], dtype="int64"))
+    saved = {place: np.array([generator.uniform(0, constraints.dur_ns[place])]) for place in range(25)}
+    gaps = {place: np.array([max(constraints.lag_ns[place], 0.0) / 2]) for place in range(25)}
+    won = constraints.wall_ns - replay(constraints, saved, gaps)[0]
+    assert -1e-6 <= won <= sum(value[0] for value in (*saved.values(), *gaps.values())) + 1e-6
+
+
+def test_what_is_saved_off_the_critical_path_is_worth_nothing():
+    long = {"start_ns": 0, "dur_ns": 100_000, "stream": 1, "op_type": "MatMulV3", "layer": 0, "region": "mlp"}
+    side = [
+        {"start_ns": 1_000 + 10_000 * n, "dur_ns": 9_000, "stream": 2, "layer": 0, "op_type": "SwiGlu"}
+        for n in range(5)
+    ]
+    last = {"start_ns": 100_500, "dur_ns": 1_000, "stream": 1, "op_type": "MatMulV3", "layer": 0, "region": "mlp"}
+    template = assessed([long, *side, last])["attention-only"]
+    assert template.fragments.boundaries_removed == 4
+    block = template.terms["head_overhead"].mid_us + template.terms["visible_gaps"].mid_us
+    assert block > 3
+    assert template.ceiling_us == 0
+    assert template.estimate.high_us <= 0
+
+
+def test_what_is_saved_before_a_host_gap_is_worth_nothing():
+    kernels = decode_kernels(layers=2, gap_ns=200)
+    last = dict(kernels[-1])
+    last |= {"start_ns": kernels[-1]["start_ns"] + 400_000, "layer": None, "region": "sampling", "role": "sampling"}
+    assert mid_us(kernels) > 0
+    assert assessed([*kernels, last])["full-model"].ceiling_us == 0
+
+
+def test_pmu_columns_bring_a_measured_head():
+    kernels = decode_kernels()
+    for kernel in kernels:
+        kernel["aic_ns"] = kernel["dur_ns"] - 1_500
+    term = assessed(kernels)["full-model"].terms["head_overhead"]
+    assert term.basis == "derived"
+    known = priors()["head_recovered"]
+    assert 1.5 * known["low"] <= term.inputs["head_us_mid"] <= 1.5 * known["high"]
+    assert assessed(decode_kernels())["full-model"].terms["head_overhead"].basis == "assumed"
+
+
+def test_overlapping_streams_can_make_a_scope_lose():
+    kernels = []
+    for layer in range(4):
+        begin = layer * 210_000
+        for n in range(2):
+            main = {"start_ns": begin + n * 100_000, "dur_ns": 99_000, "layer": layer, "op_type": "GroupedMatmul"}
+            kernels += [main | {"stream": 1, "region": "moe"}, main | {"stream": 2, "region": "mlp"}]
+    joined = replace(DENSE, stream_fusion=True)
+    apart = replace(DENSE, stream_fusion=False)
+    found = assessed(kernels, joined)["full-model"]
+    assert found.terms["stream_overlap"].mid_us < 0
+    assert found.estimate.low_us < 0 and found.verdict == "within_noise"
+    assert any(finding.check == "streams" and finding.status == "warn" for finding in found.findings)
+    assert assessed(kernels, apart)["full-model"].estimate.mid_us > found.estimate.mid_us
+
+
+def test_nothing_is_assessed_where_no_scope_can_be():
+    kernels = decode_kernels()
+    for facts in ({"training": True}, {"phase": "prefill"}, {"decoder_layers": 0}):
+        assert assessed(kernels, replace(DENSE, **facts)) == {}
+
+
+def test_a_blocked_template_says_why():
+    template = assessed(decode_kernels(model=None), replace(DENSE, mode="eager"), mode="eager")["full-model"]
+    assert template.verdict == "blocked" and "eager" in str(template.reason)
+
+
+def test_time_per_token_rescales_the_step():
+    kernels = decode_kernels(layers=4, gap_ns=2_000)
+    found = assessed(kernels)["full-model"]
+    wall_us = 4 * 97.0 + 39 * 2.0
+    rescaled = assessed(kernels, replace(DENSE, tpot_ms=(wall_us - 39.0) / 1000))["full-model"]
+    assert rescaled.share == pytest.approx(found.share * wall_us / (wall_us - 39.0), rel=1e-3)
+    half = rescaled.terms["visible_gaps"].inputs["gap_us_mid"] / found.terms["visible_gaps"].inputs["gap_us_mid"]
+    assert half == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("tpot_ms", "code"),
+    [(0.2, "capture_contradicts_tpot"), (0.4, "capture_inflated"), (0.5, None), (1.0, "capture_incomplete")],
+)
+def test_a_capture_that_contradicts_the_time_per_token_is_called_unreliable(tpot_ms, code):
+    labelled = labelled_table(decode_kernels(layers=4, gap_ns=4_000))
+    times = timeline.measure(labelled, step_table(labelled))
+    notices = gain.check_capture(times, replace(DENSE, tpot_ms=tpot_ms))
+    assert [notice.code for notice in notices] == ([code] if code else [])
+    assert gain.check_capture(times, DENSE) == ()
+
+
+@settings(max_examples=12, deadline=None)
+@given(layer=st.integers(0, 3), place=st.integers(1, 8), kind=st.sampled_from(["Cast", "Add", "SplitVD"]))
+def test_removing_a_breaker_raises_the_estimate(layer, place, kind):
+    kernels = decode_kernels()
+    broken = [dict(kernel) for kernel in kernels]
+    broken[layer * len(DENSE_LAYER) + place]["op_type"] = kind
+    before, after = assessed(broken)["full-model"], assessed(kernels)["full-model"]
+    assert after.estimate.mid_us > before.estimate.mid_us
+    worst = before.breakers[0]
+    assert worst.op_type == kind and worst.cost_us > 0
+
+
+@settings(max_examples=10, deadline=None)
+@given(gap=st.integers(50, 2_000))
+def test_halving_the_gaps_lowers_the_estimate(gap):
+    assert mid_us(decode_kernels(gap_ns=gap // 2)) < mid_us(decode_kernels(gap_ns=gap))
+
+
+@settings(max_examples=10, deadline=None)
+@given(block=st.integers(3, 10), gap=st.integers(0, 1_000))
+def test_doubling_the_kernels_raises_the_estimate(block, gap):
+    """The same work in twice as many kernels of half the length: twice the boundaries."""
+    whole = DENSE_LAYER[:block]
+    halves = [(*kernel[:4], kernel[4] // 2) for kernel in whole for _ in range(2)]
+    first = assessed(decode_kernels(block=whole, gap_ns=gap))["full-model"]
+    second = assessed(decode_kernels(block=halves, gap_ns=gap))["full-model"]
+    assert second.estimate.mid_us > first.estimate.mid_us
+    assert second.ceiling_us > first.ceiling_us
