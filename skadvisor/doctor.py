@@ -29,9 +29,9 @@ Grade = Literal["good", "weaker", "none"]
 ANSWERS: dict[str, tuple[str, ...]] = {
     "steps": ("parsed", "complete", "step_count", "step_marks", "warm_up"),
     "labels": ("parsed", "complete", "level", "shapes", "graph_replay"),
-    "shares": ("parsed", "complete", "step_count", "host_bound", "graph_replay"),
-    "overhead": ("parsed", "level", "pmu", "mode", "graph_replay"),
-    "placement": ("parsed", "level", "phase", "mode", "host_bound", "step_count", "graph_replay"),
+    "shares": ("parsed", "complete", "step_count", "host_bound", "graph_replay", "super_kernels"),
+    "overhead": ("parsed", "level", "pmu", "mode", "graph_replay", "super_kernels"),
+    "placement": ("parsed", "level", "phase", "mode", "host_bound", "step_count", "graph_replay", "super_kernels"),
     "ranks": ("parsed", "ranks"),
 }
 #: Steady steps below this leave medians at the mercy of one odd step.
@@ -345,6 +345,20 @@ def _check_graph_replay(read: _Read) -> Finding:
     return _finding("graph_replay", "block", message, remedy)
 
 
+def _check_super_kernels(read: _Read) -> Finding:
+    from skadvisor.superkernel_names import parse
+
+    fused = [name for name in read.kernels["name"].cat.categories if parse(str(name)) is not None]
+    count = int(read.kernels["name"].isin(fused).sum())
+    if not count:
+        return _finding("super_kernels", "pass", Message(_("no SuperKernel runs in it")))
+    message = Message(_("{count} SuperKernels run in it already and hide the kernels inside them"), count=count)
+    remedy = Message(
+        _("to choose a scope record without SuperKernel; to judge this run: skadvisor compare BEFORE AFTER")
+    )
+    return _finding("super_kernels", "warn", message, remedy)
+
+
 def _check_ranks(read: _Read) -> Finding:
     if len(read.ranks) > 1:
         message = Message(
@@ -374,6 +388,7 @@ CHECKS: tuple[Callable[[Any], Finding], ...] = (
     _check_mode,
     _check_host_bound,
     _check_graph_replay,
+    _check_super_kernels,
     _check_step_count,
     _check_step_marks,
     _check_warm_up,

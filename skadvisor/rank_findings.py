@@ -62,7 +62,7 @@ def _slow(group: Sequence[RankRecord]) -> list[bool]:
 def _slow_notice(slow: Sequence[RankRecord], group: Sequence[RankRecord]) -> list[Notice]:
     if not slow:
         return []
-    waits = [record.wait_us for record in group if record.wait_us is not None]
+    waits = [record.wait_us for record in group if record.wait_us is not None and record not in slow]
     if waits:
         message = Message(
             _("slow: rank {ranks}; the other ranks wait {wait:.1f} us per step for it in collectives (median)"),

@@ -134,5 +134,4 @@ def _waiting(rank: Collectives, found: pd.DataFrame) -> Waiting | None:
 
 def _hits(words: pd.Series) -> pd.Series:
     """Where a categorical column names a waiting kernel; each distinct word is looked at once."""
-    hit = {word: bool(WAITING_KERNELS.search(str(word))) for word in words.cat.categories}
-    return words.astype("object").map(hit).fillna(False).astype(bool)
+    return words.isin([word for word in words.cat.categories if WAITING_KERNELS.search(str(word))])

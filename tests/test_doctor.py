@@ -118,6 +118,21 @@ def test_a_cut_file_is_found(tmp_path, good):
     assert lacks(diagnose(folder)).get("complete") == "warn"
 
 
+def test_a_capture_with_super_kernels_is_for_comparing(tmp_path, good):
+    folder = tmp_path / "copy"
+    shutil.copytree(good, folder)
+    (table,) = folder.rglob("kernel_details.csv")
+    text = table.read_text()
+    fused = text.replace(",SwiGlu_1,", ",sk_mlp_1_start_SwiGlu_1_end_MatMulV2_9,")
+    assert fused != text
+    table.write_text(fused)
+    diagnosis = diagnose(folder)
+    finding = next(finding for finding in diagnosis.findings if finding.check == "super_kernels")
+    assert finding.status == "warn"
+    assert "skadvisor compare" in str(finding.remedy)
+    assert diagnosis.grades["placement"] == "weaker"
+
+
 def test_one_moe_rank_alone_cannot_tell_work_from_waiting(tmp_path):
     alone = write(tmp_path / "alone", description=SMALL_MOE)
     assert lacks(diagnose(alone)).get("ranks") == "warn"

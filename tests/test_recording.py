@@ -164,8 +164,8 @@ def torch_npu(monkeypatch):
     module = types.ModuleType("torch_npu")
     module.profiler = profiler
     monkeypatch.setitem(sys.modules, "torch_npu", module)
-    for name in ("torch", "torch.profiler"):
-        if importlib.util.find_spec("torch") is None:
+    if importlib.util.find_spec("torch") is None:
+        for name in ("torch", "torch.profiler"):
             monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.delenv("RANK", raising=False)
     return module

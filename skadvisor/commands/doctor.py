@@ -54,9 +54,9 @@ def _text(diagnosis: Diagnosis, translate: Callable[[str], str]) -> str:
         "",
     ]
     for finding in diagnosis.findings:
-        lines.append(f"{_MARKS[finding.status]}  {finding.check:<12}  {finding.message.render(translate)}")
+        lines.append(f"{_MARKS[finding.status]}  {finding.check:<13}  {finding.message.render(translate)}")
         if finding.remedy is not None and finding.status != "pass":
-            lines.append(f"{'':<20}-> {finding.remedy.render(translate)}")
+            lines.append(f"{'':<21}-> {finding.remedy.render(translate)}")
     lines += ["", "answers: " + ", ".join(f"{answer} {grade}" for answer, grade in diagnosis.grades.items())]
     if diagnosis.snippet:
         lines += ["", diagnosis.snippet.rstrip()]
