@@ -13,6 +13,7 @@ from skadvisor.grammar import State
 from skadvisor.names import base_operator
 from skadvisor.operators import Vocabulary
 from skadvisor.shapes import MatmulDims, Shape, matmul_dims, parse_shapes
+from skadvisor.unknown_operators import guess_role
 
 MATMULS = {"matmul", "fused_matmul_comm", "fused_matmul_norm"}
 
@@ -78,7 +79,8 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
     for (base, *codes), count in zip(unique, counts, strict=True):
         shapes_in, shapes_out, core = (text[code] for text, code in zip(texts, codes, strict=True))
         operator = operators[bases[base]]
-        role = operator.role if operator else "unknown"
+        inputs, outputs = parse_shapes(shapes_in), parse_shapes(shapes_out)
+        role = operator.role if operator else guess_role(inputs, outputs)
         fused = superkernel_names.state_of(bases[base], vocabulary) if bases[base].startswith("sk:") else None
         items.append(
             KernelClass(
@@ -86,8 +88,8 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
                 role=role,
                 known=operator is not None,
                 core=core or "",
-                inputs=parse_shapes(shapes_in),
-                outputs=parse_shapes(shapes_out),
+                inputs=inputs,
+                outputs=outputs,
                 matmul=matmul_dims(shapes_in, shapes_out) if role in MATMULS else None,
                 count=int(count),
                 fused=fused,

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.grammar import ATTENTION_STATES, LAYER_STATES, MLP_STATES, MOE_STATES, State
-from skadvisor.kernel_classes import KernelClass
+from skadvisor.neighbours import adds_whole_rows
 from skadvisor.structure import Structure
 
 S = State
@@ -123,17 +123,12 @@ def expert_joins(structure: Structure, layers: list[Layer]) -> NDArray[np.int64]
     state = structure.state[structure.main]
     classes = structure.classes.of_kernel[structure.main]
     adds = structure.classes.roles_of(classes) == "add"
-    whole = np.array([_adds_whole_rows(item, structure.classes.hidden) for item in structure.classes.items], dtype=bool)
-    joins = adds & whole[classes] & (state == S.MLP_DOWN)
+    whole = np.array([adds_whole_rows(item, structure.classes.hidden) for item in structure.classes.items], dtype=bool)
+    joins = adds & whole[classes] & np.isin(state, [S.MLP_DOWN, S.INPUT_NORM])
     paired = np.zeros(len(state), dtype=bool)
     for layer in layers:
         paired[layer.begin : layer.end] = layer.paired
     return structure.main[joins & paired]
-
-
-def _adds_whole_rows(item: KernelClass, hidden: int | None) -> bool:
-    """Whether both operands are as large as the residual stream, unlike a bias."""
-    return len(item.inputs) == 2 and item.inputs[0] == item.inputs[1] and item.last == hidden
 
 
 def _split(structure: Structure) -> list[Layer]:

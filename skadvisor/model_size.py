@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skadvisor.shapes import Shape
+from skadvisor.unknown_operators import SMALLEST_TABLE
 
 if TYPE_CHECKING:
     from skadvisor.kernel_classes import KernelClass
@@ -39,9 +40,17 @@ def hidden_size(items: list[KernelClass]) -> int | None:
 def vocabulary_size(items: list[KernelClass], hidden: int | None) -> tuple[int | None, bool]:
     """The output width of the head (of this rank's part of it), and whether other kernels confirm it.
 
-    It is a wide projection out of the residual stream that is rare among matmuls. Kernels that work on its output,
+    The width that tokens are chosen from, with an embedding table as long, is certain. Else
+    it is a wide projection out of the residual stream that is rare among matmuls. Kernels that work on its output,
     or an embedding table with as many rows (or a whole multiple), confirm that it is no layer's own.
     """
+    logits = {item.last for item in items if item.role in _ON_LOGITS and len(_first(item)) > 1}
+    chosen_from = {item.last for item in items if item.role == "sampling" and len(_first(item)) > 1}
+    tables = {_first(item)[0] for item in items if item.role == "gather" and _is_table(item, hidden)}
+    outers = {item.matmul.outer for item in items if item.matmul and item.matmul.inner == hidden}
+    certain = [outer for outer in outers & chosen_from if outer >= SMALLEST_TABLE and any(_divides(outer, rows) for rows in tables)]
+    if certain:
+        return max(certain), True
     busiest = max((item.count for item in items if item.matmul), default=0)
     norms = sum(item.count for item in items if item.role in ("norm", "residual_norm") and item.last == hidden)
     counts: dict[int, int] = {}
@@ -49,8 +58,7 @@ def vocabulary_size(items: list[KernelClass], hidden: int | None) -> tuple[int |
         if item.matmul and item.matmul.inner == hidden and item.matmul.outer >= SMALLEST_HEAD:
             counts[item.matmul.outer] = counts.get(item.matmul.outer, 0) + item.count
     rare = [outer for outer, count in counts.items() if count * 2 <= busiest and (not norms or count * 3 <= norms)]
-    logits = {item.last for item in items if item.role in _ON_LOGITS and len(_first(item)) > 1}
-    tables = {_first(item)[0] for item in items if item.role == "gather" and _is_table(item, hidden)}
+    tables = {rows for rows in tables if rows >= SMALLEST_HEAD}
     confirmed = [outer for outer in rare if outer in logits or any(_divides(outer, rows) for rows in tables)]
     if confirmed:
         return max(confirmed), True
@@ -77,7 +85,7 @@ def _first(item: KernelClass) -> Shape:
 
 def _is_table(item: KernelClass, hidden: int | None) -> bool:
     table = _first(item)
-    return len(table) == 2 and table[1] == hidden and table[0] >= SMALLEST_HEAD
+    return len(table) == 2 and table[1] == hidden
 
 
 def _divides(part: int, whole: int) -> bool:

@@ -19,6 +19,8 @@ _TAIL = re.compile(r"_(?:static_bin|dynamic_bin|mix_aic|mix_aiv|aic|aiv|aicpu|ke
 _VERSION = re.compile(r"v\d+(?:_\d+)?$")
 _CORE = re.compile(r"(?:AiCore|AiCpu|Aicpu|AICPU)$")
 _HUMP = re.compile(r"[A-Z]")
+#: MindSpore numbers the operators of a graph: `Default/network-Net/layers-CellList/0-Layer/MatMul-op17`.
+_NODE_NUMBER = re.compile(r"-op\d+$")
 
 
 def base_operator(op_type: str | None, name: str | None) -> str:
@@ -39,7 +41,7 @@ def base_operator(op_type: str | None, name: str | None) -> str:
 def _operator_of_name(name: str) -> str:
     """The part of a kernel name that says which operator it is."""
     name = name.rsplit("/", 1)[-1] if "/" in name else name
-    name = _TAIL.sub("", name)
+    name = _TAIL.sub("", _NODE_NUMBER.sub("", name))
     static = _STATIC.match(name)
     if static:
         return static["operator"]
@@ -70,6 +72,18 @@ def _fold(operator: str) -> str:
     folded = operator.lower().strip("_")
     folded = _VERSION.sub("", folded)
     return folded.rstrip("_") or operator.lower()
+
+
+_LIBRARY_KERNEL = re.compile(r"(?:\d*(?:bf|fp|f|int|uint|i|u)(?:4|8|16|32|64))*(?:nd|nz)?_?kernel$")
+
+
+def without_kernel_suffix(base: str) -> str:
+    """The operator in a library kernel's name, which ends in its data types and `Kernel` (ATB).
+
+    >>> without_kernel_suffix("gather16i64kernel"), without_kernel_suffix("addbf16kernel")
+    ('gather', 'add')
+    """
+    return _LIBRARY_KERNEL.sub("", base).rstrip("_") or base
 
 
 def words(base: str) -> str:

@@ -30,14 +30,34 @@ def neighbour_scores(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.f
 
 
 def _score_residual_adds(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
-    """An addition right before a plain norm is the residual's; elsewhere it belongs to the sub-block round it."""
+    """An addition right before or behind a plain norm is the residual's.
+
+    Of two operands as large as the residual stream it is no bias either: in attention or a plain feed-forward nothing
+    else is added like that, only experts' results are. Elsewhere it belongs to the sub-block round it.
+    """
     roles = classes.roles_of(of_chain)
+    sums = np.array([_is_sum(item, classes.hidden) for item in classes.items], dtype=bool)[of_chain]
     wide = np.array([_is_residual_width(item, classes.hidden) for item in classes.items], dtype=bool)[of_chain]
-    adds = (roles == "add") & wide
+    adds = sums & wide
     following = np.append(roles[1:], "")
+    before = np.append("", roles[:-1])
     residual = adds & (following == "norm") & np.append(wide[1:], False)
+    behind = adds & ~residual & (before == "norm") & np.append(False, wide[:-1])
+    whole = np.array([adds_whole_rows(item, classes.hidden) for item in classes.items], dtype=bool)[of_chain] & adds
     scores[np.ix_(residual, _NORMS)] += 4.0
-    scores[np.ix_(adds & ~residual, _NORMS)] -= 2.0
+    scores[np.ix_(behind, _NORMS)] += 3.0
+    scores[np.ix_(whole & ~residual, [*ATTENTION_STATES, *MLP_STATES])] -= 4.0
+    scores[np.ix_(adds & ~residual & ~behind & ~whole, _NORMS)] -= 2.0
+
+
+def adds_whole_rows(item: KernelClass, hidden: int | None) -> bool:
+    """Whether both operands are as large as the residual stream, unlike a bias."""
+    return _is_sum(item, hidden) and len(item.inputs) == 2 and item.inputs[0] == item.inputs[1] and item.last == hidden
+
+
+def _is_sum(item: KernelClass, hidden: int | None) -> bool:
+    """An addition, or an operator without a known name that joins two tensors of the residual stream's width."""
+    return item.role == "add" or (not item.known and item.role == "elementwise" and item.last == hidden)
 
 
 def _is_residual_width(item: KernelClass, hidden: int | None) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from skadvisor.datafiles import read_toml
 from skadvisor.errors import InputError
-from skadvisor.names import words
+from skadvisor.names import without_kernel_suffix, words
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ class Vocabulary:
             return None
         if base.startswith("sk:"):
             base = "superkernel"
+        return self._find(base) or self._find(without_kernel_suffix(base))
+
+    def _find(self, base: str) -> Operator | None:
         compact = words(base)
         for tier in self.tiers:
             for operator in tier:

@@ -60,14 +60,14 @@ def _facts(structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.floa
     of_rows = classes.of_kernel[rows]
     cores = [classes.items[number] for number in of_rows[state == S.ATTENTION_CORE]]
     roles = classes.roles_of(of_rows)
-    cores = [item for item in cores if item.role == "attention_core"] or cores
+    named = [item for item in cores if item.role == "attention_core"]
     known = graph[rows][np.isin(state, [*ATTENTION_STATES, S.POST_NORM, S.MLP_UP, S.MLP_DOWN, S.EXPERTS])]
     known = known[~np.isnan(known)]
     return StepFacts(
         tokens=_layer_rows(classes, of_rows, state),
         head_rows=_head_rows(classes, of_rows, state),
-        sequences=_most_common([count for item in cores if (count := _sequences(item)) is not None]),
-        attention=frozenset(kind for item in cores if (kind := _core_phase(item))),
+        sequences=_most_common([count for item in named or cores if (count := _sequences(item)) is not None]),
+        attention=frozenset(kind for item in named if (kind := _core_phase(item))),
         writes_cache=bool(np.isin(roles, ["kv_cache"]).any()) or any("paged" in item.base for item in cores),
         graph_share=float(known.mean()) if len(known) else float("nan"),
     )
