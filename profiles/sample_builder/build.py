@@ -12,7 +12,6 @@ from sample_builder.convolution import ConvolutionDescription, convolve
 from sample_builder.encoder import encode
 from sample_builder.model import LaunchMode, ModelDescription, Pass
 from sample_builder.noise import Noise
-from sample_builder.operation import COMMUNICATION
 from sample_builder.scheduling import (
     PIECE_LAUNCH_US,
     Planned,
@@ -83,15 +82,16 @@ def build(
     rank: int = 0,
     skew_us: float = 0.0,
     between_steps_us: float = 350.0,
+    host_scale: float = 1.0,
     rules: FusionRules | None = None,
 ) -> BuiltCapture:
     """Build `steps` forward passes: the given phases in order, the last one repeated.
 
     `batch` is the number of requests of the decode steps (one number, or one per step), `context` the tokens in
     each request's cache, `prompt` the tokens of a prefill. Prefill runs eagerly in every mode. `warm_up` makes
-    the first step several times slower. `skew_us` is added to what collectives wait for on this rank.
-    `level`, `step_ids`, `pmu` and `host_ranges` say what the profiler records. Same arguments, same capture, to
-    the nanosecond.
+    the first step several times slower. `skew_us` is added to what collectives wait for on this rank,
+    `host_scale` multiplies the host's time per launch. `level`, `step_ids`, `pmu` and `host_ranges` say what the
+    profiler records. Same arguments, same capture, to the nanosecond.
     """
     wanted = [*phases, *([phases[-1]] * ((steps or 0) - len(phases)))]
     sizes = (batch,) if isinstance(batch, int) else tuple(batch)
@@ -107,9 +107,12 @@ def build(
     for index, step in enumerate(passes):
         namer.restart()
         slow = WARM_UP_FACTOR if warm_up and index == 0 else 1.0
-        placed = kernels_of(description, step, index)
+        placed = [
+            replace(item, operation=dialects.adapted(item.operation, description.library, ge=step.ge))
+            for item in kernels_of(description, step, index)
+        ]
         chosen = plain if step.mode == "eager" else namer
-        plan.append(tuple(plan_step(placed, step.mode, chosen, noise, slow, skew_us)))
+        plan.append(tuple(plan_step(placed, step.mode, chosen, noise, slow, skew_us, host_scale)))
     pauses = tuple(round(1000 * between_steps_us * noise.factor(0.15)) for _ in plan)
     settings = {
         "model": description.name,
@@ -172,6 +175,7 @@ def plan_step(
     noise: Noise,
     slow: float = 1.0,
     skew_us: float = 0.0,
+    host_scale: float = 1.0,
 ) -> list[Planned]:
     """Name each kernel, draw its duration and gap, and cut a captured step into the graphs that are launched."""
     planned: list[Planned] = []
@@ -180,8 +184,6 @@ def plan_step(
         captured = is_captured(item, mode)
         if planned and captured and not planned[-1].captured:
             piece += 1
-        if mode == "ge_graph" and item.operation.core == COMMUNICATION:
-            item = replace(item, operation=replace(item.operation, op_type=dialects.ge_type(item.operation.op_type)))
         operation = item.operation
         if operation.skew_us and skew_us:
             operation = replace(operation, skew_us=operation.skew_us + skew_us)
@@ -201,7 +203,7 @@ def plan_step(
                 name=name,
                 duration_ns=round(timing.sample_ns(operation, noise) * slow),
                 gap_ns=gap,
-                host_ns=round(wait * slow),
+                host_ns=round(wait * slow * host_scale),
                 captured=captured,
                 piece=piece,
                 ge=mode == "ge_graph",

@@ -17,6 +17,7 @@ class ConvolutionDescription:
     dense: tuple[tuple[int, int], ...]
     layers: int = 0
     mtp_layers: int = 0
+    library: str = "aclnn"
 
 
 ALEXNET = ConvolutionDescription(

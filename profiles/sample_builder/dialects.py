@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
 from typing import Literal
 
 from sample_builder.operation import COMMUNICATION, Operation
@@ -65,6 +66,30 @@ class Namer:
         self._counts[stem] += 1
         base = f"{stem}_{number}" if number else stem
         return base + GE_SUFFIXES.get(operation.op_type, "")
+
+
+#: What the kernels of the ATB library (MindIE) are called; the type is the name.
+ATB_KERNELS = {
+    "MatMulV2": "PpMatMulBf16Kernel",
+    "QuantBatchMatmulV3": "PpMatMulI8Bf16Kernel",
+    "RmsNorm": "RmsNormKernel",
+    "Add": "AddBF16Kernel",
+    "SwiGlu": "SwigluForwardBF16Kernel",
+    "_triton_rope": "AtbRopeKernel",
+    "FusedInferAttentionScore": "UnpadFlashAttentionBF16NdKernel",
+    "GatherV2": "Gather16I64Kernel",
+    "GatherV3": "Gather16I64Kernel",
+}
+
+
+def adapted(operation: Operation, library: str, *, ge: bool) -> Operation:
+    """The kernel as this library or a GE graph types it."""
+    if ge and operation.core == COMMUNICATION:
+        return replace(operation, op_type=ge_type(operation.op_type))
+    name = ATB_KERNELS.get(operation.op_type)
+    if library != "atb" or name is None:
+        return operation
+    return replace(operation, op_type=name, api="", triton=False, inputs=tuple(t for t in operation.inputs if t))
 
 
 def ge_type(op_type: str) -> str:

@@ -79,8 +79,10 @@ class ModelDescription:
     mla_prolog: bool = True
     grouped_swiglu: bool = False
     matmul_allreduce: bool = False
+    library: Literal["aclnn", "atb"] = "aclnn"
     routing_kernels: Literal["v2", "custom"] = "v2"
     decode_kernel: Literal["FusedInferAttentionScore", "PagedAttentionMaskNdKernel"] = "FusedInferAttentionScore"
+
     matmul_type: Literal["MatMulV2", "MatMulV3"] = "MatMulV2"
 
     @property

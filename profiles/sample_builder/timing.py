@@ -96,6 +96,16 @@ FLOORS = {
     "HcHead": 10.0,
 }
 
+#: Kernels of another library that take the time of a known one.
+SAME_FLOOR = {
+    "RmsNormKernel": "RmsNorm",
+    "SwigluForwardBF16Kernel": "SwiGlu",
+    "AtbRopeKernel": "_triton_rope",
+    "UnpadFlashAttentionBF16NdKernel": "FusedInferAttentionScore",
+    "Gather16I64Kernel": "GatherV2",
+}
+FLOORS |= {name: FLOORS[same] for name, same in SAME_FLOOR.items()}
+
 #: Collectives by kind: time without payload, us.
 COLLECTIVE_FLOOR = 11.0
 
