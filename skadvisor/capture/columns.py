@@ -188,16 +188,18 @@ def epoch_nanoseconds(texts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
 
     Texts of one length are converted together, digit column by digit column; the others one by one.
     """
-    values = np.zeros(len(texts), dtype="int64")
     missing = np.zeros(len(texts), dtype=bool)
+    together = _fixed_point(b"".join(texts), len(texts))
+    if together is not None:
+        return together, missing
+    values = np.zeros(len(texts), dtype="int64")
     lengths = np.fromiter(map(len, texts), dtype="int32", count=len(texts))
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
-        same = texts if len(rows) == len(texts) else [texts[row] for row in rows.tolist()]
-        block = np.frombuffer(b"".join(same), dtype="uint8").reshape(len(rows), int(length))
-        regular, made = _fixed_point(block)
-        if regular:
-            values[rows] = made
+        same = [texts[row] for row in rows.tolist()]
+        together = _fixed_point(b"".join(same), len(same))
+        if together is not None:
+            values[rows] = together
             continue
         for row, text in zip(rows.tolist(), same, strict=True):
             value = nanoseconds(bytes(text).decode("utf-8", errors="replace").strip().strip('"'))
@@ -205,21 +207,29 @@ def epoch_nanoseconds(texts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     return values, missing
 
 
-def _fixed_point(block: np.ndarray) -> tuple[bool, np.ndarray]:
-    """Rows of bytes that all read as digits, a point, and three digits, with or without quotes around."""
-    if block.shape[1] and (block[:, 0] == ord('"')).all() and (block[:, -1] == ord('"')).all():
-        block = block[:, 1:-1]
-    width = block.shape[1]
-    if not 5 <= width <= 20 or (block[:, -4] != ord(".")).any():
-        return False, block
-    digits = np.delete(block, width - 4, axis=1) - _DIGIT
-    if (digits > 9).any():
-        return False, block
-    value = np.zeros(len(block), dtype="int64")
-    for column in range(digits.shape[1]):
+def _fixed_point(joined: bytes, count: int) -> np.ndarray | None:
+    """`count` joined texts that all read as a quote, digits, a point, three digits and a quote; None for others.
+
+    Each row of the joined text must have that form, so texts of different lengths cannot pass by accident.
+    """
+    width, rest = divmod(len(joined), count) if count else (0, 1)
+    if rest or not 7 <= width <= 22:
+        return None
+    # One contiguous line per character position.
+    characters = np.ascontiguousarray(np.frombuffer(joined, dtype="uint8").reshape(count, width).T)
+    if not (
+        (characters[0] == ord('"')).all() and (characters[-1] == ord('"')).all() and (characters[-5] == ord(".")).all()
+    ):
+        return None
+    digits = characters - _DIGIT
+    places = [*range(1, width - 5), *range(width - 4, width - 1)]
+    value = np.zeros(count, dtype="int64")
+    for place in places:
+        if (digits[place] > 9).any():
+            return None
         value *= 10
-        value += digits[:, column]
-    return True, value
+        value += digits[place]
+    return value
 
 
 def float_nanoseconds(durations: Sequence[float | str | None]) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from skadvisor.capture.columns import epoch_nanoseconds, float_nanoseconds, integer
 from skadvisor.capture.interface import MAX_ROWS
-from skadvisor.capture.trace_blocks import Event, EventStream
+from skadvisor.capture.trace_blocks import Args, Event, EventStream
 from skadvisor.errors import InputError
 
 #: Stands for "absent" in the id columns; no id of a profiler is negative.
@@ -27,7 +28,13 @@ DEVICE_COLUMNS = {
     "model": "int64",
     "connection": "int64",
 }
-FLOW_COLUMNS = {"time_ns": "int64", "id": "int64", "cat": "int32", "lane": "int32"}
+#: Categories of host ranges; device tasks have none.
+HOST_CATEGORIES = ("cpu_op", "python_function", "enqueue", "dequeue", "user_annotation")
+#: The type that transfers inside a collective get here.
+TRANSFER = "\0transfer"
+_TASK = attrgetter("transfer", "task_type", "stream", "old_stream", "task", "model", "collective_model", "connection")
+_FLOW = attrgetter("cat", "pid", "tid", "ts", "id")
+FLOW_COLUMNS = {"time_ns": "int64", "id": "uint64", "cat": "int32", "lane": "int32"}
 
 
 class Codes(dict[Any, int]):
@@ -92,11 +99,12 @@ class _Gatherer:
         ranges = [event for event in events if event.ph == "X"]
         if ranges:
             self._add_ranges(ranges)
+        others = [event for event in events if event.ph != "X" and event.ph != "C"] if len(ranges) < len(events) else []
         for phase, part in (("s", "begins"), ("f", "ends")):
-            flows = [event for event in events if event.ph == phase and event.cat in FLOWS]
+            flows = [event for event in others if event.ph == phase and event.cat in FLOWS]
             if flows:
                 self._add_flows(flows, part)
-        for event in events:
+        for event in others:
             if event.ph == "M" and event.args is not None and event.args.name is not None:
                 if event.name == "process_name":
                     self.processes[event.pid] = event.args.name
@@ -111,70 +119,90 @@ class _Gatherer:
         if bad.any() or negative.any():
             self.faults["event without a time"] += int(bad.sum())
             self.faults["event with a negative time"] += int(negative.sum())
-            keep = ~(bad | negative)
-            events = [event for event, good in zip(events, keep.tolist(), strict=True) if good]
-            start, duration = start[keep], duration[keep]
+            good = [event for event, wrong in zip(events, (bad | negative).tolist(), strict=True) if not wrong]
+            if good:
+                self._add_ranges(good)
+            return
         words, lanes, count = self.words, self.lanes, len(events)
+        category = np.fromiter([words[event.cat] for event in events], "int32", count)
         self.parts["ranges"].append(
             (
                 start,
                 duration,
                 np.fromiter([words[event.name] for event in events], "int32", count),
-                np.fromiter([words[event.cat] for event in events], "int32", count),
+                category,
                 np.fromiter([lanes[event.pid, event.tid] for event in events], "int32", count),
             )
         )
-        self._add_device(events)
+        hosts = [words[name] for name in HOST_CATEGORIES]
+        self._add_device([(row, events[row].args) for row in np.flatnonzero(~np.isin(category, hosts)).tolist()])
         self.ranges_seen += count
 
-    def _add_device(self, events: list[Event]) -> None:
+    def _add_device(self, arguments: Sequence[tuple[int, Args | None]]) -> None:
         """Arguments of device tasks and of collectives, which have a model but no task type."""
-        rows: list[int] = []
-        arguments = []
-        for row, event in enumerate(events):
-            args = event.args
-            if args is not None and (args.task_type is not None or args.collective_model is not None):
-                rows.append(row)
-                arguments.append(args)
-        if not rows:
+        found = [
+            (row, args)
+            for row, args in arguments
+            if args is not None and (args.task_type is not None or args.collective_model is not None)
+        ]
+        if not found:
             return
-        self.transfers += sum(args.transfer is not None for args in arguments)
+        rows, tasks = zip(*found, strict=True)
+        transfers, types, streams, old, task, models, collective, connection = zip(*map(_TASK, tasks), strict=True)
         words = self.words
+        kinds = [words[TRANSFER if moved is not None else kind] for moved, kind in zip(transfers, types, strict=True)]
+        self.transfers += len(tasks) - transfers.count(None)
         self.parts["device"].append(
             (
                 np.array(rows, dtype="int64") + self.ranges_seen,
-                np.array(
-                    [words["\0transfer"] if args.transfer is not None else words[args.task_type] for args in arguments],
-                    dtype="int32",
+                np.array(kinds, dtype="int32"),
+                _ids(
+                    streams
+                    if None not in streams
+                    else [b if a is None else a for a, b in zip(streams, old, strict=True)]
                 ),
-                _ids([args.stream if args.stream is not None else args.old_stream for args in arguments]),
-                _ids([args.task for args in arguments]),
-                _ids([args.model if args.model is not None else args.collective_model for args in arguments]),
-                _ids([args.connection for args in arguments]),
+                _ids(task),
+                _ids(
+                    models
+                    if None not in models
+                    else [b if a is None else a for a, b in zip(models, collective, strict=True)]
+                ),
+                _ids(connection),
             )
         )
 
     def _add_flows(self, events: list[Event], part: str) -> None:
-        time, missing = epoch_nanoseconds([event.ts for event in events])
+        categories, processes, threads, times, ids = zip(*map(_FLOW, events), strict=True)
+        time, missing = epoch_nanoseconds(times)
         if missing.any():
             self.faults["arrow without a time"] += int(missing.sum())
-            events = [event for event, bad in zip(events, missing.tolist(), strict=True) if not bad]
-            time = time[~missing]
+            good = [event for event, wrong in zip(events, missing.tolist(), strict=True) if not wrong]
+            if good:
+                self._add_flows(good, part)
+            return
+        count = len(events)
         self.parts[part].append(
             (
                 time,
-                np.array([self._flow_id(event.id) for event in events], dtype="int64"),
-                np.array([self.words[event.cat] for event in events], dtype="int32"),
-                np.array([self.lanes[event.pid, event.tid] for event in events], dtype="int32"),
+                self._flow_ids(ids),
+                np.fromiter(map(self.words.__getitem__, categories), "int32", count),
+                np.fromiter(map(self.lanes.__getitem__, zip(processes, threads, strict=True)), "int32", count),
             )
         )
 
+    def _flow_ids(self, values: Sequence[int | str | None]) -> np.ndarray:
+        """Flow ids as uint64: numbers as they are (string or not), anything else numbered down from the largest."""
+        try:
+            return np.fromiter(map(int, values), "uint64", len(values))  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            return np.array([self._flow_id(value) for value in values], dtype="uint64")
+
     def _flow_id(self, value: int | str | None) -> int:
-        """A flow id as int64: numbers as they are (string or not), anything else numbered below zero."""
-        number = integer(value) if isinstance(value, str) else value
-        if number is not None and 0 <= number < 2**63:
-            return number
-        return -2 - self.ids[value]
+        try:
+            number = int(value or "")
+        except ValueError:
+            number = -1
+        return number if 0 <= number < 2**64 else 2**64 - 1 - self.ids[value]
 
     def gathered(self) -> Gathered:
         def joined(part: str, columns: dict[str, str]) -> dict[str, np.ndarray]:

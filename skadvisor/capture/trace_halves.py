@@ -15,7 +15,7 @@ from skadvisor.capture.trace_blocks import BOUNDARY
 from skadvisor.capture.trace_events import Gathered, gather, join
 
 #: Below this size, starting a second Python costs more than it saves.
-TWO_PROCESSES_BYTES = 300 << 20
+TWO_PROCESSES_BYTES = 128 << 20
 SEARCH_BYTES = 8 << 20
 TABLES = ("ranges", "device", "begins", "ends")
 

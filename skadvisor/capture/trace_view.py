@@ -12,16 +12,13 @@ import numpy as np
 from skadvisor.capture import collectives, columns, links
 from skadvisor.capture.device_tasks import kind_of
 from skadvisor.capture.interface import NO_ID, Format, Part, Producer, notes_on_skipped
-from skadvisor.capture.trace_events import ABSENT_ID, Gathered, join
+from skadvisor.capture.trace_events import ABSENT_ID, HOST_CATEGORIES, TRANSFER, Gathered, join
 from skadvisor.capture.trace_halves import gather_in_two
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 
 DEVICE_PROCESSES = ("Ascend Hardware",)
 COLLECTIVE_PROCESSES = ("HCCL", "Communication")
 HOST_PROCESSES = ("Python",)
-HOST_CATEGORIES = ("cpu_op", "python_function", "enqueue", "dequeue", "user_annotation")
-#: What a transfer inside a collective is called among the task types.
-TRANSFER = "\0transfer"
 
 
 def read(paths: Sequence[Path]) -> Part:
