@@ -198,6 +198,8 @@ def graph_kernels(kernels: pd.DataFrame) -> NDArray[np.float64]:
 def _name_mode(name: str) -> float:
     if name.startswith("aclnn"):
         return 0.0
+    if name.startswith(("trans_", "hcom")):
+        return float("nan")  # format conversions and collectives are numbered in every mode
     if name.startswith("static_kernel") or "/" in name or name.rsplit("_", 1)[-1].isdigit():
         return 1.0
     return float("nan")

@@ -6,18 +6,21 @@ long one (a draft layer behind its main model) is part of the same step.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.grammar import State
+from skadvisor.grammar import LAYER_STATES, State
 from skadvisor.layers import Layer
+from skadvisor.repetition import step_cuts
 from skadvisor.structure import Structure
 
 S = State
 _LATE = [S.FINAL_NORM, S.HEAD, S.SAMPLING]
+_EDGES = [S.PREPARE, S.EMBEDDING, S.HEAD, S.SAMPLING]
 #: A pass with at most this share of the layers of the pass before it belongs to the same step.
 DRAFT_SHARE = 0.25
 
@@ -43,8 +46,30 @@ def find_steps(kernels: pd.DataFrame, structure: Structure, layers: list[Layer])
     cuts = _pass_starts(state, step_ids)
     if not layers:
         return _marked_steps(step_ids)
-    passes = _passes(cuts, len(state), layers)
-    return _merge(passes, _marked(step_ids, cuts))
+    passes = _with_repeated(kernels, structure, layers, _passes(cuts, len(state), layers))
+    return _merge(passes, _marked(step_ids, [one.begin for one in passes]), np.isin(state, _LATE))
+
+
+def _with_repeated(
+    kernels: pd.DataFrame, structure: Structure, layers: list[Layer], passes: list[Step]
+) -> list[Step]:
+    """Passes of layers alone are cut where the layers begin anew."""
+    edges = np.isin(structure.state[structure.main], _EDGES)
+    found: list[Step] = []
+    for one in passes:
+        held = one.layers
+        if not held or edges[one.begin : one.end].any():
+            found.append(one)
+            continue
+        cuts = step_cuts(kernels, structure, [layers[index] for index in held])
+        places = [one.begin, *(layers[held[cut]].begin for cut in cuts), one.end]
+        found.extend(
+            Step(begin, end, held[first:last], ())
+            for (begin, end), (first, last) in zip(
+                itertools.pairwise(places), itertools.pairwise([0, *cuts, len(held)]), strict=True
+            )
+        )
+    return found
 
 
 def _training_steps(structure: Structure, step_ids: NDArray[np.float64], layers: list[Layer]) -> list[Step]:
@@ -64,7 +89,9 @@ def _marked_steps(step_ids: NDArray[np.float64]) -> list[Step]:
 
 def _pass_starts(state: NDArray[np.int8], step_ids: NDArray[np.float64]) -> list[int]:
     late = np.isin(state, _LATE)
-    turns = late[:-1] & ~late[1:]
+    # without a head in the capture, the embedding begins a pass
+    looked_up = np.isin(state[:-1], LAYER_STATES) & (state[1:] == S.EMBEDDING)
+    turns = (late[:-1] & ~late[1:]) | looked_up
     marks = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
     changes = np.diff(marks) != 0
     return [0, *(np.flatnonzero(turns | changes) + 1).tolist()]
@@ -84,7 +111,7 @@ def _marked(step_ids: NDArray[np.float64], cuts: list[int]) -> list[float]:
     return [float(marks[cut]) for cut in cuts]
 
 
-def _merge(passes: list[Step], marks: list[float]) -> list[Step]:
+def _merge(passes: list[Step], marks: list[float], late: NDArray[np.bool_]) -> list[Step]:
     """Join draft passes to the step before them, and passes without layers to the step that they serve."""
     steps: list[Step] = []
     step_marks: list[float] = []
@@ -103,6 +130,8 @@ def _merge(passes: list[Step], marks: list[float]) -> list[Step]:
             and pending is None
             and len(steps[-1].layers) >= 4
             and len(current.layers) <= max(1, DRAFT_SHARE * len(steps[-1].layers))
+            # a step that the capture's end cuts short is no draft: drafts have a head of their own
+            and (current is not passes[-1] or late[current.begin : current.end].any())
         )
         if draft:
             last = steps[-1]

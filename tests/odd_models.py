@@ -334,6 +334,10 @@ def cut(odd: Odd, first: int, last: int) -> Odd:
     return keep(odd, [first <= row < count - last for row in range(count)])
 
 
+def without(odd: Odd, *regions: str) -> Odd:
+    return keep(odd, ~odd.truth["region"].isin(regions).to_numpy())
+
+
 def thinned(odd: Odd, every: int) -> Odd:
     return keep(odd, [row % every != every // 2 for row in range(len(odd.truth))])
 
@@ -513,6 +517,11 @@ ODD: dict[str, Callable[[], Odd]] = {
     "speculative": lambda: phases(Model(), [("decode", 64, 16)] * 3, "graph"),
     "chunked": lambda: phases(Model(), [("prefill", 512, 1), ("mixed", 300, 5), ("decode", 6, 6)]),
     "batches": lambda: phases(Model(), [("decode", 16, 16), ("decode", 4, 4), ("decode", 24, 24)], "graph"),
+    "no-head": lambda: without(run(Model(), steps=4), "head", "sampling"),
+    "no-embedding": lambda: without(run(Model(), steps=4), "embedding"),
+    "no-sampling": lambda: without(run(Model(), steps=4), "sampling"),
+    "head-level0": lambda: level0(without(run(Model(), steps=4), "sampling")),
+    "cut-early": lambda: cut(run(Model()), 0, 80),
     "cut-in-layer": lambda: cut(run(Model()), 22, 30),
     "cut-in-moe": lambda: cut(EXPERTS, 40, 31),
     "bare": lambda: BARE,
