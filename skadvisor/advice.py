@@ -20,6 +20,8 @@ Risk = Literal["low", "balanced", "high"]
 
 #: Nobody can tell a smaller gain from noise, percent of the step.
 NOISE_PCT = 2.0
+#: An easier template has to win at least this part of the best one's estimate to be preferred.
+ENOUGH_OF_THE_BEST = 2 / 3
 #: The experts clearly dominate when their share of the step is this many times that of attention.
 DOMINANCE = 1.5
 #: How sure a refusal is that follows from a plain fact of the capture, as a fraction; labels can still be wrong.
@@ -39,7 +41,7 @@ def recommend(
     """Choose a template by estimate, risk and effort, or refuse with the reason.
 
     `low` risk means attention-only unless the experts clearly dominate; `balanced` takes the greatest estimate but
-    prefers the easier template within the noise; `high` takes the greatest estimate.
+    prefers an easier template within the noise that wins most of it; `high` takes the greatest estimate.
     """
     refused = _refuse(templates, situation, times)
     if refused is not None:
@@ -173,7 +175,11 @@ def _choose(worthwhile: Sequence[Template], risk: Risk) -> Template:
         if attention and experts and experts.share >= DOMINANCE * attention.share and _leads(experts, attention):
             return experts
         return attention or experts or best
-    near = [template for template in worthwhile if not _leads(best, template)]
+    near = [
+        template
+        for template in worthwhile
+        if not _leads(best, template) and _mid_us(template) >= ENOUGH_OF_THE_BEST * _mid_us(best)
+    ]
     return min(near, key=lambda template: (_ease(template), -_mid_us(template)))
 
 

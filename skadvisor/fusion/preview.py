@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 
+#: Columns of `Preview.cuts`.
+CUT_COLUMNS = ("op_type", "role", "fusible", "reason", "source", "remedy", "cuts", "boundaries_lost")
+
 
 @dataclass(frozen=True, eq=False)
 class Preview:
@@ -111,17 +114,28 @@ def _cuts(table: pd.DataFrame, judgements: list[Judgement]) -> pd.DataFrame:
     boundaries = np.zeros(len(table), dtype="int64")
     np.add.at(boundaries, linked, 1)
     np.add.at(boundaries, previous[linked], 1)
-    remedies = pd.Series([judgement.remedy for judgement in judgements], index=table.index, dtype=object)
-    rows = table.assign(boundaries_lost=boundaries, remedy=remedies)[bad]
-    grouped = rows.groupby(["op_type", "role"], as_index=False).agg(
-        fusible=("fusible", "first"),
-        reason=("reason", "first"),
-        source=("source", "first"),
-        remedy=("remedy", "first"),
-        cuts=("scope", "size"),
-        boundaries_lost=("boundaries_lost", "sum"),
-    )
-    return grouped.sort_values(["boundaries_lost", "op_type", "role"], ascending=[False, True, True], ignore_index=True)
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    columns = (table["op_type"], table["role"], judgements, boundaries, bad)
+    for op_type, role, judgement, lost, breaks in zip(*columns, strict=True):
+        if not breaks:
+            continue
+        row = rows.setdefault(
+            (op_type, role),
+            {
+                "op_type": op_type,
+                "role": role,
+                "fusible": judgement.fusible,
+                "reason": judgement.reason,
+                "source": judgement.source,
+                "remedy": judgement.remedy,
+                "cuts": 0,
+                "boundaries_lost": 0,
+            },
+        )
+        row["cuts"] += 1
+        row["boundaries_lost"] += int(lost)
+    order = sorted(rows, key=lambda key: (-rows[key]["boundaries_lost"], *key))
+    return pd.DataFrame([rows[key] for key in order], columns=list(CUT_COLUMNS))
 
 
 def _count(table: pd.DataFrame, kernels: pd.DataFrame) -> Fragments:
