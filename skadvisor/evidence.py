@@ -14,6 +14,7 @@ from skadvisor.grammar import (
     ELSEWHERE,
     MLP_STATES,
     MOE_STATES,
+    NEVER,
     NORM_STATES,
     STATES,
     State,
@@ -38,6 +39,8 @@ def _scores(item: KernelClass, classes: Classes) -> NDArray[np.float64]:
     hidden, vocabulary = classes.hidden, classes.vocabulary
     if item.fused is not None:
         return scores + _only((item.fused,), 0.0, ELSEWHERE)
+    if item.role == "superkernel":
+        return _only((S.WHOLE_LAYER,), 0.0, NEVER)
     if item.matmul and hidden:
         _score_matmul(scores, item.matmul, classes)
     elif item.role == "norm" and item.last and hidden:

@@ -36,6 +36,7 @@ class State(IntEnum):
     FINAL_NORM = 16
     HEAD = 17
     SAMPLING = 18
+    WHOLE_LAYER = 19
 
 
 STATES = len(State)
@@ -45,13 +46,14 @@ ATTENTION_STATES = (S.ATTENTION_IN, S.ATTENTION_CORE, S.ATTENTION_OUT)
 MLP_STATES = (S.MLP_UP, S.MLP_ACTIVATION, S.MLP_DOWN)
 MOE_STATES = (S.SHARED_BEFORE, S.ROUTER, S.DISPATCH, S.EXPERTS, S.COMBINE, S.SHARED_AFTER)
 NORM_STATES = (S.INPUT_NORM, S.POST_NORM, S.FINAL_NORM)
-LAYER_STATES = (S.INPUT_NORM, *ATTENTION_STATES, S.POST_NORM, *MLP_STATES, *MOE_STATES)
+LAYER_STATES = (S.INPUT_NORM, *ATTENTION_STATES, S.POST_NORM, *MLP_STATES, *MOE_STATES, S.WHOLE_LAYER)
 
 REGION_OF_STATE: dict[State, str] = {
     S.PREPARE: "prepare",
     S.EMBEDDING: "embedding",
     S.HEAD: "head",
     S.SAMPLING: "sampling",
+    S.WHOLE_LAYER: "other",
     **dict.fromkeys(NORM_STATES, "norm"),
     **dict.fromkeys(ATTENTION_STATES, "attention"),
     **dict.fromkeys(MLP_STATES, "mlp"),
@@ -98,6 +100,9 @@ def transitions() -> NDArray[np.float64]:
     for state, following in _NEXT.items():
         for other, cost in following.items():
             scores[state, other] = -cost
+    for state in (S.PREPARE, S.EMBEDDING, S.INPUT_NORM):
+        scores[state, S.WHOLE_LAYER] = -1.0
+    scores[S.WHOLE_LAYER, [S.FINAL_NORM, S.HEAD, S.EMBEDDING, S.PREPARE]] = -1.0
     return scores
 
 
@@ -111,6 +116,8 @@ def side_transitions() -> NDArray[np.float64]:
 
 # What a role says: weight per state it can occur in; all other states get ELSEWHERE.
 ELSEWHERE = -7.0
+#: Only a SuperKernel can be whole layers.
+NEVER = -60.0
 _ATTENTION_GENERIC = {S.ATTENTION_IN: 0.0, S.ATTENTION_CORE: -1.2, S.ATTENTION_OUT: -0.2}
 _FEED_FORWARD = {S.MLP_UP: 0.0, S.MLP_ACTIVATION: -1.0, S.MLP_DOWN: 0.0}
 _MOE = {
@@ -166,6 +173,7 @@ ROLES: dict[str, dict[State, float]] = {
     "fused_matmul_norm": {S.ATTENTION_OUT: 0.0, S.MLP_DOWN: 0.0},
     "gather": {
         **dict.fromkeys(State, -4.0),
+        S.WHOLE_LAYER: NEVER,
         S.PREPARE: 0.0,
         S.EMBEDDING: -0.5,
         S.HEAD: -0.7,
@@ -186,10 +194,10 @@ ROLES: dict[str, dict[State, float]] = {
     "elementwise": _GENERIC,
     "sampling": {S.SAMPLING: 0.0, S.PREPARE: -3.0, S.ROUTER: -4.0},
     "prepare": {S.PREPARE: 0.0, S.SAMPLING: -3.0},
-    "collective": dict.fromkeys(State, 0.0),
-    "training": dict.fromkeys(State, 0.0),
-    "vision": dict.fromkeys(State, 0.0),
-    "superkernel": dict.fromkeys(State, 0.0),
+    "collective": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
+    "training": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
+    "vision": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
+    "superkernel": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
     "unknown": {**_GENERIC, S.ATTENTION_CORE: 0.0, S.MLP_ACTIVATION: 0.0, **dict.fromkeys(NORM_STATES, -3.0)},
 }
 
@@ -197,6 +205,7 @@ ROLES: dict[str, dict[State, float]] = {
 def role_scores(role: str) -> NDArray[np.float64]:
     """What a role says about each state, (STATES,)."""
     scores = np.full(STATES, ELSEWHERE)
+    scores[S.WHOLE_LAYER] = NEVER
     for state, score in ROLES[role].items():
         scores[state] = score
     return scores

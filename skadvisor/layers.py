@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from skadvisor.grammar import ATTENTION_STATES, LAYER_STATES, MLP_STATES, MOE_STATES, State
 from skadvisor.neighbours import adds_whole_rows
 from skadvisor.structure import Structure
+from skadvisor.superkernel_names import scope_of
 
 S = State
+#: Kernels between the fragments of one scope, at the most.
+MOST_FRAGMENTS = 6
 _ATTENTION_ROLES = ["attention_core", "rope", "kv_cache", "indexer"]
 #: Roles of kernels that add the sub-block's result to the residual stream, and so close a layer.
 _CLOSING_ROLES = {"residual_norm", "add", "fused_matmul_norm"}
@@ -58,7 +61,7 @@ class Layer:
 
 def find_layers(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
     """All decoder layers along the main chain, in order, over all steps; empty where nothing repeats like one."""
-    layers = _split(structure)
+    layers = _with_experts_beside(kernels, structure, _split(kernels, structure))
     if not _is_decoder(structure, layers):
         return []
     if structure.training:
@@ -82,6 +85,9 @@ def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
     attention = np.isin(roles, _ATTENTION_ROLES)
     norms = np.isin(roles, ["norm", "residual_norm", "fused_matmul_norm", "rsqrt"])
     matmuls = np.isin(roles, ["matmul", "fused_matmul_comm", "fused_matmul_norm", "expert_matmul", "superkernel"])
+    fused = int(np.isin(structure.state, [S.WHOLE_LAYER]).sum())
+    if fused and 2 * fused >= len(layers):
+        return True
     whole = [layer for layer in layers if layer.attention]
     named = sum(bool(attention[layer.begin : layer.end].any()) for layer in whole)
     shaped = sum(
@@ -131,10 +137,35 @@ def expert_joins(structure: Structure, layers: list[Layer]) -> NDArray[np.int64]
     return structure.main[joins & paired]
 
 
-def _split(structure: Structure) -> list[Layer]:
+def _with_experts_beside(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Layer]:
+    """Layers whose whole feed-forward is experts on another stream: those in whose time the experts' work begins."""
+    begun = _begun_experts(structure)
+    if not len(begun) or all(layer.mlp or layer.moe for layer in layers):
+        return layers
+    start = kernels["start_ns"].to_numpy()
+    edges = start[structure.main[[layer.begin for layer in layers]]]
+    holding = set((np.searchsorted(edges, start[begun], side="right") - 1).tolist())
+    return [
+        replace(layer, moe=True) if number in holding and layer.attention and not layer.mlp else layer
+        for number, layer in enumerate(layers)
+    ]
+
+
+def _begun_experts(structure: Structure) -> NDArray[np.int64]:
+    """Rows beside the main chain with which expert blocks begin: their routers, or what else stands first in them."""
+    roles = structure.classes.roles_of(structure.classes.of_kernel)
+    for role in ("router", "dispatch", "expert_matmul"):
+        found = np.flatnonzero((structure.chain > 0) & (roles == role))
+        if len(found):
+            return found
+    return np.zeros(0, dtype=np.int64)
+
+
+def _split(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
     state = structure.state[structure.main]
     roles = structure.classes.roles_of(structure.classes.of_kernel[structure.main])
-    starts = _layer_starts(state, roles)
+    scopes = _scopes(kernels, structure, state)
+    starts = _layer_starts(state, roles, scopes)
     inside = np.isin(state, [*LAYER_STATES, S.FINAL_NORM])
     # position of the next kernel outside layers, for every position
     outside = np.where(inside, len(state), np.arange(len(state)))
@@ -148,7 +179,16 @@ def _split(structure: Structure) -> list[Layer]:
     return layers
 
 
-def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_]) -> list[int]:
+def _scopes(kernels: pd.DataFrame, structure: Structure, state: NDArray[np.int8]) -> list[str]:
+    """The scope of each SuperKernel that stands for whole layers, along the main chain; empty for all others."""
+    scopes = [""] * len(state)
+    names = kernels["name"].astype(object).to_numpy()[structure.main]
+    for position in np.flatnonzero(state == S.WHOLE_LAYER).tolist():
+        scopes[position] = scope_of(str(names[position]))
+    return scopes
+
+
+def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_], scopes: list[str]) -> list[int]:
     """Positions where a layer begins: an attention sub-block begins, or a feed-forward without one before it."""
     attention = np.isin(state, ATTENTION_STATES).tolist()
     feed_forward = np.isin(state, [*MLP_STATES, *MOE_STATES]).tolist()
@@ -166,6 +206,10 @@ def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_]) -> list[i
                 starts.append(_with_norm_before(state, roles, position))
                 open_layer = True
             has_feed_forward = True
+        elif scopes[position]:
+            # fragments of one layer's scope are one layer
+            if scopes[position] not in scopes[max(0, position - MOST_FRAGMENTS) : position]:
+                starts.append(_with_norm_before(state, roles, position))
         elif outside[position]:
             open_layer = False
     return starts

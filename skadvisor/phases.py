@@ -235,7 +235,8 @@ def steady_steps(walls_ns: NDArray[np.int64], phases: list[str], layers: list[in
     notes: list[Message | None] = [None] * len(walls_ns)
     for phase in set(phases):
         members = [place for place, name in enumerate(phases) if name == phase]
-        usual = Counter(layers[member] for member in members).most_common(1)[0][0]
+        counts = Counter(layers[member] for member in members)
+        usual = max(counts, key=lambda count: (counts[count], count))
         complete = [member for member in members if layers[member] == usual]
         median = float(np.median(walls_ns[complete]))
         for member in members:

@@ -138,7 +138,7 @@ def label_rest(labels: Labels, kernels: pd.DataFrame, structure: Structure) -> N
     """Label what is in no chain; return the owner column: the region whose result a collective moves, (N,)."""
     owner = np.full(len(kernels), None, dtype=object)
     roles = structure.classes.roles_of(structure.classes.of_kernel)
-    spanning = (structure.state < 0) & (roles == "superkernel")
+    spanning = np.isin(structure.state, [-1, S.WHOLE_LAYER]) & (roles == "superkernel")
     labels.region[spanning], labels.role[spanning] = "other", "superkernel"
     labels.confidence[spanning], labels.evidence[spanning] = 1.0, "superkernel over several regions"
     labels.region[structure.backward], labels.role[structure.backward] = "other", "backward"

@@ -25,6 +25,7 @@ _EARLY = [S.PREPARE, S.EMBEDDING, S.INPUT_NORM, S.ATTENTION_IN]
 SIDE_ORDER_WEIGHT = 0.3
 #: With this share of expert operators a chain beside the main one holds whole expert blocks.
 EXPERT_CHAIN_SHARE = 0.15
+_WORKING_ROLES = ("matmul", "attention_core", "expert_matmul", "fused_matmul_comm", "fused_matmul_norm")
 EXPERT_ROLES = ["router", "dispatch", "expert_matmul", "combine"]
 OPTIMIZER = ("apply", "foreach", "lpnorm", "adam", "sgd")
 #: With this share of training operators a capture is a training run.
@@ -61,7 +62,7 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
     state = np.full(len(kernels), -1, dtype=np.int8)
     probability = np.zeros((len(kernels), STATES))
     chain_of = np.full(len(kernels), -1, dtype=np.int16)
-    spans = np.array([item.role == "superkernel" and item.fused is None for item in classes.items], dtype=bool)
+    spans = _spanning(classes)
     backward = _after_forward(kernels, classes)
     inside = (kernels["kind"] == "kernel").to_numpy() & ~spans[classes.of_kernel] & ~backward
     chains = find_chains(kernels, inside)
@@ -74,6 +75,17 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
         state[rows], probability[rows], chain_of[rows] = path, sure, number
     main = chains[0] if chains else np.zeros(0, dtype=np.int64)
     return Structure(classes, state, probability, chain_of, main, backward)
+
+
+def _spanning(classes: Classes) -> NDArray[np.bool_]:
+    """Classes of SuperKernels over several sub-blocks that stand beside others (C,): they tell nothing about order.
+
+    Where they hold nearly all the work, they are the layers themselves (state WHOLE_LAYER) and none is left out.
+    """
+    spans = np.array([item.role == "superkernel" and item.fused is None for item in classes.items], dtype=bool)
+    working = np.array([item.role in _WORKING_ROLES for item in classes.items], dtype=bool)
+    counts = np.array([item.count for item in classes.items])
+    return spans & bool(counts[working].sum() > counts[spans].sum())
 
 
 def _after_forward(kernels: pd.DataFrame, classes: Classes) -> NDArray[np.bool_]:

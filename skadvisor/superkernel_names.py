@@ -50,6 +50,16 @@ def parse(name: str) -> SuperKernelName | None:
     return SuperKernelName(scope, base_operator(None, found["first"]), base_operator(None, found["last"]))
 
 
+def scope_of(name: str) -> str:
+    """The scope of a SuperKernel row with its numbers, the whole name where it has none.
+
+    >>> scope_of("sk_layer_3_split_1_2_start_MatMulV2_12_end_MatMulV2_15")
+    'layer_3'
+    """
+    found = _NAME.match(name)
+    return found["scope"] if found else name
+
+
 def base_of(name: str) -> str | None:
     """A base name that keeps what `state_of` needs; None for any other kernel."""
     parts = parse(name)

@@ -248,11 +248,11 @@ def _share(hits: Any, inside: Any, time: Any) -> float:
     return float(time[hits].sum() / time[inside].sum()) if inside.any() else 1.0
 
 
-def _layers(table: pd.DataFrame, step: pd.Series) -> list[list[tuple[int, str]]]:
-    """Layers and their kinds per step."""
+def _layers(table: pd.DataFrame, step: pd.Series) -> list[list[str]]:
+    """The kinds of the layers of each step, in order."""
     known = table["layer"].notna() & (step >= 0)
     pairs = table[known].groupby(step[known])
     return [
-        sorted({(int(layer), str(kind)) for layer, kind in zip(group["layer"], group["layer_kind"], strict=True)})
+        group.groupby("layer")["layer_kind"].agg(lambda kinds: "+".join(sorted({str(kind) for kind in kinds}))).tolist()
         for _step, group in pairs
     ]
