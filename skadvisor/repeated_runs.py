@@ -1,0 +1,78 @@
+"""Repeated measurements of one time: middle, spread, and the interval of an improvement by bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Fixed, so that the same captures always give the same interval.
+SEED = 20260101
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+#: Fewer than this on either side prove nothing. Source: SuperKernel measuring guides (three or more runs).
+FEWEST = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """`count` measurements: their median and extremes, us, and the coefficient of variation, percent (None for one)."""
+
+    count: int
+    median_us: float
+    low_us: float
+    high_us: float
+    cv_pct: float | None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Low, middle and high of something measured."""
+
+    low: float
+    mid: float
+    high: float
+
+
+def describe(values_us: Sequence[float]) -> Spread:
+    """The spread of at least one measurement."""
+    values = np.asarray(values_us, dtype=float)
+    cv = float(100 * values.std(ddof=1) / values.mean()) if len(values) > 1 and values.mean() > 0 else None
+    return Spread(
+        count=len(values),
+        median_us=round(float(np.median(values)), 3),
+        low_us=round(float(values.min()), 3),
+        high_us=round(float(values.max()), 3),
+        cv_pct=None if cv is None else round(cv, 3),
+    )
+
+
+def saved(before: Sequence[float], after: Sequence[float]) -> Interval:
+    """What the median fell by (positive: faster), in the unit of the values, with its bootstrap interval."""
+    first, second = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    generator = np.random.default_rng(SEED)
+    differences = _medians(first, generator) - _medians(second, generator)
+    return _interval(differences, float(np.median(first) - np.median(second)))
+
+
+def improvement_pct(before: Sequence[float], after: Sequence[float]) -> Interval:
+    """As `saved`, in percent of the median before."""
+    first, second = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    generator = np.random.default_rng(SEED)
+    base = _medians(first, generator)
+    shares = 100 * (base - _medians(second, generator)) / base
+    return _interval(shares, float(100 * (np.median(first) - np.median(second)) / np.median(first)))
+
+
+def _medians(values: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+    chosen = generator.integers(0, len(values), size=(RESAMPLES, len(values)))
+    return np.asarray(np.median(values[chosen], axis=1))
+
+
+def _interval(drawn: NDArray[np.float64], mid: float) -> Interval:
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(drawn, [tail, 100 - tail])
+    # The middle is what was measured; it lies inside by definition of the interval's use.
+    return Interval(min(float(low), mid), mid, max(float(high), mid))
