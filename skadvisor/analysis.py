@@ -62,6 +62,18 @@ class Analysis:
 
         return explain(self.labelled, pattern)
 
+    def without(self, *op_types: str) -> Analysis:
+        """What would be advised if kernels of these types were gone from decoder layers; see skadvisor.whatif."""
+        from skadvisor.whatif import without
+
+        return without(self, op_types)
+
+    def with_batch(self, factor: float) -> Analysis:
+        """What would be advised at `factor` times the batch, by stated rules of thumb; see skadvisor.whatif."""
+        from skadvisor.whatif import with_batch
+
+        return with_batch(self, factor)
+
     def write(self, path: PathText, *, language: str = "en", force: bool = False, redact: bool = False) -> Path:
         """Write the report that the suffix of `path` asks for; see `skadvisor.report.SUFFIXES`."""
         from skadvisor import report
@@ -95,16 +107,19 @@ def analyze(
     tpot_ms: float | None = None,
     risk: Risk = "balanced",
     ledger: PathText | None = None,
+    rules: tuple[PathText, ...] = (),
 ) -> Analysis:
     """Analyse one capture, a file or folder of any supported format.
 
     `rank` chooses among several captures, `operators` adds a vocabulary file, `tpot_ms` is the time per output
     token measured without the profiler (milliseconds), `risk` is low, balanced or high, `ledger` a ledger file
-    whose outcomes refine the gain. Raises InputError and NotEnoughError (skadvisor.errors).
+    whose outcomes refine the gain, `rules` are files of your own that say what fuses (as skadvisor/fusion's).
+    Raises InputError and NotEnoughError (skadvisor.errors).
     """
     from skadvisor.capture import load
 
-    return analyze_capture(load(Path(path), rank=rank), operators=operators, tpot_ms=tpot_ms, risk=risk, ledger=ledger)
+    capture = load(Path(path), rank=rank)
+    return analyze_capture(capture, operators=operators, tpot_ms=tpot_ms, risk=risk, ledger=ledger, rules=rules)
 
 
 def analyze_capture(
@@ -114,38 +129,42 @@ def analyze_capture(
     tpot_ms: float | None = None,
     risk: Risk = "balanced",
     ledger: PathText | None = None,
+    rules: tuple[PathText, ...] = (),
 ) -> Analysis:
     """Analyse a capture that was read already; see `analyze`."""
-    from skadvisor import gain, summary, typical
-    from skadvisor.advice import recommend
     from skadvisor.labelling import label
     from skadvisor.operators import load_vocabulary
-    from skadvisor.situation import Situation
-    from skadvisor.timeline import measure
 
     labelled = label(capture, load_vocabulary(None if operators is None else Path(operators)))
+    return assess(capture, labelled, tpot_ms=tpot_ms, risk=risk, ledger=ledger, rules=rules)
+
+
+def assess(
+    capture: Capture,
+    labelled: Labelled,
+    *,
+    tpot_ms: float | None = None,
+    risk: Risk = "balanced",
+    ledger: PathText | None = None,
+    rules: tuple[PathText, ...] = (),
+) -> Analysis:
+    """Measure a labelled capture, assess the templates, and choose; see `analyze` for the options."""
+    from skadvisor import gain, summary, typical
+    from skadvisor.advice import recommend
+    from skadvisor.fusion.shown import shown_fusion
+    from skadvisor.timeline import measure
+
     times = measure(labelled.kernels, labelled.steps, capture.tasks)
     phase = summary.choose_phase(times)
     layers = summary.layers_record(labelled, times, phase)
-    share = summary.host_share(times, phase)
-    kinds: dict[str, int] = {}
-    for kind in layers.kinds:
-        kinds[kind.kind] = kinds.get(kind.kind, 0) + kind.count
-    situation = Situation(
-        mode=labelled.mode,
-        phase=phase,
-        graph_kind=labelled.graph_kind,
-        host_bound=share >= summary.HOST_BOUND_SHARE,
-        host_share=share,
-        training=labelled.training,
-        decoder_layers=layers.count,
-        layer_kinds=kinds,
-        tpot_ms=tpot_ms,
-    )
-    templates = gain.assess(labelled.kernels, labelled.steps, times, situation, ledger=ledger)
+    situation = summary.situation(labelled, times, phase, layers, tpot_ms)
+    user_rules = tuple(Path(rule) for rule in rules)
+    user_ledger = None if ledger is None else Path(ledger)
+    templates = gain.assess(labelled.kernels, labelled.steps, times, situation, ledger=user_ledger, rules=user_rules)
     quality = summary.label_quality(labelled, times, phase, depends=False)
     recommendation = recommend(templates, situation, times, risk=risk, labels=quality)
     shown = typical.typical_step(times, phase)
+    judged = shown_fusion(labelled.kernels, times, situation, recommendation.choice, user_rules)
     result = Result(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name="skadvisor", version=__version__),
@@ -161,13 +180,33 @@ def analyze_capture(
             record for name in dict.fromkeys(times.steps["phase"]) for record in typical.region_records(times, name)
         ),
         layer_times=() if shown is None else typical.layer_times(times, shown),
-        typical_layers=typical.typical_layers(labelled.kernels, times, phase),
+        typical_layers=typical.typical_layers(labelled.kernels, times, phase, judged),
         labels=quality,
         templates=templates,
         recommendation=recommendation,
-        warnings=summary.notices(capture, labelled, quality, summary.region_shares(times, phase)),
+        warnings=(
+            *summary.notices(capture, labelled, quality, summary.region_shares(times, phase)),
+            *gain.check_capture(times, situation),
+        ),
     )
     return Analysis(result, capture, labelled.kernels, labelled.steps, times, labelled)
+
+
+_TEMPLATE_COLUMNS = [
+    "template",
+    "share",
+    "in_scope_us",
+    "claim_low_pct",
+    "claim_high_pct",
+    "ceiling_us",
+    "estimate_low_us",
+    "estimate_mid_us",
+    "estimate_high_us",
+    "estimate_mid_pct",
+    "fragments_per_layer",
+    "verdict",
+    "reason",
+]
 
 
 def _frame(records: tuple[Any, ...]) -> pd.DataFrame:
@@ -201,4 +240,4 @@ def _template_frame(result: Result) -> pd.DataFrame:
                 "reason": str(template.reason),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=_TEMPLATE_COLUMNS)

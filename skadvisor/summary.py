@@ -22,6 +22,7 @@ from skadvisor.units import us
 if TYPE_CHECKING:
     from skadvisor.events import Capture
     from skadvisor.labelling import Labelled
+    from skadvisor.situation import Situation
     from skadvisor.timeline import Times
 
 #: The phase that a placement is judged in comes first; the others only where it is missing.
@@ -44,6 +45,27 @@ def host_share(times: Times, phase: str) -> float:
     if steps.empty:
         return 0.0
     return float((steps["gap_host_ns"] / steps["wall_ns"].clip(lower=1)).median())
+
+
+def situation(labelled: Labelled, times: Times, phase: str, layers: LayersRecord, tpot_ms: float | None) -> Situation:
+    """What the gain and the advice have to know about the capture as a whole."""
+    from skadvisor.situation import Situation as Facts
+
+    share = host_share(times, phase)
+    kinds: dict[str, int] = {}
+    for kind in layers.kinds:
+        kinds[kind.kind] = kinds.get(kind.kind, 0) + kind.count
+    return Facts(
+        mode=labelled.mode,
+        phase=phase,  # type: ignore[arg-type]
+        graph_kind=labelled.graph_kind,
+        host_bound=share >= HOST_BOUND_SHARE,
+        host_share=share,
+        training=labelled.training,
+        decoder_layers=layers.count,
+        layer_kinds=kinds,
+        tpot_ms=tpot_ms,
+    )
 
 
 def capture_record(capture: Capture) -> CaptureRecord:
