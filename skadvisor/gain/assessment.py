@@ -16,6 +16,7 @@ from skadvisor.gain.claim import claim
 from skadvisor.gain.features import case_row, interval_pct
 from skadvisor.gain.interface import Draws, Model, Scene, Situation, priors
 from skadvisor.gain.overhead import OverheadModel
+from skadvisor.gain.replay import Constraints, read_constraints
 from skadvisor.messages import Message, _
 from skadvisor.records import Breaker, Estimate, Finding, Template, Verdict
 from skadvisor.templates import TemplateScope, Variant, template_scopes
@@ -51,8 +52,11 @@ def assess(
     loaded = load_rules(*(rules or ()))
     scale = rescale(times, step, situation)
     host = times.gaps[(times.gaps["step"] == step) & (times.gaps["kind"] == "host")]["after"].to_numpy()
+    constraints = read_constraints(kernels.kernels, host)
     model = _model(ledger)
-    return tuple(_assess_one(scope, kernels, loaded, scale, host, situation, model) for scope in template_scopes())
+    return tuple(
+        _assess_one(scope, kernels, loaded, scale, constraints, situation, model) for scope in template_scopes()
+    )
 
 
 def make_scene(
@@ -60,14 +64,14 @@ def make_scene(
     variant: Variant,
     rules: tuple[Rule, ...],
     scale: Rescaling,
-    host_rows: np.ndarray,
+    constraints: Constraints,
     situation: Situation,
 ) -> Scene:
     """Everything that a gain model needs of one variant on one step."""
     found = preview(kernels, variant, rules, situation.hardware, situation.graph_kind)
     inside = (found.kernels["scope"] >= 0).to_numpy()
     in_scope = exposed_inside(kernels.kernels, inside) if inside.any() else 0
-    return Scene(kernels, found, situation, scale.wall_ns, float(in_scope), host_rows, scale.gap_scale)
+    return Scene(kernels, found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale)
 
 
 def _model(ledger: Ledger | str | Path | None) -> Model:
@@ -87,11 +91,11 @@ def _assess_one(
     kernels: StepKernels,
     rules: tuple[Rule, ...],
     scale: Rescaling,
-    host_rows: np.ndarray,
+    constraints: Constraints,
     situation: Situation,
     model: Model,
 ) -> Template:
-    scenes = [make_scene(kernels, variant, rules, scale, host_rows, situation) for variant in scope.variants]
+    scenes = [make_scene(kernels, variant, rules, scale, constraints, situation) for variant in scope.variants]
     drawn = [(scene, model.draw(scene)) for scene in scenes]
     scene, draws = max(drawn, key=lambda pair: float(np.median(pair[1].saving_us)))
     share = min(scene.in_scope_ns / scene.wall_ns, 1.0) if scene.wall_ns else 0.0

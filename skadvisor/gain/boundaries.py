@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skadvisor.gain.interface import Floats, Scene, priors
-from skadvisor.gain.replay import Constraints, read_constraints, replay
+from skadvisor.gain.replay import Constraints, replay
 from skadvisor.gaps import GRAPH_FLOOR_NS
 from skadvisor.units import NS_PER_US
 
@@ -33,15 +33,15 @@ class Boundaries:
     crossed: NDArray[np.bool_]
 
 
-def find_boundaries(scene: Scene, constraints: Constraints) -> Boundaries:
+def find_boundaries(scene: Scene) -> Boundaries:
     """The boundaries inside the scene's scope, whatever the operators on both sides are.
 
     A gap that is too long for tasks of one graph is no boundary: the device waits there, whatever for.
     """
-    kernels = scene.step.kernels
+    kernels, constraints = scene.step.kernels, scene.constraints
     previous = scene.preview.kernels["previous"].to_numpy()
     short = constraints.lag_ns <= GRAPH_FLOOR_NS
-    after = np.flatnonzero((previous >= 0) & short & ~kernels.index.isin(scene.host_rows))
+    after = np.flatnonzero((previous >= 0) & short & ~np.isfinite(constraints.held_until_ns))
     before = previous[after]
     gap = np.maximum(constraints.lag_ns[after], 0.0)
     duration = constraints.dur_ns
@@ -72,11 +72,10 @@ def breaker_costs(scene: Scene) -> list[float]:
     A boundary counts at the centre of the priors, only if nothing else keeps it, and only by the part of all
     boundaries' worth that reaches the end of the step.
     """
-    constraints = read_constraints(scene.step.kernels, scene.host_rows)
-    boundaries = find_boundaries(scene, constraints)
+    boundaries = find_boundaries(scene)
     head = central_head_ns(boundaries) - priors()["sync_us"]["mode"] * NS_PER_US
     worth = np.maximum(boundaries.gap_ns + head, 0.0)
-    reaching = _reaching(constraints, boundaries, head)
+    reaching = _reaching(scene.constraints, boundaries, head)
     table = scene.preview.kernels
     stays = (table["fusible"] == "unlikely").to_numpy()
     groups = list(zip(table["op_type"], table["role"], strict=True))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skadvisor.fusion.streams import overlaps
 from skadvisor.gain.bands import P90, estimate
 from skadvisor.gain.boundaries import central_head_ns, find_boundaries
-from skadvisor.gain.replay import read_constraints
 from skadvisor.units import NS_PER_US
 
 if TYPE_CHECKING:
@@ -30,19 +28,17 @@ SMALLEST_SD_PCT = 0.1
 def features(scene: Scene) -> dict[str, float]:
     """The features of a scene, by the names of `FEATURES`."""
     table = scene.preview.kernels
-    constraints = read_constraints(scene.step.kernels, scene.host_rows)
-    found = find_boundaries(scene, constraints)
+    found = find_boundaries(scene)
     fragment = table["fragment"].to_numpy()
     vanish = (fragment[found.after] >= 0) & (fragment[found.after] == fragment[found.before])
     wall = scene.wall_ns
-    overlap = overlaps(scene.step.kernels, table["scope"].to_numpy())
     return {
         "boundaries_per_ms": float(vanish.sum() / (wall / 1e6)),
         "gap_share": float(found.gap_ns[vanish].sum() / wall),
         "head_share": float(central_head_ns(found)[vanish].sum() / wall),
         "breaker_rate": float(1.0 - vanish.mean()) if len(vanish) else 0.0,
         "in_scope_share": min(scene.in_scope_ns / wall, 1.0),
-        "stream_overlap": overlap.total_ns / wall,
+        "stream_overlap": scene.overlaps.total_ns / wall,
     }
 
 

@@ -7,7 +7,7 @@ can be carried through to the step, to percent and to the comparison of template
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skadvisor.datafiles import read_toml
+from skadvisor.fusion.streams import Overlaps, overlaps
+from skadvisor.gain.replay import Constraints
 from skadvisor.records import Basis
 from skadvisor.situation import Situation
 
@@ -35,8 +37,8 @@ SEED = 20_240_501
 class Scene:
     """One template variant on one step. `wall_ns` is the time that percent refer to (rescaled by `tpot_ms`).
 
-    `host_rows` are the index labels of the step's kernels that follow a host gap. `gap_scale` (0 to 1) shrinks the
-    gaps that the profiler inflated.
+    `constraints` say what each kernel of the step waits for. `gap_scale` (0 to 1) shrinks the gaps that the profiler
+    inflated.
     """
 
     step: StepKernels
@@ -44,8 +46,13 @@ class Scene:
     situation: Situation
     wall_ns: float
     in_scope_ns: float
-    host_rows: NDArray[np.int64]
+    constraints: Constraints
     gap_scale: float = 1.0
+
+    @cached_property
+    def overlaps(self) -> Overlaps:
+        """The pairs of kernels in scope that overlap across streams."""
+        return overlaps(self.step.kernels, self.preview.kernels["scope"].to_numpy())
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ import numpy as np
 
 from skadvisor.datafiles import read_toml
 from skadvisor.gain.interface import Scene, Situation
+from skadvisor.gain.replay import read_constraints
 from skadvisor.templates import template_scope
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def scene(case: Case) -> Scene:
     )
     found = preview(step, template_scope(case.template).variants[0], load_rules(), "A3", "ge_graph")
     wall = case.before_us * 1000
-    return Scene(step, found, situation, wall, wall * case.scope_share, np.array([], dtype="int64"))
+    return Scene(
+        step, found, situation, wall, wall * case.scope_share, read_constraints(kernels, np.array([], dtype="int64"))
+    )
 
 
 def _case(entry: Mapping[str, Any], blocks: Mapping[str, Any]) -> Case:

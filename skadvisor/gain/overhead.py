@@ -7,10 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.fusion.streams import Overlaps, overlaps
 from skadvisor.gain.boundaries import find_boundaries
 from skadvisor.gain.interface import DRAWS, SEED, Draws, Floats, Part, Scene, priors
-from skadvisor.gain.replay import Constraints, read_constraints, replay
+from skadvisor.gain.replay import replay
 from skadvisor.records import Basis
 from skadvisor.units import NS_PER_US
 
@@ -43,8 +42,8 @@ class _Drawing:
         self.draws = draws
         self.random = np.random.default_rng(seed)
         self.priors = priors()
-        self.constraints: Constraints = read_constraints(scene.step.kernels, scene.host_rows)
-        self.boundaries = find_boundaries(scene, self.constraints)
+        self.constraints = scene.constraints
+        self.boundaries = find_boundaries(scene)
         self.nothing = np.zeros(draws)
         self.measured = ~np.isnan(self.boundaries.head_ns)
         # One draw per unknown, in a fixed order: boundaries share the hardware and the compiler.
@@ -61,7 +60,7 @@ class _Drawing:
         gaps, heads, inside, syncs = self._sums()
         alone = gaps + heads + inside - syncs
         reached = alone if self.constraints.chain else self._replayed(with_overlap=False)
-        lost = self._replayed(with_overlap=True) - reached if len(self.overlaps.later) else np.zeros(self.draws)
+        lost = self._replayed(with_overlap=True) - reached if len(self.scene.overlaps.later) else np.zeros(self.draws)
         after = reached + lost
         not_carried = -self.not_carried * np.maximum(after, 0.0)
         ceiling = self._ceiling()
@@ -99,7 +98,7 @@ class _Drawing:
                 lost / NS_PER_US,
                 "assumed",
                 self.priors["overlap_lost"]["source"],
-                {"overlap_us": self.overlaps.total_ns / NS_PER_US},
+                {"overlap_us": self.scene.overlaps.total_ns / NS_PER_US},
                 ("lost_fraction", "overlap_us"),
             ),
             "not_carried": Part(
@@ -117,10 +116,6 @@ class _Drawing:
             ),
         }
         return Draws(parts, ceiling / NS_PER_US, np.minimum(alone + lost + noise, ceiling) / NS_PER_US)
-
-    @cached_property
-    def overlaps(self) -> Overlaps:
-        return overlaps(self.scene.step.kernels, self.scene.preview.kernels["scope"].to_numpy())
 
     def _lognormal(self, name: str) -> Floats:
         prior = self.priors[name]
@@ -191,7 +186,7 @@ class _Drawing:
     def _stretched(self) -> dict[int, Floats]:
         """How much longer kernels take, ns, where they no longer run beside the other stream: each by what it loses."""
         longer: dict[int, Floats] = {}
-        found = self.overlaps
+        found = self.scene.overlaps
         factor = np.where(found.complementary, self.priors["overlap_lost"]["complementary_factor"], 1.0)
         for earlier, later, overlap, share in zip(found.earlier, found.later, found.overlap_ns, factor, strict=True):
             both = self._fused[earlier] & self._fused[later] & ~self.apart

@@ -98,16 +98,22 @@ def replay(
     """
     ends: list[Floats] = []
     last = np.zeros(draws)
-    for position in range(len(constraints.start_ns)):
-        start = np.full(draws, constraints.held_until_ns[position])
-        before = constraints.before[position]
+    rows = zip(
+        constraints.before.tolist(),
+        constraints.lag_ns.tolist(),
+        constraints.waits_for.tolist(),
+        constraints.wait_lag_ns.tolist(),
+        constraints.held_until_ns.tolist(),
+        constraints.dur_ns.tolist(),
+        strict=True,
+    )
+    for position, (before, lag, waited, wait_lag, held, duration) in enumerate(rows):
+        start: Floats | float = held
         if before >= 0:
-            lag = constraints.lag_ns[position] - removed_gap_ns.get(position, 0.0)
-            start = np.maximum(start, ends[before] + lag)
-        waited = constraints.waits_for[position]
+            start = np.maximum(start, ends[before] + (lag - removed_gap_ns.get(position, 0.0)))
         if waited >= 0:
-            start = np.maximum(start, ends[waited] + constraints.wait_lag_ns[position])
-        end = start + (constraints.dur_ns[position] - saved_ns.get(position, 0.0))
+            start = np.maximum(start, ends[waited] + wait_lag)
+        end = np.zeros(draws) + start + (duration - saved_ns.get(position, 0.0))
         ends.append(end)
         last = np.maximum(last, end)
     return last
