@@ -7,6 +7,7 @@ the step and holds the least waiting) and in `ranks` what the others do differen
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,14 +34,25 @@ class Place(NamedTuple):
     rank: int | None
 
 
+class Attachment(NamedTuple):
+    """A file of the user's that every worker needs."""
+
+    name: str
+    content: bytes
+
+
 @dataclass(frozen=True)
 class Question:
-    """What to ask of each rank: the arguments of `analysis.analyze`."""
+    """What to ask of each rank: the arguments of `analysis.analyze`, with the content of the files it names.
 
-    operators: str | None = None
+    The content travels, because a worker on another machine does not see the user's files.
+    """
+
+    operators: Attachment | None = None
     tpot_ms: float | None = None
     risk: Risk = "balanced"
-    ledger: str | None = None
+    ledger: Attachment | None = None
+    rules: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +74,7 @@ def analyze_ranks(
     tpot_ms: float | None = None,
     risk: Risk = "balanced",
     ledger: str | os.PathLike[str] | None = None,
+    rules: Iterable[str | os.PathLike[str]] = (),
     quiet: bool = True,
 ) -> RanksAnalysis:
     """Analyse every rank's capture at or under the given paths or URLs.
@@ -73,7 +86,7 @@ def analyze_ranks(
     """
     from skadvisor.rank_merge import Merger
 
-    question = Question(_text(operators), tpot_ms, risk, _text(ledger))
+    question = Question(_attach(operators), tpot_ms, risk, _attach(ledger), tuple(_attached(rule) for rule in rules))
     places = find_places(path_or_paths, scheduler=scheduler, client=client)
     if len(places) == 1 and scheduler is None and client is None:
         with bar("Reading and labelling", quiet=quiet), remote.fetch(places[0].path) as path:
@@ -91,7 +104,7 @@ def analyze_ranks(
 def find_places(paths: Paths, *, scheduler: str | None = None, client: Any = None) -> tuple[Place, ...]:
     """The captures at or under the paths or URLs, by rank and path; on a cluster its workers look for them."""
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    named = list(dict.fromkeys(_text(path) or "" for path in given))
+    named = list(dict.fromkeys(os.fspath(path) for path in given))
     if not named:
         raise InputError("no capture was named", "Give a file or folder of profiler output.")
     found: list[Place] = []
@@ -114,14 +127,26 @@ def answer_rank(question: Question, place: Place) -> RankAnswer:
 def _analyze(question: Question, path: Path, rank: int | None) -> Analysis:
     from skadvisor.analysis import analyze
 
-    return analyze(
-        path,
-        rank=rank,
-        operators=question.operators,
-        tpot_ms=question.tpot_ms,
-        risk=question.risk,
-        ledger=question.ledger,
-    )
+    with tempfile.TemporaryDirectory(prefix="skadvisor-") as folder:
+
+        def unpacked(attachment: Attachment | None, number: int) -> Path | None:
+            if attachment is None:
+                return None
+            target = Path(folder, str(number), attachment.name)
+            target.parent.mkdir()
+            target.write_bytes(attachment.content)
+            return target
+
+        rules = tuple(unpacked(rule, 2 + number) for number, rule in enumerate(question.rules))
+        return analyze(
+            path,
+            rank=rank,
+            operators=unpacked(question.operators, 0),
+            tpot_ms=question.tpot_ms,
+            risk=question.risk,
+            ledger=unpacked(question.ledger, 1),
+            rules=tuple(rule for rule in rules if rule is not None),
+        )
 
 
 def _named_as_given(analysis: Analysis, local: Path, given: str) -> Result:
@@ -149,5 +174,12 @@ def _list_places(path: str) -> Sequence[Place]:
     return found or [Place(path, None)]
 
 
-def _text(path: str | os.PathLike[str] | None) -> str | None:
-    return None if path is None else os.fspath(path)
+def _attach(path: str | os.PathLike[str] | None) -> Attachment | None:
+    return None if path is None else _attached(path)
+
+
+def _attached(path: str | os.PathLike[str]) -> Attachment:
+    try:
+        return Attachment(Path(path).name, Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {os.fspath(path)}: {error.strerror}", "Check the path.") from error

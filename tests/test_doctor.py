@@ -16,7 +16,8 @@ from sample_builder.model import ModelDescription
 
 from skadvisor import recording
 from skadvisor.commands.doctor import doctor_command
-from skadvisor.doctor import ANSWERS, CHECKS, Diagnosis, diagnose
+from skadvisor.doctor import ANSWERS, Diagnosis, diagnose
+from skadvisor.doctor_checks import CHECKS
 from skadvisor.errors import InputError
 
 SMALL_DENSE = ModelDescription(
@@ -141,6 +142,8 @@ def test_one_moe_rank_alone_cannot_tell_work_from_waiting(tmp_path):
     assert "ranks" not in lacks(diagnosis)
     assert (diagnosis.ranks, diagnosis.rank) == ((0, 1), 1)
     assert diagnosis.grades["ranks"] == "good"
+    with pytest.raises(InputError, match="no rank 5"):
+        diagnose(several.folder, rank=5)
 
 
 def test_an_unparsed_capture_says_how_to_parse_it(tmp_path):
@@ -227,6 +230,14 @@ def test_the_real_eager_capture():
     assert diagnosis.mode == "eager"
     assert diagnosis.phases == {"prefill": 1, "decode": 1}
     assert set(lacks(diagnosis)) == {"pmu", "mode", "host_bound", "step_count"}
+
+
+@pytest.mark.parametrize("sample", ["superkernel-on", "superkernel-off"])
+def test_the_samples_of_a_pair_are_told_apart(sample):
+    folder = Path(__file__).resolve().parents[1] / "profiles" / sample
+    found = lacks(diagnose(folder))
+    assert ("super_kernels" in found) is (sample == "superkernel-on")
+    assert "graph_replay" not in found, "few kernels in a layer are fused, not lost"
 
 
 def test_the_real_training_capture():

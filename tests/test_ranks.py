@@ -306,6 +306,18 @@ def test_one_rank_in_a_folder_is_the_plain_analysis(ranks, serial):
     assert analyze_ranks(ranks.paths[:2], workers=1).alone is None
 
 
+@pytest.mark.parametrize("how", ["one by one", "processes", "dask"])
+def test_the_users_files_reach_every_worker(ranks, tmp_path, how, dask_cluster):
+    ways = {"one by one": {"workers": 1}, "processes": {"workers": 2}}
+    way = ways.get(how, {"scheduler": dask_cluster.scheduler_address})
+    wrong = tmp_path / "mine.toml"
+    wrong.write_text('[[operator]]\nrole = "nonsense"\n')
+    with pytest.raises(InputError, match="mine.toml is not an operator file"):
+        analyze_ranks(ranks.folder, operators=wrong, **way)
+    with pytest.raises(InputError, match=r"cannot read .*missing\.toml"):
+        analyze_ranks(ranks.folder, operators=tmp_path / "missing.toml", **way)
+
+
 def test_a_damaged_rank_leaves_the_answer_of_the_others(ranks, serial, tmp_path):
     folder = tmp_path / "damaged"
     shutil.copytree(ranks.folder, folder)
