@@ -1,0 +1,56 @@
+"""`skadvisor screen`: the runs worth doing, in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from skadvisor.patch import DIALECTS
+
+
+@click.command("screen")
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option("--dialect", type=click.Choice(DIALECTS), help="How scopes are written.  [default: from the capture]")
+@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Decode steps of one run.")
+@click.option(
+    "--run-cv", type=click.FloatRange(min=0), help="Spread of your run medians, percent.  [default: 1 assumed]"
+)
+@click.option("--rank", type=int, help="Which rank, where the folder holds several.")
+@click.option("--tpot-ms", type=click.FloatRange(min=0, min_open=True), help="Time per output token without profiler.")
+@click.option("--ledger", type=click.Path(path_type=Path), help="Ledger file of forecasts and outcomes.")
+@click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the sheet (.yaml, .md, .txt).")
+@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
+def screen_command(
+    capture: Path,
+    dialect: str | None,
+    steps: int,
+    run_cv: float | None,
+    rank: int | None,
+    tpot_ms: float | None,
+    ledger: Path | None,
+    language: str | None,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """List which scopes to try, with which options, how often, and when to stop."""
+    from skadvisor.analysis import analyze
+    from skadvisor.languages import default_language, translator
+    from skadvisor.output import check_output, write_atomically
+    from skadvisor.plan import choose_dialect
+    from skadvisor.screening import make_sheet
+    from skadvisor.screening_text import sheet_table, sheet_yaml
+
+    if output is not None:
+        check_output(output, force=force, inputs=[capture])
+    translate = translator(language or default_language())
+    analysis = analyze(capture, rank=rank, tpot_ms=tpot_ms, ledger=ledger)
+    spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
+    sheet = make_sheet(analysis.result, analysis.kernels, spoken, steps, run_cv)
+    if output is None:
+        click.echo(sheet_table(sheet, translate), nl=False)
+        return
+    yaml = output.suffix in (".yaml", ".yml")
+    write_atomically(output, sheet_yaml(sheet, translate) if yaml else sheet_table(sheet, translate), force=force)
+    click.echo(f"wrote {output}", err=True)
