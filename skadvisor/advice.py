@@ -71,6 +71,11 @@ def _refuse(templates: Sequence[Template], situation: Situation, times: Times) -
             Message(_("this is training; SuperKernel scopes are for the decode phase of inference")),
             [Message(_("record decode steps of the inference service"))],
         )
+    if situation.superkernels:
+        return _none(
+            Message(_("SuperKernel is on already: {count} of them run in the step"), count=situation.superkernels),
+            [Message(_("judge it with: skadvisor compare BEFORE AFTER; for a forecast, record with SuperKernel off"))],
+        )
     if not situation.decoder_layers:
         return _none(
             Message(_("no decoder layers were found; there is nothing to place a scope round")),
@@ -85,6 +90,9 @@ def _refuse(templates: Sequence[Template], situation: Situation, times: Times) -
         return _graph_first(situation, times)
     if not templates:
         return _none(Message(_("no template could be assessed on this capture")), [])
+    fused = next((finding for finding in templates[0].findings if finding.check == "superkernel"), None)
+    if fused is not None:
+        return _none(fused.message, [fused.remedy] if fused.remedy else [])
     return None
 
 

@@ -15,7 +15,8 @@ class Situation:
     `host_share` is the fraction of the step in which the device waits for the host. `phase` is the phase the
     templates are assessed for. `layer_kinds` counts the decoder layers by kind. `tpot_ms` is the time per output
     token that the user measured without the profiler, milliseconds; `tokens_per_step` how many tokens one step
-    yields to a request (more than 1 with speculative decoding).
+    yields to a request (more than 1 with speculative decoding). `superkernels` counts SuperKernels per step that the
+    capture already has.
     """
 
     mode: Mode
@@ -34,6 +35,7 @@ class Situation:
     aiv_expansion: bool | None = None
     stream_fusion: bool | None = None
     data_dump: bool | None = None
+    superkernels: int = 0
 
     @property
     def moe(self) -> bool:

@@ -88,6 +88,14 @@ def test_refusals_say_why(facts, word):
     assert word in str(found.reason)
 
 
+def test_a_run_with_superkernel_on_is_sent_to_compare():
+    kernels = decode_kernels()
+    kernels[5] |= {"op_type": "SuperKernel", "name": "sk_layer_0_start_a_end_b"}
+    found = advise(kernels, DENSE)[1]
+    assert found.choice == "none"
+    assert "on already" in str(found.reason) and "compare" in str(found.next[0])
+
+
 def test_long_kernels_leave_nothing_to_win():
     block = [("MatMulV3", "qkv_proj", "attention", "AI_CORE", 900_000)] * 4
     found = advise(decode_kernels(block=block, gap_ns=50), DENSE)[1]

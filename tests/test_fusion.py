@@ -97,12 +97,14 @@ def test_two_graphs_are_never_joined():
 
 def test_operators_are_known_by_their_kernel_names_at_level0():
     names = ["AddRmsNorm_3", "aclnnMm_MatMulCommon_MatMulV2", "GroupedMatmul_7", "StridedSliceD_2", "Cast_9"]
+    names.append("sk_layer_0_start_Cast_9_end_Add_3")
     kernels = [
         {"start_ns": 1000 * n, "dur_ns": 900, "layer": 0, "op_type": None, "core": None, "stream": None, "name": name}
         for n, name in enumerate(names)
     ]
     _, found = previewed(kernels)
-    assert found.kernels["fusible"].to_list() == ["likely", "likely", "likely", "unlikely", "unlikely"]
+    assert found.kernels["fusible"].to_list() == ["likely"] * 3 + ["unlikely"] * 3
+    assert found.kernels["op_type"].to_list()[-1] == "SuperKernel"
 
 
 def test_rules_of_the_user_come_first(tmp_path):
@@ -211,6 +213,21 @@ def test_findings_on_streams_cores_collectives_and_custom_operators():
     assert found["collectives"].status == "warn"
     assert found["custom"].status == "unknown" and "my_own_operator" in str(found["custom"].message)
     assert "HCCL_OP_EXPANSION_MODE" in str(found["collectives"].remedy)
+
+
+def test_different_core_limits_on_the_streams_of_a_scope_are_warned_of():
+    kernels = decode_kernels(layers=2)
+    for kernel in kernels[::2]:
+        kernel |= {"stream": 2, "blocks": 8, "core": "AI_CORE"}
+    found = findings(kernels)["core_limits"]
+    assert found.status == "warn" and "8, 24" in str(found.message)
+    assert "core_limits" not in findings(decode_kernels(layers=2))
+
+
+def test_a_capture_with_superkernels_is_no_baseline():
+    kernels = decode_kernels(layers=2)
+    kernels[5] |= {"op_type": "SuperKernel", "name": "sk_layer_0_start_a_end_b"}
+    assert findings(kernels, template="moe-only")["superkernel"].status == "block"
 
 
 def test_a_scope_of_breakers_is_warned_of():

@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from skadvisor import analyze
 from skadvisor import ledger as ledgers
 from skadvisor.commands.calibrate import calibrate_command
 from skadvisor.errors import InputError
@@ -148,6 +150,30 @@ def test_impossible_outcomes_are_refused(tmp_path, before, after):
         with pytest.raises(InputError, match="no forecast number"):
             ledger.add_outcome(Outcome(forecast=number + 1, before_us=1.0, after_us=1.0))
         assert ledger.outcomes() == ()
+
+
+@pytest.fixture(scope="module")
+def analysed():
+    return analyze(Path(__file__).resolve().parents[1] / "profiles" / "dense-ge-decode")
+
+
+def test_an_analysis_leaves_its_forecasts_and_learns_from_their_outcomes(tmp_path, analysed):
+    path = tmp_path / "l.sqlite"
+    numbers = ledgers.record_forecasts(analysed.result, path)
+    estimates = {t.name: t.estimate for t in analysed.result.templates if t.estimate}
+    with Ledger.open(path) as ledger:
+        kept = {forecast.template: forecast for forecast in ledger.forecasts()}
+    assert len(numbers) == len(kept) == len(estimates)
+    assert all(kept[name].mid_us == estimate.mid_us for name, estimate in estimates.items())
+    assert [f.template for f in kept.values() if f.chosen] == [analysed.result.recommendation.choice]
+    assert ledgers.record_forecasts(analysed.result, path) == numbers
+    fingerprint = analysed.result.captures[0].fingerprint
+    assert ledgers.record_outcome(fingerprint, "full-model", 22_000.0, 20_000.0, path=path) is not None
+    assert ledgers.record_outcome("unseen", "full-model", 22_000.0, 20_000.0, path=path) is None
+    with Ledger.open(path) as ledger:
+        ((features, gain_pct),) = own_cases(ledger)
+        assert set(features) == set(COLUMNS) and gain_pct == pytest.approx(100 / 11)
+        assert refit(ledger).estimator.n_cases_ > 1
 
 
 def test_only_forecasts_with_features_are_learned_from(tmp_path):

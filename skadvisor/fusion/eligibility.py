@@ -111,6 +111,39 @@ def check_streams(situation: Situation, inside: pd.DataFrame, preview: Preview) 
     )
 
 
+def check_core_limits(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """Streams that were given different numbers of cores need scopes of their own."""
+    blocks = inside[inside["blocks"].notna() & inside["stream"].notna()]
+    cube = blocks[blocks["core"].astype("object").isin(["AI_CORE", "MIX_AIC"])]
+    limits = cube.groupby("stream")["blocks"].max()
+    if _streams_of_one_scope(inside, preview) <= 1 or limits.nunique() <= 1:
+        return None
+    return Finding(
+        check="core_limits",
+        status="warn",
+        message=Message(
+            _("the streams of a scope use at most {limits} Cube cores: core limits differ"),
+            limits=", ".join(str(limit) for limit in sorted(int(limit) for limit in limits)),
+        ),
+        remedy=Message(_("place one scope per stream and core limit, as the published three-scope example does")),
+        source="different core limits need separate scopes",
+    )
+
+
+def check_already_fused(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """A capture with SuperKernels in it is no baseline."""
+    found = int((preview.kernels["op_type"] == "SuperKernel").sum())
+    if not found:
+        return None
+    return Finding(
+        check="superkernel",
+        status="block",
+        message=Message(_("SuperKernel is on already: {count} of them run in the step"), count=found),
+        remedy=Message(_("judge it with: skadvisor compare BEFORE AFTER; for a forecast, record with SuperKernel off")),
+        source="operator type SuperKernel",
+    )
+
+
 def check_cores(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """A SuperKernel runs with the most cores that any part uses; SyncAll parts with fewer cores can hang."""
     source = "core counts of a SuperKernel; option feed-sync-all; 1:1 MIX runs at 1:2"
@@ -276,11 +309,13 @@ def _streams_of_one_scope(inside: pd.DataFrame, preview: Preview) -> int:
 
 
 CHECKS: tuple[Check, ...] = (
+    check_already_fused,
     check_mode,
     check_hardware,
     check_shapes,
     check_streams,
     check_cores,
+    check_core_limits,
     check_collectives,
     check_aicpu,
     check_tiling,

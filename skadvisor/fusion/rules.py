@@ -14,6 +14,7 @@ from skadvisor.datafiles import read_toml
 from skadvisor.errors import InputError
 from skadvisor.messages import Message, _
 from skadvisor.names import base_operator, words
+from skadvisor.superkernel_names import parse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +137,9 @@ def operator_label(op_type: object, name: object) -> str:
     """The operator as rules know it: its type, or at Level0, where there is none, what the kernel name says."""
     if isinstance(op_type, str) and op_type:
         return op_type
-    return words(base_operator(None, name if isinstance(name, str) else None)) or str(name)
+    if not isinstance(name, str):
+        return ""
+    return "SuperKernel" if parse(name) is not None else words(base_operator(None, name)) or name
 
 
 def _judge_one(
