@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from skadvisor.records import Result
 
 Risk = Literal["low", "balanced", "high"]
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+PathText = str | os.PathLike[str]
+Paths = PathText | Iterable[PathText]
 
 
 class Place(NamedTuple):
@@ -70,11 +71,11 @@ def analyze_ranks(
     scheduler: str | None = None,
     client: Any = None,
     workers: int | None = None,
-    operators: str | os.PathLike[str] | None = None,
+    operators: PathText | None = None,
     tpot_ms: float | None = None,
     risk: Risk = "balanced",
-    ledger: str | os.PathLike[str] | None = None,
-    rules: Iterable[str | os.PathLike[str]] = (),
+    ledger: PathText | None = None,
+    rules: Iterable[PathText] = (),
     quiet: bool = True,
 ) -> RanksAnalysis:
     """Analyse every rank's capture at or under the given paths or URLs.
@@ -86,7 +87,7 @@ def analyze_ranks(
     """
     from skadvisor.rank_merge import Merger
 
-    question = Question(_attach(operators), tpot_ms, risk, _attach(ledger), tuple(_attached(rule) for rule in rules))
+    question = _ask(operators, tpot_ms, risk, ledger, tuple(rules))
     places = find_places(path_or_paths, scheduler=scheduler, client=client)
     if len(places) == 1 and scheduler is None and client is None:
         with bar("Reading and labelling", quiet=quiet), remote.fetch(places[0].path) as path:
@@ -99,6 +100,19 @@ def analyze_ranks(
             merger.add(place, answer)
             advance(1)
     return RanksAnalysis(merger.result(), places)
+
+
+def _ask(
+    operators: PathText | None, tpot_ms: float | None, risk: Risk, ledger: PathText | None, rules: tuple[PathText, ...]
+) -> Question:
+    """The question with its files; what is wrong in them is told now, by the names that the user gave."""
+    from skadvisor.fusion import load_rules
+    from skadvisor.operators import load_vocabulary
+
+    question = Question(_attach(operators), tpot_ms, risk, _attach(ledger), tuple(_attached(rule) for rule in rules))
+    load_vocabulary(None if operators is None else Path(operators))
+    load_rules(*(Path(rule) for rule in rules))
+    return question
 
 
 def find_places(paths: Paths, *, scheduler: str | None = None, client: Any = None) -> tuple[Place, ...]:
@@ -174,11 +188,11 @@ def _list_places(path: str) -> Sequence[Place]:
     return found or [Place(path, None)]
 
 
-def _attach(path: str | os.PathLike[str] | None) -> Attachment | None:
+def _attach(path: PathText | None) -> Attachment | None:
     return None if path is None else _attached(path)
 
 
-def _attached(path: str | os.PathLike[str]) -> Attachment:
+def _attached(path: PathText) -> Attachment:
     try:
         return Attachment(Path(path).name, Path(path).read_bytes())
     except OSError as error:

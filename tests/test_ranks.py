@@ -307,15 +307,19 @@ def test_one_rank_in_a_folder_is_the_plain_analysis(ranks, serial):
 
 
 @pytest.mark.parametrize("how", ["one by one", "processes", "dask"])
-def test_the_users_files_reach_every_worker(ranks, tmp_path, how, dask_cluster):
+def test_the_users_files_are_checked_before_the_work_and_reach_every_worker(ranks, tmp_path, how, dask_cluster):
     ways = {"one by one": {"workers": 1}, "processes": {"workers": 2}}
     way = ways.get(how, {"scheduler": dask_cluster.scheduler_address})
     wrong = tmp_path / "mine.toml"
     wrong.write_text('[[operator]]\nrole = "nonsense"\n')
-    with pytest.raises(InputError, match="mine.toml is not an operator file"):
+    with pytest.raises(InputError, match=f"^{wrong} is not an operator file"):
         analyze_ranks(ranks.folder, operators=wrong, **way)
     with pytest.raises(InputError, match=r"cannot read .*missing\.toml"):
         analyze_ranks(ranks.folder, operators=tmp_path / "missing.toml", **way)
+    right = tmp_path / "right.toml"
+    right.write_text('[[operator]]\nrole = "norm"\nnames = ["mynorm"]\nsource = "a test"\n')
+    told = analyze_ranks(ranks.folder, operators=right, **way).result
+    assert told.templates == analyze(ranks.paths[1], operators=right).result.templates
 
 
 def test_a_damaged_rank_leaves_the_answer_of_the_others(ranks, serial, tmp_path):
