@@ -25,6 +25,8 @@ from skadvisor.shapes import MatmulDims
 
 S = State
 LARGEST_EXPERT_COUNT = 1_024
+#: What speaks against experts where no kernel of the capture is an expert operator or could be an unnamed one.
+NO_EXPERTS = 5.0
 _GENERIC_ROLES = {"layout", "cast", "elementwise", "add", "reduce", "quantise"}
 
 
@@ -57,6 +59,10 @@ def _scores(item: KernelClass, classes: Classes) -> NDArray[np.float64]:
         scores[[*MLP_STATES, S.SHARED_BEFORE, S.SHARED_AFTER]] -= 2.0
     elif item.role == "unknown":
         _score_unknown(scores, item, classes)
+    if item.role == "activation" and "lu" in item.base and "silu" not in item.base:
+        scores[list(ATTENTION_STATES)] -= 4.0  # gates inside attention are sigmoids and SiLUs
+    if not classes.has_experts:
+        scores[list(MOE_STATES)] -= NO_EXPERTS
     if item.role in ("matmul", "cast", "layout", "add", "elementwise") and item.core == "AI_CPU":
         scores += _only((S.PREPARE, S.SAMPLING), 0.0, -1.0)
     return scores

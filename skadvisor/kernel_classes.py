@@ -15,6 +15,7 @@ from skadvisor.operators import Vocabulary
 from skadvisor.shapes import MatmulDims, Shape, matmul_dims, parse_shapes
 from skadvisor.unknown_operators import guess_role
 
+EXPERT_OPERATORS = {"router", "dispatch", "expert_matmul", "combine", "shared_expert", "topk"}
 MATMULS = {"matmul", "fused_matmul_comm", "fused_matmul_norm"}
 
 
@@ -58,6 +59,7 @@ class Classes:
     token_rows: frozenset[int]
     norm_rows: frozenset[int]
     fused_residual: bool
+    has_experts: bool
 
     def roles_of(self, classes: NDArray[np.int64]) -> NDArray[np.object_]:
         """Role by name of each class number."""
@@ -105,8 +107,16 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
         vocabulary_confirmed=confirmed,
         token_rows=model_size.token_rows(items, hidden),
         norm_rows=model_size.norm_rows(items, hidden),
+        has_experts=_has_experts(items),
         fused_residual=sum(item.count for item in items if item.role in ("residual_norm", "fused_matmul_norm")) > 1,
     )
+
+
+def _has_experts(items: list[KernelClass]) -> bool:
+    """Whether there may be experts: operators of theirs, choices by top-k, or operators that nobody knows."""
+    named = any(item.role in EXPERT_OPERATORS for item in items)
+    unknown = sum(item.count for item in items if item.role == "unknown")
+    return named or unknown * 10 > sum(item.count for item in items)
 
 
 def _bases(kernels: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:

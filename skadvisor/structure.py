@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor import evidence, grammar, neighbours, sequence
+from skadvisor.consensus import consensus_scores
 from skadvisor.grammar import MLP_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
 from skadvisor.kernel_classes import Classes, classify
 from skadvisor.operators import Vocabulary
@@ -32,6 +33,8 @@ OPTIMIZER = ("apply", "foreach", "lpnorm", "adam", "sgd")
 TRAINING_SHARE = 0.02
 #: A capture rarely begins in the middle of sampling.
 START_LATE = 2.0
+#: It rather ends with a whole step.
+END_LATE = 2.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
     for number, rows in enumerate(chains):
         emissions = by_class[classes.of_kernel[rows]] + neighbours.neighbour_scores(classes, rows)
         if number == 0:
-            path, sure = _decode_main(kernels, rows, emissions)
+            path, sure = _decode_main(kernels, rows, emissions, classes.of_kernel[rows])
         else:
             path, sure = _decode_side(kernels, rows, chains[0], state, classes, emissions)
         state[rows], probability[rows], chain_of[rows] = path, sure, number
@@ -116,19 +119,24 @@ def _iterations(
 
 
 def _decode_main(
-    kernels: pd.DataFrame, rows: NDArray[np.int64], emissions: NDArray[np.float64]
+    kernels: pd.DataFrame, rows: NDArray[np.int64], emissions: NDArray[np.float64], of_chain: NDArray[np.int64]
 ) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """Decode what each kernel says by itself and in order, then once more with what its like are in."""
     transitions = grammar.transitions()
     restarts = np.zeros((STATES, STATES), dtype=bool)
     restarts[np.ix_(_LATE, _EARLY)] = True
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)[rows]
     emissions[0, [S.FINAL_NORM, S.HEAD, S.SAMPLING]] -= START_LATE
+    emissions[-1, _LATE] += END_LATE
+    parts = [(begin, end, _restart_bonus(kernels, rows[begin:end])) for begin, end in _segments(step_ids)]
+    first = np.concatenate(
+        [sequence.posterior(emissions[begin:end], transitions, pause, restarts) for begin, end, pause in parts]
+    )
+    emissions = emissions + consensus_scores(of_chain, first)
     paths, sures = [], []
-    for begin, end in _segments(step_ids):
-        restart = _restart_bonus(kernels, rows[begin:end])
-        part = emissions[begin:end]
-        paths.append(sequence.decode(part, transitions, restart, restarts))
-        sures.append(sequence.posterior(part, transitions, restart, restarts))
+    for begin, end, pause in parts:
+        paths.append(sequence.decode(emissions[begin:end], transitions, pause, restarts))
+        sures.append(sequence.posterior(emissions[begin:end], transitions, pause, restarts))
     return np.concatenate(paths), np.concatenate(sures)
 
 

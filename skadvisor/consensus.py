@@ -1,0 +1,54 @@
+"""What the capture itself teaches: kernels that look alike, among alike neighbours, work for the same thing.
+
+A layer that lacks a kernel, or whose shapes were lost, is read like the many whole ones. It is one step of
+expectation-maximisation: the mean posterior of a look becomes evidence for each of its kernels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor.grammar import LAYER_STATES, REGION_OF_STATE, STATES, State
+
+#: Fewer kernels of one look than this teach nothing.
+FEWEST = 5
+#: They must agree on the region in this share.
+AGREEMENT = 0.9
+#: The most that consensus weighs, in natural-log odds.
+WEIGHT = 5.0
+#: What comes once per step is rare among its like by nature: against it consensus weighs this much.
+OUTSIDE_WEIGHT = 0.7
+
+_OUTSIDE = np.array([state for state in State if state not in LAYER_STATES], dtype=np.intp)
+_REGIONS = sorted(set(REGION_OF_STATE.values()))
+_MEMBERS = np.array([[REGION_OF_STATE[state] == region for region in _REGIONS] for state in State], dtype=np.float64)
+
+
+def consensus_scores(of_chain: NDArray[np.int64], posterior: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log scores per kernel and state, (N, STATES), from what kernels of the same look are in.
+
+    `of_chain` (N,) is each kernel's class, `posterior` (N, STATES) how likely each state is. The narrowest look that
+    enough kernels share counts: the class between both its neighbours', beside one of them, at last the class alone.
+    """
+    before, after = np.append(-1, of_chain[:-1]), np.append(of_chain[1:], -1)
+    scores = np.zeros((len(of_chain), STATES))
+    open_rows = np.ones(len(of_chain), dtype=bool)
+    regions = posterior @ _MEMBERS
+    for keys in ((before, of_chain, after), (before, of_chain), (of_chain, after), (of_chain,)):
+        codes, _unique = pd.factorize(pd.MultiIndex.from_arrays(keys)) if len(keys) > 1 else pd.factorize(keys[0])
+        counts = np.bincount(codes)
+        mean = _means(codes, counts, posterior)
+        agreed = _means(codes, counts, regions).max(axis=1)
+        useful = ((counts >= FEWEST) & (agreed >= AGREEMENT))[codes] & open_rows
+        scores[useful] = np.maximum(np.log(np.maximum(mean[codes[useful]], 1e-9)), -WEIGHT)
+        open_rows &= ~useful
+    scores[:, _OUTSIDE] = np.maximum(scores[:, _OUTSIDE], -OUTSIDE_WEIGHT)
+    return scores
+
+
+def _means(codes: NDArray[np.int64], counts: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, codes, values)
+    return sums / counts[:, None]
