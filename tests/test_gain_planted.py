@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from sample_builder.build import build
 from sample_builder.superkernel import FusionRules
 from small_tables import step_table
 
-from skadvisor import advice, gain, timeline
+from skadvisor import advice, analyze, gain, timeline
+from skadvisor.datafiles import read_toml
 from skadvisor.events import LABEL_COLUMNS
 from skadvisor.situation import Situation
 
@@ -116,3 +118,21 @@ def test_the_expected_boundaries_are_near_those_that_vanished(planted):
             if template.name == "per-block" and effect is not None:
                 assert template.fragments.boundaries_removed >= effect["boundaries_removed"]
                 assert effect["boundaries_removed"] >= 0.5 * template.fragments.boundaries_removed
+
+
+def shipped_samples():
+    profiles = Path(__file__).resolve().parents[1] / "profiles"
+    return sorted(path.parent for path in profiles.glob("*/manifest.toml") if "planted" in read_toml(path))
+
+
+@pytest.mark.parametrize("sample", shipped_samples(), ids=lambda path: path.name)
+def test_shipped_samples_hold_their_planted_effects_with_our_own_labels(sample):
+    manifest = read_toml(sample / "manifest.toml")
+    if manifest.get("super_kernel", "none") != "none" or manifest.get("ranks", 1) > 1:
+        pytest.skip("no single baseline")
+    result = analyze(sample).result
+    effects = manifest["planted"]["templates"]
+    for template in result.templates:
+        if template.name in effects and template.estimate is not None:
+            planted = effects[template.name]["saving_us"]
+            assert template.estimate.low_us <= planted <= template.estimate.high_us, template.name
