@@ -214,7 +214,7 @@ class EventStream:
         """A block that does not decode at once: the array ended inside it, or some events are bad."""
         trailing = TRAILING.search(str(problem))
         if trailing:
-            position = int(trailing.group(1))
+            position = block.rfind(b"]", 0, int(trailing.group(1))) + 1
             try:
                 events = _EVENTS.decode(block[:position])
             except _BAD:
@@ -239,7 +239,7 @@ class EventStream:
             trailing = TRAILING.search(str(problem))
             if trailing and self._wrapped:
                 try:
-                    return _EVENTS.decode(text[: int(trailing.group(1))])
+                    return _EVENTS.decode(text[: text.rfind(b"]", 0, int(trailing.group(1))) + 1])
                 except _BAD:
                     pass
         self.cut = not text.endswith(b"]")
