@@ -28,8 +28,14 @@ Work = Callable[[Source], Answer]
 Done = tuple[Source, Answer | Exception]
 
 
-class WorkerLostError(Exception):
+class WorkerLostError(InputError):
     """The process that did a piece of work was killed, most often by the system for want of memory."""
+
+    def __init__(self, message: str = "", hint: str = "") -> None:
+        super().__init__(
+            message or "the process that read it was killed, perhaps for want of memory",
+            hint or "Use fewer workers at a time, or a machine with more memory.",
+        )
 
 
 def spread(
@@ -120,17 +126,43 @@ def _one_pool(work: Work[Source, Answer], sources: Sequence[Source], count: int)
     # spawn: a forked copy of a process with threads (bars, BLAS, a notebook) can hang.
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_prepare_worker)
     try:
-        futures: dict[Future[Any], Source] = {
-            pool.submit(partial(_in_worker, work), source): source for source in sources
-        }
+        futures: dict[Future[Any], Source] = {}
+        lost = []
+        with _script_hidden():
+            for source in sources:
+                try:
+                    futures[pool.submit(partial(_in_worker, work), source)] = source
+                except BrokenProcessPool:
+                    lost.append(source)
+        for source in lost:
+            yield source, WorkerLostError()
         for future in as_completed(futures):
             source = futures.pop(future)
             try:
                 yield source, future.result()
             except BrokenProcessPool:
-                yield source, WorkerLostError("the process that read it was killed, perhaps for want of memory")
+                yield source, WorkerLostError()
     finally:
         _close(pool)
+
+
+@contextmanager
+def _script_hidden() -> Iterator[None]:
+    """Keep new processes from running the user's script again.
+
+    They do so to find functions that it defines, which ours are not; and a script that calls this library outside
+    `if __name__ == "__main__"` would then start processes without end.
+    """
+    main: Any = sys.modules["__main__"]
+    hidden = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+    main.__spec__ = None
+    if "__file__" in hidden:
+        del main.__file__
+    try:
+        yield
+    finally:
+        for name, value in hidden.items():
+            setattr(main, name, value)
 
 
 def _in_worker(work: Work[Source, Answer], source: Source) -> Answer | Exception:

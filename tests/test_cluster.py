@@ -169,6 +169,21 @@ def test_a_stopped_program_leaves_no_worker_and_no_temporary_file(tmp_path, numb
     assert list(tmp_path.glob("copy-*")) == []
 
 
+def test_a_script_without_a_guard_works_and_runs_once(tmp_path):
+    (tmp_path / "run.py").write_text(
+        "import __main__\n"
+        "print('begin', flush=True)\n"
+        "from skadvisor import cluster\n"
+        "from test_cluster import refuse\n"
+        "print(sorted(dict(cluster.spread(refuse, ['1', '22'], workers=2)).items()))\n"
+        "print(__main__.__file__.endswith('run.py'))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
+    command = [sys.executable, str(tmp_path / "run.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines() == ["begin", "[('1', 1), ('22', 2)]", "True"]
+
+
 def test_no_processes_is_refused():
     with pytest.raises(InputError, match="0 processes"):
         list(cluster.spread(measure, ["a"], workers=0))

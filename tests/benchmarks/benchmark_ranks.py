@@ -4,7 +4,8 @@
 
 Builds that many ranks of a DeepSeek-V3-like decode, analyses them in one process, in several, and on a Dask cluster
 of the same size on this machine, each in a fresh program, and prints a table. Memory is the peak resident set: of
-the program that puts the answers together, and of the largest of its workers.
+the program that puts the answers together, and of the largest of its workers. CPU seconds, of all processes together
+and with their start, tell on a busy machine whether a poor speed-up is ours.
 """
 
 from __future__ import annotations
@@ -50,10 +51,12 @@ def measure(folder: str, workers: int, dask: bool) -> dict[str, object]:
         begin = time.perf_counter()
         result = analyze_ranks(folder, workers=workers).result
         seconds = time.perf_counter() - begin
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return {
         "seconds": seconds,
-        "own_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "worker_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+        "cpu": sum(usage.ru_utime + usage.ru_stime for usage in used),
+        "own_mb": used[0].ru_maxrss / 1024,
+        "worker_mb": used[1].ru_maxrss / 1024,
         "digest": hashlib.sha256(to_json(result)).hexdigest()[:12],
         "ranks": len(result.ranks) or 1,
     }
@@ -69,12 +72,12 @@ def run(folder: Path, workers: int, dask: bool = False) -> dict[str, object]:
 def report(rows: list[tuple[str, dict[str, object]]]) -> None:
     """Print the table; speed-up is against the first row."""
     first = float(str(rows[0][1]["seconds"]))
-    print(f"{'how':<24}{'ranks':>6}{'seconds':>9}{'speed-up':>10}{'own MB':>8}{'worker MB':>11}  answer")
+    print(f"{'how':<24}{'ranks':>6}{'seconds':>9}{'speed-up':>10}{'CPU s':>8}{'own MB':>8}{'worker MB':>11}  answer")
     for name, row in rows:
         seconds = float(str(row["seconds"]))
         speed = f"{first / seconds:.2f}" if row["ranks"] == rows[0][1]["ranks"] else "-"
         print(
-            f"{name:<24}{row['ranks']:>6}{seconds:>9.1f}{speed:>10}{row['own_mb']:>8.0f}{row['worker_mb']:>11.0f}"
+            f"{name:<24}{row['ranks']:>6}{seconds:>9.1f}{speed:>10}{row['cpu']:>8.1f}{row['own_mb']:>8.0f}{row['worker_mb']:>11.0f}"
             f"  {row['digest']}"
         )
 
