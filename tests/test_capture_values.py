@@ -1,0 +1,190 @@
+"""Text to exact numbers, kinds of tasks, and containment of launches in host ranges."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skadvisor.capture import collectives, columns, links
+from skadvisor.capture.device_tasks import kind_of
+
+MICROSECONDS = st.decimals(0, 4 * 10**15, allow_nan=False, allow_infinity=False, places=3)
+
+
+@given(MICROSECONDS)
+def test_three_decimals_are_exact(value: Decimal) -> None:
+    assert columns.nanoseconds(f"{value}\t") == int(value * 1000)
+
+
+@given(st.decimals(0, 10**12, allow_nan=False, allow_infinity=False, places=9))
+def test_more_decimals_round_half_up(value: Decimal) -> None:
+    expected = int((value * 1000).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    assert columns.nanoseconds(f"{value:f}") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1736408883704643.212\t", 1736408883704643212),
+        ("27.0805", 27081),
+        ("0", 0),
+        (".5", 500),
+        ("7.", 7000),
+        ("1e-05", 0),
+        ("1.5E+3", 1_500_000),
+        ("-1.5", -1500),
+        *[
+            (text, None)
+            for text in ("N/A", "", ".", "1.2.3", "0x10", "Infinity", "nan", "1_000", "١٢", "9" * 40, "1e400")
+        ],
+    ],
+)
+def test_texts(text: str, expected: int | None) -> None:
+    assert columns.nanoseconds(text) == expected
+
+
+@given(st.lists(MICROSECONDS, max_size=30), st.booleans())
+def test_epoch_columns_equal_single_texts(values: list[Decimal], quoted: bool) -> None:
+    texts = [f'"{value}"'.encode() if quoted else str(value).encode() for value in values]
+    made, missing = columns.epoch_nanoseconds(texts)
+    assert made.tolist() == [int(value * 1000) for value in values]
+    assert not missing.any()
+
+
+@given(
+    st.lists(
+        st.sampled_from([b'"1790085076511350.455"', b'"179008507651135.0455"', b"null", b'"', b"", b'"12\\u0030.5"']),
+        max_size=9,
+    )
+)
+def test_epoch_columns_never_mistake_one_text_for_another(texts: list[bytes]) -> None:
+    made, missing = columns.epoch_nanoseconds(texts)
+    for text, value, absent in zip(texts, made.tolist(), missing.tolist(), strict=True):
+        expected = columns.nanoseconds(text.decode().strip('"'))
+        assert (None if absent else value) == expected
+
+
+@given(st.lists(st.one_of(st.decimals(0, 10**9, places=4), st.decimals(0, 10**5, places=8)), max_size=30))
+def test_durations_round_the_decimal_text_and_not_the_double(values: list[Decimal]) -> None:
+    made, missing = columns.float_nanoseconds([float(value) for value in values])
+    assert made.tolist() == [int((value * 1000).quantize(Decimal(1), rounding=ROUND_HALF_UP)) for value in values]
+    assert not missing.any()
+
+
+def test_durations_of_other_kinds() -> None:
+    made, missing = columns.float_nanoseconds([1.5, None, "2.0005", "x", float("inf")])
+    assert made.tolist() == [1500, 0, 2001, 0, 0]
+    assert missing.tolist() == [False, True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("task_type", "name", "kind"),
+    [
+        ("AI_CORE", "MatMulV2_12", "kernel"),
+        ("DSA_SQE", "aclnnDropoutGenMaskV2", "kernel"),
+        ("KERNEL_MIX_AIC", "FusedInferAttentionScore", "kernel"),
+        ("AI_VECTOR_CORE", "HcPre", "kernel"),
+        ("SUPER_KERNEL_OF_TOMORROW", "x", "kernel"),
+        ("EVENT_WAIT_SQE", "EVENT_WAIT", "wait"),
+        ("Notify Wait", "Notify Wait", "wait"),
+        ("EVENT_RECORD_SQE", "EVENT_RECORD", "record"),
+        ("PLACE_HOLDER_SQE", "EVENT_RECORD", "record"),
+        ("PCIE_DMA_SQE", "MEMCPY_ASYNC", "copy"),
+        ("SDMA", "SDMA", "copy"),
+        ("PLACE_HOLDER_SQE", "PROFILING_ENABLE", "other"),
+        ("Other", "MEMCPY_ASYNC", "copy"),
+        ("Other", "aclnnMm_MatMulCommon_MatMulV2", "kernel"),
+        (None, "WaitForNothingKernel", "kernel"),
+    ],
+)
+def test_kinds_of_device_tasks(task_type: str | None, name: str, kind: str) -> None:
+    assert kind_of(task_type, name) == kind
+
+
+def series(values: list[str]) -> object:
+    import pandas as pd
+
+    return pd.Series(pd.Categorical(values))
+
+
+def test_fragments_inside_a_collective_count_once() -> None:
+    kinds = collectives.kinds(
+        {
+            "start_ns": np.array([100, 110, 500, 900]),
+            "dur_ns": np.array([200, 150, 10, 50]),
+            "name": series(["hcom_allGather__1_0", "AivKernel", "MatMulV2", "allgatherAicpuKernel"]),
+            "core": series(["COMMUNICATION", "AI_VECTOR_CORE", "AI_CORE", "AI_CPU"]),
+        }
+    )
+    assert kinds.tolist() == ["collective", "collective_part", "kernel", "collective"]
+
+
+def test_hyper_connections_are_no_collectives() -> None:
+    kinds = collectives.kinds(
+        {
+            "start_ns": np.array([0, 10]),
+            "dur_ns": np.array([5, 5]),
+            "name": series(["HcPre_1", "HcPost_2"]),
+            "core": series(["AI_VECTOR_CORE", "MIX_AIC"]),
+        }
+    )
+    assert set(kinds) == {"kernel"}
+
+
+RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 40)), max_size=25)
+
+
+@given(RANGES, st.lists(st.integers(-5, 110), max_size=20))
+@settings(max_examples=200)
+def test_innermost_finds_the_last_started_range_that_contains_a_time(
+    ranges: list[tuple[int, int]], times: list[int]
+) -> None:
+    """Nested or not: ranges that overlap without nesting occur in real traces."""
+    start = np.array([begin for begin, _ in ranges], dtype="int64")
+    end = start + np.array([length for _, length in ranges], dtype="int64")
+    found = links.innermost(start, end, np.array(times, dtype="int64"))
+    for time, row in zip(times, found.tolist(), strict=True):
+        containing = [(s, -e) for s, e in zip(start.tolist(), end.tolist(), strict=True) if s <= time <= e]
+        assert (None if row < 0 else (start[row], -end[row])) == (max(containing) if containing else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "inner", "kind"),
+    [
+        ("nn.Module: Linear_0", True, "module"),
+        ("ProfilerStep#50", True, "step"),
+        ("aten::linear", True, "op"),
+        ("aclnnInplaceCopy", True, "op"),
+        ("autograd::engine::evaluate_function: ReluBackward0", True, "op"),
+        ("P09/step=4/NPUModelRunner._model_forward", True, "range"),
+        ("Optimizer.step#SGD.step", True, "range"),
+        ("decode", True, "range"),
+        ("decode", False, "op"),
+    ],
+)
+def test_scopes_are_told_from_operators(name: str, inner: bool, kind: str) -> None:
+    words = [name, "aten::empty"]
+    start, end = np.array([0, 10 if inner else 200]), np.array([100, 20 if inner else 210])
+    kinds = links.host_kinds(words, np.array([0, 1]), ["cpu_op", "cpu_op"], start, end, np.array([1, 1]))
+    assert kinds[0] == kind
+
+
+def test_an_old_operator_inside_a_framework_operator_is_no_scope() -> None:
+    words = ["aten::_convolution", "Conv2D", "Enqueue", "Attention"]
+    start, end = np.array([0, 10, 15, 200]), np.array([100, 90, 16, 300])
+    start, end = np.append(start, 210), np.append(end, 220)
+    name, category = np.array([0, 1, 2, 3, 0]), ["cpu_op", "cpu_op", "enqueue", "cpu_op", "cpu_op"]
+    kinds = links.host_kinds(words, name, category, start, end, np.ones(5, dtype="int64"))
+    assert kinds.tolist() == ["op", "op", "queue", "range", "op"]
+
+
+def test_step_of_a_kernel_is_the_step_of_its_launch_as_the_profiler_counts() -> None:
+    start = np.array([100, 200, 300, 400])
+    launch = np.array([10, 20, -1, 60])
+    number, missing = links.step_ids([(7, 0, 30), (8, 31, 70)], start, launch)
+    assert number.tolist() == [7, 7, 0, 8]
+    assert missing.tolist() == [False, False, True, False]
