@@ -22,17 +22,28 @@ _NORM_ROLES = ["norm", "residual_norm", "fused_matmul_norm"]
 #: A pause between steps is this many times longer than any between layers.
 PAUSE_RATIO = 3.0
 SHORTEST_PAUSE_NS = 1_000
+SINGLE_PAUSE_NS = 20_000
 
 
-def step_cuts(kernels: pd.DataFrame, structure: Structure, layers: Sequence[Layer]) -> list[int]:
-    """Numbers of the layers (in `layers`, one uninterrupted run of them) with which a further step begins."""
+def step_cuts(
+    kernels: pd.DataFrame, structure: Structure, layers: Sequence[Layer], usual: int | None = None
+) -> list[int]:
+    """Numbers of the layers (in `layers`, one uninterrupted run of them) with which a further step begins.
+
+    Where other steps of the capture are known, `usual` is how many layers they have.
+    """
     if len(layers) < 2:
         return []
     kinds = [layer.kind for layer in layers]
     by_norms = _after_two_norms(structure, layers)
-    if _is_regular(by_norms, kinds):
-        return by_norms
-    return _after_pauses(kernels, structure, layers, kinds)
+    for cuts in (by_norms, _after_pauses(kernels, structure, layers, kinds)):
+        if _is_regular(cuts, kinds) and usual in (None, _length(cuts, len(kinds))):
+            return cuts
+    return []
+
+
+def _length(cuts: Sequence[int], layers: int) -> int:
+    return max(end - begin for begin, end in itertools.pairwise([0, *cuts, layers]))
 
 
 def _is_regular(cuts: Sequence[int], kinds: Sequence[str]) -> bool:
@@ -84,7 +95,7 @@ def _after_pauses(
         shortest, next_one = gaps[order[count - 1]], gaps[order[count]]
         if shortest < SHORTEST_PAUSE_NS:
             break
-        if shortest >= PAUSE_RATIO * max(1, next_one):
+        if shortest >= PAUSE_RATIO * max(1, next_one) and (count > 1 or shortest >= SINGLE_PAUSE_NS):
             cuts = sorted(int(number) + 1 for number in order[:count])
             if _is_regular(cuts, kinds):
                 return cuts

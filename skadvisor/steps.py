@@ -7,6 +7,7 @@ long one (a draft layer behind its main model) is part of the same step.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +56,15 @@ def _with_repeated(
 ) -> list[Step]:
     """Passes of layers alone are cut where the layers begin anew."""
     edges = np.isin(structure.state[structure.main], _EDGES)
+    whole = Counter(len(one.layers) for one in passes if one.layers and edges[one.begin : one.end].any())
+    usual = max(whole, key=lambda count: (whole[count], count)) if whole else None
     found: list[Step] = []
     for one in passes:
         held = one.layers
         if not held or edges[one.begin : one.end].any():
             found.append(one)
             continue
-        cuts = step_cuts(kernels, structure, [layers[index] for index in held])
+        cuts = step_cuts(kernels, structure, [layers[index] for index in held], usual)
         places = [one.begin, *(layers[held[cut]].begin for cut in cuts), one.end]
         found.extend(
             Step(begin, end, held[first:last], ())

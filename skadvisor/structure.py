@@ -34,7 +34,7 @@ TRAINING_SHARE = 0.02
 #: A capture rarely begins in the middle of sampling.
 START_LATE = 2.0
 #: It rather ends with a whole step.
-END_LATE = 2.0
+END_LATE = 3.5
 
 
 @dataclass(frozen=True)
