@@ -38,6 +38,11 @@ class Situation:
     superkernels: int = 0
 
     @property
+    def conditions(self) -> Mapping[str, bool | None]:
+        """What fusion rules may need, where it is known."""
+        return {"tiling_sink": self.tiling_sink, "aiv_expansion": self.aiv_expansion}
+
+    @property
     def moe(self) -> bool:
         """Whether the model has mixture-of-experts layers."""
         return self.layer_kinds.get("moe", 0) > 0

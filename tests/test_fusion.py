@@ -88,6 +88,19 @@ def test_in_eager_mode_the_dynamic_state_says_nothing():
     assert previewed(kernels, mode="graph")[1].fragments.boundaries_removed == 0
 
 
+def test_conditions_that_are_known_decide():
+    kernels = decode_kernels(layers=1)
+    kernels[4]["op_type"] = "FusedInferAttentionScore"
+    kernels[6] |= {"op_type": "hcom_allReduce_", "kind": "collective", "core": "COMMUNICATION", "region": "comm"}
+
+    def verdicts(**conditions):
+        return previewed(kernels, conditions=conditions)[1].kernels["fusible"].iloc[[4, 6]].to_list()
+
+    assert verdicts() == ["likely", "unknown"]
+    assert verdicts(tiling_sink=False, aiv_expansion=True) == ["unlikely", "likely"]
+    assert verdicts(tiling_sink=True, aiv_expansion=False) == ["likely", "unlikely"]
+
+
 def test_two_graphs_are_never_joined():
     kernels = decode_kernels(layers=2)
     for kernel in kernels[: len(DENSE_LAYER)]:

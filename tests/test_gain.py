@@ -155,6 +155,15 @@ def test_overlapping_streams_can_make_a_scope_lose():
     assert assessed(kernels, apart)["full-model"].estimate.mid_us > found.estimate.mid_us
 
 
+def test_ai_cpu_tasks_are_never_counted_as_winnable():
+    kernels = decode_kernels(layers=1, block=DENSE_LAYER[:3])
+    kernels[1] |= {"core": "AI_CPU", "op_type": "TopK"}
+    template = assessed(kernels)["full-model"]
+    assert template.ceiling_us == 0
+    assert template.terms["visible_gaps"].high_us == 0
+    assert template.breakers[0].reason == "DEFAULT_NODE" and template.breakers[0].cost_us > 0
+
+
 def test_nothing_is_assessed_where_no_scope_can_be():
     kernels = decode_kernels()
     for facts in ({"training": True}, {"phase": "prefill"}, {"decoder_layers": 0}):

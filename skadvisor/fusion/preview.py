@@ -6,7 +6,9 @@ runs between them on that stream (a breaker, or a kernel that is not in the scop
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from skadvisor.typical import StepKernels
 
 Ints = NDArray[np.int64]
+
+NO_CONDITIONS: Mapping[str, bool | None] = MappingProxyType({})
 
 #: Columns of `Preview.cuts`.
 CUT_COLUMNS = ("op_type", "role", "fusible", "reason", "source", "remedy", "cuts", "boundaries_lost")
@@ -48,11 +52,16 @@ def preview(
     rules: tuple[Rule, ...] | None = None,
     hardware: str = "unknown",
     graph_kind: str | None = None,
+    conditions: Mapping[str, bool | None] = NO_CONDITIONS,
 ) -> Preview:
-    """Preview a template variant on one step (see `typical.step_kernels`)."""
+    """Preview a template variant on one step (see `typical.step_kernels`).
+
+    `conditions` says which of the rules' conditions (`needs`: tiling_sink, aiv_expansion) hold, None for unknown.
+    """
     kernels = step.kernels
     scope = place(kernels, variant)
-    judgements = judge(kernels, rules, hardware, graph_kind, eager=step.mode == "eager")
+    judged = judge(kernels, rules, hardware, graph_kind, eager=step.mode == "eager")
+    judgements = [judgement.under(conditions) for judgement in judged]
     previous = _neighbours(kernels, scope)
     fusible = np.array([judgement.fusible for judgement in judgements], dtype=object)
     fragment = _fragments(previous, fusible != "unlikely", scope)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from functools import cache
 from pathlib import Path
@@ -48,6 +48,13 @@ class Judgement:
     source: str
     remedy: Message
     needs: str | None = None
+
+    def under(self, conditions: Mapping[str, bool | None]) -> Judgement:
+        """The judgement where its condition is known to hold or not."""
+        met = conditions.get(self.needs) if self.needs is not None else None
+        if met is None:
+            return self
+        return replace(self, fusible="likely" if met else "unlikely")
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def make_scene(
     situation: Situation,
 ) -> Scene:
     """Everything that a gain model needs of one variant on one step."""
-    found = preview(kernels, variant, rules, situation.hardware, situation.graph_kind)
+    found = preview(kernels, variant, rules, situation.hardware, situation.graph_kind, situation.conditions)
     inside = (found.kernels["scope"] >= 0).to_numpy()
     in_scope = exposed_inside(kernels.kernels, inside) if inside.any() else 0
     return Scene(kernels, found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale)

@@ -87,7 +87,9 @@ def scene(case: Case) -> Scene:
         hardware="A3",
         tiling_sink=True,
     )
-    found = preview(step, template_scope(case.template).variants[0], load_rules(), "A3", "ge_graph")
+    found = preview(
+        step, template_scope(case.template).variants[0], load_rules(), "A3", "ge_graph", situation.conditions
+    )
     wall = case.before_us * 1000
     return Scene(
         step, found, situation, wall, wall * case.scope_share, read_constraints(kernels, np.array([], dtype="int64"))

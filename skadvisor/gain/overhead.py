@@ -21,6 +21,9 @@ TWO_SIDED_95 = 1.96
 #: The input of the terms that count removed boundaries.
 COUNT = "boundaries_removed"
 
+#: Kernels with these reason words are never fused, whatever the compiler's version.
+NEVER = ("DEFAULT_NODE", "NOT_IN_SCOPE")
+
 
 class OverheadModel:
     """Ceiling and draws in named terms. `draws` is the number of draws, `random_state` the fixed seed."""
@@ -40,6 +43,7 @@ class _Drawing:
     def __init__(self, scene: Scene, draws: int, seed: int) -> None:
         self.scene = scene
         self.draws = draws
+        self.seed = seed
         self.random = np.random.default_rng(seed)
         self.priors = priors()
         self.constraints = scene.constraints
@@ -54,40 +58,46 @@ class _Drawing:
         self.apart = self._streams_apart()
         self.not_carried = self._triangular("not_carried")
         self.recompile = self.random.normal(0.0, self.priors["recompile_pct"]["sigma"] / 100, self.draws)
-        self.fuses = self._fused_types()
 
     def result(self) -> Draws:
         gaps, heads, inside, syncs = self._sums()
         alone = gaps + heads + inside - syncs
         reached = alone if self.constraints.chain else self._replayed(with_overlap=False)
-        lost = self._replayed(with_overlap=True) - reached if len(self.scene.overlaps.later) else np.zeros(self.draws)
+        lost = self._replayed(with_overlap=True) - reached if len(self.scene.overlaps.later) else self.nothing
         after = reached + lost
         not_carried = -self.not_carried * np.maximum(after, 0.0)
         ceiling = self._ceiling()
-        noise = self.recompile * self.scene.in_scope_ns if len(self.boundaries.after) else np.zeros(self.draws)
+        noise = self.recompile * self.scene.in_scope_ns if len(self.boundaries.after) else self.nothing
         noise = np.minimum(after + not_carried + noise, ceiling) - after - not_carried
+        parts = self._parts_at_boundaries(gaps, heads, inside, syncs) | self._parts_of_the_step(
+            alone, reached, lost, not_carried, noise, ceiling
+        )
+        return Draws(parts, ceiling / NS_PER_US, np.minimum(alone + lost + noise, ceiling) / NS_PER_US)
+
+    def _parts_at_boundaries(self, gaps: Floats, heads: Floats, inside: Floats, syncs: Floats) -> dict[str, Part]:
         removed = self._removed_counts()
-        parts = {
-            "visible_gaps": Part(
-                gaps / NS_PER_US, "measured", "gaps between neighbours that fuse", removed, ("gap_us", COUNT)
-            ),
-            "head_overhead": Part(
-                heads / NS_PER_US,
-                self._head_basis,
-                self._head_source,
-                removed | {"boundaries_with_pmu": float(self.measured.sum())},
-                ("head_us", COUNT),
-            ),
-            "inside_cores": Part(
-                inside / NS_PER_US,
-                "assumed",
-                "instruction preload and early start; " + self.priors["head_us"]["source"],
-                removed,
-                ("inside_us", COUNT),
-            ),
-            "subkernel_sync": Part(
-                -syncs / NS_PER_US, "assumed", self.priors["sync_us"]["source"], removed, ("sync_us", COUNT)
-            ),
+        with_pmu = removed | {"boundaries_with_pmu": float(self.measured.sum())}
+        preload = "instruction preload and early start; " + self.priors["head_us"]["source"]
+        made = (
+            ("visible_gaps", gaps, "measured", "gaps between neighbours that fuse", removed, "gap_us"),
+            ("head_overhead", heads, self._head_basis, self._head_source, with_pmu, "head_us"),
+            ("inside_cores", inside, "assumed", preload, removed, "inside_us"),
+            ("subkernel_sync", -syncs, "assumed", self.priors["sync_us"]["source"], removed, "sync_us"),
+        )
+        return {
+            name: Part(draws / NS_PER_US, basis, source, inputs, (rate, COUNT))  # type: ignore[arg-type]
+            for name, draws, basis, source, inputs, rate in made
+        }
+
+    def _parts_of_the_step(
+        self, alone: Floats, reached: Floats, lost: Floats, not_carried: Floats, noise: Floats, ceiling: float
+    ) -> dict[str, Part]:
+        known = self.priors
+        in_scope: dict[str, Floats | float] = {
+            "in_scope_us": self.scene.in_scope_ns / NS_PER_US,
+            "ceiling_us": ceiling / NS_PER_US,
+        }
+        return {
             "off_critical_path": Part(
                 (reached - alone) / NS_PER_US,
                 "derived",
@@ -97,25 +107,19 @@ class _Drawing:
             "stream_overlap": Part(
                 lost / NS_PER_US,
                 "assumed",
-                self.priors["overlap_lost"]["source"],
+                known["overlap_lost"]["source"],
                 {"overlap_us": self.scene.overlaps.total_ns / NS_PER_US},
                 ("lost_fraction", "overlap_us"),
             ),
             "not_carried": Part(
                 not_carried / NS_PER_US,
                 "assumed",
-                self.priors["not_carried"]["source"],
-                {"saved_us": np.maximum(after, 0.0) / NS_PER_US},
+                known["not_carried"]["source"],
+                {"saved_us": np.maximum(reached + lost, 0.0) / NS_PER_US},
                 ("fraction", "saved_us"),
             ),
-            "recompile": Part(
-                noise / NS_PER_US,
-                "assumed",
-                self.priors["recompile_pct"]["source"],
-                {"in_scope_us": self.scene.in_scope_ns / NS_PER_US, "ceiling_us": ceiling / NS_PER_US},
-            ),
+            "recompile": Part(noise / NS_PER_US, "assumed", known["recompile_pct"]["source"], in_scope),
         }
-        return Draws(parts, ceiling / NS_PER_US, np.minimum(alone + lost + noise, ceiling) / NS_PER_US)
 
     def _lognormal(self, name: str) -> Floats:
         prior = self.priors[name]
@@ -133,17 +137,16 @@ class _Drawing:
             return drawn
         return np.full(self.draws, not self.scene.situation.stream_fusion)
 
-    def _fused_types(self) -> dict[tuple[str, str], NDArray[np.bool_]]:
-        """For each operator type and verdict, in which draws it fuses."""
-        table = self.scene.preview.kernels
-        kinds = sorted(set(zip(table["op_type"], table["fusible"], strict=True)))
-        level = {kind: np.random.default_rng([SEED, *kind[0].encode()]).random(self.draws) for kind in kinds}
-        return {kind: level[kind] < self.priors["fuses"][kind[1]] for kind in kinds}
-
     @cached_property
     def _fused(self) -> list[NDArray[np.bool_]]:
+        """For each kernel of the step, in which draws it fuses; operators of one type fuse together or not at all."""
         table = self.scene.preview.kernels
-        return [self.fuses[kind] for kind in zip(table["op_type"], table["fusible"], strict=True)]
+        kinds = list(zip(table["op_type"], table["fusible"], table["reason"], strict=True))
+        chance = {kind: 0.0 if kind[2] in NEVER else self.priors["fuses"][kind[1]] for kind in set(kinds)}
+        level = {name: np.random.default_rng([self.seed, *name.encode()]) for name in {kind[0] for kind in kinds}}
+        drawn = {name: generator.random(self.draws) for name, generator in level.items()}
+        fused = {kind: drawn[kind[0]] < chance[kind] for kind in chance}
+        return [fused[kind] for kind in kinds]
 
     def _removed(self, number: int) -> NDArray[np.bool_]:
         """In which draws the boundary disappears."""
@@ -195,15 +198,15 @@ class _Drawing:
         return longer
 
     def _ceiling(self) -> float:
-        """The saving with every boundary removed, every breaker remedied, the greatest head and no cost, ns."""
+        """The saving with all boundaries removed, breakers remedied (but AI CPU tasks), greatest head, no cost, ns."""
         cap = self.priors["ceiling"]["head_us"] * NS_PER_US
         limit = self.priors["head_cap_fraction"]["value"] * self.boundaries.dur_ns
-        head = np.minimum(limit, cap)
+        reason = self.scene.preview.kernels["reason"].isin(NEVER).to_numpy()
+        open_to_fusion = ~(reason[self.boundaries.before] | reason[self.boundaries.after])
+        head = np.minimum(limit, cap) * open_to_fusion
+        gap = self.boundaries.gap_ns * open_to_fusion
         saved = {int(position): head[number : number + 1] for number, position in enumerate(self.boundaries.after)}
-        gaps = {
-            int(position): self.boundaries.gap_ns[number : number + 1]
-            for number, position in enumerate(self.boundaries.after)
-        }
+        gaps = {int(position): gap[number : number + 1] for number, position in enumerate(self.boundaries.after)}
         return float(self.constraints.wall_ns - replay(self.constraints, saved, gaps)[0])
 
     def _removed_counts(self) -> dict[str, Floats | float]:
