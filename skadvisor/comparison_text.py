@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from skadvisor.comparison_records import Comparison, SuperKernelChange
 from skadvisor.messages import Message, _
+from skadvisor.plain_text import plain, table_cell
 
 Translate = Callable[[str], str]
 
@@ -49,7 +50,7 @@ def render_comparison(comparison: Comparison, translate: Translate = str) -> str
     lines += [f"> {note.render(translate)}" for note in comparison.notes]
     lines += ["", *_forecast_lines(comparison, say), *_change_tables(comparison, translate)]
     lines += _superkernel_lines(comparison.superkernels, translate)
-    lines += [f"- {item.name}: {item.reason.render(translate)}" for item in comparison.unmapped]
+    lines += [f"- {plain(item.name)}: {plain(item.reason.render(translate), 400)}" for item in comparison.unmapped]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip("\n") + "\n"
 
 
@@ -149,14 +150,8 @@ def _middle(values: Sequence[float]) -> float:
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    cells = [[f"{cell:.1f}" if isinstance(cell, float) else _cell(cell) for cell in row] for row in rows]
+    cells = [[f"{cell:.1f}" if isinstance(cell, float) else table_cell(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(titles), *cells]) for i in range(len(titles))]
     shown = [" | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in [titles, *cells]]
     rule = " | ".join("-" * width for width in widths)
     return [f"| {line} |" for line in (shown[0], rule, *shown[1:])]
-
-
-def _cell(value: object) -> str:
-    """Names come from files: they must not break the table."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069|`]", " ", str(value))
-    return text if len(text) <= 90 else f"{text[:60]}...{text[-27:]}"

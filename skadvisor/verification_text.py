@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 
 from skadvisor.compile_log import CompileLog
 from skadvisor.messages import Message, _
+from skadvisor.plain_text import plain
 from skadvisor.verification import Verification
 
 _MARKS = {"pass": _("pass"), "warn": _("look"), "block": _("FAIL"), "unknown": _("unknown")}
@@ -17,7 +17,7 @@ _MOST = 20
 def render_verification(result: Verification, translate: Callable[[str], str] = str) -> str:
     """One line per check and the details of the compile log."""
     lines = [
-        f"{translate(_MARKS[check.status]):<8} {check.name}: {check.message.render(translate)}"
+        f"{translate(_MARKS[check.status]):<8} {check.name}: {plain(check.message.render(translate), 500)}"
         for check in result.checks
     ]
     if result.compile_log is not None:
@@ -30,7 +30,7 @@ def _log_lines(log: CompileLog, translate: Callable[[str], str]) -> list[str]:
     for scope in log.scopes[:_MOST]:
         told = Message(
             _("scope {name}: {taken} operators taken in, {built} SuperKernels, {cuts} cuts"),
-            name=_plain(scope.name),
+            name=plain(scope.name),
             taken=scope.taken,
             built=scope.built,
             cuts=scope.cuts,
@@ -42,13 +42,8 @@ def _log_lines(log: CompileLog, translate: Callable[[str], str]) -> list[str]:
     reasons = Counter((item.op_type or item.name, item.reason) for item in log.left_out)
     for (name, reason), count in reasons.most_common(_MOST):
         told = Message(
-            _("left out: {name} ({count} times): {reason}"), name=_plain(name), count=count, reason=_plain(reason)
+            _("left out: {name} ({count} times): {reason}"), name=plain(name), count=count, reason=plain(reason)
         )
         lines.append(f"  {told.render(translate)}")
     lines += [f"  {problem.render(translate)}" for problem in log.problems]
     return lines
-
-
-def _plain(text: str) -> str:
-    """Names from logs, without what moves a terminal's cursor."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", "?", text)[:160]

@@ -17,9 +17,9 @@ from sample_builder.catalogue import DEEPSEEK_V3, QWEN3_8B
 
 from skadvisor.analysis import Analysis, analyze_capture
 from skadvisor.commands.plan import plan_command
-from skadvisor.errors import InputError, NotEnoughError
+from skadvisor.errors import InputError
 from skadvisor.patch import DIALECTS
-from skadvisor.plan import TEMPLATES, choose_dialect, choose_template, make_plan, render_plan
+from skadvisor.plan import TEMPLATES, choose_dialect, make_plan, render_plan
 from skadvisor.plan.code import scope_code, skeleton
 from skadvisor.plan.options import count_streams, options_text, scope_kernels, weigh_options
 from skadvisor.records import from_json, to_json
@@ -185,14 +185,20 @@ def test_vllm_ascend_is_configured_not_patched(dense: Analysis) -> None:
     }
 
 
-def test_the_choice_follows_the_recommendation(dense: Analysis) -> None:
-    wished = replace(dense.result.recommendation, choice="full-model")
-    assert choose_template(replace(dense.result, recommendation=wished)) == "full-model"
-    none = replace(dense.result.recommendation, choice="none")
-    with pytest.raises(NotEnoughError, match="no scope is recommended"):
-        choose_template(replace(dense.result, recommendation=none))
+def test_the_dialect_follows_the_graph(dense: Analysis) -> None:
     assert choose_dialect(replace(dense.result, graph_kind="npugraph_ex")) == "npugraph_ex"
+    assert choose_dialect(replace(dense.result, graph_kind="acl_graph")) == "npugraph_ex"
     assert choose_dialect(replace(dense.result, graph_kind=None)) == "ge"
+
+
+@pytest.mark.parametrize("choice", ["full-model", "none"])
+def test_without_a_template_the_recommendation_decides(dense: Analysis, monkeypatch: Any, choice: Any) -> None:
+    advised = replace(dense.result.recommendation, choice=choice)
+    analysis = replace(dense, result=replace(dense.result, recommendation=advised))
+    monkeypatch.setattr("skadvisor.analysis.analyze", lambda *_, **__: analysis)
+    shown = CliRunner().invoke(plan_command, ["capture", "--lang", "en"])
+    assert shown.exit_code == 0
+    assert ("Plan: full-model" if choice == "full-model" else "No scope is recommended") in shown.output
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import click
 from skadvisor.errors import InputError
 from skadvisor.messages import Message, _
 from skadvisor.patch import DIALECTS
+from skadvisor.plain_text import plain
 from skadvisor.plan import TEMPLATES
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def plan_command(
     from skadvisor.analysis import analyze
     from skadvisor.languages import default_language, translator
     from skadvisor.output import check_output
-    from skadvisor.plan import choose_dialect, choose_template, make_plan, render_plan
+    from skadvisor.plan import choose_dialect, make_plan, render_plan
 
     if apply and model is None and config is None:
         raise click.UsageError("--write changes files: name them with --model or --config")
@@ -62,7 +63,13 @@ def plan_command(
         check_output(output, force=force, inputs=[capture])
     translate = translator(language or default_language())
     analysis = analyze(capture, rank=rank)
-    chosen = template or choose_template(analysis.result)
+    advised = analysis.result.recommendation
+    chosen = template or advised.choice
+    if chosen == "none":
+        none = Message(_("No scope is recommended for this capture: {reason}"), reason=advised.reason)
+        click.echo(none.render(translate))
+        click.echo("name one to see its plan all the same: --template attention-only", err=True)
+        return
     spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
     plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant)
     patch = _propose(model, plan, classes, enable, decode_when) if model else None
@@ -112,7 +119,7 @@ def _patch_text(answer: Patch | Declined, translate: Translate) -> str:
     from skadvisor.patch import Patch
 
     def show(messages: tuple[Message, ...]) -> list[str]:
-        return [f"- {message.render(translate)}" for message in messages]
+        return [f"- {plain(message.render(translate))}" for message in messages]
 
     lines = ["", f"## {answer.path.name}", ""]
     if isinstance(answer, Patch):

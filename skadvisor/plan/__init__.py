@@ -1,7 +1,7 @@
 """What to type for a chosen scope: code in every dialect, configuration, options with reasons, checks, next steps."""
 
-from skadvisor.plan.planning import TEMPLATES, choose_dialect, choose_template, make_plan
+from skadvisor.plan.planning import TEMPLATES, choose_dialect, make_plan
 from skadvisor.plan.records import Plan
 from skadvisor.plan.text import render_plan
 
-__all__ = ["TEMPLATES", "Plan", "choose_dialect", "choose_template", "make_plan", "render_plan"]
+__all__ = ["TEMPLATES", "Plan", "choose_dialect", "make_plan", "render_plan"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skadvisor.errors import InputError, NotEnoughError
+from skadvisor.errors import InputError
 from skadvisor.messages import Message, _
 from skadvisor.patch import DIALECTS, Dialect
 from skadvisor.plan import code, options, troubleshooting
@@ -30,17 +30,6 @@ _NARROWER = {
     "full-model": "per-block",
     "automatic": "attention-only",
 }
-
-
-def choose_template(result: Result) -> str:
-    """The template that the analysis recommends. Raises NotEnoughError where it recommends none."""
-    choice = result.recommendation.choice
-    if choice == "none":
-        raise NotEnoughError(
-            f"no scope is recommended for this capture: {result.recommendation.reason}",
-            "Name one to see its plan all the same: --template attention-only",
-        )
-    return choice
 
 
 def choose_dialect(result: Result) -> Dialect:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from skadvisor.messages import Message, _
+from skadvisor.plain_text import plain
 from skadvisor.plan.records import Expected, Plan, Snippet
 
 Translate = Callable[[str], str]
@@ -23,7 +24,7 @@ def render_plan(plan: Plan, translate: Translate = str) -> str:
         f"{plan.template}, {say(_('variant {letter}'), letter=plan.variant.upper())}" if plan.variant else plan.template
     )
     lines = [f"# {say(_('Plan: {name} ({dialect})'), name=name, dialect=plan.dialect)}", ""]
-    lines += [f"> {show(note)}" for note in plan.notes] + [""]
+    lines += [f"> {plain(show(note), 500)}" for note in plan.notes] + [""]
     lines += [f"**{say(_('Where'))}**: {show(plan.where)}", ""]
     lines += _expected_lines(plan.expected, say)
     for snippet in (*plan.code, *plan.config):
@@ -31,7 +32,7 @@ def render_plan(plan: Plan, translate: Translate = str) -> str:
     lines += [f"## {say(_('Options'))}", ""]
     for option in plan.weighed:
         value = f"{option.key}={option.value}" if option.value is not None else say(_("{key} not set"), key=option.key)
-        lines.append(f"- `{value}`: {show(option.reason)} [{option.basis}]")
+        lines.append(f"- `{value}`: {plain(show(option.reason), 500)} [{option.basis}]")
     lines += ["", *_risk_lines(plan, translate)]
     lines += [f"## {say(_('In the compile log'))}", ""]
     for check in plan.log_checks:
@@ -95,5 +96,5 @@ def _risk_lines(plan: Plan, translate: Translate) -> list[str]:
     for risk in plan.risks:
         remedy = f" {risk.remedy.render(translate)}" if risk.remedy else ""
         source = f" ({risk.source})" if risk.source else ""
-        lines.append(f"- {risk.what}: {risk.message.render(translate)}.{remedy}{source}")
+        lines.append(f"- {plain(risk.what)}: {plain(risk.message.render(translate), 500)}.{remedy}{source}")
     return [*lines, ""]
