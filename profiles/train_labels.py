@@ -1,0 +1,230 @@
+"""Make `skadvisor/learning.csv.gz`, the examples that teach the scores of unknown operators, and judge them.
+
+    python profiles/train_labels.py             write the examples
+    python profiles/train_labels.py --evaluate  leave one family of architectures out at a time and print what the
+                                                 learned scores add for it, by class and by time of whole captures
+
+Every architecture of the catalogue is labelled with all its names known. Its operators are then treated as unknown:
+with and without shapes, among known and among unknown neighbours, under their own names, others of the same role, and
+meaningless ones, so that no name is relied on. What each kernel works for stays known. The same script makes the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
+
+HERE = Path(__file__).resolve().parent
+if str(HERE) not in sys.path:
+    sys.path.insert(0, str(HERE))
+
+import numpy as np  # noqa: E402
+from label_variants import build_variant, is_decoder, rename_by_vocabulary  # noqa: E402
+from sample_builder.catalogue import CATALOGUE  # noqa: E402
+from sample_builder.noise import Noise  # noqa: E402
+from unknown_names import TRAINING_NAMES  # noqa: E402
+
+from skadvisor import learning  # noqa: E402
+from skadvisor.events import Capture  # noqa: E402
+from skadvisor.grammar import REGION_OF_STATE, State  # noqa: E402
+from skadvisor.kernel_classes import Classes, classify  # noqa: E402
+from skadvisor.learning import GROUP_OF_STATE  # noqa: E402
+from skadvisor.operators import Vocabulary, load_vocabulary  # noqa: E402
+from skadvisor.unknown_operators import guess_role  # noqa: E402
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sample_builder.build import BuiltCapture
+
+#: A state that fewer of a class's kernels are in is noise.
+LEAST_PART = 0.1
+COLUMNS = ["family", "name", "facts", "group", "weight"]
+#: Architectures that are one design under several names are left out together.
+_FAMILIES = {
+    "deepseek-v3": "deepseek-v3", "deepseek-v3.2": "deepseek-v3", "kimi-k2": "deepseek-v3", "qwen3-30b": "qwen3-moe",
+    "qwen3-235b": "qwen3-moe",
+}  # fmt: skip
+#: Variants on which the learned scores are judged, on top of what they were fitted to.
+JUDGED = (
+    "renamed", "all_but_norms_renamed", "all_renamed", "all_renamed_telling", "level0", "level0_renamed",
+    "level0_telling",
+)  # fmt: skip
+
+
+def family_of(architecture: str) -> str:
+    """The design that an architecture of the catalogue is one of."""
+    stem = "-".join(architecture.split("-")[:2])
+    return _FAMILIES.get(stem, stem)
+
+
+def make_examples(architectures: Sequence[str] | None = None) -> pd.DataFrame:
+    """Examples from the catalogue's decoders: family, name, facts, group, weight; see `learning.read_examples`."""
+    import pandas as pd
+
+    rows: list[tuple[str, str, str, str, float]] = []
+    for architecture in architectures or [name for name in CATALOGUE if is_decoder(name)]:
+        noise = Noise("examples", architecture)
+        for name, facts, group, weight in _examples_of(architecture, noise):
+            rows.append((family_of(architecture), name, facts, group, weight))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    summed = table.groupby(COLUMNS[:-1], sort=True, as_index=False)["weight"].sum()
+    summed["weight"] = summed["weight"].clip(upper=2.0).round(2)
+    return summed
+
+
+def _examples_of(architecture: str, noise: Noise) -> Iterator[tuple[str, str, str, float]]:
+    vocabulary = load_vocabulary()
+    plain = build_variant(architecture, "plain")
+    states, roles = _true_states(plain, vocabulary)
+    bare = build_variant(architecture, "level0")
+    same = len(bare.truth) == len(plain.truth) and (bare.truth["role"].eq(plain.truth["role"])).all()
+    without_shapes = build_variant(architecture, "without_shapes")
+    for built, telling in (
+        (plain, 0.8),
+        (rename_by_vocabulary(plain), 0.3),
+        (rename_by_vocabulary(without_shapes), 0.7),
+        *(((bare, 0.9), (rename_by_vocabulary(bare), 0.8)) if same else ()),
+    ):
+        yield from _examples_in(built.capture, states, roles, vocabulary, telling, noise)
+
+
+def _true_states(built: BuiltCapture, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
+    """State and role of every kernel, from names that are all known; -1 where its region differs from the truth."""
+    from skadvisor.labelling import label
+
+    labelled = label(built.capture, vocabulary)
+    state = labelled.structure.state.astype(int).copy()
+    region_of = np.array([REGION_OF_STATE[one] for one in State], dtype=object)
+    wrong = region_of[state] != built.truth["region"].astype("object").to_numpy()
+    state[wrong | (state < 0)] = -1
+    classes = labelled.structure.classes
+    return state, classes.roles_of(classes.of_kernel)
+
+
+def _examples_in(
+    capture: Capture, states: np.ndarray, roles: np.ndarray, vocabulary: Vocabulary, telling: float, noise: Noise
+) -> Iterator[tuple[str, str, str, float]]:
+    """Examples from one form of a capture; `telling` is how often a name says what the kernel does."""
+    classes = classify(capture.kernels, vocabulary)
+    inside = (capture.kernels["kind"] == "kernel").to_numpy()
+    chosen = [number for number in range(len(classes.items)) if _teaches(classes, number, inside)]
+    facts = learning.examples(classes, capture.kernels, chosen)["facts"]
+    for number, described in zip(chosen, facts, strict=True):
+        members = np.flatnonzero((classes.of_kernel == number) & (states >= 0) & inside)
+        if not len(members):
+            continue
+        role = str(roles[members[0]])
+        groups = [GROUP_OF_STATE[State(value)] for value in states[members].tolist()]
+        name = _name(classes.items[number].base, role, telling, vocabulary, noise)
+        for group in sorted(set(groups)):
+            part = groups.count(group) / len(groups)
+            if part >= LEAST_PART:
+                yield learning.name_pieces(name), described, group, part
+
+
+def _teaches(classes: Classes, number: int, inside: np.ndarray) -> bool:
+    """Whether the rules would leave an operator like this open if its name were unknown."""
+    item = classes.items[number]
+    if item.role in ("collective", "superkernel", "training") or item.fused is not None:
+        return False
+    return guess_role(item.inputs, item.outputs) == "unknown" and bool(inside[classes.of_kernel == number].any())
+
+
+def _name(base: str, role: str, telling: float, vocabulary: Vocabulary, noise: Noise) -> str:
+    """A name for an operator of this role: one that tells its role in some words, or a meaningless one."""
+    if not noise.chance(telling):
+        return "k" + "".join("bcdfghjklmnprstvwxz"[noise.pick(19)] for _ in range(5 + noise.pick(6)))
+    written = TRAINING_NAMES.get(role, ())
+    known = _vocabulary_names(vocabulary).get(role, ())
+    choices = [list(written), list(written), list(known)]
+    names = choices[noise.pick(3)] or list(written) or list(known) or [base]
+    return names[noise.pick(len(names))]
+
+
+def _vocabulary_names(vocabulary: Vocabulary) -> dict[str, list[str]]:
+    names: dict[str, set[str]] = {}
+    for tier in vocabulary.tiers:
+        for operator in tier:
+            names.setdefault(operator.role, set()).update(operator.names)
+    return {role: sorted(found) for role, found in names.items()}
+
+
+def write_examples(table: pd.DataFrame, path: Path = learning.DATA) -> None:
+    """Write the examples; the compressed bytes hold neither time nor file name."""
+    text = io.StringIO()
+    table.to_csv(text, index=False, lineterminator="\n")
+    with path.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+        packed.write(text.getvalue().encode())
+
+
+def evaluate(table: pd.DataFrame, variants: Sequence[str] = JUDGED) -> None:
+    """Print what the learned scores say of each family when fitted to all the others."""
+    from score_labels import run
+
+    silent = mock.patch.object(learning, "WEIGHT", 0.0)
+    sums: dict[str, list[float]] = {}
+    print(f"{'architecture':<31}{'variant':<23}{'without':>9}{'with':>9}  layers  (fraction of the time right)")
+    for family in sorted(set(table["family"])):
+        held, rest = table[table["family"] == family], table[table["family"] != family]
+        model = learning.fit(rest)
+        print(f"{family}: {class_figures(model, held)}")
+        for architecture in (name for name in CATALOGUE if is_decoder(name) and family_of(name) == family):
+            for variant in variants:
+                with mock.patch.object(learning, "shipped_model", lambda model=model: model):
+                    after = run(architecture, variant)
+                    with silent:
+                        before = run(architecture, variant)
+                sums.setdefault(variant, []).append(after.time_accuracy - before.time_accuracy)
+                print(
+                    f"{architecture:<31}{variant:<23}{before.time_accuracy:>9.2%}{after.time_accuracy:>9.2%}"
+                    f"  {'LSP'[:1] if before.layers_exact else '-'}>{'L' if after.layers_exact else '-'}",
+                    flush=True,
+                )
+    for variant, gains in sums.items():
+        print(
+            f"{variant:<23} mean {np.mean(gains):+.2%}, best {max(gains):+.2%}, worst {min(gains):+.2%}, "
+            f"better in {sum(gain > 0.001 for gain in gains)}, worse in {sum(gain < -0.001 for gain in gains)}"
+        )
+
+
+def class_figures(model: learning.Model, held: pd.DataFrame) -> str:
+    """Accuracy of the most probable group, and how often it is right where its probability is high."""
+    probability = model.pipeline.predict_proba(held[["name", "facts"]])
+    weight = held["weight"].to_numpy()
+    right = np.array(model.groups)[probability.argmax(axis=1)] == held["group"].to_numpy()
+    top = probability.max(axis=1)
+    bands = []
+    for low, high in ((0.0, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
+        inside = (top >= low) & (top < high)
+        if inside.any():
+            said, was = (
+                np.average(top[inside], weights=weight[inside]),
+                np.average(right[inside], weights=weight[inside]),
+            )
+            bands.append(f"{said:.2f} said {was:.2f} right ({inside.sum()})")
+    return f"group right {np.average(right, weights=weight):.1%}; " + ", ".join(bands)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the examples, or judge them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--evaluate", action="store_true", help="leave one family out at a time")
+    parser.add_argument("--variant", action="append", help="with --evaluate: only these variants, repeatable")
+    options = parser.parse_args(arguments)
+    if options.evaluate:
+        evaluate(learning.read_examples(), options.variant or JUDGED)
+        return
+    table = make_examples()
+    write_examples(table)
+    print(f"{len(table)} examples of {table['family'].nunique()} families in {learning.DATA.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
