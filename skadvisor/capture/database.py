@@ -162,8 +162,11 @@ def _part(database: _Database, rank: int | None) -> Part:
             "type": ("taskType",),
         },
     )
-    device = _choose_device(database, tasks, rank)
     operators = database.numbers("COMPUTE_TASK_INFO", {"global": ("globalTaskId",), **WORDS, **NUMBERS})
+    lost = int((_place(tasks["global"], operators["global"]) < 0).sum())
+    if lost:
+        database.faults["operator without a device task"] += lost
+    device = _choose_device(database, tasks, rank)
     collective = database.numbers(
         "COMMUNICATION_OP",
         {
@@ -181,7 +184,7 @@ def _part(database: _Database, rank: int | None) -> Part:
     ids += [tasks["type"], collective["name"], collective["op_type"], host["name"]]
     known, words = database.strings(np.concatenate(ids))
     where = _place(operators["global"], tasks["global"])
-    kernels = _kernels(database, tasks, operators, collective, where, known, words)
+    kernels = _kernels(tasks, operators, collective, where, known, words)
     _add_counters(database, kernels)
     kernels.pop("global")
     _attach(database, kernels, host, known, words)
@@ -251,7 +254,6 @@ def _codes(ids: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _kernels(
-    database: _Database,
     tasks: dict[str, np.ndarray],
     operators: dict[str, np.ndarray],
     collective: dict[str, np.ndarray],
@@ -262,9 +264,6 @@ def _kernels(
     """The columns of the kernel table: operators on the device, then collectives."""
     chosen = np.flatnonzero(where >= 0)
     operator = where[chosen]
-    lost = len(operators["global"]) - len(np.unique(operator))
-    if lost and not _has_device_choice(tasks, operators):
-        database.faults["operator without a device task"] += lost
     extra = len(collective["start_ns"])
     nothing = np.full(extra, ABSENT, dtype="int64")
     made: dict[str, Any] = {
@@ -290,10 +289,6 @@ def _kernels(
         if values is not None:
             made[name] = values
     return made
-
-
-def _has_device_choice(tasks: dict[str, np.ndarray], operators: dict[str, np.ndarray]) -> bool:
-    return len(tasks["global"]) < len(operators["global"])
 
 
 def _nullable(values: np.ndarray) -> Any:

@@ -230,6 +230,8 @@ class _Reading:
         names = [f"c{index}" for index in range(len(self.header.headings))]
 
         def count(row: Any) -> str:
+            if row.text is not None and "\n" in row.text:
+                return "error"  # an open quote swallowed the end of a line
             self.faults["row with a wrong number of columns"] += 1
             return "skip"
 
@@ -249,6 +251,8 @@ class _Reading:
             if "Empty CSV" not in str(empty):
                 raise
             table = None
+        if table is not None and any(_holds_line_end(column) for column in table.columns):
+            raise pa.ArrowInvalid("an open quote swallowed the end of a line")
         self.faults.update(lines.faults)
         self.cut = lines.cut or source.cut
         source.close()
@@ -285,6 +289,17 @@ class _Reading:
         self.faults.update(lines.faults)
         self.cut = lines.cut or source.cut
         source.close()
+
+
+def _holds_line_end(column: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if pa.types.is_dictionary(column.type):
+        texts = [chunk.dictionary for chunk in column.chunks]
+    else:
+        texts = column.chunks if pa.types.is_string(column.type) else []
+    return any(compute.any(compute.match_substring(text, "\n")).as_py() for text in texts)
 
 
 def _arrow_type(column: str, typed: bool) -> Any:

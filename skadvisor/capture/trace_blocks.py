@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,13 @@ from skadvisor.errors import InputError
 
 BLOCK_BYTES = 1 << 20
 BOUNDARY = re.compile(rb'\}\s*,\s*\{\s*"(?=(?:ph|name|cat|pid|tid|ts|dur|id|args|bp)"\s*:)')
+EVENT_START = re.compile(rb'\{\s*"(?:ph|name|cat|pid|tid|ts|dur|id|args|bp)"\s*:')
 WRAPPER = re.compile(rb'"traceEvents"\s*:\s*\[')
 TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 #: A damaged event may hold nested objects that look like the start of an event: so many pieces are joined to try.
 JOINED_PIECES = 4
+#: Places inside a damaged piece at which another event may start.
+TRIED_STARTS = 16
 
 
 class Args(msgspec.Struct, gc=False):
@@ -266,8 +270,10 @@ class EventStream:
                     break
             else:
                 last = cut and index == len(starts) - 1
-                if block[starts[index] : ends[index]].strip(b", \t\r\n]"):
+                piece = block[starts[index] : ends[index]].strip(b", \t\r\n]")
+                if piece:
                     self.faults["cut event" if last else "damaged event"] += 1
+                    events.extend(_inside(piece))
             index += 1
         return events
 
@@ -295,6 +301,15 @@ def _loosely(piece: bytes) -> Event | None:
             args=_loose_args(loose.args),
         )
     return None
+
+
+def _inside(piece: bytes) -> list[Event]:
+    """The whole event after a damaged one that lost its end, where there is one."""
+    for match in islice(EVENT_START.finditer(piece, 1), TRIED_STARTS):
+        event = _loosely(piece[match.start() :])
+        if event is not None and event.ph:
+            return [event]
+    return []
 
 
 def _identity(value: Any) -> int | str | None:
