@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor import evidence, grammar, neighbours, sequence
+from skadvisor import evidence, grammar, learning, neighbours, sequence
 from skadvisor.consensus import consensus_scores
 from skadvisor.grammar import MLP_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
 from skadvisor.kernel_classes import Classes, classify
@@ -42,7 +42,8 @@ class Structure:
     """What every kernel works for.
 
     `state` (N,) is -1 for collectives, SuperKernels over several sub-blocks and `backward` kernels, `chain` (N,)
-    likewise; `probability` (N, STATES) says how sure each state is; `main` are the rows of the main chain.
+    likewise; `probability` (N, STATES) says how sure each state is; `main` are the rows of the main chain; `learned`
+    (classes, STATES) are the scores of unknown operators that were learned, 0 where the operator is known.
     """
 
     classes: Classes
@@ -51,6 +52,7 @@ class Structure:
     chain: NDArray[np.int16]
     main: NDArray[np.int64]
     backward: NDArray[np.bool_]
+    learned: NDArray[np.float64]
 
     @property
     def training(self) -> bool:
@@ -61,7 +63,8 @@ class Structure:
 def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
     """Decode every kernel's state. `kernels` is a kernel table (events.KERNEL_COLUMNS), N rows in time order."""
     classes = classify(kernels, vocabulary)
-    by_class = evidence.class_scores(classes)
+    learned = learning.unknown_scores(classes, kernels)
+    by_class = evidence.class_scores(classes) + learned
     state = np.full(len(kernels), -1, dtype=np.int8)
     probability = np.zeros((len(kernels), STATES))
     chain_of = np.full(len(kernels), -1, dtype=np.int16)
@@ -77,7 +80,7 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
             path, sure = _decode_side(kernels, rows, chains[0], state, classes, emissions)
         state[rows], probability[rows], chain_of[rows] = path, sure, number
     main = chains[0] if chains else np.zeros(0, dtype=np.int64)
-    return Structure(classes, state, probability, chain_of, main, backward)
+    return Structure(classes, state, probability, chain_of, main, backward, learned)
 
 
 def _spanning(classes: Classes) -> NDArray[np.bool_]:
