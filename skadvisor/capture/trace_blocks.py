@@ -23,6 +23,8 @@ from skadvisor.errors import InputError
 BLOCK_BYTES = 1 << 20
 BOUNDARY = re.compile(rb'\}\s*,\s*\{\s*"(?=(?:ph|name|cat|pid|tid|ts|dur|id|args|bp)"\s*:)')
 EVENT_START = re.compile(rb'\{\s*"(?:ph|name|cat|pid|tid|ts|dur|id|args|bp)"\s*:')
+#: At the end of a cut file: a whole event, and the first few bytes of the next.
+HALF_EVENT = re.compile(rb"\}\s*,?\s*(\{[^{}]*)?$")
 WRAPPER = re.compile(rb'"traceEvents"\s*:\s*\[')
 TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 #: A damaged event may hold nested objects that look like the start of an event: so many pieces are joined to try.
@@ -271,6 +273,11 @@ class EventStream:
             else:
                 last = cut and index == len(starts) - 1
                 piece = block[starts[index] : ends[index]].strip(b", \t\r\n]")
+                begun = HALF_EVENT.search(piece) if last else None
+                whole = _loosely(piece[: begun.start() + 1]) if begun else None
+                if begun and whole is not None:
+                    events.append(whole)
+                    piece = begun.group(1) or b""
                 if piece:
                     self.faults["cut event" if last else "damaged event"] += 1
                     events.extend(_inside(piece))
