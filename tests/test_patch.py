@@ -217,6 +217,36 @@ def test_two_attentions_with_an_mlp_between_are_declined() -> None:
     assert "attends more than once" in str(answer.reason)
 
 
+@pytest.mark.parametrize("variant", ["a", "b"])
+def test_a_branch_that_holds_attention_and_mlp_is_declined(variant: str) -> None:
+    mixed = """
+
+class MixedLayer(nn.Module):
+    def __init__(self, config, layer_idx):
+        super().__init__()
+
+    def forward(self, x, is_prefill=False):
+        if self.kind == "joint":
+            x = self.o_proj(self.attn(self.qkv_proj(self.input_layernorm(x))))
+            x = self.fc2(self.fc1(self.final_layer_norm(x)))
+        return x
+"""
+    answer = decline(sources.HEAD + mixed, template="attention-only", variant=variant)
+    assert "a scope would hold both" in str(answer.reason)
+
+
+def test_cross_attention_stays_outside(monkeypatch: Any) -> None:
+    crossed = sources.LAYER.replace(
+        "\n        residual = hidden_states\n        hidden_states = self.post",
+        "\n        if kwargs:\n            hidden_states = self.encoder_attn(self.cross_norm(hidden_states))\n"
+        "        residual = hidden_states\n        hidden_states = self.post",
+    )
+    assert "encoder_attn" in crossed
+    patch = change(sources.HEAD + sources.ATTENTION + sources.MLP + crossed, template="attention-only", variant="b")
+    _, recorder = run(patch.after, monkeypatch, "TinyDecoderLayer", CONFIG, 0)
+    assert recorder.inside() == [("attention_layer_0", "", ["input_layernorm", *ATTENTION_CALLS])]
+
+
 def test_a_return_in_mid_scope_cannot_be_a_pair() -> None:
     early = sources.ATTENTION.replace(
         "        attn_output = self.core(",

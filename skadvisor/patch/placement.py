@@ -113,8 +113,22 @@ def _place_attention(model_class: ModelClass) -> Place | Doubt | None:
         if projects_in(uses) and projects_out(uses):
             first = _first(model_class, method, projects_in)
             last = _last(model_class, method, projects_out)
-            return _range(model_class, method, first, last)
+            return _without_mlp(_range(model_class, method, first, last))
     return None
+
+
+def _without_mlp(place: Place | Doubt) -> Place | Doubt:
+    """A place whose statements hold no feed-forward block; a Doubt where one of them does both."""
+    if isinstance(place, Doubt):
+        return place
+    if any(_feeds_forward(place.model_class.uses(item, place.method)) for item in place.statements):
+        return Doubt(
+            Message(
+                _("in {place} one statement holds attention and feed-forward block, so a scope would hold both"),
+                place=place.title,
+            )
+        )
+    return place
 
 
 def _place_attention_in_layer(model_class: ModelClass) -> Place | Doubt | None:
@@ -127,8 +141,10 @@ def _place_attention_in_layer(model_class: ModelClass) -> Place | Doubt | None:
         uses = model_class.uses(method.node.body, method)
         if not attends(uses) or _is_attention_class(model_class, method):
             inside = _place_attention(model_class)  # the projections may stand in the layer itself
-            if not isinstance(inside, Place) or not (_normalises(uses) and _feeds_forward(uses)):
+            if inside is None or not (_normalises(uses) and _feeds_forward(uses)):
                 continue
+            if isinstance(inside, Doubt):
+                return inside
             start, end = inside.first, inside.last
         elif not _normalises(uses):
             continue
@@ -151,7 +167,7 @@ def _feeds_forward(uses: Uses) -> bool:
 
 def _with_norm(model_class: ModelClass, method: Method, first: int, last: int) -> Place | Doubt:
     """The statements of the attention, and the norm before them."""
-    between = _uses_of(model_class, method, first + 1, last)
+    between = _uses_of(model_class, method, first + 1, last + 1)
     if any(_feeds_forward(item) or _normalises(item) for item in between):
         return Doubt(
             Message(
@@ -165,7 +181,7 @@ def _with_norm(model_class: ModelClass, method: Method, first: int, last: int) -
         first = before[-1]
     elif not _normalises(_uses_of(model_class, method, first, first + 1)[0]):
         notes = (Message(_("no norm comes before the attention here, so the scope holds the attention alone")),)
-    return _range(model_class, method, first, last, notes)
+    return _without_mlp(_range(model_class, method, first, last, notes))
 
 
 def _is_attention_class(model_class: ModelClass, method: Method) -> bool:

@@ -25,7 +25,9 @@ _ATTENTION_CLASS = re.compile(r"Attention|Attn|GatedDelta|MLA(?![a-z])")
 _NORM = re.compile(r"\w*norms?(_?\d+|_[a-z])?|\w*layer_?norm\w*|ln_?(\d+|attn|mlp|f)?|rms_?norm\w*", re.IGNORECASE)
 _HEAD_NORM = re.compile(r"(q|k|v|kv|qk|query|key)_(a_|lora_)?(layer_?|rms_?)?norm\w*|(q|k)_ln", re.IGNORECASE)
 _MLP = re.compile(
-    r"mlps?|ffn?|feed_forward\w*|moe\w*|block_sparse_moe|experts?|shared_(expert|mlp)\w*|mlp_\w+|sparse_moe"
+    r"""mlps?|ffn?|feed_forward\w*|moe\w*|block_sparse_moe|experts?|shared_(expert|mlp)\w*|mlp_\w+|sparse_moe
+    |fc_?(1|2|in|out)|intermediate|linear_?[12]|(gate|up|down|gate_up|up_gate)_proj|dense_(h_to_4h|4h_to_h)""",
+    re.VERBOSE,
 )
 _EXPERTS = re.compile(
     r"(routed_|fused_|moe_|mlp_|local_)?experts(_layer|_list|_impl)?|expert_layer|fused_moe|grouped_experts"
@@ -53,9 +55,15 @@ def is_output_projection(name: str) -> bool:
 
 
 def is_attention(name: str, model_class: ModelClass) -> bool:
-    """An attention block as a part of a decoder layer."""
+    """A self-attention block as a part of a decoder layer; attention to an encoder is another one."""
     built = model_class.parts.get(name, "")
-    if is_norm(name) or "mask" in name or name.startswith(("use_", "enable_", "has_", "is_")):
+    if (
+        is_norm(name)
+        or "mask" in name
+        or "cross" in name
+        or "encoder" in name
+        or name.startswith(("use_", "enable_", "has_", "is_"))
+    ):
         return False
     return bool(_ATTENTION.fullmatch(name)) or bool(_ATTENTION_CLASS.search(built) and "Norm" not in built)
 
