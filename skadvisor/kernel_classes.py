@@ -49,7 +49,10 @@ class KernelClass:
 
 @dataclass(frozen=True)
 class Classes:
-    """All classes, the class of each kernel (N,), and the model's dimensions read off them (None without shapes)."""
+    """All classes, the class of each kernel (N,), and the model's dimensions read off them (None without shapes).
+
+    `read_widths` are the inner dimensions of all projections.
+    """
 
     items: tuple[KernelClass, ...]
     of_kernel: NDArray[np.int64]
@@ -60,6 +63,7 @@ class Classes:
     norm_rows: frozenset[int]
     fused_residual: bool
     has_experts: bool
+    read_widths: frozenset[int]
 
     def roles_of(self, classes: NDArray[np.int64]) -> NDArray[np.object_]:
         """Role by name of each class number."""
@@ -108,6 +112,7 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
         token_rows=model_size.token_rows(items, hidden),
         norm_rows=model_size.norm_rows(items, hidden),
         has_experts=_has_experts(items),
+        read_widths=frozenset(item.matmul.inner for item in items if item.matmul),
         fused_residual=sum(item.count for item in items if item.role in ("residual_norm", "fused_matmul_norm")) > 1,
     )
 
@@ -115,7 +120,7 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
 def _has_experts(items: list[KernelClass]) -> bool:
     """Whether there may be experts: operators of theirs, choices by top-k, or operators that nobody knows."""
     named = any(item.role in EXPERT_OPERATORS for item in items)
-    unknown = sum(item.count for item in items if item.role == "unknown")
+    unknown = sum(item.count for item in items if not item.known)
     return named or unknown * 10 > sum(item.count for item in items)
 
 

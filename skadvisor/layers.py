@@ -91,7 +91,7 @@ def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
     whole = [layer for layer in layers if layer.attention]
     named = sum(bool(attention[layer.begin : layer.end].any()) for layer in whole)
     shaped = sum(
-        bool(norms[layer.begin : layer.end].any()) and int(matmuls[layer.begin : layer.end].sum()) >= 3
+        bool(norms[layer.begin : layer.end].any()) and int(matmuls[layer.begin : layer.end].sum()) >= 2
         for layer in whole
     )
     return len(whole) >= 1 and (2 * named >= len(whole) or 2 * shaped >= len(whole))

@@ -97,8 +97,8 @@ def _most_common(values: list[int]) -> int | None:
 
 def _sequences(item: KernelClass) -> int | None:
     """Sequences that an attention kernel serves: rows of its block table, where it has one."""
-    if item.base.startswith("fusedinferattentionscore") and len(item.inputs) > _BLOCK_TABLE_SLOT:
-        table = item.inputs[_BLOCK_TABLE_SLOT]
+    if item.base.startswith("fusedinferattentionscore") or not item.known:
+        table = item.inputs[_BLOCK_TABLE_SLOT] if len(item.inputs) > _BLOCK_TABLE_SLOT else None
         if table and len(table) == 2:
             return table[0]
     return None
