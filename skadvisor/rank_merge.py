@@ -69,9 +69,10 @@ class Merger:
 
     def result(self) -> Result:
         """The answer for all. Raises what stopped the first rank where none could be read."""
+        failed = sorted(self._failed, key=lambda pair: _order(pair[0]))
         if not self._kept:
-            raise _all_failed(sorted(self._failed, key=lambda failed: _order(failed[0])))
-        if len(self._kept) == 1 and not self._failed:
+            raise _all_failed(failed)
+        if len(self._kept) == 1 and not failed:
             return next(iter(self._best.values()))[1]
         kept = sorted(self._kept, key=lambda rank: (rank.record.rank is None, rank.record.rank or 0, rank.place.path))
         repeated = _repeated(kept)
@@ -91,7 +92,7 @@ class Merger:
                 )
             )
         read, notices = rank_findings(records, _pipeline(kept, stages))
-        unread = [_unreadable(place, error) for place, error in self._failed]
+        unread = [_unreadable(place, error) for place, error in failed]
         everyone = sorted([*read, *unread], key=lambda record: (record.rank is None, record.rank or 0, record.path))
         return replace(
             base,

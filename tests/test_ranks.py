@@ -102,9 +102,10 @@ def test_the_order_of_arrival_changes_nothing():
         answer(replace(base, warnings=(Notice(code="odd", message=Message("odd")),)), 1, 1000),
         answer(moe_decode(), 2, 3000),
         InputError("damaged"),
+        InputError("gone"),
     ]
     made = set()
-    for order in permutations(range(4)):
+    for order in permutations(range(5)):
         merger = Merger()
         for rank in order:
             merger.add(Place(f"rank{rank}", rank), answers[rank])
