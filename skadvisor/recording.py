@@ -194,7 +194,7 @@ def snippet(name: str, *, folder: str = "./prof", skip: int = SKIP, warmup: int 
 
 
 def _npu_profiler(torch_npu: Any, settings: Settings) -> Any:
-    """torch_npu's profiler; signatures as in torch_npu 2.1 to 2.14."""
+    """torch_npu's profiler; every argument exists in torch_npu 2.1.0.post8 as in 2.14.0."""
     profiler = torch_npu.profiler
     return profiler.profile(
         activities=[profiler.ProfilerActivity.CPU, profiler.ProfilerActivity.NPU],
