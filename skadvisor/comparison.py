@@ -25,6 +25,7 @@ from skadvisor.comparison_records import (
 )
 from skadvisor.messages import Message, _
 from skadvisor.repeated_runs import FEWEST, Interval
+from skadvisor.superkernel_steps import is_superkernel
 from skadvisor.units import us
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def find_differences(before: Sequence[Analysis], after: Sequence[Analysis], runs
             differ("phase", _("{name} has no steady decode step"), name=name)
     if found:
         return tuple(found)
+    if any(is_superkernel(item.kernels).any() for item in before) and not runs.superkernels:
+        differ("order", _("BEFORE has SuperKernels and AFTER has none: give them the other way round"))
     first, second = before[0].result, after[0].result
     modes = {item.result.mode for item in (*before, *after)} - {"unknown"}
     if len(modes) > 1:

@@ -103,7 +103,7 @@ class ForecastCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """Why two captures cannot be compared. `code` is for scripts: batch, shapes, layers, ranks, mode or phase."""
+    """Why two captures cannot be compared; `code` is batch, shapes, layers, ranks, mode, order or phase."""
 
     code: str
     message: Message

@@ -36,7 +36,7 @@ def render_comparison(comparison: Comparison, translate: Translate = str) -> str
         return "\n".join(lines) + "\n"
     lines += [
         say(
-            _("**Decode step**: {before:.1f} -> {after:.1f} us, {pct:+.2f} % faster ({low:+.2f} to {high:+.2f} %)"),
+            _("**Decode step**: {before:.1f} -> {after:.1f} us, gain {pct:+.2f} % ({low:+.2f} to {high:+.2f} %)"),
             before=comparison.before.median_us,
             after=comparison.after.median_us,
             pct=comparison.improvement_pct,

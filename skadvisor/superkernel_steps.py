@@ -51,18 +51,31 @@ def tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> list[Token]:
 def number_steps(kernels: pd.DataFrame, own: Sequence[Token], prefix: Sequence[Token]) -> NDArray[np.int64]:
     """A step number per row, -1 outside steps; `own` are the tokens of `kernels`, `prefix` those a step begins with.
 
-    Steps that the capture's labels have right (one occurrence of each SuperKernel in each) are kept.
+    Steps that the capture's labels have right are kept.
     """
     labelled = kernels["step"].to_numpy(dtype="int64")
     fused = is_superkernel(kernels)
     if not fused.any():
         return np.where(kernels["phase"].astype("object") == "decode", labelled, -1)
     leader = _leader(kernels, fused)
-    inside = labelled[leader]
-    if (inside >= 0).all() and len(set(inside)) == len(inside):
-        return np.where(np.isin(labelled, inside), labelled, -1)
+    if _labels_hold(kernels, labelled, fused, leader):
+        return np.where(np.isin(labelled, labelled[leader]), labelled, -1)
     starts = _step_starts(kernels, own, prefix, leader)
     return np.searchsorted(starts, np.arange(len(kernels)), side="right") - 1
+
+
+def _labels_hold(
+    kernels: pd.DataFrame, labelled: NDArray[np.int64], fused: NDArray[np.bool_], leader: NDArray[np.int64]
+) -> bool:
+    """Whether the capture's own steps are whole: one leader each, and nothing of decode between them or beside."""
+    steps = labelled[leader]
+    if (steps < 0).any() or len(set(steps)) != len(steps):
+        return False
+    prefill = kernels["phase"].astype("object").isin(["prefill", "mixed"]).to_numpy(dtype=bool)
+    known = np.isin(labelled, steps)
+    between = np.zeros(len(kernels), dtype=bool)
+    between[leader[0] : leader[-1] + 1] = True
+    return bool(known[fused].all() and (known | prefill)[between].all())
 
 
 def _leader(kernels: pd.DataFrame, fused: NDArray[np.bool_]) -> NDArray[np.int64]:
