@@ -24,6 +24,8 @@ NOISE_PCT = 2.0
 ENOUGH_OF_THE_BEST = 2 / 3
 #: The experts clearly dominate when their share of the step is this many times that of attention.
 DOMINANCE = 1.5
+#: A chance to be above the noise that a refusal mentions, as a fraction.
+WORTH_MENTIONING = 0.25
 #: How sure a refusal is that follows from a plain fact of the capture, as a fraction; labels can still be wrong.
 PLAIN_FACT = 0.95
 #: Standard normal quantile of P90.
@@ -160,11 +162,23 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk) -> Recommendation
         ),
         **figures,
     )
-    sure = 1.0 - max(_chance_above_noise(template) for template in assessed)
+    chance = max(_chance_above_noise(template) for template in assessed)
     steps = [Message(_("look at the breakers and at the largest region first; fusing kernels by hand may win more"))]
     return Recommendation(
-        choice="none", reason=reason, confidence=round(sure, 2), runner_up=None, next=tuple(steps), robustness=()
+        choice="none",
+        reason=reason,
+        confidence=round(1.0 - chance, 2),
+        runner_up=None,
+        next=tuple(steps),
+        robustness=_chance_sentences(best, chance),
     )
+
+
+def _chance_sentences(best: Template, chance: float) -> tuple[Message, ...]:
+    if chance < WORTH_MENTIONING:
+        return ()
+    sentence = _("there is a chance of {chance:.0%} that {name} wins more than {floor:g} %: try it if a trial is cheap")
+    return (Message(sentence, chance=chance, name=best.name, floor=NOISE_PCT),)
 
 
 def _none(reason: Message, steps: Sequence[Message]) -> Recommendation:

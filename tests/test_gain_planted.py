@@ -89,13 +89,16 @@ def test_the_ceiling_is_never_below_the_planted_effect(planted):
                 assert effect["saving_us"] <= template.ceiling_us + 0.5
 
 
-def test_the_best_template_is_chosen_wherever_it_leads_by_more_than_the_noise(planted):
+def test_where_a_template_is_chosen_no_other_leads_it_by_more_than_the_noise(planted):
+    """Seeds with little on average and much by luck are told "none": nobody can know their saving beforehand."""
+    chosen, easy_would_fail = 0, 0
     for truth, _, recommendation in planted:
         effects = {name: effect["saving_pct"] for name, effect in truth["templates"].items()}
-        best = max(effects, key=effects.get)
-        lead = effects[best] - max(value for name, value in effects.items() if name != best)
-        if lead > NOISE_PCT:
-            assert recommendation.choice == best
+        if recommendation.choice != "none":
+            chosen += 1
+            easy_would_fail += max(effects.values()) - effects["attention-only"] > NOISE_PCT
+            assert max(effects.values()) - effects[recommendation.choice] <= NOISE_PCT
+    assert chosen >= 10 and easy_would_fail >= 3
 
 
 def test_at_the_centre_of_the_range_what_is_worth_it_is_recommended():
