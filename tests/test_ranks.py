@@ -378,4 +378,15 @@ def test_two_real_training_ranks_are_pipeline_stages():
     result = analyze_ranks(captures("qwen3-0.6b-training"), workers=2).result
     assert [record.rank for record in result.ranks] == [0, 2]
     assert {record.state for record in result.ranks} == {"read"}
+    assert [record.stage for record in result.ranks] == [0, 1]
+    assert "pipeline_stages" in codes(result)
+    assert all(record.wait_us is not None and 0 < record.wait_us < record.comm_us for record in result.ranks)
     assert result.recommendation.choice == "none"
+
+
+def test_the_later_rank_of_the_shipped_pair_is_the_one_that_is_waited_for():
+    result = analyze_ranks(Path(__file__).resolve().parents[1] / "profiles" / "moe-two-ranks", workers=1).result
+    early, late = result.ranks
+    assert (early.slow, late.slow, late.reference) == (False, True, True)
+    assert early.wait_us > late.wait_us
+    assert "rank 1" in message(result, "rank_slow")
