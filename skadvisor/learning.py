@@ -29,14 +29,16 @@ DATA = Path(__file__).with_name("learning.csv.gz")
 WEIGHT = 0.8
 #: ... and move a state by this much at the most (natural log): less than a known operator's name does.
 BOUND = 3.0
-#: States that a kernel cannot be told apart in by itself, learned as one.
+#: Unknown operators with a smaller share of the kernels and of the time are left to the order: nothing hangs on them.
+NEGLIGIBLE = 0.005
+#: States that a kernel cannot be told apart in by itself, learned as one; SuperKernels over a layer bear their name.
 GROUPS: dict[str, tuple[State, ...]] = {
     "NORM": (S.INPUT_NORM, S.POST_NORM, S.FINAL_NORM),
     "SHARED": (S.SHARED_BEFORE, S.SHARED_AFTER),
     **{
         state.name: (state,)
         for state in State
-        if state not in (S.INPUT_NORM, S.POST_NORM, S.FINAL_NORM, S.SHARED_BEFORE, S.SHARED_AFTER)
+        if state not in (S.INPUT_NORM, S.POST_NORM, S.FINAL_NORM, S.SHARED_BEFORE, S.SHARED_AFTER, S.WHOLE_LAYER)
     },
 }
 GROUP_OF_STATE = {state: group for group, states in GROUPS.items() for state in states}
@@ -59,11 +61,11 @@ class Model:
 def unknown_scores(classes: Classes, kernels: pd.DataFrame) -> NDArray[np.float64]:
     """Learned log scores per class and state, (classes, STATES); zeros for all classes that have a role.
 
-    Loads scikit-learn only where there is a class without a role.
+    Loads scikit-learn only where more than a NEGLIGIBLE part of the kernels has none.
     """
     scores = np.zeros((len(classes.items), STATES))
     unknown = [number for number, item in enumerate(classes.items) if item.role == "unknown"]
-    if not unknown:
+    if not _matter(unknown, classes, kernels):
         return scores
     model = shipped_model()
     odds = model.log_odds(examples(classes, kernels, unknown))
@@ -72,6 +74,12 @@ def unknown_scores(classes: Classes, kernels: pd.DataFrame) -> NDArray[np.float6
         for state in GROUPS[group]:
             scores[unknown, state] = bounded[:, column]
     return scores
+
+
+def _matter(unknown: list[int], classes: Classes, kernels: pd.DataFrame) -> bool:
+    inside = np.isin(classes.of_kernel, unknown) & (kernels["kind"] == "kernel").to_numpy()
+    time = kernels["dur_ns"].to_numpy()
+    return bool(inside.sum() > NEGLIGIBLE * len(inside) or time[inside].sum() > NEGLIGIBLE * time.sum())
 
 
 def examples(classes: Classes, kernels: pd.DataFrame, chosen: list[int]) -> pd.DataFrame:

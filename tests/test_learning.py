@@ -1,0 +1,223 @@
+"""Learned scores of unknown operators: what they add on captures of another builder, and how sure they are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pytest
+import train_labels
+from label_variants import build_variant, rename_by_vocabulary
+from odd_captures import Odd, level0, renamed, score
+from odd_models import ODD
+from sample_builder.catalogue import build_entry
+
+from skadvisor import learning, sensitivity
+from skadvisor.grammar import STATES, State
+from skadvisor.kernel_classes import Classes, classify
+from skadvisor.labelling import Labelled, label
+from skadvisor.names import base_operator
+from skadvisor.operators import load_vocabulary
+from skadvisor.records import REGIONS
+from skadvisor.structure import find_structure
+
+VOCABULARY = load_vocabulary()
+#: Captures that tests/odd_models.py writes down by itself, and the names that a renamed form keeps.
+FOREIGN = (
+    "moe-one-kernel",
+    "moe-unfused-loop",
+    "some-shapes",
+    "mla",
+    "hybrid-delta",
+    "swish-mul",
+    "batches",
+    "cut-in-moe",
+)
+
+
+@cache
+def classes_of(architecture: str, variant: str) -> tuple[Classes, pd.DataFrame]:
+    kernels = build_variant(architecture, variant).capture.kernels
+    return classify(kernels, VOCABULARY), kernels
+
+
+@cache
+def held_out(family: str) -> tuple[learning.Model, pd.DataFrame]:
+    """A model that has seen no architecture of this family, and the family's examples."""
+    table = learning.read_examples()
+    held = table["family"] == family
+    return learning.fit(table[~held]), table[held]
+
+
+def accuracy(odd: Odd, weight: float) -> float:
+    with mock.patch.object(learning, "WEIGHT", weight):
+        return score(odd, label(odd.capture, VOCABULARY)).accuracy
+
+
+def test_examples_are_many_small_and_of_every_state() -> None:
+    table = learning.read_examples()
+    assert learning.DATA.stat().st_size < 1_000_000
+    assert list(table.columns) == ["family", "name", "facts", "group", "weight"]
+    assert table["family"].nunique() >= 10
+    assert set(table["group"]) == set(learning.GROUPS)
+    assert not table.duplicated(["family", "name", "facts", "group"]).any()
+    assert table["weight"].between(0.01, 2.0).all()
+
+
+def test_every_state_is_learned_in_one_group() -> None:
+    states = [state for group in learning.GROUPS.values() for state in group]
+    assert len(states) == len(set(states))
+    assert set(State) - set(states) == {State.WHOLE_LAYER}
+
+
+def test_same_catalogue_same_examples() -> None:
+    one, two = (train_labels.make_examples(["qwen3-8b-ge"]) for _ in range(2))
+    pd.testing.assert_frame_equal(one, two)
+    assert set(one["family"]) == {"qwen3-8b"}
+    assert one.groupby("group")["weight"].sum().min() > 0
+
+
+def test_same_examples_same_model() -> None:
+    table = learning.read_examples()
+    part = table[table["family"].isin(["qwen3-8b", "mixtral-8x7b"])]
+    shown = part.head(50)
+    np.testing.assert_array_equal(learning.fit(part).log_odds(shown), learning.fit(part).log_odds(shown))
+
+
+def test_names_of_tests_are_not_taught() -> None:
+    from unknown_names import BENCHMARK_NAMES, TRAINING_NAMES
+
+    taught = {name for names in TRAINING_NAMES.values() for name in names}
+    tested = {name for names in BENCHMARK_NAMES.values() for name in names}
+    assert not taught & tested
+    assert set(BENCHMARK_NAMES) == set(TRAINING_NAMES)
+    seen = set(learning.read_examples()["name"])
+    assert not {learning.name_pieces(base_operator(name, None)) for name in tested} & seen
+
+
+@pytest.mark.parametrize("variant", ["plain", "all_renamed", "level0_telling"])
+def test_scores_are_bounded_and_leave_known_operators_alone(variant: str) -> None:
+    classes, kernels = classes_of("qwen3-30b-a3b-ge", variant)
+    scores = learning.unknown_scores(classes, kernels)
+    assert scores.shape == (len(classes.items), STATES)
+    assert np.abs(scores).max() <= learning.BOUND
+    known = np.array([item.role != "unknown" for item in classes.items])
+    assert not scores[known].any()
+    assert scores[~known].any() == (variant != "plain")
+
+
+def test_scores_do_not_depend_on_clock_or_stream_numbers() -> None:
+    classes, kernels = classes_of("qwen3-30b-a3b-ge", "all_renamed")
+    moved = kernels.assign(start_ns=kernels["start_ns"] + 10**12, stream=kernels["stream"] + 5)
+    again = classify(moved, VOCABULARY)
+    np.testing.assert_allclose(learning.unknown_scores(classes, kernels), learning.unknown_scores(again, moved))
+
+
+def test_a_telling_name_is_understood_where_nothing_else_is_known() -> None:
+    """At Level0 there are no shapes; the pieces of a name nobody taught still say what the kernel does."""
+    built = build_entry("qwen3-30b-a3b-ge", level="level0")
+    names = {"expert_matmul": ("experts_gemm_w8a8",), "kv_cache": ("paged_kv_put",), "activation": ("glu_mul_kernel",)}
+    kernels = rename_by_vocabulary(built, names, names=names).capture.kernels
+    structure = find_structure(kernels, VOCABULARY)
+    expected = {"experts_gemm_w": State.EXPERTS, "paged_kv_put": State.ATTENTION_IN, "glu_mul_kernel": State.EXPERTS}
+    for number, item in enumerate(structure.classes.items):
+        wanted = next((state for name, state in expected.items() if item.base.startswith(name)), None)
+        if wanted is not None:
+            assert structure.learned[number, wanted] > 0.5, item.base
+            assert (structure.state[structure.classes.of_kernel == number] == wanted).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_learning_does_no_harm_on_captures_of_another_builder(name: str) -> None:
+    odd = ODD[name]()
+    assert accuracy(odd, learning.WEIGHT) >= accuracy(odd, 0.0) - 0.002
+    other = renamed(odd, ("matmul", "norm"))
+    assert accuracy(other, learning.WEIGHT) >= accuracy(other, 0.0) - 0.002
+
+
+def test_learning_helps_where_neither_names_nor_shapes_are_left() -> None:
+    bare = [level0(renamed(ODD[name](), ("matmul", "norm", "quant", "cast", "add"))) for name in FOREIGN]
+    without = np.mean([accuracy(odd, 0.0) for odd in bare])
+    learned = np.mean([accuracy(odd, learning.WEIGHT) for odd in bare])
+    assert learned > without + 0.2
+    assert learned > 0.8
+
+
+@pytest.mark.parametrize("family", ["qwen3-moe", "glm-4.5", "deepseek-v3"])
+def test_probabilities_are_calibrated_on_a_family_never_seen(family: str) -> None:
+    model, held = held_out(family)
+    probability = model.pipeline.predict_proba(held[["name", "facts"]])
+    weight = held["weight"].to_numpy()
+    right = np.array(model.groups)[probability.argmax(axis=1)] == held["group"].to_numpy()
+    sure = probability.max(axis=1) >= 0.9
+    assert np.average(right[sure], weights=weight[sure]) >= 0.95
+    said, was = np.average(probability.max(axis=1), weights=weight), np.average(right, weights=weight)
+    assert abs(said - was) < 0.12
+    assert was > 0.65
+
+
+def test_scikit_learn_is_loaded_only_for_unknown_operators() -> None:
+    script = """
+import sys
+sys.path[:0] = {paths!r}
+from label_variants import build_variant
+from skadvisor.labelling import label
+from skadvisor.operators import load_vocabulary
+label(build_variant("mixtral-8x7b-ge", "plain").capture, load_vocabulary())
+assert "sklearn" not in sys.modules, "loaded for known operators"
+label(build_variant("mixtral-8x7b-ge", "renamed").capture, load_vocabulary())
+assert "sklearn" in sys.modules, "not loaded for unknown operators"
+"""
+    code = script.format(paths=[path for path in sys.path if path])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def labelled_with(share: float) -> tuple[Labelled, pd.DataFrame]:
+    """Labels of which every n-th attention kernel was taken away."""
+    found = label(build_entry("qwen3-30b-a3b-ge").capture, VOCABULARY)
+    region = found.kernels["region"].astype("object").copy()
+    rows = np.flatnonzero((region == "attention").to_numpy())
+    region.iloc[rows[: round(share * len(rows))]] = "unattributed"
+    return found, found.kernels.assign(region=region.astype("category"))
+
+
+def test_scenarios_give_all_unattributed_time_to_one_region() -> None:
+    found, table = labelled_with(0.5)
+    before = table.copy(deep=True)
+    scenarios = sensitivity.unattributed_scenarios(table)
+    assert set(scenarios) == {"attention", "moe", "norm"}
+    open_ = (table["region"] == "unattributed").to_numpy()
+    for region, scenario in scenarios.items():
+        assert (scenario["region"][open_] == region).all()
+        assert (scenario["region"][~open_].astype(str) == table["region"][~open_].astype(str)).all()
+        assert set(scenario["region"]) <= set(REGIONS) - {"unattributed"}
+    pd.testing.assert_frame_equal(table, before)
+    assert (scenarios["attention"]["region"].astype(str) == found.kernels["region"].astype(str)).all()
+
+
+def test_nothing_unattributed_no_scenarios() -> None:
+    found, _ = labelled_with(0.0)
+    assert sensitivity.unattributed_scenarios(found.kernels) == {}
+    assert not sensitivity.advice_depends(found.kernels, lambda _: pytest.fail("asked for nothing"))
+
+
+def test_advice_depends_where_the_larger_region_would_be_another() -> None:
+    """Advice by the larger of attention and experts: it hangs on the unattributed time only where that is enough."""
+
+    def larger(table: pd.DataFrame) -> str:
+        time = table["dur_ns"].groupby(table["region"].astype("object")).sum()
+        return "attention" if time.get("attention", 0) > time.get("moe", 0) else "moe"
+
+    found, few = labelled_with(0.02)
+    assert 0 < sensitivity.unattributed_share(few) < 0.05
+    assert sensitivity.advice_depends(few, larger) is False
+    usual = larger(found.kernels)
+    others = found.kernels["region"].astype("object")
+    rows = np.flatnonzero((others == usual).to_numpy())
+    others.iloc[rows[: round(0.8 * len(rows))]] = "unattributed"
+    assert sensitivity.advice_depends(found.kernels.assign(region=others.astype("category")), larger) is True
