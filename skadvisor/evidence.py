@@ -20,11 +20,10 @@ from skadvisor.grammar import (
     State,
     role_scores,
 )
-from skadvisor.kernel_classes import Classes, KernelClass
-from skadvisor.shapes import MatmulDims, Shape
+from skadvisor.kernel_classes import MOST_EXPERTS, Classes, KernelClass, takes_expert_weights
+from skadvisor.shapes import MatmulDims
 
 S = State
-LARGEST_EXPERT_COUNT = 1_024
 #: What speaks against experts where no kernel of the capture is an expert operator or could be an unnamed one.
 NO_EXPERTS = 5.0
 _GENERIC_ROLES = {"layout", "cast", "elementwise", "add", "reduce", "quantise"}
@@ -109,7 +108,7 @@ def _score_matmul(scores: NDArray[np.float64], dims: MatmulDims, classes: Classe
         scores[[S.ATTENTION_OUT, S.MLP_DOWN]] -= 5.0
         if dims.outer not in classes.read_widths and dims.outer / 2 not in classes.read_widths:
             scores[[S.MLP_UP, *shared]] -= 4.0  # no down projection takes what this one makes
-        if dims.outer > LARGEST_EXPERT_COUNT:
+        if dims.outer > MOST_EXPERTS:
             scores[S.ROUTER] -= 6.0
     elif writes and not reads:
         scores[[S.ATTENTION_IN, S.MLP_UP, S.ROUTER]] -= 5.0
@@ -148,15 +147,6 @@ def _score_gather(scores: NDArray[np.float64], item: KernelClass, classes: Class
             scores[[S.PREPARE, S.SAMPLING, S.EMBEDDING]] -= 2.0
 
 
-def _takes_expert_weights(present: list[Shape], hidden: int) -> bool:
-    """Whether an input is one matrix per expert, into or out of the residual stream, and no pair of paged caches."""
-    return any(
-        len(shape) == 3 and 1 < shape[0] <= LARGEST_EXPERT_COUNT and hidden in shape[1:] and min(shape[1:]) >= 256
-        for shape in present[1:]
-        if present.count(shape) == 1
-    )
-
-
 def _score_unknown(scores: NDArray[np.float64], item: KernelClass, classes: Classes) -> None:
     """An unnamed kernel: what the number and width of its tensors suggest."""
     present = [shape for shape in item.inputs if shape]
@@ -167,7 +157,7 @@ def _score_unknown(scores: NDArray[np.float64], item: KernelClass, classes: Clas
     if item.last and item.out and item.last == 2 * item.out and len(present) <= 3:
         scores[[S.MLP_ACTIVATION, S.EXPERTS, S.SHARED_BEFORE, S.SHARED_AFTER]] += 1.5
         scores[list(ATTENTION_STATES)] -= 2.0
-    if classes.hidden and _takes_expert_weights(present, classes.hidden):
+    if classes.hidden and takes_expert_weights(item.inputs, classes.hidden):
         scores += _only((S.EXPERTS,), 3.0, -3.0)
         return
     if classes.hidden and item.last != classes.hidden:

@@ -16,6 +16,7 @@ from skadvisor.shapes import MatmulDims, Shape, matmul_dims, parse_shapes
 from skadvisor.unknown_operators import guess_role
 
 EXPERT_OPERATORS = {"router", "dispatch", "expert_matmul", "combine", "shared_expert", "topk"}
+MOST_EXPERTS = 1_024
 MATMULS = {"matmul", "fused_matmul_comm", "fused_matmul_norm"}
 
 
@@ -111,17 +112,38 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
         vocabulary_confirmed=confirmed,
         token_rows=model_size.token_rows(items, hidden),
         norm_rows=model_size.norm_rows(items, hidden),
-        has_experts=_has_experts(items),
+        has_experts=_has_experts(items, hidden),
         read_widths=frozenset(item.matmul.inner for item in items if item.matmul),
         fused_residual=sum(item.count for item in items if item.role in ("residual_norm", "fused_matmul_norm")) > 1,
     )
 
 
-def _has_experts(items: list[KernelClass]) -> bool:
-    """Whether there may be experts: operators of theirs, choices by top-k, or operators that nobody knows."""
-    named = any(item.role in EXPERT_OPERATORS for item in items)
-    unknown = sum(item.count for item in items if not item.known)
-    return named or unknown * 10 > sum(item.count for item in items)
+def _has_experts(items: list[KernelClass], hidden: int | None) -> bool:
+    """Whether there may be experts: operators of theirs, choices by top-k, or shapes only they have.
+
+    Those are a projection to one number per expert, which no other one reads, and one weight matrix per expert.
+    Without shapes operators that nobody knows leave it open.
+    """
+    if any(item.role in EXPERT_OPERATORS for item in items):
+        return True
+    if hidden is None:
+        unknown = sum(item.count for item in items if not item.known)
+        return unknown * 10 > sum(item.count for item in items)
+    read = {item.matmul.inner for item in items if item.matmul}
+    narrow = any(
+        item.matmul and item.matmul.inner == hidden and item.matmul.outer not in read and item.matmul.outer <= MOST_EXPERTS
+        for item in items
+    )
+    return narrow or any(takes_expert_weights(item.inputs, hidden) for item in items if not item.known)
+
+
+def takes_expert_weights(inputs: tuple[Shape | None, ...], hidden: int) -> bool:
+    """Whether an input is one matrix per expert, into or out of the residual stream, and no pair of paged caches."""
+    return any(
+        len(shape) == 3 and 1 < shape[0] <= MOST_EXPERTS and hidden in shape[1:] and min(shape[1:]) >= 256
+        for shape in inputs[1:]
+        if shape and inputs.count(shape) == 1
+    )
 
 
 def _bases(kernels: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
