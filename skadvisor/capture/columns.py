@@ -137,7 +137,7 @@ def categorical(codes: np.ndarray, words: Sequence[str], clean: Callable[[str], 
 
 
 def with_null_columns(made: dict[str, Any]) -> dict[str, Any]:
-    """All columns of the kernel table, those that `made` lacks as nulls of their type (cheaper than by conversion)."""
+    """All columns of the kernel table, those that `made` lacks as nulls of their type; a name is never null."""
     import pandas as pd
 
     from skadvisor.events import KERNEL_COLUMNS
@@ -154,6 +154,10 @@ def with_null_columns(made: dict[str, Any]) -> dict[str, Any]:
             complete[name] = pd.Categorical.from_codes(nothing, categories=pd.Index([], dtype="object"))
     for name in ("start_ns", "dur_ns"):
         complete[name] = np.asarray(complete[name], dtype="int64")
+    names = pd.Series(complete["name"])
+    if names.isna().any():
+        words = pd.Index(sorted({"", *map(str, names.cat.categories)}))
+        complete["name"] = names.cat.set_categories(words).fillna("")
     return complete
 
 

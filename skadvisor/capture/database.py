@@ -22,6 +22,7 @@ from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 
 MAGIC = b"SQLite format 3\x00"
+FETCHED_ROWS = 4096
 #: What an absent number is read as.
 ABSENT = -1
 #: Strings longer than this in all are refused: names and shapes of real captures need a few MB.
@@ -115,23 +116,30 @@ class _Database:
         """
         present = self.tables.get(table, [])
         chosen = {name: next((column for column in names if column in present), None) for name, names in wanted.items()}
-        terms = [
-            f'CAST(COALESCE("{column}", {ABSENT}) AS INTEGER)' if column else str(ABSENT) for column in chosen.values()
-        ]
+        plain = [f'"{column}"' if column else str(ABSENT) for column in chosen.values()]
+        careful = [f"CAST(COALESCE({term}, {ABSENT}) AS INTEGER)" for term in plain]
         dtype = np.dtype([(name, "int64") for name in chosen])
-        if not present:
-            empty = np.empty(0, dtype=dtype)
-            return {name: empty[name] for name in chosen}
-        values = np.fromiter(self._rows(f'SELECT {", ".join(terms)} FROM "{table}"'), dtype=dtype)
+        values = np.empty(0, dtype=dtype)
+        if present:
+            try:
+                query = f'SELECT {", ".join(plain)} FROM "{table}" LIMIT {MAX_ROWS + 1}'
+                values = np.fromiter(self.connection.execute(query), dtype=dtype)
+                self._count(len(values))
+            except (TypeError, ValueError, OverflowError, sqlite3.DatabaseError):  # a null, a text, or damage
+                values = np.fromiter(self._rows(f'SELECT {", ".join(careful)} FROM "{table}"'), dtype=dtype)
         return {name: np.ascontiguousarray(values[name]) for name in chosen}
 
     def _rows(self, query: str) -> Any:
         try:
-            for row in self.connection.execute(f"{query} LIMIT {MAX_ROWS + 1}"):
-                self.rows += 1
-                yield row
+            cursor = self.connection.execute(f"{query} LIMIT {MAX_ROWS + 1}")
+            while rows := cursor.fetchmany(FETCHED_ROWS):
+                self._count(len(rows))
+                yield from rows
         except sqlite3.DatabaseError:
             self.cut = True
+
+    def _count(self, rows: int) -> None:
+        self.rows += rows
         if self.rows > 4 * MAX_ROWS:
             raise InputError(f"{self.path} holds more than {MAX_ROWS} rows", "Record a shorter time.")
 

@@ -183,7 +183,8 @@ def _kernels(gathered: Gathered, device: dict[str, np.ndarray], lanes: np.ndarra
 
 def _streams(gathered: Gathered) -> np.ndarray:
     """The stream that each lane stands for, by its thread id; only for device tasks that do not name theirs."""
-    return np.array([tid if isinstance(tid, int) else ABSENT_ID for _, tid in gathered.lanes] or [ABSENT_ID])
+    threads = [tid if isinstance(tid, int) and 0 <= tid < 2**63 else ABSENT_ID for _, tid in gathered.lanes]
+    return np.array(threads or [ABSENT_ID], dtype="int64")
 
 
 def _tasks(gathered: Gathered, device: dict[str, np.ndarray], words: list[str]) -> Any:

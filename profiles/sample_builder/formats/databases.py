@@ -133,7 +133,7 @@ def _kernels(connection: sqlite3.Connection, capture: Capture, text: _Strings, d
                 text(name),
                 NO_ID,
                 stream,
-                None,
+                place,
                 NO_ID,
             )
         )
