@@ -131,7 +131,10 @@ def _has_experts(items: list[KernelClass], hidden: int | None) -> bool:
         return unknown * 10 > sum(item.count for item in items)
     read = {item.matmul.inner for item in items if item.matmul}
     narrow = any(
-        item.matmul and item.matmul.inner == hidden and item.matmul.outer not in read and item.matmul.outer <= MOST_EXPERTS
+        item.matmul
+        and item.matmul.inner == hidden
+        and item.matmul.outer not in read
+        and item.matmul.outer <= MOST_EXPERTS
         for item in items
     )
     return narrow or any(takes_expert_weights(item.inputs, hidden) for item in items if not item.known)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from skadvisor import phases
 from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture
 from skadvisor.grammar import ATTENTION_STATES, State
+from skadvisor.host_evidence import disagreements, layer_disagreements
 from skadvisor.kernel_classes import KernelClass
 from skadvisor.layers import Layer, expert_joins, find_layers
 from skadvisor.messages import Message, _
@@ -30,6 +31,7 @@ MOST_MISFITS = 20
 class Labelled:
     """The labelled kernel table and the steps table, with what was found on the way.
 
+    `misfits` says what does not fit the repetition of whole layers, `disagreements` where host and order differ.
     `kernels`: events.KERNEL_COLUMNS and LABEL_COLUMNS; `steps`: events.STEP_COLUMNS.
     """
 
@@ -41,6 +43,7 @@ class Labelled:
     training: bool
     misfits: tuple[Message, ...]
     rank: int | None = None
+    disagreements: tuple[Message, ...] = ()
 
 
 def label_path(path: Path, *, rank: int | None = None, operators: Path | None = None) -> Labelled:
@@ -91,6 +94,17 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
         training,
         _misfits(steps, layers),
         capture.rank,
+        _disagreements(structure, step, layer),
+    )
+
+
+def _disagreements(structure: Structure, step: NDArray[np.int32], layer: NDArray[np.int32]) -> tuple[Message, ...]:
+    """Where the host names another region, or counts other layers, than the order of the kernels says."""
+    if structure.structural is None:
+        return ()
+    return (
+        *disagreements(structure.hints, structure.structural, structure.state),
+        *layer_disagreements(structure.hints, step, layer, structure.state),
     )
 
 

@@ -88,6 +88,9 @@ def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
     fused = int(np.isin(structure.state, [S.WHOLE_LAYER]).sum())
     if fused and 2 * fused >= len(layers):
         return True
+    hints = structure.hints
+    if hints is not None and len(np.unique(hints.layer[hints.layer >= 0])) >= 2:
+        return True
     whole = [layer for layer in layers if layer.attention]
     named = sum(bool(attention[layer.begin : layer.end].any()) for layer in whole)
     shaped = sum(

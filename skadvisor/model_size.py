@@ -48,7 +48,11 @@ def vocabulary_size(items: list[KernelClass], hidden: int | None) -> tuple[int |
     chosen_from = {item.last for item in items if item.role == "sampling" and len(_first(item)) > 1}
     tables = {_first(item)[0] for item in items if item.role == "gather" and _is_table(item, hidden)}
     outers = {item.matmul.outer for item in items if item.matmul and item.matmul.inner == hidden}
-    certain = [outer for outer in outers & chosen_from if outer >= SMALLEST_TABLE and any(_divides(outer, rows) for rows in tables)]
+    certain = [
+        outer
+        for outer in outers & chosen_from
+        if outer >= SMALLEST_TABLE and any(_divides(outer, rows) for rows in tables)
+    ]
     if certain:
         return max(certain), True
     busiest = max((item.count for item in items if item.matmul), default=0)

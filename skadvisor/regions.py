@@ -130,6 +130,9 @@ def _evidence(structure: Structure, roles: NDArray[np.object_]) -> NDArray[np.ob
         words.append("+".join(dict.fromkeys(basis)))
     found = np.array(words, dtype=object)[structure.classes.of_kernel]
     found[structure.chain > 0] = found[structure.chain > 0] + "+window"
+    if structure.hints is not None:
+        agreed = structure.hints.agrees(structure.state)
+        found[agreed] = "host+" + found[agreed]
     found[structure.state < 0] = "collective"
     return found
 

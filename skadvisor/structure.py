@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from skadvisor import evidence, grammar, learning, neighbours, sequence
 from skadvisor.consensus import consensus_scores
 from skadvisor.grammar import MLP_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.host_evidence import HostHints, host_hints
 from skadvisor.kernel_classes import Classes, classify
 from skadvisor.operators import Vocabulary
 from skadvisor.streams import find_chains
@@ -43,7 +44,8 @@ class Structure:
 
     `state` (N,) is -1 for collectives, SuperKernels over several sub-blocks and `backward` kernels, `chain` (N,)
     likewise; `probability` (N, STATES) says how sure each state is; `main` are the rows of the main chain; `learned`
-    (classes, STATES) are the scores of unknown operators that were learned, 0 where the operator is known.
+    (classes, STATES) are the scores of unknown operators that were learned, 0 where the operator is known. `hints` is
+    what the host says, `structural` (N, STATES) how sure each state would be without it (None where it is silent).
     """
 
     classes: Classes
@@ -53,6 +55,8 @@ class Structure:
     main: NDArray[np.int64]
     backward: NDArray[np.bool_]
     learned: NDArray[np.float64]
+    hints: HostHints | None = None
+    structural: NDArray[np.float64] | None = None
 
     @property
     def training(self) -> bool:
@@ -72,15 +76,20 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
     backward = _after_forward(kernels, classes)
     inside = (kernels["kind"] == "kernel").to_numpy() & ~spans[classes.of_kernel] & ~backward
     chains = find_chains(kernels, inside)
+    hints = host_hints(kernels)
+    structural = np.zeros_like(probability) if hints else None
     for number, rows in enumerate(chains):
         emissions = by_class[classes.of_kernel[rows]] + neighbours.neighbour_scores(classes, rows)
+        said = hints.scores(rows) if hints else None
         if number == 0:
-            path, sure = _decode_main(kernels, rows, emissions, classes.of_kernel[rows])
+            path, sure, unaided = _decode_main(kernels, rows, emissions, classes.of_kernel[rows], said)
+            if structural is not None:
+                structural[rows] = unaided
         else:
-            path, sure = _decode_side(kernels, rows, chains[0], state, classes, emissions)
+            path, sure = _decode_side(kernels, rows, chains[0], state, classes, emissions, said)
         state[rows], probability[rows], chain_of[rows] = path, sure, number
     main = chains[0] if chains else np.zeros(0, dtype=np.int64)
-    return Structure(classes, state, probability, chain_of, main, backward, learned)
+    return Structure(classes, state, probability, chain_of, main, backward, learned, hints, structural)
 
 
 def _spanning(classes: Classes) -> NDArray[np.bool_]:
@@ -122,9 +131,16 @@ def _iterations(
 
 
 def _decode_main(
-    kernels: pd.DataFrame, rows: NDArray[np.int64], emissions: NDArray[np.float64], of_chain: NDArray[np.int64]
-) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """Decode what each kernel says by itself and in order, then once more with what its like are in."""
+    kernels: pd.DataFrame,
+    rows: NDArray[np.int64],
+    emissions: NDArray[np.float64],
+    of_chain: NDArray[np.int64],
+    said: NDArray[np.float64] | None,
+) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.float64]]:
+    """Decode what each kernel says by itself and in order, then once more with what its like and the host say.
+
+    Returns the states, how likely each is, and how likely it was at first.
+    """
     transitions = grammar.transitions()
     restarts = np.zeros((STATES, STATES), dtype=bool)
     restarts[np.ix_(_LATE, _EARLY)] = True
@@ -136,11 +152,13 @@ def _decode_main(
         [sequence.posterior(emissions[begin:end], transitions, pause, restarts) for begin, end, pause in parts]
     )
     emissions = emissions + consensus_scores(of_chain, first)
+    if said is not None:
+        emissions += said
     paths, sures = [], []
     for begin, end, pause in parts:
         paths.append(sequence.decode(emissions[begin:end], transitions, pause, restarts))
         sures.append(sequence.posterior(emissions[begin:end], transitions, pause, restarts))
-    return np.concatenate(paths), np.concatenate(sures)
+    return np.concatenate(paths), np.concatenate(sures), first
 
 
 def _segments(step_ids: NDArray[np.float64]) -> list[tuple[int, int]]:
@@ -191,6 +209,7 @@ def _decode_side(
     state: NDArray[np.int8],
     classes: Classes,
     emissions: NDArray[np.float64],
+    said: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     """A chain of whole expert blocks has an order of its own; any other is read by what the main chain does."""
     roles = classes.roles_of(classes.of_kernel[rows])
@@ -201,6 +220,8 @@ def _decode_side(
     else:
         transitions = grammar.transitions() * SIDE_ORDER_WEIGHT
         emissions = emissions + _side_scores(kernels, rows, main, state)
+    if said is not None:
+        emissions = emissions + said
     nothing = np.zeros(len(emissions))
     none = np.zeros((STATES, STATES), dtype=bool)
     return (
