@@ -22,6 +22,8 @@ from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 
 MAGIC = b"SQLite format 3\x00"
+#: What a damaged database raises; its error messages themselves may be no text.
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 FETCHED_ROWS = 4096
 #: What an absent number is read as.
 ABSENT = -1
@@ -66,7 +68,7 @@ def recognises(path: Path, head: bytes) -> Format | None:
             if not ({"TASK", "COMPUTE_TASK_INFO"} & set(database.tables)):
                 return None
             return "database" if {"PYTORCH_API", "RANK_DEVICE_MAP"} & set(database.tables) else "msprof_database"
-    except sqlite3.Error:
+    except DAMAGE:
         return "database"
 
 
@@ -76,8 +78,9 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
     try:
         with _Database(path) as database:
             return _part(database, rank)
-    except sqlite3.Error as problem:
-        raise InputError(f"{path} cannot be read as a profiler database: {problem}") from None
+    except DAMAGE as problem:
+        reason = " ".join(str(problem).split())[:120]
+        raise InputError(f"{path} cannot be read as a profiler database: {reason}") from None
 
 
 @dataclass
@@ -101,7 +104,7 @@ class _Database:
             for (name,) in names:
                 information = self.connection.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall()
                 self.tables[name] = [column for (column,) in information]
-        except sqlite3.Error:
+        except DAMAGE:
             self.connection.close()
             raise
         return self
@@ -125,7 +128,7 @@ class _Database:
                 query = f'SELECT {", ".join(plain)} FROM "{table}" LIMIT {MAX_ROWS + 1}'
                 values = np.fromiter(self.connection.execute(query), dtype=dtype)
                 self._count(len(values))
-            except (TypeError, ValueError, OverflowError, sqlite3.DatabaseError):  # a null, a text, or damage
+            except (TypeError, ValueError, OverflowError, *DAMAGE):  # a null, a text, or damage
                 values = np.fromiter(self._rows(f'SELECT {", ".join(careful)} FROM "{table}"'), dtype=dtype)
         return {name: np.ascontiguousarray(values[name]) for name in chosen}
 
@@ -135,7 +138,7 @@ class _Database:
             while rows := cursor.fetchmany(FETCHED_ROWS):
                 self._count(len(rows))
                 yield from rows
-        except sqlite3.DatabaseError:
+        except DAMAGE:
             self.cut = True
 
     def _count(self, rows: int) -> None:
