@@ -51,28 +51,32 @@ def recommend(
     worthwhile = [template for template in templates if template.verdict == "worthwhile"]
     if risk == "low":
         worthwhile = [template for template in worthwhile if template_scope(template.name).risk != "high"]
-    if not worthwhile:
+    published = [template for template in worthwhile if template_scope(template.name).published]
+    if not published:
         return _nothing_to_win(templates, risk)
-    chosen = _choose(worthwhile, risk)
-    others = sorted((other for other in worthwhile if other is not chosen), key=_mid_us, reverse=True)
-    runner_up = others[0] if others else None
+    chosen = _choose(published, risk)
+    others = sorted((other for other in published if other is not chosen), key=_mid_us, reverse=True)
+    further = [template for template in worthwhile if template not in published]
+    runner_up = next(iter([*others, *further]), None)
     return Recommendation(
         choice=chosen.name,
         reason=_reason(chosen, runner_up, risk),
         confidence=round(_confidence(chosen, labels), 2),
         runner_up=runner_up.name if runner_up else None,
         margin_us=round(_mid_us(chosen) - _mid_us(runner_up), 3) if runner_up else None,
-        next=_order_to_try(chosen, others),
+        next=_order_to_try(chosen, others, further),
         robustness=_robustness(chosen, runner_up, situation, times, labels),
     )
 
 
 def _refuse(templates: Sequence[Template], situation: Situation, times: Times) -> Recommendation | None:
     if situation.training:
-        return _none(
-            Message(_("this is training; SuperKernel scopes are for the decode phase of inference")),
-            [Message(_("record decode steps of the inference service"))],
+        reason = (
+            _("this is training; SuperKernel scopes are for the decode phase of inference")
+            if situation.decoder_layers
+            else _("this is training, and no decoder layers were found; SuperKernel scopes are for decode")
         )
+        return _none(Message(reason), [Message(_("record decode steps of the inference service"))])
     if situation.superkernels:
         return _none(
             Message(_("SuperKernel is on already: {count} of them run in the step"), count=situation.superkernels),
@@ -250,7 +254,7 @@ def _reason(chosen: Template, runner_up: Template | None, risk: Risk) -> Message
     )
 
 
-def _order_to_try(chosen: Template, others: Sequence[Template]) -> tuple[Message, ...]:
+def _order_to_try(chosen: Template, others: Sequence[Template], further: Sequence[Template]) -> tuple[Message, ...]:
     steps = [
         finding.remedy
         for finding in chosen.findings
@@ -264,6 +268,15 @@ def _order_to_try(chosen: Template, others: Sequence[Template]) -> tuple[Message
     easier = next((other for other in others if _ease(other) < _ease(chosen)), None)
     if greater is not None:
         steps.append(Message(_("if it works, {name}"), name=greater.name))
+    finer = next((other for other in further if _ease(other) < _ease(chosen)), None)
+    if finer is not None:
+        steps.append(
+            Message(
+                _("if it does not compile or is hard to debug, {name} ({mid:.1f} %)"),
+                name=finer.name,
+                mid=_mid_pct(finer),
+            )
+        )
     if chosen.breakers and chosen.breakers[0].cost_us > 0:
         worst = chosen.breakers[0]
         steps.append(
@@ -326,6 +339,22 @@ def _robustness(
             )
         )
     return tuple(sentences)
+
+
+def could_change(recommendation: Recommendation, templates: Sequence[Template], labels: LabelQuality) -> bool:
+    """Whether the choice could be another if all time without a label went to one region."""
+    named = {template.name: template for template in templates}
+    if recommendation.choice == "none":
+        return any(_above_noise_with(template, labels.unattributed_share) for template in templates)
+    runner_up = named.get(recommendation.runner_up) if recommendation.runner_up else None
+    return depends_on_unattributed(named[recommendation.choice], runner_up, labels.unattributed_share)
+
+
+def _above_noise_with(template: Template, unattributed_share: float) -> bool:
+    """Whether a template within the noise would rise above it, were all time without a label in its scope."""
+    if template.verdict != "within_noise" or template.estimate is None or template.share <= 0:
+        return False
+    return _mid_pct(template) * (1.0 + unattributed_share / template.share) > NOISE_PCT
 
 
 def depends_on_unattributed(chosen: Template, runner_up: Template | None, unattributed_share: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -150,7 +150,7 @@ def assess(
 ) -> Analysis:
     """Measure a labelled capture, assess the templates, and choose; see `analyze` for the options."""
     from skadvisor import gain, summary, typical
-    from skadvisor.advice import recommend
+    from skadvisor.advice import could_change, recommend
     from skadvisor.fusion.shown import shown_fusion
     from skadvisor.timeline import measure
 
@@ -161,8 +161,9 @@ def assess(
     user_rules = tuple(Path(rule) for rule in rules)
     user_ledger = None if ledger is None else Path(ledger)
     templates = gain.assess(labelled.kernels, labelled.steps, times, situation, ledger=user_ledger, rules=user_rules)
-    quality = summary.label_quality(labelled, times, phase, depends=False)
+    quality = summary.label_quality(labelled, times, phase)
     recommendation = recommend(templates, situation, times, risk=risk, labels=quality)
+    quality = replace(quality, advice_depends_on_unattributed=could_change(recommendation, templates, quality))
     shown = typical.typical_step(times, phase)
     judged = shown_fusion(labelled.kernels, times, situation, recommendation.choice, user_rules)
     result = Result(

@@ -65,7 +65,16 @@ def situation(labelled: Labelled, times: Times, phase: str, layers: LayersRecord
         decoder_layers=layers.count,
         layer_kinds=kinds,
         tpot_ms=tpot_ms,
+        superkernels=_superkernels(labelled, times, phase),
     )
+
+
+def _superkernels(labelled: Labelled, times: Times, phase: str) -> int:
+    """SuperKernels in the phase's typical step, in the whole capture where there is no such step."""
+    kernels = labelled.kernels
+    fused = kernels["role"] == "superkernel"
+    step = typical_step(times, phase)
+    return int((fused & (kernels["step"] == step)).sum()) if step is not None else int(fused.sum())
 
 
 def capture_record(capture: Capture) -> CaptureRecord:
@@ -149,8 +158,11 @@ def ranges(numbers: list[int]) -> str:
     return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in parts)
 
 
-def label_quality(labelled: Labelled, times: Times, phase: str, depends: bool) -> LabelQuality:
-    """How far the labels of the phase's steady steps can be trusted, in shares of their device time."""
+def label_quality(labelled: Labelled, times: Times, phase: str) -> LabelQuality:
+    """How far the labels of the phase's steady steps can be trusted, in shares of their device time.
+
+    Whether the advice depends on what is unattributed is known only after it was given.
+    """
     kernels = labelled.kernels
     chosen = kernels[kernels["step"].isin(steady_steps(times, phase))]
     total = float(chosen["dur_ns"].sum()) or 1.0
@@ -164,7 +176,7 @@ def label_quality(labelled: Labelled, times: Times, phase: str, depends: bool) -
         low_confidence_share=share((chosen["confidence"] < CERTAIN).to_numpy()),
         learned_share=share(evidence.str.contains("learned").to_numpy()),
         host_checked_share=share(evidence.str.contains("host").to_numpy()),
-        advice_depends_on_unattributed=depends,
+        advice_depends_on_unattributed=False,
     )
 
 

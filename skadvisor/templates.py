@@ -33,7 +33,10 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateScope:
-    """A template as data. `effort` orders the templates by the work of trying them, 1 is least."""
+    """A template as data. `effort` orders the templates by the work of trying them, 1 is least.
+
+    `published` marks the templates that are chosen between; the others are ways to refine or replace one of them.
+    """
 
     name: TemplateName
     title: str
@@ -43,6 +46,7 @@ class TemplateScope:
     variants: tuple[Variant, ...]
     needs: str | None = None
     graph_kinds: tuple[str, ...] = ()
+    published: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+
+# The user's own ledger is left alone; subprocesses inherit this.
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="skadvisor-tests-")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from skadvisor.records import Result
+
 
 @click.command("analyze")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path")
 @click.option(
     "-o",
     "--output",
@@ -17,72 +21,108 @@ import click
     type=click.Path(path_type=Path),
     help="Write a report: .html, .md, .txt, .json, .xlsx, or .json.gz for a trace with labels. Repeatable.",
 )
-@click.option("--rank", type=int, help="Which rank, where the folder holds several.")
+@click.option("--rank", type=int, help="Analyse this rank only, where the folder holds several.")
 @click.option("--operators", type=click.Path(path_type=Path), help="A TOML file with operators of your own.")
+@click.option(
+    "--rules", multiple=True, type=click.Path(path_type=Path), help="A TOML file that says what fuses. Repeatable."
+)
 @click.option("--tpot-ms", type=click.FloatRange(min=0, min_open=True), help="Time per output token without profiler.")
 @click.option("--risk", type=click.Choice(["low", "balanced", "high"]), default="balanced", show_default=True)
-@click.option("--ledger", type=click.Path(path_type=Path), help="Ledger file of forecasts and outcomes.")
+@click.option("--ledger", type=click.Path(path_type=Path), help="Keep forecasts in this file, not in your data folder.")
+@click.option("--no-ledger", is_flag=True, help="Keep no forecasts and learn from no outcomes.")
+@click.option("--workers", type=click.IntRange(1), help="Processes for many ranks.  [default: one per core]")
+@click.option("--scheduler", help="Address of a Dask scheduler whose workers read the ranks.")
 @click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
 @click.option("--redact", is_flag=True, help="Hide host names, paths and user names.")
 @click.option("--redact-ops", is_flag=True, help="Hide operator names too.")
 @click.option("--force", is_flag=True, help="Replace output files that exist.")
 @click.pass_context
-def analyze_command(
-    context: click.Context,
-    path: Path,
-    outputs: tuple[Path, ...],
-    rank: int | None,
-    operators: Path | None,
-    tpot_ms: float | None,
-    risk: str,
-    ledger: Path | None,
-    language: str | None,
-    redact: bool,
-    redact_ops: bool,
-    force: bool,
-) -> None:
+def analyze_command(context: click.Context, /, path: str, outputs: tuple[Path, ...], **options: Any) -> None:
     """Say where the decode step's time goes, which template fits, what it can win, and why.
 
-    PATH is a profiler file or folder of any supported format.
+    PATH is a profiler file or folder of any supported format; a folder of many ranks gives one answer for all.
     """
     from skadvisor import report
-    from skadvisor.analysis import analyze
     from skadvisor.languages import default_language
-    from skadvisor.progress import bar
 
-    language = language or default_language()
+    language = options["language"] or default_language()
     for output in outputs:
-        report.check_target(output, force=force)
-    with bar("reading and labelling", quiet=bool((context.obj or {}).get("quiet"))):
-        analysis = analyze(path, rank=rank, operators=operators, tpot_ms=tpot_ms, risk=risk, ledger=ledger)
+        report.check_target(output, force=options["force"])
+    quiet = bool((context.obj or {}).get("quiet"))
+    result, tables = _analyze(path, options, quiet)
+    if not options["no_ledger"]:
+        _keep_forecasts(result, options["ledger"])
     for output in outputs:
         report.write(
-            analysis.result,
+            result,
             output,
             language=language,
-            kernels=analysis.kernels,
-            steps=analysis.steps,
-            force=force,
-            redact=redact,
-            redact_op_names=redact_ops,
+            force=options["force"],
+            redact=options["redact"],
+            redact_op_names=options["redact_ops"],
+            **tables,
         )
         click.echo(f"wrote {output}", err=True)
-    click.echo(_terminal_view(analysis.result, language, short=bool(outputs)))
+    shown = _redacted(result, options)
+    click.echo(_terminal_view(shown, language, short=bool(outputs)))
 
 
-def _terminal_view(result: object, language: str, *, short: bool) -> str:
+def _analyze(path: str, options: dict[str, Any], quiet: bool) -> tuple[Result, dict[str, Any]]:
+    """The result, and the tables that a trace is written from where one rank was read."""
+    from skadvisor.analysis import analyze
+    from skadvisor.ledger import default_path
+    from skadvisor.progress import bar
+    from skadvisor.ranks import analyze_ranks
+
+    ledger = options["ledger"]
+    if ledger is None and not options["no_ledger"]:
+        ledger = default_path()
+    if ledger is not None and not ledger.exists():
+        ledger = None  # nothing to learn from yet
+    common = {name: options[name] for name in ("operators", "rules", "tpot_ms", "risk")}
+    if options["rank"] is not None:
+        with bar("Reading and labelling", quiet=quiet):
+            analysis = analyze(path, rank=options["rank"], ledger=ledger, **common)
+        return analysis.result, {"kernels": analysis.kernels, "steps": analysis.steps}
+    spread = {name: options[name] for name in ("workers", "scheduler")}
+    answer = analyze_ranks(path, ledger=ledger, quiet=quiet, **spread, **common)
+    if answer.alone is None:
+        return answer.result, {}
+    return answer.result, {"kernels": answer.alone.kernels, "steps": answer.alone.steps}
+
+
+def _keep_forecasts(result: Result, ledger: Path | None) -> None:
+    """Keep what was foretold; the answer does not depend on whether this works in the user's own data folder."""
+    from skadvisor.errors import SkadvisorError
+    from skadvisor.ledger import record_forecasts
+
+    try:
+        record_forecasts(result, ledger)
+    except SkadvisorError as error:
+        if ledger is not None:
+            raise
+        click.echo(f"note: forecasts were not kept: {error.message}", err=True)
+
+
+def _redacted(result: Result, options: dict[str, Any]) -> Result:
+    if not (options["redact"] or options["redact_ops"]):
+        return result
+    from skadvisor.report.redact import redact_result
+
+    return redact_result(result, op_names=options["redact_ops"])
+
+
+def _terminal_view(result: Result, language: str, *, short: bool) -> str:
     """The text for this terminal; only the verdict where reports were written."""
     import os
     import shutil
     import sys
 
     from skadvisor import report
-    from skadvisor.records import Result
 
-    assert isinstance(result, Result)
     if short:
         return report.verdict(result, language)
     terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size((100, 24)).columns if terminal else 100
+    width = shutil.get_terminal_size((100, 24)).columns if terminal else report.TEXT_WIDTH
     colour = terminal and not os.environ.get("NO_COLOR")
     return report.render_text(result, width=width, colour=colour, language=language)
