@@ -160,6 +160,21 @@ def test_several_devices_in_one_table_need_a_choice(tmp_path: Path) -> None:
     assert capture.load(path, rank=0).device == 0
 
 
+def test_several_devices_in_one_trace_need_a_choice(tmp_path: Path) -> None:
+    events = json.loads(write_trace_view(example(), tmp_path / "t.json").read_text())
+    for event in json.loads(write_trace_view(example(kernels=9), tmp_path / "u.json").read_text()):
+        if event["pid"] >= 1_000_000:
+            event["pid"] += 1
+            if event["name"] == "process_labels":
+                event["args"] = {"labels": "NPU 1"} if event["args"]["labels"] == "NPU 0" else event["args"]
+            events.append(event)
+    (tmp_path / "t.json").write_text(json.dumps(events))
+    with pytest.raises(InputError, match="devices 0, 1"):
+        capture.load(tmp_path / "t.json")
+    chosen = {rank: capture.load(tmp_path / "t.json", rank=rank) for rank in (0, 1)}
+    assert {rank: (read.device, len(read.kernels)) for rank, read in chosen.items()} == {0: (0, 40), 1: (1, 9)}
+
+
 def test_files_of_different_runs_are_not_mixed(tmp_path: Path) -> None:
     write_kernel_details(example(), tmp_path / "k.csv")
     later = example(seed=1)

@@ -79,7 +79,7 @@ def _read_part(format: Format, paths: Sequence[Path], rank: int | None) -> Part:
         return kernel_details.read(paths, rank)
     if format in ("database", "msprof_database"):
         return database.read(paths, rank)
-    return trace_view.read(paths)
+    return trace_view.read(paths, rank)
 
 
 def _first(values: Sequence[int | None]) -> int | None:

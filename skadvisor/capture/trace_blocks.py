@@ -37,6 +37,7 @@ class Args(msgspec.Struct, gc=False):
     """The arguments of events that matter here; other keys are passed over."""
 
     name: str | None = None
+    labels: str | None = None
     task_type: str | None = msgspec.field(default=None, name="Task Type")
     stream: int | str | None = msgspec.field(default=None, name="Physic Stream Id")
     old_stream: int | str | None = msgspec.field(default=None, name="Stream Id")

@@ -60,6 +60,7 @@ class Gathered:
     words: list[str | None]
     lanes: list[tuple[Any, Any]]
     processes: dict[Any, str] = field(default_factory=dict)
+    labels: dict[Any, str] = field(default_factory=dict)
     threads: dict[tuple[Any, Any], str] = field(default_factory=dict)
     transfers: int = 0
     events: int = 0
@@ -91,6 +92,7 @@ class _Gatherer:
         self.transfers = 0
         self.faults: Counter[str] = Counter()
         self.processes: dict[Any, str] = {}
+        self.labels: dict[Any, str] = {}
         self.threads: dict[tuple[Any, Any], str] = {}
         self.parts: dict[str, list[tuple[np.ndarray, ...]]] = {"ranges": [], "device": [], "begins": [], "ends": []}
 
@@ -105,11 +107,14 @@ class _Gatherer:
             if flows:
                 self._add_flows(flows, part)
         for event in others:
-            if event.ph == "M" and event.args is not None and event.args.name is not None:
-                if event.name == "process_name":
-                    self.processes[event.pid] = event.args.name
-                elif event.name == "thread_name":
-                    self.threads[(event.pid, event.tid)] = event.args.name
+            if event.ph != "M" or event.args is None:
+                continue
+            if event.name == "process_name" and event.args.name is not None:
+                self.processes[event.pid] = event.args.name
+            elif event.name == "thread_name" and event.args.name is not None:
+                self.threads[(event.pid, event.tid)] = event.args.name
+            elif event.name == "process_labels" and event.args.labels is not None:
+                self.labels[event.pid] = event.args.labels
 
     def _add_ranges(self, events: list[Event]) -> None:
         start, no_start = epoch_nanoseconds([event.ts for event in events])
@@ -221,6 +226,7 @@ class _Gatherer:
             lanes=list(self.lanes),
             processes=self.processes,
             threads=self.threads,
+            labels=self.labels,
             transfers=self.transfers,
             events=self.events,
             faults=+self.faults,
@@ -268,6 +274,7 @@ def join(first: Gathered, second: Gathered) -> Gathered:
         lanes=list(lanes),
         processes=first.processes | second.processes,
         threads=first.threads | second.threads,
+        labels=first.labels | second.labels,
         transfers=first.transfers + second.transfers,
         events=first.events + second.events,
         faults=first.faults + second.faults,

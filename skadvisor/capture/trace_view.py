@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from skadvisor.capture.device_tasks import kind_of
 from skadvisor.capture.interface import NO_ID, Format, Part, Producer, notes_on_skipped
 from skadvisor.capture.trace_events import ABSENT_ID, HOST_CATEGORIES, TRANSFER, Gathered, join
 from skadvisor.capture.trace_halves import gather_in_two
+from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 
 DEVICE_PROCESSES = ("Ascend Hardware",)
@@ -21,8 +23,11 @@ COLLECTIVE_PROCESSES = ("HCCL", "Communication")
 HOST_PROCESSES = ("Python",)
 
 
-def read(paths: Sequence[Path]) -> Part:
-    """Read the trace of one rank; several paths are slices of one trace."""
+def read(paths: Sequence[Path], rank: int | None = None) -> Part:
+    """Read the trace of one rank; several paths are slices of one trace.
+
+    `rank` chooses the device where the trace holds several. Raises InputError for several without a choice.
+    """
     gathered: Gathered | None = None
     files: list[SourceFile] = []
     notes: list[str] = []
@@ -42,11 +47,12 @@ def read(paths: Sequence[Path]) -> Part:
             notes.append(f"{path}: the trace is cut after {part.events} events; what is whole was read")
         gathered = part if gathered is None else join(gathered, part)
     assert gathered is not None
-    return _part(gathered, files, notes)
+    return _part(gathered, files, notes, rank)
 
 
-def _part(gathered: Gathered, files: list[SourceFile], notes: list[str]) -> Part:
-    lanes = _lane_kinds(gathered)
+def _part(gathered: Gathered, files: list[SourceFile], notes: list[str], rank: int | None) -> Part:
+    number = _device(gathered, files[0].path, rank)
+    lanes = _lane_kinds(gathered, number)
     device = _device_rows(gathered, lanes)
     host, threads = _host(gathered, lanes)
     kernels = _kernels(gathered, device, lanes)
@@ -75,6 +81,7 @@ def _part(gathered: Gathered, files: list[SourceFile], notes: list[str]) -> Part
             }
         ),
         level="unknown",
+        device=number,
         notes=tuple(notes),
     )
 
@@ -88,13 +95,32 @@ def _with_skipped(file: SourceFile, reason: str, count: int) -> SourceFile:
     return SourceFile(file.path, file.format, file.rows, file.state, skipped)
 
 
-def _lane_kinds(gathered: Gathered) -> np.ndarray:
+def _device_number(gathered: Gathered, pid: Any) -> int | None:
+    """The device of a process, by a label such as `NPU 3`."""
+    match = re.fullmatch(r"NPU (\d{1,6})", gathered.labels.get(pid, ""))
+    return int(match.group(1)) if match else None
+
+
+def _device(gathered: Gathered, path: str, rank: int | None) -> int | None:
+    """The device whose lanes are read: the only one, or the one chosen; None where the trace does not number them."""
+    pids = [pid for pid, process in gathered.processes.items() if process in DEVICE_PROCESSES]
+    devices = sorted({number for pid in pids if (number := _device_number(gathered, pid)) is not None})
+    if len(devices) < 2:
+        return devices[0] if devices else None
+    if rank is None or rank not in devices:
+        raise InputError(f"{path} holds the devices {', '.join(map(str, devices))}", "Choose one of them with --rank.")
+    return rank
+
+
+def _lane_kinds(gathered: Gathered, device: int | None) -> np.ndarray:
     """`device`, `collective`, `transfer`, `host` or empty for each lane, by the names that metadata events give."""
     kinds = []
     for pid, tid in gathered.lanes:
         process = gathered.processes.get(pid, "")
         thread = gathered.threads.get((pid, tid), "")
-        if process in DEVICE_PROCESSES:
+        if device is not None and _device_number(gathered, pid) not in (None, device):
+            kinds.append("other")
+        elif process in DEVICE_PROCESSES:
             kinds.append("device")
         elif process in COLLECTIVE_PROCESSES:
             kinds.append("transfer" if thread.startswith("Plane") else "collective")
