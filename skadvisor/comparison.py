@@ -245,26 +245,28 @@ def _judge_superkernel(site: SuperKernelSite) -> SuperKernelChange:
 
 
 def scope_of(name: str) -> str:
-    """The scope that a SuperKernel's name carries, with its layer number, without the split.
+    """The scope that a SuperKernel's name carries, with its layer number, without npugraph_ex's id and the split.
 
     >>> scope_of("sk_attention_layer_3_split_1_2_start_RmsNorm_1_end_MatMul_1")
     'attention_layer_3'
     """
     head = name.partition("_start_")[0].removeprefix("sk_")
-    return re.sub(r"_split_\d+_\d+$", "", head)
+    return re.sub(r"^\d+_|_split_\d+_\d+$", "", head)
 
 
 def used_template(sites: Sequence[SuperKernelSite]) -> str | None:
     """The template that these SuperKernels come from, by what they replaced; None where there are none."""
     if not sites:
         return None
-    if any(len(site.layers) > 1 for site in sites):
-        return "full-model"
     # A norm before a block belongs to its scope in some variants; collectives go with the region that they serve.
     regions = {region for site in sites for region in site.regions} - {"norm", "comm", "other"}
     if regions <= {"attention"}:
         return "attention-only"
-    return "moe-only" if regions <= {"moe"} else "per-block"
+    if regions <= {"moe"}:
+        return "moe-only"
+    # Scopes per layer have a name each, even if a norm of the next layer is in one of them.
+    one_name = len({scope_of(site.name) for site in sites}) == 1
+    return "full-model" if one_name and len({layer for site in sites for layer in site.layers}) > 1 else "per-block"
 
 
 def _check_forecast(before: Analysis, template: str, outcome_pct: float) -> ForecastCheck | None:

@@ -59,16 +59,42 @@ def map_step(
     for group, free in _groups(rows, twins, len(tokens_before)):
         shared = _divide([names_after[row] for row in group], free, names_before, tokens_before)
         found.update((row, children) for row, children in zip(group, shared, strict=True) if children)
-    # What began on one stream and ended on another lies in no single stretch: look among all that is left, by time.
-    left = sorted((row for row in rows if row not in found), key=_starts(after).__getitem__)
-    used |= {place for children in found.values() for place in children}
-    free = sorted((place for place in range(len(tokens_before)) if place not in used), key=_starts(before).__getitem__)
-    shared = _divide([names_after[row] for row in left], free, names_before, tokens_before)
-    found.update((row, children) for row, children in zip(left, shared, strict=True) if children)
+    # What began on one stream and ended on another lies in no single stretch: look by time, first near, then anywhere.
+    for windows in (True, False):
+        left = [row for row in rows if row not in found]
+        used |= {place for children in found.values() for place in children}
+        for group, free in _groups_by_time(before, after, left, twins, used, windows):
+            shared = _divide([names_after[row] for row in group], free, names_before, tokens_before)
+            found.update((row, children) for row, children in zip(group, shared, strict=True) if children)
     found = _add_side_kernels(before, found, used)
     sites = tuple(Site(row, found[row]) for row in rows if row in found)
     unmapped = tuple((row, _why(names_after[row])) for row in rows if row not in found)
     return Mapping(tuple(twins), sites, unmapped)
+
+
+def _groups_by_time(
+    before: pd.DataFrame, after: pd.DataFrame, rows: Sequence[int], twins: Sequence[int], used: set[int], windows: bool
+) -> list[tuple[list[int], list[int]]]:
+    """SuperKernels in time order with the free rows before, in time order, that ran at their place in the step.
+
+    Their place is between the matched kernels that start next before and after them; without `windows` it is the
+    whole step.
+    """
+    starts_before, starts_after = _starts(before), _starts(after)
+    free = sorted((place for place in range(len(starts_before)) if place not in used), key=starts_before.__getitem__)
+    ordered = sorted(rows, key=starts_after.__getitem__)
+    if not windows:
+        return [(ordered, free)] if ordered else []
+    matched = sorted((starts_after[row], starts_before[twin]) for row, twin in enumerate(twins) if twin >= 0)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row in ordered:
+        position = bisect.bisect_left(matched, (starts_after[row], -1))
+        low = matched[position - 1][1] if position else -1
+        high = matched[position][1] if position < len(matched) else starts_before[free[-1]] + 1 if free else 0
+        groups.setdefault((low, high), []).append(row)
+    return [
+        (group, [place for place in free if low < starts_before[place] < high]) for (low, high), group in groups.items()
+    ]
 
 
 def _add_side_kernels(
@@ -196,16 +222,17 @@ def _limit(
     names: Sequence[str],
     tokens: Sequence[Token],
 ) -> int:
-    """Where the next SuperKernel begins: at its first operator by name, else where last and first operators meet."""
+    """Where the next SuperKernel begins: at its first operator's name if that is unique, else where both meet."""
     if following is None:
         return len(free)
-    for position in range(first + 1, len(free)):
-        if names[free[position]] == following[0]:
-            return position
-    for position in range(first + 1, len(free)):
-        ended = _matches(last, free[position - 1], names, tokens)[1]
-        if ended and _matches(following[0], free[position], names, tokens)[1]:
-            return position
+    named = [position for position in range(first + 1, len(free)) if names[free[position]] == following[0]]
+    if len(named) == 1:
+        return named[0]
+    for exact in (0, 1):  # by name, then by operator
+        for position in range(first + 1, len(free)):
+            ends = _matches(last, free[position - 1], names, tokens)[exact]
+            if ends and _matches(following[0], free[position], names, tokens)[exact]:
+                return position
     return len(free)
 
 
@@ -234,7 +261,8 @@ def _find_last(
     wanted: str, free: Sequence[int], start: int, limit: int, names: Sequence[str], tokens: Sequence[Token]
 ) -> int | None:
     judged = [_matches(wanted, free[i], names, tokens) for i in range(start, limit)]
-    exact = next((i for i, (same, _alike) in enumerate(judged) if same), None)
+    # The last one: static kernels of the same operator and shapes share one name.
+    exact = next((i for i in range(len(judged) - 1, -1, -1) if judged[i][0]), None)
     similar = next((i for i in range(len(judged) - 1, -1, -1) if judged[i][1]), None)
     found = exact if exact is not None else similar
     return None if found is None else start + found

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_builder.build import BuiltCapture, build
-from sample_builder.catalogue import DEEPSEEK_V3, QWEN2_5_7B, QWEN3_0_6B
+from sample_builder.catalogue import DEEPSEEK_V3, QWEN2_5_7B, QWEN3_0_6B, QWEN3_NEXT
 from sample_builder.superkernel import FusionRules, switch_on
 
 from skadvisor import repeated_runs
@@ -82,6 +82,14 @@ def test_the_planted_change_of_two_streams_is_found(
 ) -> None:
     on = switch_on(sparse_off, template, STREAM_RULES if stream_fusion else RULES)
     _agrees(compare([sparse], [analyse(on)]), on, template)
+
+
+@pytest.mark.parametrize("template", ["moe-only", "full-model", "per-block"])
+@pytest.mark.parametrize("stream_fusion", [False, True])
+def test_static_kernels_that_share_their_names_are_mapped(template: Any, stream_fusion: bool) -> None:
+    off = build(replace(QWEN3_NEXT, layers=4), mode="acl_graph", static_kernels=True, steps=4, seed=3)
+    on = switch_on(off, template, FusionRules(stream_fusion=stream_fusion))
+    _agrees(compare([analyse(off)], [analyse(on)]), on, template)
 
 
 def _agrees(found: Comparison, on: BuiltCapture, template: str) -> None:
@@ -307,6 +315,7 @@ def test_json_goes_round(dense: Analysis, fused: Analysis) -> None:
 
 def test_scope_names_lose_their_split() -> None:
     assert scope_of("sk_moe_layer_12_split_3_9_start_A_end_B") == "moe_layer_12"
+    assert scope_of("sk_7_decoder_layers_start_static_kernel_A_1_end_static_kernel_B_2") == "decoder_layers"
 
 
 TOKENS = st.lists(st.sampled_from("abcd"), max_size=40).map(lambda letters: [(letter, "") for letter in letters])
