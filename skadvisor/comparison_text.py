@@ -29,7 +29,7 @@ def render_comparison(comparison: Comparison, translate: Translate = str) -> str
         return Message(template, **values).render(translate)
 
     verdict = translate(VERDICTS[comparison.verdict])
-    lines = [f"# {say(_('Verdict: {verdict}'), verdict=verdict)}", ""]
+    lines = ["# " + say(_("Verdict: {verdict}"), verdict=verdict), ""]
     if comparison.before is None or comparison.after is None:
         lines += [f"- {reason.code}: {reason.message.render(translate)}" for reason in comparison.reasons]
         lines += ["", say(_("**Do**: {action}"), action=comparison.action)]
@@ -88,13 +88,13 @@ def _change_tables(comparison: Comparison, translate: Translate) -> list[str]:
     ]
     gap = translate(_("gap"))
     rows += [(f"{gap}: {row.kind}", row.before_us, row.after_us, row.change_us, "") for row in comparison.gaps]
-    lines = [f"## {translate(_('Where the time changed'))}", ""]
+    lines = ["## " + translate(_("Where the time changed")), ""]
     lines += _table([translate(_("region")), *columns], rows)
     changed = [row for row in comparison.layers if abs(row.change_us) > 0]
     if changed:
         worst = sorted(changed, key=lambda row: row.change_us)
         shown = worst if len(worst) <= _MOST_ROWS else [*worst[:3], *worst[-3:]]
-        lines += ["", f"## {translate(_('Layers'))}", ""]
+        lines += ["", "## " + translate(_("Layers")), ""]
         lines += _table(
             [translate(_("layer")), *columns[:3]],
             [(f"{row.layer} ({row.kind})", row.before_us, row.after_us, row.change_us) for row in shown],
@@ -141,7 +141,7 @@ def _superkernel_lines(changes: Sequence[SuperKernelChange], translate: Translat
         )
         for (name, verdict, children), members in groups.items()
     ]
-    return [f"## {translate(_('SuperKernels'))}", "", *_table([translate(title) for title in titles], rows), ""]
+    return ["## " + translate(_("SuperKernels")), "", *_table([translate(title) for title in titles], rows), ""]
 
 
 def _middle(values: Sequence[float]) -> float:

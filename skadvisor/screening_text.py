@@ -63,7 +63,7 @@ def _power(power: Power) -> dict[str, Any]:
 
 def sheet_table(sheet: Sheet, translate: Translate = str) -> str:
     """The sheet as a Markdown table, with the power analysis and what was left out below."""
-    lines = [f"# {translate(_('Screening sheet'))}", ""]
+    lines = ["# " + translate(_("Screening sheet")), ""]
     if sheet.runs:
         titles = [_("order"), _("run"), _("options"), _("repeats"), _("expected %"), _("go on if"), _("stop if")]
         rows = [
@@ -91,7 +91,7 @@ def sheet_table(sheet: Sheet, translate: Translate = str) -> str:
         lines += [translate(_("No scope is worth a run on this capture.")), ""]
     lines += [f"- {_power_line(power).render(translate)}" for power in sheet.power]
     if sheet.left_out:
-        lines += ["", f"## {translate(_('Left out'))}", ""]
+        lines += ["", "## " + translate(_("Left out")), ""]
         lines += [f"- {message.render(translate)}" for message in sheet.left_out]
     return "\n".join(lines) + "\n"
 

@@ -311,6 +311,19 @@ def test_the_vllm_dialect_leaves_sources_alone() -> None:
     assert "configuration" in str(decline(WHOLE, "vllm-ascend", template="full-model").reason)
 
 
+def test_a_template_without_scope_leaves_sources_alone() -> None:
+    assert "marks no scope" in str(decline(WHOLE, "npugraph_ex", template="automatic").reason)
+
+
+def test_given_expressions_are_used_and_kept_together(monkeypatch: Any) -> None:
+    source = (sources.HEAD + sources.ATTENTION).replace("is_prefill: bool = False", "phase=0")
+    patch = change(source, template="attention-only", enable="config_on or False", decode_when="phase == 1")
+    assert b"(config_on or False) and phase == 1" in patch.after
+    assert b"self.enable_superkernel" not in patch.after
+    with pytest.raises(ValueError, match="not a Python expression"):
+        propose_for(PATH, source.encode(), Request(template="attention-only", dialect="ge", enable="a b"))
+
+
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         propose(tmp_path / "nothing.py", Request(template="full-model", dialect="ge"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 import types
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from skadvisor.commands.plan import plan_command
 from skadvisor.errors import InputError
 from skadvisor.patch import DIALECTS
 from skadvisor.plan import TEMPLATES, choose_dialect, make_plan, render_plan
-from skadvisor.plan.code import scope_code, skeleton
+from skadvisor.plan.code import compile_code, scope_code, skeleton
 from skadvisor.plan.options import count_streams, options_text, scope_kernels, weigh_options
 from skadvisor.records import from_json, to_json
 
@@ -117,6 +118,29 @@ def test_recipes_are_called_by_position(dense: Analysis) -> None:
     calls = [node for node in ast.walk(ast.parse(plan.code[0].code)) if isinstance(node, ast.Call)]
     (call,) = [node for node in calls if getattr(node.func, "id", "") == "superkernel_scope"]
     assert len(call.args) == 3 and not call.keywords
+
+
+@pytest.mark.parametrize("dialect", ["ge", "npugraph_ex"])
+def test_the_model_is_compiled_to_one_static_graph(monkeypatch: Any, dialect: Any) -> None:
+    calls: list[dict[str, Any]] = []
+    names = load("", Recorder(), monkeypatch)
+    names["model"] = "the model"
+    torch, torchair = sys.modules["torch"], sys.modules["torchair"]
+    torch.compile = lambda model, **options: calls.append({"model": model, **options})  # type: ignore[attr-defined]
+    torchair.get_npu_backend = lambda compiler_config: ("backend", compiler_config)  # type: ignore[attr-defined]
+    config = types.ModuleType("torchair.configs.compiler_config")
+    config.CompilerConfig = lambda: "config"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torchair.configs", types.ModuleType("torchair.configs"))
+    monkeypatch.setitem(sys.modules, "torchair.configs.compiler_config", config)
+    (snippet,) = compile_code(dialect)
+    exec(snippet.code, names)
+    ((call),) = calls
+    assert call["model"] == "the model" and call["dynamic"] is False and call["fullgraph"] is True
+    if dialect == "npugraph_ex":
+        assert call["backend"] == "npugraph_ex"
+        assert call["options"]["static_kernel_compile"] is True and call["options"]["super_kernel_optimize"] is True
+    else:
+        assert call["backend"] == ("backend", "config")
 
 
 def test_one_stream_needs_no_stream_fusion(dense: Analysis) -> None:

@@ -14,6 +14,8 @@ from skadvisor.plain_text import plain
 from skadvisor.plan import TEMPLATES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from skadvisor.languages import Translate
     from skadvisor.patch import Declined, Patch
     from skadvisor.plan import Plan
@@ -73,7 +75,7 @@ def plan_command(
     spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
     plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant)
     patch = _propose(model, plan, classes, enable, decode_when) if model else None
-    reviewed = _review(config, plan) if config else None
+    reviewed = _review(config, plan, analysis.kernels) if config else None
     text = render_plan(plan, translate)
     text += "".join(
         [_patch_text(patch, translate) if patch else "", _config_text(reviewed, translate) if reviewed else ""]
@@ -106,13 +108,15 @@ def _propose(
         raise InputError(str(error), "Quote a Python expression, for example --decode-when 'not is_prefill'") from error
 
 
-def _review(config: Path, plan: Plan) -> ConfigReview:
+def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
+    from skadvisor.plan.options import count_streams, scope_kernels
     from skadvisor.recipe_config import review
 
     if plan.dialect == "vllm-ascend":
         raise InputError("vLLM-Ascend has no configuration file of its own", "Type the additional_config of the plan.")
     mode = "npugraph_ex" if plan.dialect == "npugraph_ex" else "ge_graph"
-    return review(config, mode, "stream-fusion=1" in plan.options)
+    inside = scope_kernels(kernels, plan.template, plan.variant)
+    return review(config, mode, not inside.empty and count_streams(inside) > 1)
 
 
 def _patch_text(answer: Patch | Declined, translate: Translate) -> str:

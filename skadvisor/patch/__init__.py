@@ -96,6 +96,8 @@ def propose_for(path: Path, content: bytes, request: Request) -> Patch | Decline
             path=path,
             reason=Message(_("vLLM-Ascend takes SuperKernel from its configuration; the model file stays as it is")),
         )
+    if request.template not in _LABELS:
+        return Declined(path=path, reason=Message(_("{name} marks no scope in the source"), name=request.template))
     try:
         source = read_source(content)
     except cst.ParserSyntaxError as error:
@@ -145,7 +147,10 @@ def _make_edit(source: Source, place: Place, request: Request) -> Edit | Doubt:
     from skadvisor.patch.placement import Doubt
     from skadvisor.patch.rewriting import Edit
 
-    switch = expressions.Switch(request.enable) if request.enable else expressions.find_switch(source, place)
+    if request.enable is not None:
+        switch: expressions.Switch | Doubt = expressions.Switch(expressions.operand(request.enable))
+    else:
+        switch = expressions.find_switch(source, place)
     if isinstance(switch, Doubt):
         return switch
     test = expressions.find_decode_test(source, place, request.decode_when)

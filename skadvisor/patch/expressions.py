@@ -114,7 +114,7 @@ class DecodeTest:
 def find_decode_test(source: Source, place: Place, given: str | None = None) -> DecodeTest | Doubt:
     """How the method knows that this pass is a decode step. `given` is what the user says, as an expression."""
     if given is not None:
-        return DecodeTest(_operand(given))
+        return DecodeTest(operand(given))
     method = place.method
     if "decode" in method.name:
         return DecodeTest(None)
@@ -141,7 +141,7 @@ def find_decode_test(source: Source, place: Place, given: str | None = None) -> 
     )
 
 
-def _operand(expression: str) -> str:
+def operand(expression: str) -> str:
     """The user's expression, in brackets unless it binds at least as tightly as `and`. Raises ValueError if none."""
     try:
         parsed = cst.parse_expression(expression)

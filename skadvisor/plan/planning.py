@@ -60,7 +60,7 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         code=(*((code.scope_code(template, variant, dialect, text),) if marked else ()), *code.compile_code(dialect)),
         config=code.config_code(dialect, streams > 1),
         expected=_expect(record),
-        risks=_risks(record, inside),
+        risks=(*_risks(record, inside), *_stream_risks(streams, result.mode)),
         log_checks=troubleshooting.log_checks(dialect),
         remedies=troubleshooting.remedies(dialect),
         wider=_wider(template, result),
@@ -143,6 +143,18 @@ def _risks(record: Template | None, inside: pd.DataFrame) -> tuple[Risk, ...]:
             )
         )
     return tuple(risks)
+
+
+def _stream_risks(streams: int, mode: str) -> tuple[Risk, ...]:
+    if streams <= 2 or mode == "eager":
+        return ()
+    risk = Risk(
+        what="streams",
+        message=Message(_("{count} streams in one scope; the compiler may refuse more than 2"), count=streams),
+        remedy=Message(_("one scope per stream")),
+        source="compile log: do not support more than 2 real stream",
+    )
+    return (risk,)
 
 
 def _wider(template: str, result: Result) -> str | None:

@@ -20,36 +20,36 @@ def render_plan(plan: Plan, translate: Translate = str) -> str:
     def show(message: Message) -> str:
         return message.render(translate)
 
-    name = (
-        f"{plan.template}, {say(_('variant {letter}'), letter=plan.variant.upper())}" if plan.variant else plan.template
-    )
-    lines = [f"# {say(_('Plan: {name} ({dialect})'), name=name, dialect=plan.dialect)}", ""]
+    variant = say(_("variant {letter}"), letter=plan.variant.upper()) if plan.variant else ""
+    name = f"{plan.template}, {variant}" if variant else plan.template
+    lines = ["# " + say(_("Plan: {name} ({dialect})"), name=name, dialect=plan.dialect), ""]
     lines += [f"> {plain(show(note), 500)}" for note in plan.notes] + [""]
-    lines += [f"**{say(_('Where'))}**: {show(plan.where)}", ""]
+    lines += ["**" + say(_("Where")) + "**: " + show(plan.where), ""]
     lines += _expected_lines(plan.expected, say)
     for snippet in (*plan.code, *plan.config):
         lines += _snippet_lines(snippet, translate)
-    lines += [f"## {say(_('Options'))}", ""]
+    lines += ["## " + say(_("Options")), ""]
     for option in plan.weighed:
         value = f"{option.key}={option.value}" if option.value is not None else say(_("{key} not set"), key=option.key)
         lines.append(f"- `{value}`: {plain(show(option.reason), 500)} [{option.basis}]")
     lines += ["", *_risk_lines(plan, translate)]
-    lines += [f"## {say(_('In the compile log'))}", ""]
+    lines += ["## " + say(_("In the compile log")), ""]
     for check in plan.log_checks:
         mark = say(_("good")) if check.good else say(_("look"))
         lines.append(f"- {mark}: `{check.text}`: {show(check.meaning)}")
-    lines += ["", f"## {say(_('If it fails'))}", ""]
+    lines += ["", "## " + say(_("If it fails")), ""]
     for remedy in plan.remedies:
         try_first = f" `{remedy.option}`;" if remedy.option else ""
         lines.append(f"- {show(remedy.symptom)}:{try_first} {show(remedy.next_step)}")
-    lines += ["", f"## {say(_('Next'))}", ""]
-    lines.append(f"- {say(_('prove it: skadvisor verify, then skadvisor compare BEFORE AFTER'))}")
+    lines += ["", "## " + say(_("Next")), ""]
+    steps = [say(_("prove it: skadvisor verify, then skadvisor compare BEFORE AFTER"))]
     if plan.wider:
-        lines.append(f"- {say(_('if it works: {name}'), name=plan.wider)}")
+        steps.append(say(_("if it works: {name}"), name=plan.wider))
     if plan.narrower:
-        lines.append(f"- {say(_('if it does not: {name}'), name=plan.narrower)}")
+        steps.append(say(_("if it does not: {name}"), name=plan.narrower))
     elif plan.template == "attention-only":
-        lines.append(f"- {say(_('if it does not: take operators out of the scope one by one, from its ends'))}")
+        steps.append(say(_("if it does not: take operators out of the scope one by one, from its ends")))
+    lines += [f"- {step}" for step in steps]
     return "\n".join(lines) + "\n"
 
 
@@ -92,7 +92,7 @@ def _snippet_lines(snippet: Snippet, translate: Translate) -> list[str]:
 def _risk_lines(plan: Plan, translate: Translate) -> list[str]:
     if not plan.risks:
         return []
-    lines = [f"## {translate(_('Risks with exactly these operators'))}", ""]
+    lines = ["## " + translate(_("Risks with exactly these operators")), ""]
     for risk in plan.risks:
         remedy = f" {risk.remedy.render(translate)}" if risk.remedy else ""
         source = f" ({risk.source})" if risk.source else ""
