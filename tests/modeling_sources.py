@@ -224,3 +224,64 @@ class LatentAttention(nn.Module):
             output = self.absorbed_path(hidden_states)
         return output
 """
+
+DISPATCHING_MOE = """
+
+class DispatchingMoE(nn.Module):
+    def __init__(self, config, layer_idx):
+        super().__init__()
+        self.enable_superkernel = config.enable_superkernel
+        self.layer_idx = layer_idx
+        self.gate = part("gate")
+        self.experts = part("experts")
+        self.dispatch = part("dispatch_kernel")
+        self.combine = part("combine_kernel")
+
+    def forward(self, hidden_states, is_prefill=False):
+        if is_prefill:
+            return self.moe_infer_prefill(hidden_states)
+        else:
+            return self.moe_infer_decode(hidden_states)
+
+    def moe_infer_prefill(self, hidden_states):
+        scores = self.gate(hidden_states)
+        return self.experts(hidden_states, scores)
+
+    def moe_infer_decode(self, hidden_states):
+        scores = self.gate(hidden_states)
+        normed = scores + 1
+        expanded = npu_moe_distribute_dispatch(hidden_states, normed)
+        output = self.experts(expanded)
+        output = npu_moe_distribute_combine(output, normed)
+        return output
+
+
+def npu_moe_distribute_dispatch(*inputs):
+    return part("dispatch")(*inputs)
+
+
+def npu_moe_distribute_combine(*inputs):
+    return part("combine")(*inputs)
+"""
+
+INDEXED_MODEL = """
+
+class IndexedModel(nn.Module):
+    def __init__(self, infer_config, layers):
+        super().__init__()
+        self.embed_tokens = part("embed_tokens")
+        self.layer_num = 2
+        self.layers = [part("layer_0"), part("layer_1")]
+
+    def init_cache(self):
+        for layer in self.layers:
+            layer.cache = None
+
+    def forward(self, input_ids, forward_metadata=None):
+        is_prefill = forward_metadata.is_prefill
+        hidden_states = self.embed_tokens(input_ids)
+        if not is_prefill:
+            for index in range(self.layer_num):
+                hidden_states = self.layers[index](hidden_states)
+        return hidden_states
+"""

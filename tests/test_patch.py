@@ -144,6 +144,28 @@ def test_projections_behind_a_dispatch_are_found(monkeypatch: Any) -> None:
     assert patch.after.count(b"enable_superkernel =") == 1  # the class had the switch already
 
 
+@pytest.mark.parametrize("dialect", SOURCE_DIALECTS)
+def test_experts_behind_a_dispatch_are_found_with_their_exchange(monkeypatch: Any, dialect: str) -> None:
+    source = sources.HEAD + sources.DISPATCHING_MOE
+    patch = change(source, dialect, template="moe-only")
+    result, recorder = run(patch.after, monkeypatch, "DispatchingMoE", CONFIG, 6)
+    assert recorder.inside() == [("moe_experts_layer_6", "", ["dispatch", "experts", "combine"])]
+    assert result == run(source, monkeypatch, "DispatchingMoE", CONFIG, 6)[0]
+    _, quiet = run(patch.after, monkeypatch, "DispatchingMoE", CONFIG, 6, is_prefill=True)
+    assert quiet.inside() == []
+
+
+@pytest.mark.parametrize("dialect", SOURCE_DIALECTS)
+def test_a_loop_by_index_inside_a_branch_is_found(monkeypatch: Any, dialect: str) -> None:
+    patch = change(sources.HEAD + sources.INDEXED_MODEL, dialect, template="full-model")
+    custom = types.SimpleNamespace(custom_params={"enable_superkernel": True})
+    params = types.SimpleNamespace(model_config=custom)
+    decode = types.SimpleNamespace(is_prefill=False)
+    _, recorder = run(patch.after, monkeypatch, "IndexedModel", params, 2, forward_metadata=decode)
+    assert recorder.inside() == [("decoder_layers", "", ["layer_0", "layer_1"])]
+    assert recorder.calls == ["embed_tokens", "layer_0", "layer_1"]
+
+
 def test_the_import_follows_what_the_file_has() -> None:
     aliased = WHOLE.replace("import torch\n", "import torch\nimport torchair as tng\n")
     patch = change(aliased, "ge", template="full-model")
