@@ -109,7 +109,9 @@ def _ask(
     from skadvisor.fusion import load_rules
     from skadvisor.operators import load_vocabulary
 
-    question = Question(_attach(operators), tpot_ms, risk, _attach(ledger), tuple(_attached(rule) for rule in rules))
+    question = Question(
+        _attach(operators), tpot_ms, risk, _attach_database(ledger), tuple(_attached(rule) for rule in rules)
+    )
     load_vocabulary(None if operators is None else Path(operators))
     load_rules(*(Path(rule) for rule in rules))
     return question
@@ -190,6 +192,27 @@ def _list_places(path: str) -> Sequence[Place]:
 
 def _attach(path: PathText | None) -> Attachment | None:
     return None if path is None else _attached(path)
+
+
+def _attach_database(path: PathText | None) -> Attachment | None:
+    """A SQLite file as it stands: copied by SQLite itself, because the newest rows may lie in a file beside it."""
+    import sqlite3
+    from contextlib import closing
+
+    if path is None:
+        return None
+    _attached(path)  # says what is wrong with the path itself
+    with tempfile.TemporaryDirectory(prefix="skadvisor-") as folder:
+        copy = Path(folder, Path(path).name)
+        try:
+            with (
+                closing(sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)) as source,
+                closing(sqlite3.connect(copy)) as target,
+            ):
+                source.backup(target)
+        except sqlite3.Error as error:
+            raise InputError(f"{os.fspath(path)} is no ledger: {error}", "Give a ledger file of skadvisor.") from error
+        return _attached(copy)
 
 
 def _attached(path: PathText) -> Attachment:

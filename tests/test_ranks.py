@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import threading
 import time
 from dataclasses import replace
@@ -321,6 +322,26 @@ def test_the_users_files_are_checked_before_the_work_and_reach_every_worker(rank
     right.write_text('[[operator]]\nrole = "norm"\nnames = ["mynorm"]\nsource = "a test"\n')
     told = analyze_ranks(ranks.folder, operators=right, **way).result
     assert told.templates == analyze(ranks.paths[1], operators=right).result.templates
+
+
+def test_rows_that_sqlite_keeps_beside_a_ledger_travel_with_it(tmp_path):
+    from skadvisor.ranks import _attach_database
+
+    ledger = tmp_path / "ledger.db"
+    writer = sqlite3.connect(ledger)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("CREATE TABLE forecast (gain REAL)")
+    writer.execute("INSERT INTO forecast VALUES (2.5)")
+    writer.commit()
+    assert (tmp_path / "ledger.db-wal").stat().st_size > 0
+    attachment = _attach_database(ledger)
+    assert attachment is not None
+    (tmp_path / "elsewhere.db").write_bytes(attachment.content)
+    assert sqlite3.connect(tmp_path / "elsewhere.db").execute("SELECT gain FROM forecast").fetchall() == [(2.5,)]
+    writer.close()
+    (tmp_path / "no.db").write_text("no database")
+    with pytest.raises(InputError, match="is no ledger"):
+        _attach_database(tmp_path / "no.db")
 
 
 def test_a_damaged_rank_leaves_the_answer_of_the_others(ranks, serial, tmp_path):
