@@ -183,9 +183,9 @@ def test_endless_lines_and_events_meet_the_limit(tmp_path: Path) -> None:
 
 
 def test_absurd_numbers_of_rows_meet_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from skadvisor.capture import database, trace_events
+    from skadvisor.capture import database_file, trace_events
 
-    for module in (lines, trace_events, database):
+    for module in (lines, trace_events, database_file):
         monkeypatch.setattr(module, "MAX_ROWS", 5)
     for path in (
         write_kernel_details(example(), tmp_path / "k.csv"),

@@ -6,29 +6,20 @@ rows, and the strings are fetched once. Only real tables are read, never views, 
 
 from __future__ import annotations
 
-import sqlite3
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from skadvisor.capture import collectives, columns, links
+from skadvisor.capture.database_file import ABSENT, DAMAGE, Database
 from skadvisor.capture.device_tasks import kind_of_type
-from skadvisor.capture.interface import MAX_ROWS, NO_ID, Format, Part, notes_on_skipped
+from skadvisor.capture.interface import NO_ID, Format, Part, notes_on_skipped
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 
 MAGIC = b"SQLite format 3\x00"
-#: What a damaged database raises; its error messages themselves may be no text.
-DAMAGE = (sqlite3.Error, UnicodeDecodeError)
-FETCHED_ROWS = 4096
-#: What an absent number is read as.
-ABSENT = -1
-#: Strings longer than this in all are refused: names and shapes of real captures need a few MB.
-MAX_STRING_BYTES = 1 << 30
 #: Column of the kernel table -> names of the id column in COMPUTE_TASK_INFO, newest first.
 WORDS: dict[str, tuple[str, ...]] = {
     "name": ("name",),
@@ -64,7 +55,7 @@ def recognises(path: Path, head: bytes) -> Format | None:
     if not head.startswith(MAGIC):
         return None
     try:
-        with _Database(path) as database:
+        with Database(path) as database:
             if not ({"TASK", "COMPUTE_TASK_INFO"} & set(database.tables)):
                 return None
             return "database" if {"PYTORCH_API", "RANK_DEVICE_MAP"} & set(database.tables) else "msprof_database"
@@ -76,92 +67,14 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
     """Read the database of one rank; `rank` chooses the device where one database holds several."""
     path = paths[0]
     try:
-        with _Database(path) as database:
+        with Database(path) as database:
             return _part(database, rank)
     except DAMAGE as problem:
         reason = " ".join(str(problem).split())[:120]
         raise InputError(f"{path} cannot be read as a profiler database: {reason}") from None
 
 
-@dataclass
-class _Database:
-    """A database open for reading, the columns of its tables, and what could not be read."""
-
-    path: Path
-    tables: dict[str, list[str]] = field(default_factory=dict)
-    faults: Counter[str] = field(default_factory=Counter)
-    cut: bool = False
-    rows: int = 0
-
-    def __enter__(self) -> _Database:
-        journals = any(Path(f"{self.path}{ending}").exists() for ending in ("-wal", "-journal"))
-        options = "mode=ro" if journals else "mode=ro&immutable=1"
-        self.connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?{options}", uri=True)
-        self.connection.execute("PRAGMA trusted_schema = OFF")
-        self.connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
-        try:
-            names = self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-            for (name,) in names:
-                information = self.connection.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall()
-                self.tables[name] = [column for (column,) in information]
-        except DAMAGE:
-            self.connection.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
-
-    def numbers(self, table: str, wanted: dict[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
-        """Integer columns of a table; a column that is missing, or a null in one, reads as `ABSENT`.
-
-        A table that turns out to be damaged gives the rows before the damage.
-        """
-        present = self.tables.get(table, [])
-        chosen = {name: next((column for column in names if column in present), None) for name, names in wanted.items()}
-        plain = [f'"{column}"' if column else str(ABSENT) for column in chosen.values()]
-        careful = [f"CAST(COALESCE({term}, {ABSENT}) AS INTEGER)" for term in plain]
-        dtype = np.dtype([(name, "int64") for name in chosen])
-        values = np.empty(0, dtype=dtype)
-        if present:
-            try:
-                query = f'SELECT {", ".join(plain)} FROM "{table}" LIMIT {MAX_ROWS + 1}'
-                values = np.fromiter(self.connection.execute(query), dtype=dtype)
-                self._count(len(values))
-            except (TypeError, ValueError, OverflowError, *DAMAGE):  # a null, a text, or damage
-                values = np.fromiter(self._rows(f'SELECT {", ".join(careful)} FROM "{table}"'), dtype=dtype)
-        return {name: np.ascontiguousarray(values[name]) for name in chosen}
-
-    def _rows(self, query: str) -> Any:
-        try:
-            cursor = self.connection.execute(f"{query} LIMIT {MAX_ROWS + 1}")
-            while rows := cursor.fetchmany(FETCHED_ROWS):
-                self._count(len(rows))
-                yield from rows
-        except DAMAGE:
-            self.cut = True
-
-    def _count(self, rows: int) -> None:
-        self.rows += rows
-        if self.rows > 4 * MAX_ROWS:
-            raise InputError(f"{self.path} holds more than {MAX_ROWS} rows", "Record a shorter time.")
-
-    def strings(self, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """The sorted distinct ids of `ids`, and their strings ("" where the file lacks one)."""
-        distinct = np.unique(ids[ids >= 0])
-        wanted = dict.fromkeys(distinct.tolist(), "")
-        size = 0
-        if "STRING_IDS" in self.tables:
-            for number, value in self._rows("SELECT id, value FROM STRING_IDS"):
-                if number in wanted and value is not None:
-                    size += len(value)
-                    if size > MAX_STRING_BYTES:
-                        raise InputError(f"{self.path} holds more than {MAX_STRING_BYTES >> 20} MB of names")
-                    wanted[number] = str(value)
-        return distinct, list(wanted.values())
-
-
-def _part(database: _Database, rank: int | None) -> Part:
+def _part(database: Database, rank: int | None) -> Part:
     tasks = database.numbers(
         "TASK",
         {
@@ -224,7 +137,7 @@ def _part(database: _Database, rank: int | None) -> Part:
     )
 
 
-def _choose_device(database: _Database, tasks: dict[str, np.ndarray], rank: int | None) -> int | None:
+def _choose_device(database: Database, tasks: dict[str, np.ndarray], rank: int | None) -> int | None:
     """Keep the tasks of one device only; several without a choice is an error."""
     devices = np.unique(tasks["device"][tasks["device"] >= 0]).tolist()
     if len(devices) < 2:
@@ -239,7 +152,7 @@ def _choose_device(database: _Database, tasks: dict[str, np.ndarray], rank: int 
     return rank
 
 
-def _rank(database: _Database, device: int | None) -> int | None:
+def _rank(database: Database, device: int | None) -> int | None:
     mapped = database.numbers("RANK_DEVICE_MAP", {"rank": ("rankId",), "device": ("deviceId",)})
     for rank, of in zip(mapped["rank"].tolist(), mapped["device"].tolist(), strict=True):
         if rank >= 0 and (of == device or len(mapped["rank"]) == 1):
@@ -308,7 +221,7 @@ def _nullable(values: np.ndarray) -> Any:
     return pd.Series(pd.arrays.IntegerArray(np.maximum(values, 0), values < 0))
 
 
-def _usable(database: _Database, made: dict[str, Any]) -> dict[str, Any]:
+def _usable(database: Database, made: dict[str, Any]) -> dict[str, Any]:
     """Without rows that lack a time or repeat another; `end_ns` becomes `dur_ns`, and `kind` is added."""
     import pandas as pd
 
@@ -330,7 +243,7 @@ def _usable(database: _Database, made: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _add_counters(database: _Database, kernels: dict[str, Any]) -> None:
+def _add_counters(database: Database, kernels: dict[str, Any]) -> None:
     """The counters of TASK_PMU_INFO as columns: ratios and cycles as they are, times in us, core times in ns."""
     import pandas as pd
 
@@ -339,7 +252,7 @@ def _add_counters(database: _Database, kernels: dict[str, Any]) -> None:
     dtype = np.dtype([("task", "int64"), ("name", "int64"), ("value", "float64")])
     query = "SELECT CAST(globalTaskId AS INTEGER), CAST(name AS INTEGER), CAST(value AS REAL) FROM TASK_PMU_INFO"
     whole = " WHERE globalTaskId IS NOT NULL AND name IS NOT NULL AND value IS NOT NULL"
-    values = np.fromiter(database._rows(query + whole), dtype=dtype)
+    values = np.fromiter(database.read_rows(query + whole), dtype=dtype)
     known, words = database.strings(values["name"])
     rows = _place(kernels["global"], values["task"])
     for number, word in zip(known.tolist(), words, strict=True):
@@ -356,7 +269,7 @@ def _add_counters(database: _Database, kernels: dict[str, Any]) -> None:
             kernels[name] = pd.Series(pd.arrays.FloatingArray(made / scale, missing))
 
 
-def _host_calls(database: _Database) -> dict[str, np.ndarray]:
+def _host_calls(database: Database) -> dict[str, np.ndarray]:
     """Host ranges of the framework and of mstx; `type` is the category as a trace names it."""
     calls = database.numbers(
         "PYTORCH_API",
@@ -371,7 +284,7 @@ def _host_calls(database: _Database) -> dict[str, np.ndarray]:
     )
     names: dict[int, str] = {}
     if {"id", "name"} <= set(database.tables.get("ENUM_API_TYPE", [])):
-        names = dict(database._rows("SELECT id, name FROM ENUM_API_TYPE"))
+        names = dict(database.read_rows("SELECT id, name FROM ENUM_API_TYPE"))
     category = np.array(["cpu_op"] * len(calls["type"]), dtype=object)
     for number in np.unique(calls["type"]).tolist():
         category[calls["type"] == number] = CATEGORIES.get(str(names.get(number, "op")), "cpu_op")
@@ -412,7 +325,7 @@ def _host_table(host: dict[str, np.ndarray], known: np.ndarray, words: list[str]
 
 
 def _attach(
-    database: _Database, kernels: dict[str, Any], host: dict[str, np.ndarray], known: np.ndarray, words: list[str]
+    database: Database, kernels: dict[str, Any], host: dict[str, np.ndarray], known: np.ndarray, words: list[str]
 ) -> None:
     """Add `launch_ns`, `module`, `range` and `step_id` by the connection ids."""
     import pandas as pd
@@ -437,9 +350,7 @@ def _attach(
         kernels["step_id"] = pd.Series(pd.arrays.IntegerArray(number, missing))
 
 
-def _launches(
-    database: _Database, host: dict[str, np.ndarray], connection: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _launches(database: Database, host: dict[str, np.ndarray], connection: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Launch time and thread of each kernel, -1 where unknown: by the framework's call, else by the CANN call."""
     launch = np.full(len(connection), ABSENT, dtype="int64")
     thread = np.full(len(connection), ABSENT, dtype="int64")

@@ -1,118 +1,45 @@
 """Read kernel_details.csv and op_summary_*.csv (with its slices): one row is one operator on the device.
 
-pyarrow parses the text. Typed columns come first, because they are fast; a file with one value that does not
-fit its type is read again as text and converted value by value, so that only the bad values are lost.
+The rows come parsed from `operator_rows`; here they become the columns of the kernel table, exact and checked.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skadvisor.capture import collectives, columns
-from skadvisor.capture.interface import ABSENT, Format, Part, Producer, notes_on_skipped
-from skadvisor.capture.lines import Lines, Source, as_utf8, first_bytes
+from skadvisor.capture.interface import Format, Part, Producer, notes_on_skipped
+from skadvisor.capture.lines import first_bytes
+from skadvisor.capture.operator_rows import INTEGERS, TIMES, WORDS, Reading, plain_heading, read_header
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK_BYTES = 4 << 20
-#: Heading in lower case without blanks -> column of the kernel table; both producers, old and new.
-HEADINGS = {
-    "stepid": "step_id",
-    "device_id": "device",
-    "deviceid": "device",
-    "modelid": "model",
-    "taskid": "task",
-    "streamid": "stream",
-    "name": "name",
-    "opname": "name",
-    "type": "op_type",
-    "optype": "op_type",
-    "opstate": "state",
-    "acceleratorcore": "core",
-    "tasktype": "core",
-    "starttime(us)": "start_ns",
-    "taskstarttime(us)": "start_ns",
-    "duration(us)": "dur_ns",
-    "taskduration(us)": "dur_ns",
-    "waittime(us)": "wait_ns",
-    "taskwaittime(us)": "wait_ns",
-    "blockdim": "blocks",
-    "blocknum": "blocks",
-    "mixblockdim": "mix_blocks",
-    "mixblocknum": "mix_blocks",
-    "inputshapes": "input_shapes",
-    "inputdatatypes": "input_types",
-    "inputformats": "input_formats",
-    "outputshapes": "output_shapes",
-    "outputdatatypes": "output_types",
-    "outputformats": "output_formats",
-    "aicore_time(us)": "aic_ns",
-    "aic_time(us)": "aic_ns",
-    "aiv_time(us)": "aiv_ns",
-}
-TIMES = {"start_ns": 3, "dur_ns": 9, "wait_ns": 9, "aic_ns": 9, "aiv_ns": 9}
-INTEGERS = ("step_id", "device", "model", "task", "stream", "blocks", "mix_blocks")
-WORDS = (
-    "name",
-    "op_type",
-    "state",
-    "core",
-    "input_shapes",
-    "input_types",
-    "input_formats",
-    "output_shapes",
-    "output_types",
-    "output_formats",
-)
 CLEAN: dict[str, Callable[[str], str | None]] = {
     "name": str.strip,
     "core": columns.clean_core,
     "input_shapes": columns.clean_shapes,
     "output_shapes": columns.clean_shapes,
 }
-#: Headings of counters of the cores (PMU), which vary with the metric that was recorded.
-PMU = re.compile(
-    r"^(aic|aiv|aicore|cube|vec|mac|mte|scalar|fixpipe|icache|total_cycles|memory|l[012]|ub|hbm|main_mem|gm)"
-    r"|_bw\b|_ratio|_rate|_time\(us\)|cycles|utilization",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True)
-class Header:
-    """The headings of a file and what each of its columns holds: a table column, a counter, or nothing for us."""
-
-    headings: tuple[str, ...]
-    known: dict[str, int]
-    counters: dict[str, int]
-
-    @property
-    def used(self) -> dict[str, int]:
-        return {**self.known, **self.counters}
 
 
 def recognises(head: bytes) -> bool:
     """Whether a file that begins with `head` is a table of operators, by its headings."""
-    header = _header(head)
+    header = read_header(head)
     return header is not None and {"name", "start_ns", "dur_ns"} <= set(header.known)
 
 
 def is_summary(head: bytes) -> bool:
     """Whether the headings are those of msprof (op_summary) and not those of torch_npu (kernel_details)."""
-    header = _header(head)
-    return header is not None and "opname" in {_plain(heading) for heading in header.headings}
+    header = read_header(head)
+    return header is not None and "opname" in {plain_heading(heading) for heading in header.headings}
 
 
 def read(paths: Sequence[Path], rank: int | None = None) -> Part:
@@ -121,7 +48,7 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
     `rank` chooses the device where the file holds several. Raises InputError where a file is no table of
     operators, or holds several devices without a choice.
     """
-    readings = [_Reading(path) for path in paths]
+    readings = [Reading(path) for path in paths]
     for reading in readings:
         reading.run()
     header = readings[0].header
@@ -166,155 +93,7 @@ def _one_device(made: dict[str, Any], path: Path, rank: int | None) -> tuple[dic
     return {column: series[kept].reset_index(drop=True) for column, series in made.items()}, rank
 
 
-def _plain(heading: str) -> str:
-    return heading.strip().strip("\ufeff").replace(" ", "").lower()
-
-
-def _header(head: bytes) -> Header | None:
-    """The header from the first bytes of a file; None where the first line cannot be headings."""
-    lines = as_utf8(head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0]).decode("utf-8", errors="replace")
-    if "," not in lines or "\x00" in lines:
-        return None
-    try:
-        headings = tuple(next(csv.reader([lines.strip("\r")])))
-    except (csv.Error, StopIteration):
-        return None
-    known: dict[str, int] = {}
-    counters: dict[str, int] = {}
-    for index, heading in enumerate(headings):
-        column = HEADINGS.get(_plain(heading))
-        if column is not None:
-            known.setdefault(column, index)
-        elif PMU.search(heading.strip()):
-            counters.setdefault(heading.strip(), index)
-    return Header(headings, known, counters)
-
-
-class _Reading:
-    """One file being read: its rows as an arrow table with one column per used heading, and what went wrong."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.faults: Counter[str] = Counter()
-        self.cut = False
-        self.rows = 0
-        header = _header(first_bytes(path))
-        if header is None or not {"name", "start_ns", "dur_ns"} <= set(header.known):
-            raise InputError(f"{path} is no table of kernels: it lacks Name, Start Time(us) or Duration(us)")
-        self.header = header
-        self.table: pa.Table | None = None
-        self.typed = True
-
-    def run(self) -> None:
-        import pyarrow as pa
-
-        try:
-            self.table = self._parsed(typed=True)
-        except pa.ArrowInvalid:
-            self.typed = False
-            try:
-                self.table = self._parsed(typed=False)
-            except pa.ArrowInvalid:
-                batches = list(self._row_by_row())
-                self.table = pa.Table.from_batches(batches) if batches else None
-        self.rows = 0 if self.table is None else self.table.num_rows
-
-    def _parsed(self, typed: bool) -> pa.Table | None:
-        """All rows, parsed by pyarrow in parallel; None where the file has only headings."""
-        import pyarrow as pa
-        from pyarrow import csv as arrow_csv
-
-        self.faults.clear()
-        source = Source(self.path)
-        lines = Lines(source)
-        names = [f"c{index}" for index in range(len(self.header.headings))]
-
-        def count(row: Any) -> str:
-            if row.text is not None and "\n" in row.text:
-                return "error"  # an open quote swallowed the end of a line
-            self.faults["row with a wrong number of columns"] += 1
-            return "skip"
-
-        try:
-            table = arrow_csv.read_csv(
-                lines,
-                read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1, block_size=BLOCK_BYTES),
-                parse_options=arrow_csv.ParseOptions(invalid_row_handler=count),
-                convert_options=arrow_csv.ConvertOptions(
-                    include_columns=[f"c{index}" for index in self.header.used.values()],
-                    column_types={f"c{at}": _arrow_type(column, typed) for column, at in self.header.used.items()},
-                    null_values=list(ABSENT),
-                    strings_can_be_null=typed,
-                ),
-            )
-        except pa.ArrowInvalid as empty:
-            if "Empty CSV" not in str(empty):
-                raise
-            table = None
-        if table is not None and any(_holds_line_end(column) for column in table.columns):
-            raise pa.ArrowInvalid("an open quote swallowed the end of a line")
-        self.faults.update(lines.faults)
-        self.cut = lines.cut or source.cut
-        source.close()
-        return table
-
-    def _row_by_row(self) -> Iterator[pa.RecordBatch]:
-        """For damaged quotes, over which pyarrow stumbles: each line on its own, through the csv module."""
-        import pyarrow as pa
-
-        self.faults.clear()
-        source = Source(self.path)
-        lines = Lines(source)
-        lines.read(0)
-        used = list(self.header.used.values())
-        schema = pa.schema([(f"c{index}", pa.string()) for index in used])
-        first = True
-        while block := lines.read(BLOCK_BYTES):
-            rows: list[list[str]] = []
-            for line in block.decode("utf-8", errors="replace").replace("\x00", "").splitlines():
-                if first or not line:
-                    first = False
-                    continue
-                try:
-                    row = next(csv.reader(io.StringIO(line), strict=True))
-                except (csv.Error, StopIteration):
-                    self.faults["row with damaged quotes"] += 1
-                    continue
-                if len(row) != len(self.header.headings):
-                    self.faults["row with a wrong number of columns"] += 1
-                    continue
-                rows.append([row[index] for index in used])
-            if rows:
-                yield pa.record_batch([pa.array(column) for column in zip(*rows, strict=True)], schema=schema)
-        self.faults.update(lines.faults)
-        self.cut = lines.cut or source.cut
-        source.close()
-
-
-def _holds_line_end(column: pa.ChunkedArray) -> bool:
-    import pyarrow as pa
-    from pyarrow import compute
-
-    if pa.types.is_dictionary(column.type):
-        texts = [chunk.dictionary for chunk in column.chunks]
-    else:
-        texts = column.chunks if pa.types.is_string(column.type) else []
-    return any(compute.any(compute.match_substring(text, "\n")).as_py() for text in texts)
-
-
-def _arrow_type(column: str, typed: bool) -> Any:
-    import pyarrow as pa
-
-    if column in WORDS:
-        return pa.dictionary(pa.int32(), pa.string()) if typed else pa.string()
-    if not typed:
-        return pa.string()
-    if column in TIMES:
-        return pa.decimal128(38, TIMES[column])
-    return pa.int64() if column in INTEGERS else pa.float64()
-
-
-def _assemble(readings: Sequence[_Reading]) -> tuple[dict[str, Any], Counter[str]]:
+def _assemble(readings: Sequence[Reading]) -> tuple[dict[str, Any], Counter[str]]:
     """The columns of the kernel table from all slices, without the rows that cannot be used."""
     import pandas as pd
 
@@ -349,7 +128,7 @@ def _joined(pieces: list[Any]) -> Any:
     return pd.concat([piece.astype(dtype) for piece in pieces], ignore_index=True)
 
 
-def _converted(reading: _Reading, faults: Counter[str]) -> dict[str, Any]:
+def _converted(reading: Reading, faults: Counter[str]) -> dict[str, Any]:
     import pandas as pd
 
     assert reading.table is not None
