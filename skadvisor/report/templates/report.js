@@ -1,0 +1,116 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const tip = document.getElementById("tip");
+
+  const remembered = (() => { try { return localStorage.getItem("skadvisor-theme"); } catch { return null; } })();
+  if (remembered === "dark" || remembered === "light") root.dataset.theme = remembered;
+  document.getElementById("theme").addEventListener("click", () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    try { localStorage.setItem("skadvisor-theme", root.dataset.theme); } catch { /* a page from a file may not store */ }
+  });
+  document.getElementById("print").addEventListener("click", () => window.print());
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+
+  const showTip = (hot, x, y) => {
+    tip.textContent = hot.dataset.tip;
+    tip.hidden = false;
+    const box = tip.getBoundingClientRect();
+    tip.style.left = Math.max(8, Math.min(x + 14, innerWidth - box.width - 8)) + "px";
+    tip.style.top = (y + 18 + box.height > innerHeight ? Math.max(8, y - box.height - 12) : y + 18) + "px";
+  };
+  const hideTip = () => { tip.hidden = true; };
+  const hotAt = (target) => (target instanceof Element ? target.closest("[data-tip]") : null);
+  document.addEventListener("pointermove", (event) => {
+    const hot = hotAt(event.target);
+    if (hot) showTip(hot, event.clientX, event.clientY); else hideTip();
+  });
+  document.addEventListener("pointerdown", (event) => {
+    const hot = hotAt(event.target);
+    if (hot) showTip(hot, event.clientX, event.clientY);
+  });
+  addEventListener("scroll", hideTip, { passive: true });
+
+  const collator = new Intl.Collator(root.lang, { numeric: true });
+  const compare = (one, other) => {
+    const numbers = [Number(one), Number(other)];
+    return numbers.some(Number.isNaN) ? collator.compare(one, other) : numbers[0] - numbers[1];
+  };
+  const sortTable = (heading) => {
+    const table = heading.closest("table");
+    const place = heading.cellIndex;
+    const first = heading.classList.contains("number") ? "descending" : "ascending";
+    const second = first === "ascending" ? "descending" : "ascending";
+    const direction = heading.getAttribute("aria-sort") === first ? second : first;
+    table.querySelectorAll("th").forEach((one) => one.removeAttribute("aria-sort"));
+    heading.setAttribute("aria-sort", direction);
+    const sign = direction === "ascending" ? 1 : -1;
+    const rows = [...table.tBodies[0].rows].sort((one, other) => {
+      const [left, right] = [one.cells[place].dataset.value, other.cells[place].dataset.value];
+      if (left === undefined || right === undefined) return (left === undefined) - (right === undefined);
+      return sign * compare(left, right);
+    });
+    table.tBodies[0].append(...rows);
+  };
+  document.querySelectorAll("th button").forEach((button) => {
+    button.addEventListener("click", () => sortTable(button.parentElement));
+  });
+
+  const fitLetters = (drawing) => {
+    drawing.querySelectorAll(".letters").forEach((letters) => {
+      letters.classList.remove("quiet");
+    });
+    const tooLong = [...drawing.querySelectorAll(".letters")].filter((letters) => {
+      const room = letters.parentElement.getBoundingClientRect().width || Number(letters.parentElement.width.baseVal.value);
+      const own = letters.parentElement.width.baseVal.value;
+      return letters.getComputedTextLength() + 10 > Math.min(own, Math.max(room, own));
+    });
+    tooLong.forEach((letters) => letters.classList.add("quiet"));
+  };
+  const fitAll = () => document.querySelectorAll(".drawing").forEach(fitLetters);
+  fitAll();
+  addEventListener("resize", fitAll);
+  addEventListener("beforeprint", fitAll);
+
+  document.querySelectorAll(".timeline").forEach((figure) => {
+    const scroll = figure.querySelector(".scroll");
+    const drawing = figure.querySelector(".zoomed");
+    let zoom = 1;
+    let held = -1;
+    const boxes = [...figure.querySelectorAll(".box")];
+    const setZoom = (wished, x) => {
+      const next = Math.max(1, Math.min(wished, 64));
+      const anchor = x === undefined ? scroll.clientWidth / 2 : x;
+      const place = (scroll.scrollLeft + anchor) / zoom;
+      zoom = next;
+      drawing.style.width = zoom * 100 + "%";
+      scroll.scrollLeft = place * zoom - anchor;
+      fitLetters(drawing);
+    };
+    figure.querySelectorAll("[data-zoom]").forEach((button) => {
+      button.addEventListener("click", () => setZoom({ in: zoom * 2, out: zoom / 2, fit: 1 }[button.dataset.zoom]));
+    });
+    scroll.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey) return;
+      event.preventDefault();
+      setZoom(zoom * (event.deltaY < 0 ? 1.3 : 1 / 1.3), event.clientX - scroll.getBoundingClientRect().left);
+    }, { passive: false });
+    scroll.addEventListener("dblclick", (event) => setZoom(zoom * 2, event.clientX - scroll.getBoundingClientRect().left));
+    scroll.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (event.key === "+" || event.key === "-") setZoom(event.key === "+" ? zoom * 2 : zoom / 2);
+      if (event.key === "Escape") hideTip();
+      if (!step || !boxes.length) return;
+      event.preventDefault();
+      boxes[held]?.classList.remove("held");
+      held = (held + step + boxes.length) % boxes.length;
+      boxes[held].classList.add("held");
+      const box = boxes[held].getBoundingClientRect();
+      scroll.scrollLeft += box.left - scroll.getBoundingClientRect().left - scroll.clientWidth / 2;
+      const now = boxes[held].getBoundingClientRect();
+      showTip(boxes[held], now.left, now.bottom - 12);
+    });
+    scroll.addEventListener("blur", () => { boxes[held]?.classList.remove("held"); hideTip(); });
+  });
+})();
