@@ -28,7 +28,8 @@ class Score:
     `time_accuracy` and `count_accuracy` run over kernels whose true region is one of records.LAYER_REGIONS,
     `regions` gives (time, count) accuracy per true region, `confusion` ns per (true, found) region, `confusion_count`
     kernels. `calibration` is the fraction right among kernels of confidence CONFIDENT or more (None without any),
-    `confident` how many those are, `confident_right` how many of them are right. `share_error` is the largest
+    `confident` how many those are, `confident_right` how many of them are right; `learned` is the share of the time in
+    operators that learned scores speak for. `share_error` is the largest
     difference of a region's share of a phase, percentage points; None where no steps were found.
     """
 
@@ -72,7 +73,8 @@ def score(
     confusion: Counter[tuple[str, str]] = Counter()
     for pair, duration in zip(zip(true, found, strict=True), time.tolist(), strict=True):
         confusion[pair] += duration
-    evidence = kernels["evidence"].astype("object").fillna("").astype(str)
+    structure = labelled.structure
+    learned = structure.learned.any(axis=1)[structure.classes.of_kernel]
     return Score(
         architecture=architecture,
         variant=variant,
@@ -96,7 +98,7 @@ def score(
         confident=int(confident.sum()),
         confident_right=int((confident & right).sum()),
         unattributed=_fraction(time[found == "unattributed"].sum(), time.sum()),
-        learned=_fraction(time[evidence.str.contains("learned").to_numpy()].sum(), time.sum()),
+        learned=_fraction(time[learned].sum(), time.sum()),
         seconds=seconds,
         confusion=confusion,
         confusion_count=Counter(zip(true, found, strict=True)),

@@ -5,9 +5,9 @@
                                                  learned scores add for it, by class and by time of whole captures
 
 Every architecture of the catalogue is labelled with all its names known. Its operators are then treated as unknown:
-with and without shapes, among known and among unknown neighbours, under their own names, others of the same role, and
-meaningless ones, so that no name is relied on. What each kernel works for stays known. The same script makes the same
-bytes.
+with and without shapes, among known and among unknown neighbours, in many and in few layers, under their own names,
+others of the same role, and meaningless ones, so that no name is relied on. What each kernel works for stays known.
+The same script makes the same bytes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import gzip
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 HERE = Path(__file__).resolve().parent
@@ -26,8 +27,10 @@ if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
 import numpy as np  # noqa: E402
-from label_variants import build_variant, is_decoder, rename_by_vocabulary  # noqa: E402
+from label_variants import is_decoder, rename_by_vocabulary  # noqa: E402
+from sample_builder import perturb  # noqa: E402
 from sample_builder.catalogue import CATALOGUE  # noqa: E402
+from sample_builder.model import ModelDescription  # noqa: E402
 from sample_builder.noise import Noise  # noqa: E402
 from unknown_names import TRAINING_NAMES  # noqa: E402
 
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 
 #: A state that fewer of a class's kernels are in is noise.
 LEAST_PART = 0.1
+#: Models of few layers are taught too: there what runs once per step is not much rarer than what runs in every layer.
+FEW_LAYERS = 8
 COLUMNS = ["family", "name", "facts", "group", "weight"]
 #: Architectures that are one design under several names are left out together.
 _FAMILIES = {
@@ -80,19 +85,34 @@ def make_examples(architectures: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def _examples_of(architecture: str, noise: Noise) -> Iterator[tuple[str, str, str, float]]:
+    """Each treatment with how often a name tells what the kernel does."""
+    plain, bare = _build(architecture), _build(architecture, level="level0")
+    few, few_bare = _build(architecture, FEW_LAYERS), _build(architecture, FEW_LAYERS, level="level0")
+    treatments = [
+        (plain, plain, 0.8),
+        (plain, rename_by_vocabulary(plain), 0.3),
+        (plain, rename_by_vocabulary(perturb.drop_shapes(plain)), 0.7),
+        (plain, bare, 0.9),
+        (plain, rename_by_vocabulary(bare), 0.8),
+        (few, rename_by_vocabulary(few), 0.5),
+        (few, rename_by_vocabulary(few_bare), 0.8),
+    ]
     vocabulary = load_vocabulary()
-    plain = build_variant(architecture, "plain")
-    states, roles = _true_states(plain, vocabulary)
-    bare = build_variant(architecture, "level0")
-    same = len(bare.truth) == len(plain.truth) and (bare.truth["role"].eq(plain.truth["role"])).all()
-    without_shapes = build_variant(architecture, "without_shapes")
-    for built, telling in (
-        (plain, 0.8),
-        (rename_by_vocabulary(plain), 0.3),
-        (rename_by_vocabulary(without_shapes), 0.7),
-        *(((bare, 0.9), (rename_by_vocabulary(bare), 0.8)) if same else ()),
-    ):
-        yield from _examples_in(built.capture, states, roles, vocabulary, telling, noise)
+    truths = {id(one): _true_states(one, vocabulary) for one in (plain, few)}
+    for source, treated, telling in treatments:
+        if source.truth["role"].equals(treated.truth["role"]):
+            yield from _examples_in(treated.capture, *truths[id(source)], vocabulary, telling, noise)
+
+
+def _build(architecture: str, layers: int | None = None, **changes: Any) -> BuiltCapture:
+    """A capture of the catalogue, with this many layers behind the first dense ones if that is stated."""
+    from sample_builder.build import build
+
+    entry = CATALOGUE[architecture]
+    description = entry.description
+    if layers is not None and isinstance(description, ModelDescription):
+        description = replace(description, layers=description.first_dense + layers)
+    return build(description, **{**entry.settings, **changes})
 
 
 def _true_states(built: BuiltCapture, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:

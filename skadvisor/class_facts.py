@@ -73,7 +73,8 @@ def class_facts(number: int, context: Context) -> list[str]:
     found = [
         f"core={item.core or 'none'}",
         f"time={_bin(context.time[number], 6)}",
-        f"often={_bin(context.often[number], 8)}",
+        *_at_least("longer", context.time[number]),
+        *_at_least("rarer", 1.0 / context.often[number]),
         f"before={before}",
         f"after={after}",
         f"near_before={telling_before}",
@@ -168,6 +169,11 @@ def _second(first: Shape, shape: Shape, classes: Classes) -> str:
 
 def _bin(ratio: float, most: int) -> int:
     return max(-most, min(most, _power(ratio)))
+
+
+def _at_least(what: str, ratio: float) -> list[str]:
+    """One fact for each power of two that a ratio reaches, so that neighbouring ratios share most of them."""
+    return [f"{what}_than={2**power}" for power in range(1, 7) if ratio >= 2**power]
 
 
 def _power(ratio: float) -> int:
