@@ -116,6 +116,9 @@ def _weights(labelled: Labelled, row: int, label: str, runner_up: str, neighbour
         ("shapes and core", float((by_class - by_name)[best] - (by_class - by_name)[second])),
         ("neighbours", float(neighbours[row, best] - neighbours[row, second])),
     ]
+    if structure.hints is not None:
+        said = structure.hints.scores(np.array([row]))[0]
+        parts.append(("host", float(said[best] - said[second])))
     parts.append(("place in the layer", total - sum(weight for _name, weight in parts)))
     return sorted(parts, key=lambda part: -abs(part[1]))
 

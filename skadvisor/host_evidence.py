@@ -16,11 +16,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.grammar import REGION_OF_STATE, STATES, State
+from skadvisor.grammar import ATTENTION_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
 from skadvisor.messages import Message, _
 
+S = State
+
 #: A kernel elsewhere than where the host puts it costs this much (natural log): more than shapes and order weigh.
-WEIGHT = 9.0
+WEIGHT = 14.0
+#: A norm's module stands between sub-blocks rather than inside attention, an MLP's is no shared expert, unless the
+#: kernels themselves say otherwise.
+LESS_LIKELY = 4.0
 #: One launch of more kernels than this is a graph's: what it ran in is not what each kernel works for.
 MOST_PER_LAUNCH = 8
 #: The structural answer counts as contradicted from this probability on.
@@ -76,8 +81,11 @@ class HostHints:
 
     def scores(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Log scores of kernels, (len(rows), STATES): 0 where the host agrees or says nothing."""
-        penalties = np.vstack([np.where(self.allowed, 0.0, -WEIGHT), np.zeros((1, STATES))])
-        return penalties[self.code[rows]]
+        scores = np.where(self.allowed, 0.0, -WEIGHT)
+        for likely, other in ((S.POST_NORM, ATTENTION_STATES), (S.MLP_UP, MOE_STATES)):
+            either = self.allowed[:, likely] & self.allowed[:, other[0]]
+            scores[np.ix_(either, list(other))] -= LESS_LIKELY
+        return np.vstack([scores, np.zeros((1, STATES))])[self.code[rows]]
 
     def agrees(self, state: NDArray[np.int8]) -> NDArray[np.bool_]:
         """Whether the host says something of a kernel and its state fits, (N,)."""

@@ -81,14 +81,16 @@ def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
     """Whether these are transformer layers: attention or norms recognised by name or shape in most of them."""
     if len(layers) < 2:
         return False
+    hints = structure.hints
     roles = structure.classes.roles_of(structure.classes.of_kernel[structure.main])
     attention = np.isin(roles, _ATTENTION_ROLES)
+    if hints is not None:
+        attention |= (hints.agrees(structure.state) & np.isin(structure.state, ATTENTION_STATES))[structure.main]
     norms = np.isin(roles, ["norm", "residual_norm", "fused_matmul_norm", "rsqrt"])
     matmuls = np.isin(roles, ["matmul", "fused_matmul_comm", "fused_matmul_norm", "expert_matmul", "superkernel"])
     fused = int(np.isin(structure.state, [S.WHOLE_LAYER]).sum())
     if fused and 2 * fused >= len(layers):
         return True
-    hints = structure.hints
     if hints is not None and len(np.unique(hints.layer[hints.layer >= 0])) >= 2:
         return True
     whole = [layer for layer in layers if layer.attention]

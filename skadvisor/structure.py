@@ -107,7 +107,7 @@ def _after_forward(kernels: pd.DataFrame, classes: Classes) -> NDArray[np.bool_]
     """Kernels from the first loss, gradient or optimizer operator of each training step on, (N,)."""
     training = classes.roles_of(classes.of_kernel) == "training"
     after = np.zeros(len(kernels), dtype=bool)
-    if training.mean() < TRAINING_SHARE:
+    if not len(training) or training.mean() < TRAINING_SHARE:
         return after
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)
     optimizer = np.array([item.base.startswith(OPTIMIZER) for item in classes.items])[classes.of_kernel]
@@ -151,9 +151,11 @@ def _decode_main(
     first = np.concatenate(
         [sequence.posterior(emissions[begin:end], transitions, pause, restarts) for begin, end, pause in parts]
     )
-    emissions = emissions + consensus_scores(of_chain, first)
+    consensus = consensus_scores(of_chain, first)
     if said is not None:
-        emissions += said
+        # what the host says of a kernel itself counts, not what the order alone made of its likes
+        consensus = np.where(said.any(axis=1, keepdims=True), said, consensus)
+    emissions = emissions + consensus
     paths, sures = [], []
     for begin, end, pause in parts:
         paths.append(sequence.decode(emissions[begin:end], transitions, pause, restarts))

@@ -266,7 +266,9 @@ def latent(r: Recorder, m: Model, kv_stream: int = 0, op: str = "FusedInferAtten
         r.join(kv_stream)
     latent_query = (m.rows, m.heads, kv_rank)
     r.put(op, "attention", [latent_query, (900, 128, kv_rank)], [latent_query], 30.0, "MIX_AIC")
-    r.put("TransposeBatchMatMul", "attention", [latent_query, (m.heads, kv_rank, m.dim)], [(m.rows, m.heads * m.dim)], 9)
+    r.put(
+        "TransposeBatchMatMul", "attention", [latent_query, (m.heads, kv_rank, m.dim)], [(m.rows, m.heads * m.dim)], 9
+    )
     project(r, m, "attention", m.heads * m.dim, m.hidden)
 
 

@@ -167,9 +167,7 @@ def keep(odd: Odd, mask: Any) -> Odd:
 
 def level0(odd: Odd) -> Odd:
     """As the lowest profiler level writes it: names only."""
-    nothing = dict.fromkeys(
-        ("op_type", "core", "state", "stream", "model", "input_shapes", "output_shapes", "step_id")
-    )
+    nothing = dict.fromkeys(("op_type", "core", "state", "stream", "model", "input_shapes", "output_shapes", "step_id"))
     return change(odd, **nothing)
 
 

@@ -343,15 +343,16 @@ def thinned(odd: Odd, every: int) -> Odd:
 
 
 def two_models() -> Odd:
-    """A draft model of its own, of other width, four times before the main model checks."""
+    """A draft model of its own, of other width, that runs four times behind the main model's check."""
     r = Recorder()
     small = Model(layers=2, hidden=1024, heads=8, kv=2, dim=128, inter=2816, vocab=64000, rows=4)
     for step in range(3):
-        for _number in range(4):
-            r.step = step
+        forward(r, Model(sequences=4), None, step)
+        for number in range(4):
+            r.pause(15.0)
             embed(r, small)
             for layer in range(small.layers):
-                r.layer, r.kind = 8 + layer, "mtp"
+                r.layer, r.kind = 8 + 2 * number + layer, "mtp"
                 if layer == 0:
                     norm(r, small)
                 attention(r, small)
@@ -359,8 +360,6 @@ def two_models() -> Odd:
                 mlp(r, small)
                 add_norm(r, small)
             head(r, small)
-            r.pause(15.0)
-        forward(r, Model(sequences=4), None, step)
         r.pause(300.0)
     return r.finish()
 

@@ -1,0 +1,49 @@
+"""Why kernels got their label."""
+
+from __future__ import annotations
+
+import pytest
+from odd_models import ODD
+
+from skadvisor.errors import InputError, NotEnoughError
+from skadvisor.explanation import explain
+from skadvisor.labelling import Labelled, label
+from skadvisor.operators import load_vocabulary
+
+
+@pytest.fixture(scope="module")
+def labelled() -> Labelled:
+    return label(ODD["separate-tp"]().capture, load_vocabulary())
+
+
+def test_every_matching_kernel_is_explained_once(labelled: Labelled) -> None:
+    table = explain(labelled, "MatMul")
+    assert table["kernels"].sum() == (labelled.kernels["op_type"] == "MatMulV2").sum()
+    assert set(table["region"]) == {"attention", "mlp", "head"}
+
+
+def test_the_runner_up_is_another_region_and_less_likely(labelled: Labelled) -> None:
+    table = explain(labelled, "MatMul")
+    assert (table["region"] != table["runner_up"]).all()
+    assert (table["confidence"] + table["runner_up_probability"] <= 1.001).all()
+    assert (table["runner_up_probability"] < table["confidence"]).all()
+
+
+def test_the_evidence_is_in_order_of_weight(labelled: Labelled) -> None:
+    for text in explain(labelled, "RmsNorm")["evidence"]:
+        weights = [abs(float(part.rsplit(" ", 1)[1])) for part in text.split("; ")]
+        assert weights == sorted(weights, reverse=True)
+
+
+def test_collectives_are_explained_by_what_they_are(labelled: Labelled) -> None:
+    assert explain(labelled, "^hcom")["evidence"].tolist() == ["a collective, by its core or name"]
+
+
+def test_a_pattern_without_kernels_is_told(labelled: Labelled) -> None:
+    with pytest.raises(NotEnoughError):
+        explain(labelled, "NoSuchOperator")
+
+
+def test_a_broken_pattern_is_told(labelled: Labelled) -> None:
+    with pytest.raises(InputError):
+        explain(labelled, "(")

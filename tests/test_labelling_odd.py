@@ -1,0 +1,60 @@
+"""Deployments of every odd kind: regions, layers, steps, phases and mode against their truth."""
+
+from __future__ import annotations
+
+import pytest
+from odd_captures import from_trace, level0, renamed, score
+from odd_models import ODD
+
+from skadvisor.labelling import label
+from skadvisor.operators import load_vocabulary
+
+VOCABULARY = load_vocabulary()
+
+
+@pytest.mark.parametrize("name", sorted(ODD))
+def test_odd_captures_are_labelled(name: str) -> None:
+    odd = ODD[name]()
+    found = score(odd, label(odd.capture, VOCABULARY))
+    assert found.accuracy >= 0.99
+    assert found.worst_share <= 0.01
+    assert found.sure >= 0.98
+    assert found.steps
+    assert found.phases
+    assert found.layers
+    assert found.mode
+
+
+RENAMED = ["square", "gpt", "moe-unfused-loop", "moe-one-kernel", "moe-shared-after", "mla", "parallel", "hybrid-delta"]
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_shapes_and_order_are_enough_without_names(name: str) -> None:
+    odd = renamed(ODD[name]())
+    found = score(odd, label(odd.capture, VOCABULARY))
+    assert found.accuracy >= 0.97
+    assert found.steps
+    assert found.layers
+
+
+NAMES_ONLY = [
+    "parallel",
+    "separate-tp",
+    "sequence-parallel",
+    "moe-all-to-all",
+    "moe-interleaved",
+    "hybrid-scan",
+    "mla",
+    "eagle-3",
+]
+
+
+@pytest.mark.parametrize("name", NAMES_ONLY)
+@pytest.mark.parametrize("change", [level0, from_trace])
+def test_names_and_order_are_enough_without_shapes(name: str, change) -> None:  # type: ignore[no-untyped-def]
+    odd = change(ODD[name]())
+    found = score(odd, label(odd.capture, VOCABULARY))
+    assert found.accuracy >= 0.95
+    assert found.steps
+    assert found.phases
+    assert found.layers

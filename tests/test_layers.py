@@ -1,0 +1,59 @@
+"""Decoder layers and their kinds."""
+
+from __future__ import annotations
+
+import pytest
+from odd_blocks import Model
+from odd_captures import keep
+from odd_models import ODD, run
+
+from skadvisor.labelling import label
+from skadvisor.operators import load_vocabulary
+
+VOCABULARY = load_vocabulary()
+
+
+def kinds(name: str) -> list[str]:
+    """The kinds of the first step's layers, in order."""
+    kernels = label(ODD[name]().capture, VOCABULARY).kernels
+    inside = kernels[(kernels["step"] == 0) & kernels["layer"].notna()]
+    return inside.groupby("layer")["layer_kind"].first().astype(str).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("moe-first-dense", ["dense"] * 3 + ["moe"] * 5),
+        ("moe-interleaved", ["dense", "moe"] * 4),
+        ("moe-overlapping", ["moe"] * 8),
+        ("eagle-3", ["dense"] * 8 + ["mtp"] * 3),
+        ("sk-layers", ["other"] * 8),
+        ("sk-attention", ["dense"] * 8),
+        ("post-norm", ["dense"] * 8),
+    ],
+)
+def test_kinds_of_layers(name: str, expected: list[str]) -> None:
+    assert kinds(name) == expected
+
+
+@pytest.mark.parametrize("layers", [2, 7, 40])
+def test_layers_are_counted(layers: int) -> None:
+    labelled = label(run(Model(layers=layers), steps=2).capture, VOCABULARY)
+    assert labelled.steps["layers"].tolist() == [layers, layers]
+
+
+def test_missing_kernels_change_neither_count_nor_kinds() -> None:
+    odd = run(Model(layers=24))
+    for row in (20, 21, 22, 23, 24, 25, 26, 27, 28, 29):
+        labelled = label(keep(odd, [place != row for place in range(len(odd.truth))]).capture, VOCABULARY)
+        assert labelled.steps["layers"].tolist() == [24, 24, 24], row
+        assert set(labelled.kernels["layer_kind"].dropna()) == {"dense"}, row
+
+
+def test_side_streams_belong_to_the_layer_in_whose_time_they_run() -> None:
+    odd = ODD["moe-shared-beside"]()
+    kernels = label(odd.capture, VOCABULARY).kernels
+    beside = (kernels["stream"] == 9).to_numpy()
+    assert beside.any()
+    assert (kernels["layer"][beside].astype(float) == odd.truth["layer"][beside].astype(float)).all()
+    assert set(kernels["region"][beside]) == {"moe"}

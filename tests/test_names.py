@@ -1,0 +1,68 @@
+"""Operator names of every dialect come down to one base name."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skadvisor.names import base_operator, without_kernel_suffix
+from skadvisor.superkernel_names import parse, scope_of
+
+
+@pytest.mark.parametrize(
+    ("op_type", "name", "base"),
+    [
+        ("MatMulV2", "aclnnMm_MatMulCommon_MatMulV2", "matmul"),
+        ("N/A", "aclnnMm_MatMulCommon_MatMulV2", "matmul"),
+        (None, "MatMulV2_12", "matmul"),
+        (None, "MatMulV3", "matmul"),
+        (None, "AddRmsNorm_3/AddRmsNormCast", "addrmsnormcast"),
+        (None, "BatchMatMul_to_tranpose_batch_matmul", "tranpose_batch_matmul"),
+        (None, "static_kernel_matmul_v2_1f3a9c", "matmul"),
+        (None, "_triton_rope_1", "triton_rope"),
+        (None, "split_qkv_rmsnorm_rope_kernel", "split_qkv_rmsnorm_rope_kernel"),
+        (None, "aclnnInplaceCopy_CastAiCore_Cast", "cast"),
+        (None, "Default/network-Net/layers-CellList/0-Layer/attention-Attention/MatMul-op17", "matmul"),
+        ("Gather16I64Kernel", "x", "gather16i64kernel"),
+        (None, None, ""),
+    ],
+)
+def test_base_names(op_type: str | None, name: str | None, base: str) -> None:
+    assert base_operator(op_type, name) == base
+
+
+@pytest.mark.parametrize(
+    ("base", "operator"),
+    [
+        ("addbf16kernel", "add"),
+        ("gather16i64kernel", "gather"),
+        ("ppmatmulbf16kernel", "ppmatmul"),
+        ("pagedattentionmaskndkernel", "pagedattentionmask"),
+        ("matmul", "matmul"),
+        ("kernel", "kernel"),
+    ],
+)
+def test_library_kernels_lose_types_and_suffix(base: str, operator: str) -> None:
+    assert without_kernel_suffix(base) == operator
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_any_text_has_a_base_name(name: str) -> None:
+    assert isinstance(base_operator(None, name), str)
+    assert isinstance(base_operator(name, name), str)
+
+
+@given(number=st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_counters_do_not_matter(number: int) -> None:
+    assert base_operator(None, f"QuantBatchMatmulV3_{number}") == "quantbatchmatmul"
+
+
+def test_parts_of_superkernel_names() -> None:
+    parts = parse("sk_attention_layer_3_split_0_2_start_MatMulV2_12_end_MatMulV2_15")
+    assert parts is not None
+    assert (parts.scope, parts.first, parts.last) == ("attention_layer", "matmul", "matmul")
+    assert scope_of("sk_layer_7_start_A_end_B") == "layer_7"
+    assert parse("MatMulV2_12") is None

@@ -1,0 +1,74 @@
+"""The vocabulary: which role an operator plays, the user's file before the shipped one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from skadvisor.errors import InputError
+from skadvisor.grammar import ROLES
+from skadvisor.names import base_operator
+from skadvisor.operators import load_vocabulary
+
+VOCABULARY = load_vocabulary()
+
+
+@pytest.mark.parametrize(
+    ("op_type", "role"),
+    [
+        ("FusedInferAttentionScore", "attention_core"),
+        ("PagedAttentionMaskNdKernel", "attention_core"),
+        ("ReshapeAndCacheNdKernel", "kv_cache"),
+        ("PpMatMulBf16Kernel", "matmul"),
+        ("RmsNormBf16Kernel", "norm"),
+        ("AddBf16Kernel", "add"),
+        ("Gather16I64Kernel", "gather"),
+        ("SwigluForwardBf16Kernel", "activation"),
+        ("InplaceAddRmsNorm", "residual_norm"),
+        ("HcPre", "residual_norm"),
+        ("QuantBatchMatmulV3", "matmul"),
+        ("MatmulAllReduceAddRmsNorm", "fused_matmul_norm"),
+        ("MoeDistributeDispatchV2", "dispatch"),
+        ("GroupedMatmulSwigluQuant", "expert_matmul"),
+        ("LightningIndexer", "indexer"),
+        ("MlaPrologV2", "qkv_proj"),
+        ("_triton_rope", "rope"),
+        ("recurrent_gated_delta_rule", "attention_core"),
+        ("hcom_allReduce_", "collective"),
+        ("ApplyAdamW", "training"),
+    ],
+)
+def test_roles_of_operators(op_type: str, role: str) -> None:
+    found = VOCABULARY.find(base_operator(op_type, None))
+    assert found is not None
+    assert found.role == role
+
+
+@pytest.mark.parametrize("base", ["", "frobnicate", "zq", "kernel"])
+def test_unknown_operators_stay_unknown(base: str) -> None:
+    assert VOCABULARY.find(base) is None
+
+
+def test_every_shipped_rule_has_a_source_and_a_known_role() -> None:
+    for operator in VOCABULARY.tiers[0]:
+        assert operator.role in ROLES
+        assert operator.source
+
+
+def test_a_users_rule_comes_first(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[[operator]]\nrole = "router"\npatterns = ["^swiglu$"]\nsource = "mine"\n')
+    found = load_vocabulary(file).find("swiglu")
+    assert found is not None
+    assert found.role == "router"
+
+
+@pytest.mark.parametrize(
+    "text", ['[[operator]]\nrole = "nonsense"\n', "[[operator]]\n", '[[operator]]\nrole="add"\npatterns=["("]\n']
+)
+def test_a_broken_file_is_told(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_text(text)
+    with pytest.raises(InputError):
+        load_vocabulary(file)

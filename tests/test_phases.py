@@ -1,0 +1,72 @@
+"""Phase, mode and steadiness of steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from odd_blocks import Model
+from odd_captures import change, level0
+from odd_models import ODD, phases, run
+
+from skadvisor.labelling import label
+from skadvisor.operators import load_vocabulary
+from skadvisor.phases import graph_kernels, steady_steps
+
+VOCABULARY = load_vocabulary()
+
+
+@pytest.mark.parametrize(
+    ("rows", "sequences", "phase"),
+    [
+        (16, 16, "decode"),
+        (1, 1, "decode"),
+        (64, 16, "decode"),
+        (512, 1, "prefill"),
+        (300, 5, "mixed"),
+        (5, 1, "decode"),
+    ],
+)
+def test_phase_from_tokens_and_sequences(rows: int, sequences: int, phase: str) -> None:
+    labelled = label(phases(Model(), [(phase, rows, sequences)] * 2).capture, VOCABULARY)
+    assert labelled.steps["phase"].astype(str).tolist() == [phase, phase]
+    assert labelled.steps["tokens"].tolist() == [rows, rows]
+
+
+def test_an_unknown_kernel_that_is_called_chunk_proves_no_prefill() -> None:
+    odd = ODD["only-scan"]()
+    renamed = change(odd, op_type=lambda op: "ssd_chunk_state_k" if op == "ssd_state_k" else op)
+    labelled = label(renamed.capture, VOCABULARY)
+    assert set(labelled.steps["phase"].astype(str)) == {"decode"}
+
+
+def test_without_shapes_and_graph_nothing_is_claimed() -> None:
+    odd = level0(phases(Model(), [("prefill", 512, 1), ("mixed", 300, 5), ("decode", 6, 6)]))
+    assert set(label(odd.capture, VOCABULARY).steps["phase"].astype(str)) == {"unknown"}
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("eager", None), ("graph", "ge_graph")])
+def test_mode_and_kind_of_graph(mode: str, kind: str | None) -> None:
+    labelled = label(run(Model(), mode=mode).capture, VOCABULARY)
+    assert (labelled.mode, labelled.graph_kind) == (mode, kind)
+
+
+def test_numbered_conversions_and_collectives_tell_no_mode() -> None:
+    odd = run(Model(tp=2), mode="eager")
+    names = change(odd, name=lambda text: "trans_TransData_3" if "Split" in text else text, state=None)
+    verdict = graph_kernels(names.capture.kernels)
+    named = names.capture.kernels["name"].astype(str)
+    assert np.isnan(verdict[named.str.startswith(("trans_", "hcom")).to_numpy()]).all()
+    assert label(names.capture, VOCABULARY).mode == "eager"
+
+
+def test_incomplete_and_slow_steps_are_named() -> None:
+    walls = np.array([500, 100, 101, 99, 60])
+    notes = steady_steps(walls, ["decode"] * 5, [8, 8, 8, 8, 5])
+    assert [note is None for note in notes] == [False, True, True, True, False]
+    assert "warm-up" in str(notes[0])
+    assert "5 layers instead of 8" in str(notes[4])
+
+
+def test_of_three_lengths_the_longest_is_the_whole_step() -> None:
+    notes = steady_steps(np.array([70, 100, 60]), ["decode"] * 3, [7, 8, 6])
+    assert [note is None for note in notes] == [False, True, False]

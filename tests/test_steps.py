@@ -1,0 +1,70 @@
+"""Where one forward pass ends and the next begins."""
+
+from __future__ import annotations
+
+import pytest
+from odd_blocks import Model
+from odd_captures import Odd, Recorder
+from odd_models import ODD, cut, forward, run
+
+from skadvisor.labelling import label
+from skadvisor.operators import load_vocabulary
+from skadvisor.repetition import _is_regular
+
+VOCABULARY = load_vocabulary()
+
+
+def layers_found(odd: Odd) -> list[int]:
+    return label(odd.capture, VOCABULARY).steps["layers"].tolist()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("bare", [True, False])
+def test_steps_of_layers_alone_are_told_apart_like_whole_ones(steps: int, bare: bool) -> None:
+    assert layers_found(run(Model(), steps=steps, bare=bare)) == [8] * steps
+
+
+@pytest.mark.parametrize("pause", [0.5, 8.0, 300.0])
+def test_the_pause_between_replays_need_not_be_long(pause: float) -> None:
+    r = Recorder()
+    for step in range(3):
+        forward(r, Model(), None, step, bare=True)
+        r.pause(pause)
+    assert layers_found(r.finish()) == [8, 8, 8]
+
+
+def test_a_capture_of_layers_that_begins_and_ends_within_steps() -> None:
+    found = layers_found(cut(run(Model(), steps=4, bare=True), 30, 40))
+    assert len(found) == 4
+    assert found[1:3] == [8, 8]
+
+
+def test_a_step_cut_short_at_the_end_is_no_draft() -> None:
+    labelled = label(ODD["cut-early"]().capture, VOCABULARY)
+    assert "mtp" not in set(labelled.kernels["layer_kind"].dropna())
+    assert len(labelled.steps) == 3
+
+
+def test_draft_runs_belong_to_the_step_before_them() -> None:
+    labelled = label(ODD["eagle-3"]().capture, VOCABULARY)
+    kernels = labelled.kernels
+    drafts = kernels[kernels["layer_kind"] == "mtp"].groupby("step")["layer"].nunique()
+    assert drafts.to_dict() == {0: 3, 1: 3}
+
+
+@pytest.mark.parametrize(
+    ("cuts", "kinds", "regular"),
+    [
+        ([4, 8], "dddd dddd dddd", True),
+        ([4], "dddd dddd", True),
+        ([3, 7], "ddd dddd ddd", True),
+        ([3, 8], "ddd ddddd ddd", True),
+        ([3, 5], "ddd dd dddd", False),
+        ([2, 4], "dm dm dm", True),
+        ([2, 4], "dm md dm", False),
+        ([], "dddd", False),
+        ([3], "ddd ddddd", False),
+    ],
+)
+def test_only_what_recurs_is_a_step(cuts: list[int], kinds: str, regular: bool) -> None:
+    assert _is_regular(cuts, list(kinds.replace(" ", ""))) is regular
