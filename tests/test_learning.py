@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from unittest import mock
 
@@ -11,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import train_labels
+from conftest import captures
 from label_variants import build_variant, rename_by_vocabulary
 from odd_captures import Odd, level0, renamed, score
 from odd_models import ODD
 from sample_builder.catalogue import build_entry
+from unknown_names import BENCHMARK_NAMES, SPECIFIC_ROLES, TRAINING_NAMES
 
 from skadvisor import learning, sensitivity
 from skadvisor.grammar import STATES, State
@@ -89,8 +92,6 @@ def test_same_examples_same_model() -> None:
 
 
 def test_names_of_tests_are_not_taught() -> None:
-    from unknown_names import BENCHMARK_NAMES, TRAINING_NAMES
-
     taught = {name for names in TRAINING_NAMES.values() for name in names}
     tested = {name for names in BENCHMARK_NAMES.values() for name in names}
     assert not taught & tested
@@ -145,6 +146,23 @@ def test_learning_helps_where_neither_names_nor_shapes_are_left() -> None:
     learned = np.mean([accuracy(odd, learning.WEIGHT) for odd in bare])
     assert learned > without + 0.2
     assert learned > 0.8
+
+
+def test_learning_carries_a_real_capture_without_names_and_shapes() -> None:
+    """The recorded Qwen2.5 run as the lowest level would tell it, all specific names but the norms' unknown."""
+    from skadvisor.capture import load
+
+    truth = pd.read_csv(captures("qwen2.5-0.5b-vllm-eager", "truth.csv"))
+    real = load(captures("qwen2.5-0.5b-vllm-eager"))
+    bare = level0(Odd(real, truth, "eager"))
+    built = replace(build_entry("qwen2.5-0.5b-eager"), capture=bare.capture, truth=truth)
+    unnamed = rename_by_vocabulary(built, set(SPECIFIC_ROLES) - {"norm", "residual_norm"})
+    time = unnamed.capture.kernels["dur_ns"].to_numpy()
+    for weight, low, high in ((learning.WEIGHT, 0.97, 1.0), (0.0, 0.0, 0.5)):
+        with mock.patch.object(learning, "WEIGHT", weight):
+            found = label(unnamed.capture, VOCABULARY).kernels["region"].astype("object")
+        right = found.to_numpy() == truth["region"].to_numpy()
+        assert low <= time[right].sum() / time.sum() <= high
 
 
 @pytest.mark.parametrize("family", ["qwen3-moe", "glm-4.5", "deepseek-v3"])
