@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,14 +50,10 @@ def suffix_of(path: str | Path) -> str:
 
 def check_target(path: str | Path, *, force: bool = False) -> str:
     """Say early whether `write` would refuse this path; returns the suffix. Raises InputError."""
-    target = Path(path)
-    suffix = suffix_of(target)
-    if target.is_dir():
-        raise InputError(f"{target} is a folder", "give the name of a file")
-    if target.exists() and not force:
-        raise InputError(f"{target} exists already", "give another name, or --force to replace it")
-    if not target.parent.is_dir():
-        raise InputError(f"there is no folder {target.parent}", f"make it first: mkdir -p {target.parent}")
+    from skadvisor.output import check_output
+
+    suffix = suffix_of(path)
+    check_output(path, force=force)
     return suffix
 
 
@@ -88,9 +83,10 @@ def write(
         if kernels is not None:
             kernels = redact_kernels(kernels, op_names=redact_op_names)
         result = redact_result(result, op_names=redact_op_names)
+    from skadvisor.output import write_atomically
+
     content = _renderer(suffix, kernels, steps)(result, language)
-    _replace(target, content)
-    return target
+    return write_atomically(target, content, force=force)
 
 
 def _renderer(suffix: str, kernels: pd.DataFrame | None, steps: pd.DataFrame | None) -> Callable[[Result, str], bytes]:
@@ -117,15 +113,3 @@ def _renderer(suffix: str, kernels: pd.DataFrame | None, steps: pd.DataFrame | N
             raise InputError("a trace needs the labelled kernel table", "write it while analysing the capture")
         return lambda result, language: render_trace(result, kernels, steps, language=language)
     return lambda result, language: render_text(result, width=TEXT_WIDTH, language=language, detail=True).encode()
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write beside the target, then move: nobody ever sees half a file."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content)
-        beside.replace(target)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)

@@ -42,7 +42,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar along an axis: `kind` chooses its look, `text` its value in words, `middle` a dot, `low`/`high` whiskers."""
+    """A bar along an axis: `kind` chooses its look, `text` is its value, `middle` a dot, `low` and `high` whiskers."""
 
     kind: str
     label: str

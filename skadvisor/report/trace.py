@@ -1,0 +1,201 @@
+"""The annotated trace: the kernels with lanes for steps, layers, regions, fragments and breakers beside them.
+
+Chrome's trace event format, which Perfetto reads too. Times are rebased to zero and written with three decimals
+of a microsecond: epoch times would exceed what viewers hold exactly, and would nest kernels wrongly.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from skadvisor.messages import _
+from skadvisor.records import REGIONS, Result
+from skadvisor.report.wording import PHASE_NAMES, Wording
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ANALYSIS, DEVICE = 1, 2
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice of a lane, in ns since the first kernel."""
+
+    start_ns: int
+    end_ns: int
+    name: str
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+def render_trace(result: Result, kernels: pd.DataFrame, steps: pd.DataFrame, *, language: str = "en") -> bytes:
+    """The trace as gzipped JSON. `kernels` has KERNEL_COLUMNS and LABEL_COLUMNS, `steps` STEP_COLUMNS.
+
+    Fragments and breakers come from the columns `fragment` and `fusible` where the table has them, else from the
+    typical layers: every layer with the same sequence of operators is cut in the same places.
+    """
+    wording = Wording(language)
+    kernels = kernels.sort_values("start_ns", kind="stable", ignore_index=True)
+    zero = int(kernels["start_ns"].min()) if len(kernels) else 0
+    frame = kernels.assign(start=kernels["start_ns"] - zero, end=kernels["start_ns"] + kernels["dur_ns"] - zero)
+    fragments, breakers = _fusion(result, frame, wording)
+    lanes: list[tuple[int, str, list[Slice]]] = [
+        (ANALYSIS, wording.say(_("steps")), list(_step_slices(steps, zero, wording))),
+        (ANALYSIS, wording.say(_("layers")), list(_layer_slices(frame, wording))),
+    ]
+    lanes += [(ANALYSIS, wording.region(region), list(_region_slices(frame, region, wording))) for region in REGIONS]
+    lanes += [
+        (ANALYSIS, wording.say(_("fragments")), fragments),
+        (ANALYSIS, wording.say(_("breakers")), breakers),
+    ]
+    for stream, rows in frame.groupby(frame["stream"].astype("object").fillna(-1), sort=True):
+        name = wording.say(_("stream {stream}"), stream=stream) if stream != -1 else wording.say(_("stream unknown"))
+        lanes.append((DEVICE, name, list(_kernel_slices(rows))))
+    return _write(_events([lane for lane in lanes if lane[2]], wording))
+
+
+def _step_slices(steps: pd.DataFrame, zero: int, wording: Wording) -> Iterator[Slice]:
+    for row in steps.itertuples():
+        name = wording.say(
+            _("step {step}, {phase}"), step=int(row.step), phase=wording.name(PHASE_NAMES, str(row.phase))
+        )
+        steady = bool(row.steady)
+        args = {"steady": steady, "layers": int(row.layers)}
+        yield Slice(int(row.start_ns) - zero, int(row.end_ns) - zero, name, args)
+
+
+def _layer_slices(frame: pd.DataFrame, wording: Wording) -> Iterator[Slice]:
+    inside = frame[frame["layer"].notna()]
+    for (step, layer), rows in inside.groupby(["step", "layer"], sort=True):
+        kind = str(rows["layer_kind"].iloc[0])
+        name = wording.say(_("layer {layer} ({kind})"), layer=int(layer), kind=kind)
+        yield Slice(int(rows["start"].min()), int(rows["end"].max()), name, {"step": int(step), "kernels": len(rows)})
+
+
+def _region_slices(frame: pd.DataFrame, region: str, wording: Wording) -> Iterator[Slice]:
+    """The union of the region's kernels, split where another layer or step begins."""
+    rows = frame[frame["region"] == region]
+    name = wording.region(region)
+    open_slice: tuple[Any, int, int, int] | None = None
+    where = zip(rows["step"], rows["layer"].astype("object").fillna(-1), rows["start"], rows["end"], strict=True)
+    for step, layer, start, end in where:
+        place = (int(step), int(layer))
+        if open_slice is not None and open_slice[0] == place and start <= open_slice[2] + 2_000:
+            open_slice = (place, open_slice[1], max(open_slice[2], int(end)), open_slice[3] + 1)
+            continue
+        if open_slice is not None:
+            yield _region_slice(open_slice, name)
+        open_slice = (place, int(start), int(end), 1)
+    if open_slice is not None:
+        yield _region_slice(open_slice, name)
+
+
+def _region_slice(found: tuple[Any, int, int, int], name: str) -> Slice:
+    (step, layer), start, end, count = found
+    args = {"step": step, "kernels": count}
+    return Slice(start, end, name, args if layer < 0 else {**args, "layer": layer})
+
+
+def _kernel_slices(rows: pd.DataFrame) -> Iterator[Slice]:
+    wanted = ["op_type", "region", "role", "layer", "confidence", "input_shapes", "core", "evidence"]
+    columns = [name for name in wanted if name in rows]
+    values = zip(*(rows[name].astype("object") for name in columns), strict=True) if columns else iter(())
+    for start, end, name, cells in zip(rows["start"], rows["end"], rows["name"].astype("object"), values, strict=True):
+        args = {key: _plain(value) for key, value in zip(columns, cells, strict=True) if _known(value)}
+        yield Slice(int(start), int(end), str(name), args)
+
+
+def _known(value: Any) -> bool:
+    # Missing values come as None, NaN or NA by column; NA refuses comparison.
+    return str(value) not in ("None", "nan", "<NA>")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    return int(number) if number.is_integer() else round(number, 4)
+
+
+def _fusion(result: Result, frame: pd.DataFrame, wording: Wording) -> tuple[list[Slice], list[Slice]]:
+    """Fragments and breakers of every layer whose operators follow each other as in a typical layer."""
+    known = {
+        tuple(kernel.op_type or kernel.name for kernel in typical.kernels): typical for typical in result.typical_layers
+    }
+    fragments: list[Slice] = []
+    breakers: list[Slice] = []
+    named = frame["op_type"].astype("object").where(frame["op_type"].notna(), frame["name"].astype("object"))
+    inside = frame.assign(shown=named)[frame["layer"].notna() & ~frame["kind"].isin(["collective_part"])]
+    for (step, layer), rows in inside.groupby(["step", "layer"], sort=True):
+        typical = known.get(tuple(str(name) for name in rows["shown"]))
+        if typical is None:
+            continue
+        place = {"step": int(step), "layer": int(layer)}
+        spans: dict[int, list[tuple[int, int]]] = {}
+        for kernel, start, end in zip(typical.kernels, rows["start"], rows["end"], strict=True):
+            if kernel.fragment is not None:
+                spans.setdefault(kernel.fragment, []).append((int(start), int(end)))
+            elif kernel.fusible == "unlikely":
+                breakers.append(Slice(int(start), int(end), kernel.op_type or kernel.name, place))
+        for members in spans.values():
+            name = wording.say(_("fragment of {count} kernels"), count=len(members))
+            fragments.append(Slice(members[0][0], max(end for _start, end in members), name, place))
+    return fragments, breakers
+
+
+def _events(lanes: Iterable[tuple[int, str, list[Slice]]], wording: Wording) -> Iterator[dict[str, Any]]:
+    names = {ANALYSIS: wording.say(_("skadvisor")), DEVICE: wording.say(_("device"))}
+    for process, name in names.items():
+        yield {"ph": "M", "pid": process, "tid": 0, "name": "process_name", "args": {"name": name}}
+        yield {"ph": "M", "pid": process, "tid": 0, "name": "process_sort_index", "args": {"sort_index": process}}
+    thread = 0
+    for process, name, slices in lanes:
+        for depth, packed in enumerate(_pack(slices)):
+            thread += 1
+            title = name if depth == 0 else wording.say(_("{name} (overlap)"), name=name)
+            yield {"ph": "M", "pid": process, "tid": thread, "name": "thread_name", "args": {"name": title}}
+            yield {
+                "ph": "M",
+                "pid": process,
+                "tid": thread,
+                "name": "thread_sort_index",
+                "args": {"sort_index": thread},
+            }
+            for one in packed:
+                yield {
+                    "ph": "X",
+                    "pid": process,
+                    "tid": thread,
+                    "ts": one.start_ns / 1000,
+                    "dur": (one.end_ns - one.start_ns) / 1000,
+                    "name": one.name,
+                    "args": one.args,
+                }
+
+
+def _pack(slices: list[Slice]) -> list[list[Slice]]:
+    """Spread slices over lanes so that none overlaps another in its lane: viewers would drop or mis-nest them."""
+    lanes: list[list[Slice]] = []
+    for one in sorted(slices, key=lambda found: (found.start_ns, found.end_ns)):
+        for lane in lanes:
+            if lane[-1].end_ns <= one.start_ns:
+                lane.append(one)
+                break
+        else:
+            lanes.append([one])
+    return lanes
+
+
+def _write(events: Iterator[dict[str, Any]]) -> bytes:
+    target = io.BytesIO()
+    with gzip.GzipFile(filename="", fileobj=target, mode="wb", mtime=0, compresslevel=6) as packed:
+        packed.write(b'{"displayTimeUnit":"ns","traceEvents":[\n')
+        for place, event in enumerate(events):
+            packed.write((",\n" if place else "").encode() + json.dumps(event, ensure_ascii=True).encode())
+        packed.write(b"\n]}\n")
+    return target.getvalue()

@@ -1,0 +1,119 @@
+"""The workbook: the strip of one layer that engineers build by hand, and the report's tables, a sheet each."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+from skadvisor.messages import _
+from skadvisor.records import Result
+from skadvisor.report.document import Cell, Document, Table, build
+from skadvisor.report.palette import GAP_COLOURS, REGION_COLOURS, text_on
+from skadvisor.report.wording import Wording
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
+
+WIDEST_COLUMN = 60
+
+
+def render_workbook(result: Result, *, language: str = "en") -> bytes:
+    """The workbook's bytes. Cells from the capture are always text, never formulas."""
+    from openpyxl import Workbook
+
+    document = build(result, language)
+    wording = Wording(language)
+    workbook = Workbook()
+    sheet = workbook.active
+    assert sheet is not None
+    sheet.title = _sheet_name(wording.say(_("Verdict")), set())
+    _fill_summary(sheet, document, wording)
+    used = {sheet.title}
+    tables = [table for section in document.sections for table in section.tables]
+    tables.sort(key=lambda table: not table.name.startswith("layer-"))
+    for table in tables:
+        strip = table.name.startswith("layer-")
+        name = _sheet_name(table.title.partition(":")[0] if strip else table.title, used)
+        used.add(name)
+        _fill_table(workbook.create_sheet(name), table)
+    target = io.BytesIO()
+    workbook.save(target)
+    return target.getvalue()
+
+
+def _sheet_name(title: str, used: set[str]) -> str:
+    """A name that spreadsheets accept: at most 31 characters, none of []:*?/\\, unique."""
+    base = re.sub(r"[\[\]:*?/\\']", " ", title).strip()[:28] or "sheet"
+    name, number = base, 2
+    while name.lower() in {one.lower() for one in used}:
+        name, number = f"{base} {number}", number + 1
+    return name
+
+
+def _put(sheet: Worksheet, row: int, column: int, value: str | float | None, *, bold: bool = False) -> None:
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+    from openpyxl.styles import Alignment, Font
+
+    if value is None or value == "":
+        return
+    cell = sheet.cell(row, column)
+    if isinstance(value, str):
+        cell.value = ILLEGAL_CHARACTERS_RE.sub("\ufffd", value)[:32_000]
+        # A name that begins with "=" would otherwise be a formula.
+        cell.data_type = "s"
+        cell.alignment = Alignment(vertical="top", wrap_text=len(value) > WIDEST_COLUMN)
+    else:
+        cell.value = value
+    if bold:
+        cell.font = Font(bold=True)
+
+
+def _fill_summary(sheet: Worksheet, document: Document, wording: Wording) -> None:
+    summary = document.summary
+    lines: list[tuple[str, str]] = [("", summary.headline), ("", summary.reason), ("", ""), *summary.facts]
+    for title, points in (
+        (wording.say(_("What blocks it")), summary.blockers),
+        (wording.say(_("What to do next")), summary.next),
+    ):
+        lines += [("", ""), *((title if place == 0 else "", point) for place, point in enumerate(points))]
+    lines += [("", ""), ("", summary.reading), ("", document.tool)]
+    for row, (label, text) in enumerate(lines, start=1):
+        _put(sheet, row, 1, label)
+        _put(sheet, row, 2, text, bold=row == 1)
+    sheet.column_dimensions["A"].width = 24
+    sheet.column_dimensions["B"].width = 100
+
+
+def _fill_table(sheet: Worksheet, table: Table) -> None:
+    from openpyxl.styles import Font, PatternFill
+    from openpyxl.utils import get_column_letter
+
+    for place, column in enumerate(table.columns, start=1):
+        _put(sheet, 1, place, column.heading, bold=True)
+    for row, cells in enumerate(table.rows, start=2):
+        for place, cell in enumerate(cells, start=1):
+            _put(sheet, row, place, _value(cell, numeric=table.columns[place - 1].numeric))
+            colour = (REGION_COLOURS | GAP_COLOURS).get(cell.region or "")
+            if colour:
+                sheet.cell(row, place).fill = PatternFill("solid", fgColor=colour[1:])
+                sheet.cell(row, place).font = Font(color=text_on(colour)[1:])
+    if table.note:
+        _put(sheet, len(table.rows) + 3, 1, table.note)
+    for place, column in enumerate(table.columns):
+        longest = max([len(column.heading), *(len(cells[place].text) for cells in table.rows)])
+        sheet.column_dimensions[get_column_letter(place + 1)].width = min(longest + 2, WIDEST_COLUMN)
+    sheet.freeze_panes = "A2"
+    if table.rows:
+        sheet.auto_filter.ref = f"A1:{get_column_letter(len(table.columns))}{len(table.rows) + 1}"
+
+
+def _value(cell: Cell, *, numeric: bool) -> str | float:
+    """The number where the column's unit says what it is, rounded as shown; else the text."""
+    if not numeric or not isinstance(cell.value, (int, float)):
+        return cell.text
+    plain = cell.text.replace(",", "").replace("\u2212", "-")
+    try:
+        return float(plain)
+    except ValueError:
+        return cell.text
