@@ -85,6 +85,17 @@ def test_a_cut_gzip_file_gives_what_is_whole(tmp_path: Path, files: dict[str, by
         assert least < len(read.kernels) <= 40
 
 
+def test_a_damaged_gzip_file_gives_what_lies_before_the_damage(tmp_path: Path, files: dict[str, bytes]) -> None:
+    for name in ("kernel_details.csv.gz", "trace_view.json.gz"):
+        data = bytearray(files[name])
+        middle = int(len(data) * 0.8)
+        data[middle : middle + 40] = bytes(40)
+        (tmp_path / name).write_bytes(data)
+        read = capture.load(tmp_path / name)
+        assert read.state == "truncated"
+        assert len(read.kernels) >= 10
+
+
 def test_bad_rows_are_counted_by_reason(tmp_path: Path) -> None:
     path = write_kernel_details(example(), tmp_path / "k.csv", pmu=True)
     header, *rows = path.read_text(encoding="utf-8").splitlines()

@@ -7,6 +7,7 @@ import os
 import zlib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from skadvisor.capture.interface import FREE_EXPANSION_BYTES, MAX_EXPANSION, MAX_RECORD_BYTES, MAX_ROWS
 from skadvisor.errors import InputError
@@ -14,6 +15,8 @@ from skadvisor.errors import InputError
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = 31
 PACKED_BLOCK = 1 << 18
+SALVAGE_STEP = 16
+SALVAGED_BYTES = 64 << 20
 _NO_END = 2**63
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -33,6 +36,7 @@ class Source:
         self._left = _NO_END if end is None else end - begin
         self._inflate = zlib.decompressobj(wbits=GZIP_WINDOW)
         self._packed = b""
+        self._salvaged = b""
         self._limit = max(FREE_EXPANSION_BYTES, MAX_EXPANSION * os.fstat(self._file.fileno()).st_size)
         self._given = 0
 
@@ -44,7 +48,7 @@ class Source:
             return data
         pieces: list[bytes] = []
         missing = size
-        while missing and not self.cut and (piece := self._unpack(missing)):
+        while missing and (piece := self._unpack(missing)):
             pieces.append(piece)
             missing -= len(piece)
         self._given += size - missing
@@ -71,6 +75,9 @@ class Source:
     def _unpack(self, size: int) -> bytes:
         """Some bytes, at most `size`; b"" at the end. A gzip file may consist of several members."""
         while True:
+            if self._salvaged or self.cut:
+                piece, self._salvaged = self._salvaged[:size], self._salvaged[size:]
+                return piece
             if not self._packed:
                 self._packed = self._file.read(PACKED_BLOCK)
                 if not self._packed:
@@ -78,17 +85,34 @@ class Source:
                     return b""
             if self._inflate.eof:
                 self._inflate = zlib.decompressobj(wbits=GZIP_WINDOW)
+            before = self._inflate.copy()
             try:
                 data = self._inflate.decompress(self._packed, size)
             except zlib.error:
                 self.cut = True
-                return b""
+                self._salvaged = _before_damage(before, self._packed)
+                continue
             self._packed = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
             if data:
                 return data
 
     def close(self) -> None:
         self._file.close()
+
+
+def _before_damage(inflate: Any, packed: bytes) -> bytes:
+    """What comes out of a damaged piece before the damage, found in small steps."""
+    pieces: list[bytes] = []
+    room = SALVAGED_BYTES
+    for start in range(0, len(packed), SALVAGE_STEP):
+        try:
+            pieces.append(inflate.decompress(packed[start : start + SALVAGE_STEP], room))
+        except zlib.error:
+            break
+        room -= len(pieces[-1])
+        if room <= 0 or inflate.unconsumed_tail:
+            break
+    return b"".join(pieces)
 
 
 class Lines(io.RawIOBase):
