@@ -103,7 +103,12 @@ def transitions() -> NDArray[np.float64]:
     for state in (S.PREPARE, S.EMBEDDING, S.INPUT_NORM):
         scores[state, S.WHOLE_LAYER] = -1.0
     scores[S.WHOLE_LAYER, [S.FINAL_NORM, S.HEAD, S.EMBEDDING, S.PREPARE]] = -1.0
-    return scores
+    return _as_probabilities(scores)
+
+
+def _as_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each row's weights made to sum to one: else sub-blocks of many states gain by the mere number of ways in them."""
+    return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
 
 
 def side_transitions() -> NDArray[np.float64]:
@@ -111,7 +116,7 @@ def side_transitions() -> NDArray[np.float64]:
     scores = transitions()
     ends, begins = [S.EXPERTS, S.COMBINE, S.SHARED_AFTER], [S.ROUTER, S.DISPATCH, S.SHARED_BEFORE]
     scores[np.ix_(ends, begins)] = -0.7
-    return scores
+    return _as_probabilities(scores)
 
 
 # What a role says: weight per state it can occur in; all other states get ELSEWHERE.
@@ -192,6 +197,7 @@ ROLES: dict[str, dict[State, float]] = {
     "cast": _GENERIC,
     "add": {**_GENERIC, **dict.fromkeys(NORM_STATES, -2.0)},
     "elementwise": _GENERIC,
+    "adapter": {**_GENERIC, **dict.fromkeys(NORM_STATES, -6.0), S.PREPARE: -5.0, S.SAMPLING: -5.0},
     "sampling": {S.SAMPLING: 0.0, S.PREPARE: -3.0, S.ROUTER: -4.0},
     "prepare": {S.PREPARE: 0.0, S.SAMPLING: -3.0},
     "collective": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},

@@ -136,11 +136,12 @@ def host_hints(kernels: pd.DataFrame) -> HostHints | None:
     for column in ("module", "range", "name"):
         texts = [str(text) for text in kernels[column].cat.categories]
         said = [_path_of_name(text) if column == "name" else text for text in texts]
-        regions = [regions_of(text) for text in said]
-        first = len(names)
-        names += said
-        allowed += [_states_in(found) for found in regions]
-        own = np.array([*(first + n if found else -1 for n, found in enumerate(regions)), -1], dtype=np.int64)
+        own = np.full(len(texts) + 1, -1, dtype=np.int64)
+        for number, text in enumerate(said):
+            if regions := regions_of(text):
+                own[number] = len(names)
+                names.append(text)
+                allowed.append(_states_in(regions))
         numbers = np.array([*(layer_of(text) for text in said), -1], dtype=np.int64)
         of_row = kernels[column].cat.codes.to_numpy()
         counts = launched if column != "name" else np.ones(len(kernels), dtype=bool)
@@ -158,6 +159,7 @@ def _path_of_name(name: str) -> str:
     return "/".join(parts[:-1]) if len(parts) >= 3 else ""
 
 
+@lru_cache(maxsize=64)
 def _states_in(regions: tuple[str, ...]) -> NDArray[np.bool_]:
     return np.array([REGION_OF_STATE[state] in regions for state in State], dtype=bool)
 

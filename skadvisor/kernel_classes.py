@@ -121,7 +121,7 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
 def _has_experts(items: list[KernelClass], hidden: int | None) -> bool:
     """Whether there may be experts: operators of theirs, choices by top-k, or shapes only they have.
 
-    Those are a projection to one number per expert, which no other one reads, and one weight matrix per expert.
+    Those are a projection to one number per expert, of which a kernel chooses, and one weight matrix per expert.
     Without shapes operators that nobody knows leave it open.
     """
     if any(item.role in EXPERT_OPERATORS for item in items):
@@ -129,15 +129,16 @@ def _has_experts(items: list[KernelClass], hidden: int | None) -> bool:
     if hidden is None:
         unknown = sum(item.count for item in items if not item.known)
         return unknown * 10 > sum(item.count for item in items)
-    read = {item.matmul.inner for item in items if item.matmul}
-    narrow = any(
-        item.matmul
-        and item.matmul.inner == hidden
-        and item.matmul.outer not in read
-        and item.matmul.outer <= MOST_EXPERTS
-        for item in items
-    )
-    return narrow or any(takes_expert_weights(item.inputs, hidden) for item in items if not item.known)
+    chosen_from = {item.last for item in items if not item.matmul and _chooses(item)}
+    routed = any(item.matmul and item.matmul.inner == hidden and item.matmul.outer in chosen_from for item in items)
+    return routed or any(takes_expert_weights(item.inputs, hidden) for item in items if not item.known)
+
+
+def _chooses(item: KernelClass) -> bool:
+    """Whether a kernel takes rows of one number per expert and leaves a few of each."""
+    if not item.last or item.last > MOST_EXPERTS or len(item.inputs[0] or ()) != 2:
+        return False
+    return item.role == "softmax" or (not item.known and bool(item.out) and 2 * (item.out or 0) <= item.last)
 
 
 def takes_expert_weights(inputs: tuple[Shape | None, ...], hidden: int) -> bool:

@@ -25,6 +25,8 @@ from skadvisor.structure import Structure, find_structure
 
 ATTENTION_KINDS = ("unknown", "gqa", "mla", "sparse", "linear")
 MOST_MISFITS = 20
+#: Where nothing repeats like a decoder layer, a generic operator is only probably none of its parts.
+UNPLACED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,8 @@ def _leave_open(labels: Labels, structure: Structure) -> None:
     settled = np.isin(roles, list(OPERATOR_REGIONS))
     labels.region[~settled] = np.where(roles[~settled] == "unknown", "unattributed", "other")
     labels.role[~settled] = "unknown"
-    labels.confidence[:] = np.where(roles == "unknown", 0.0, 1.0)
+    declined = structure.training or bool((roles == "vision").any())
+    labels.confidence[:] = np.where(roles == "unknown", 0.0, np.where(settled | declined, 1.0, UNPLACED))
     for role, region in OPERATOR_REGIONS.items():
         labels.region[roles == role] = region
 
@@ -127,10 +130,28 @@ def _step_column(kernels: pd.DataFrame, structure: Structure, steps: list[Step])
     start = kernels["start_ns"].to_numpy()
     begins = np.array([start[structure.main[step.begin]] for step in steps])
     column[:] = np.searchsorted(begins, start, side="right") - 1
+    column[:] = _nearer_step(kernels, structure, steps, column, begins)
     column[structure.main] = -1
     for number, step in enumerate(steps):
         column[structure.main[step.begin : step.end]] = number
     return column
+
+
+def _nearer_step(
+    kernels: pd.DataFrame,
+    structure: Structure,
+    steps: list[Step],
+    column: NDArray[np.int32],
+    begins: NDArray[np.int64],
+) -> NDArray[np.int32]:
+    """Kernels between two steps, such as a receive, belong to the one that follows if it is nearer."""
+    start = kernels["start_ns"].to_numpy()
+    end = start + kernels["dur_ns"].to_numpy()
+    ends = np.array([end[structure.main[step.begin : step.end]].max() for step in steps])
+    following = np.minimum(column + 1, len(steps) - 1)
+    since = np.where(column >= 0, start - ends[np.maximum(column, 0)], np.iinfo(np.int64).max)
+    nearer = (following > column) & (since > 0) & (begins[following] - end < since)
+    return np.where(nearer, following, column).astype(np.int32)
 
 
 def _layer_columns(

@@ -11,6 +11,10 @@ from skadvisor.kernel_classes import Classes, KernelClass
 S = State
 #: Kernels from the first projection of a sub-block to its last one, at the most.
 LONGEST_SUB_BLOCK = 60
+#: Kernels of a norm that is no single one: of a LayerNorm at the most, and with the residual addition before it.
+MOST_BEFORE_ROOT, MOST_BEHIND_ROOT = 8, 4
+_SMALL = {"elementwise", "cast", "reduce", "add"}
+_SCALING = {"elementwise", "cast", "add"}
 _NORMS = np.array(NORM_STATES, dtype=np.intp)
 _ATTENTION = np.array(ATTENTION_STATES, dtype=np.intp)
 _FEED_FORWARD = np.array([*MLP_STATES, S.SHARED_BEFORE, S.SHARED_AFTER], dtype=np.intp)
@@ -24,6 +28,7 @@ def neighbour_scores(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.f
     of_chain = classes.of_kernel[chain]
     scores = np.zeros((len(chain), STATES))
     _score_residual_adds(scores, classes, of_chain)
+    _score_loose_norms(scores, classes, of_chain)
     if classes.hidden:
         _score_projection_pairs(scores, classes, of_chain)
     return scores
@@ -48,6 +53,25 @@ def _score_residual_adds(scores: NDArray[np.float64], classes: Classes, of_chain
     scores[np.ix_(behind, _NORMS)] += 3.0
     scores[np.ix_(whole & ~residual, [*ATTENTION_STATES, *MLP_STATES])] -= 4.0
     scores[np.ix_(adds & ~residual & ~behind & ~whole, _NORMS)] -= 2.0
+
+
+def _score_loose_norms(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
+    """The small kernels round a reciprocal root are one norm: squares, mean and epsilon before it, scalings behind.
+
+    Its width says whether it stands between sub-blocks or works on heads.
+    """
+    roles = classes.roles_of(of_chain)
+    whole = np.array([adds_whole_rows(item, classes.hidden) for item in classes.items], dtype=bool)[of_chain]
+    for root in np.flatnonzero(roles == "rsqrt").tolist():
+        first = root
+        while first > max(0, root - MOST_BEFORE_ROOT) and roles[first - 1] in _SMALL and not whole[first]:
+            first -= 1
+        last = root
+        while last < min(len(roles) - 1, root + MOST_BEHIND_ROOT) and roles[last + 1] in _SCALING:
+            last += 1
+        widths = {classes.items[of_chain[row]].last for row in range(first, root)} - {None, 1}
+        per_head = bool(widths) and classes.hidden is not None and classes.hidden not in widths
+        scores[first : last + 1, _ATTENTION if per_head else _NORMS] += 4.0
 
 
 def adds_whole_rows(item: KernelClass, hidden: int | None) -> bool:
