@@ -48,6 +48,13 @@ FLOORS: dict[str, Floor] = {
 CALIBRATION = 0.98
 
 
+def floor_of(architecture: str, variant: str) -> Floor | None:
+    """The floor of one capture: an architecture that is recorded with names only has that floor at the most."""
+    floor = FLOORS.get(variant)
+    bare = CATALOGUE[architecture].settings.get("level") == "level0"
+    return LEVEL0 if floor is not None and bare else floor
+
+
 def run(architecture: str, variant: str, seed: int = 0) -> Score:
     """Build one capture, label it and score the labels."""
     from skadvisor.labelling import label
@@ -69,11 +76,11 @@ def recognised(architecture: str) -> bool:
     return not set(labelled.steps["phase"].astype("object")) & {"prefill", "decode", "mixed"}
 
 
-def misses(scores: Iterable[Score], floors: dict[str, Floor] | None = None) -> list[str]:
+def misses(scores: Iterable[Score]) -> list[str]:
     """What falls short of its floor, in words."""
     found: list[str] = []
     for one in scores:
-        floor = (FLOORS if floors is None else floors).get(one.variant)
+        floor = floor_of(one.architecture, one.variant)
         if floor is None:
             continue
         place = f"{one.architecture} / {one.variant} / seed {one.seed}"
