@@ -1,0 +1,117 @@
+"""Both languages say everything: no sentence is untranslated, none loses a value, and the catalogue is current."""
+
+from __future__ import annotations
+
+import ast
+import gettext
+import string
+from pathlib import Path
+
+import pytest
+from example_results import ALL, moe_decode
+
+from skadvisor import languages, report
+from skadvisor.errors import InputError
+from skadvisor.report.markdown import render_markdown
+
+PACKAGE = Path(languages.__file__).parent
+CATALOGUE = languages.FOLDER / "zh" / "LC_MESSAGES"
+HOW = "extract with pybabel, translate zh/LC_MESSAGES/skadvisor.po, compile it with pybabel"
+
+
+def marked_sentences() -> dict[str, str]:
+    """Every constant inside `_()` in the package, with the file it stands in."""
+    found: dict[str, str] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
+                assert isinstance(node.args[0], ast.Constant), f"{path.name}:{node.lineno}: _() takes a constant only"
+                found[node.args[0].value] = path.name
+    return found
+
+
+def compiled() -> dict[str, str]:
+    """The catalogue that gettext reads at run time."""
+    with (CATALOGUE / "skadvisor.mo").open("rb") as file:
+        return {key: text for key, text in gettext.GNUTranslations(file)._catalog.items() if key}
+
+
+def fields_of(template: str) -> set[str]:
+    """The values that a template takes."""
+    return {name for _text, name, _spec, _conversion in string.Formatter().parse(template) if name is not None}
+
+
+def test_no_sentence_is_untranslated() -> None:
+    known = compiled()
+    missing = {sentence: file for sentence, file in marked_sentences().items() if not known.get(sentence)}
+    assert not missing, f"{len(missing)} sentences lack Chinese; {HOW}"
+
+
+def test_the_catalogue_holds_nothing_that_nobody_says() -> None:
+    assert not set(compiled()) - set(marked_sentences()), HOW
+
+
+def test_translations_use_the_same_values_and_formats() -> None:
+    for english, chinese in compiled().items():
+        assert fields_of(english) == fields_of(chinese), english
+        specs = {(name, spec) for _t, name, spec, _c in string.Formatter().parse(english) if name}
+        assert specs == {(name, spec) for _t, name, spec, _c in string.Formatter().parse(chinese) if name}, english
+
+
+def test_compiled_catalogue_is_that_of_the_source() -> None:
+    pofile = pytest.importorskip("babel.messages.pofile", reason="babel reads the catalogue's source")
+    with (CATALOGUE / "skadvisor.po").open("rb") as file:
+        source = {message.id: message.string for message in pofile.read_po(file, locale="zh") if message.id}
+    assert source == compiled()
+
+
+def test_sentences_speak_the_words_of_the_field() -> None:
+    joined = "".join(compiled().values())
+    for word in ("算子", "融合", "调度开销", "性能提升", "融合域"):
+        assert word in joined
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_chinese_reports_hold_no_english_sentence_of_the_report(name: str) -> None:
+    ours = {
+        sentence
+        for sentence, file in marked_sentences().items()
+        if file in ("sections.py", "summary.py", "derivation.py", "glossary.py", "html.py", "pictures.py")
+        and len(sentence) > 12
+        and "{" not in sentence
+    }
+    # Only what the catalogue leaves as it is may still be English.
+    ours -= {sentence for sentence, chinese in compiled().items() if chinese == sentence}
+    text = render_markdown(ALL[name](), language="zh")
+    assert not [sentence for sentence in ours if sentence in text]
+
+
+def test_verdict_is_chinese() -> None:
+    assert "融合域" in report.verdict(moe_decode(), "zh")
+    assert "moe-only" in report.verdict(moe_decode(), "zh"), "the word that commands take stays"
+
+
+@pytest.mark.parametrize(
+    ("variables", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({"LC_ALL": "en_US.UTF-8", "LANG": "zh_CN.UTF-8"}, "en"),
+        ({"LANGUAGE": "zh:en", "LANG": "en_US"}, "zh"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LC_MESSAGES": "zh-Hans", "LANG": "de_DE"}, "zh"),
+    ],
+)
+def test_language_follows_the_locale(variables: dict[str, str], language: str) -> None:
+    assert languages.default_language(variables) == language
+
+
+def test_unknown_language_says_which_there_are() -> None:
+    with pytest.raises(InputError, match="en, zh"):
+        languages.translator("xx")
+
+
+@pytest.mark.parametrize("language", languages.LANGUAGES)
+def test_the_empty_sentence_stays_empty(language: str) -> None:
+    assert languages.translator(language)("") == ""
