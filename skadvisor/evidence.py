@@ -31,7 +31,11 @@ _GENERIC_ROLES = {"layout", "cast", "elementwise", "add", "reduce", "quantise"}
 
 def class_scores(classes: Classes) -> NDArray[np.float64]:
     """Log scores per class and state, (classes, STATES), from name, shapes and core."""
-    scores = np.stack([_scores(item, classes) for item in classes.items]) if classes.items else np.zeros((0, STATES))
+    scores = (
+        np.stack([_scores(item, classes.seen_by(item)) for item in classes.items])
+        if classes.items
+        else np.zeros((0, STATES))
+    )
     return scores
 
 
@@ -56,6 +60,8 @@ def _scores(item: KernelClass, classes: Classes) -> NDArray[np.float64]:
     elif item.role in _GENERIC_ROLES and _per_head(item, classes):
         scores[list(ATTENTION_STATES)] += 1.5
         scores[[*MLP_STATES, S.SHARED_BEFORE, S.SHARED_AFTER]] -= 2.0
+    elif item.role in _GENERIC_ROLES and hidden and item.last == hidden:
+        scores[[S.PREPARE, S.SAMPLING]] -= 3.0
     elif item.role == "unknown":
         _score_unknown(scores, item, classes)
     if item.role == "activation" and "lu" in item.base and "silu" not in item.base:

@@ -66,6 +66,13 @@ _LAYER = re.compile(
 _COUNTER = re.compile(r"(_|-op)?\d+$")
 
 
+#: A word that fits both: which state is meant rather than which others.
+_RATHER = (
+    (S.POST_NORM, np.array(ATTENTION_STATES, dtype=np.intp)),
+    (S.MLP_UP, np.array(MOE_STATES, dtype=np.intp)),
+)
+
+
 @dataclass(frozen=True, eq=False)
 class HostHints:
     """What the host says of each kernel: `text` (N,) is what it was read from (None where it says nothing).
@@ -82,9 +89,9 @@ class HostHints:
     def scores(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Log scores of kernels, (len(rows), STATES): 0 where the host agrees or says nothing."""
         scores = np.where(self.allowed, 0.0, -WEIGHT)
-        for likely, other in ((S.POST_NORM, ATTENTION_STATES), (S.MLP_UP, MOE_STATES)):
+        for likely, other in _RATHER:
             either = self.allowed[:, likely] & self.allowed[:, other[0]]
-            scores[np.ix_(either, list(other))] -= LESS_LIKELY
+            scores[np.ix_(either, other)] -= LESS_LIKELY
         return np.vstack([scores, np.zeros((1, STATES))])[self.code[rows]]
 
     def agrees(self, state: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -150,7 +157,7 @@ def host_hints(kernels: pd.DataFrame) -> HostHints | None:
     code[(kernels["kind"] != "kernel").to_numpy()] = -1
     if (code < 0).all() and (layer < 0).all():
         return None
-    return HostHints(tuple(names), np.array(allowed).reshape(-1, STATES), code, layer)
+    return HostHints(tuple(names), np.array(allowed, dtype=np.bool_).reshape(-1, STATES), code, layer)
 
 
 def _path_of_name(name: str) -> str:

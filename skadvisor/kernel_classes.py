@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -47,12 +47,17 @@ class KernelClass:
         shape = self.outputs[0] if self.outputs else None
         return shape[-1] if shape else None
 
+    def touches(self, width: int) -> bool:
+        """Whether it reads or writes rows of this width."""
+        return width in (self.last, self.out) or bool(self.matmul and width in (self.matmul.inner, self.matmul.outer))
+
 
 @dataclass(frozen=True)
 class Classes:
     """All classes, the class of each kernel (N,), and the model's dimensions read off them (None without shapes).
 
-    `read_widths` are the inner dimensions of all projections.
+    `read_widths` are the inner dimensions of all projections. `second` are the same classes with the sizes of another
+    model in the capture, such as a draft model, None as a rule.
     """
 
     items: tuple[KernelClass, ...]
@@ -65,6 +70,13 @@ class Classes:
     fused_residual: bool
     has_experts: bool
     read_widths: frozenset[int]
+    second: Classes | None = None
+
+    def seen_by(self, item: KernelClass) -> Classes:
+        """These classes with the sizes of the model that a class belongs to: the main one's, or its draft model's."""
+        if self.second is None or not self.hidden or item.touches(self.hidden):
+            return self
+        return self.second if item.touches(self.second.hidden or 0) else self
 
     def roles_of(self, classes: NDArray[np.int64]) -> NDArray[np.object_]:
         """Role by name of each class number."""
@@ -102,17 +114,26 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
                 fused=fused,
             )
         )
-    hidden = model_size.hidden_size(items)
-    vocabulary_width, confirmed = model_size.vocabulary_size(items, hidden)
+    widths = model_size.hidden_sizes(items)
+    main = _with_sizes(tuple(items), np.asarray(of_kernel, dtype=np.int64), widths[0] if widths else None)
+    if len(widths) < 2:
+        return main
+    return replace(main, second=_with_sizes(main.items, main.of_kernel, widths[1]))
+
+
+def _with_sizes(items: tuple[KernelClass, ...], of_kernel: NDArray[np.int64], hidden: int | None) -> Classes:
+    """The classes with the sizes of the model of this width."""
+    known = list(items)
+    vocabulary_width, confirmed = model_size.vocabulary_size(known, hidden)
     return Classes(
-        items=tuple(items),
-        of_kernel=np.asarray(of_kernel, dtype=np.int64),
+        items=items,
+        of_kernel=of_kernel,
         hidden=hidden,
         vocabulary=vocabulary_width,
         vocabulary_confirmed=confirmed,
-        token_rows=model_size.token_rows(items, hidden),
-        norm_rows=model_size.norm_rows(items, hidden),
-        has_experts=_has_experts(items, hidden),
+        token_rows=model_size.token_rows(known, hidden),
+        norm_rows=model_size.norm_rows(known, hidden),
+        has_experts=_has_experts(known, hidden),
         read_widths=frozenset(item.matmul.inner for item in items if item.matmul),
         fused_residual=sum(item.count for item in items if item.role in ("residual_norm", "fused_matmul_norm")) > 1,
     )

@@ -19,8 +19,8 @@ SMALLEST_HEAD = 1_024
 _ON_LOGITS = {"sampling", "topk", "softmax", "cast", "elementwise", "reduce", "layout"}
 
 
-def hidden_size(items: list[KernelClass]) -> int | None:
-    """The width of the residual stream: normalised, read by projections and written by others in every layer."""
+def _residual_widths(items: list[KernelClass]) -> list[int]:
+    """Widths by how well they fit a residual stream: normalised, read by projections and written by others."""
     norms: dict[int, float] = {}
     inner: dict[int, int] = {}
     outer: dict[int, int] = {}
@@ -34,7 +34,25 @@ def hidden_size(items: list[KernelClass]) -> int | None:
         size: norms.get(size, 0.0) + 2.0 * min(inner.get(size, 0), outer.get(size, 0))
         for size in {*norms, *(inner.keys() & outer.keys())}
     }
-    return max(scores, key=lambda size: (scores[size], size)) if scores else None
+    return sorted(scores, key=lambda size: (-scores[size], -size))
+
+
+def hidden_sizes(items: list[KernelClass]) -> list[int]:
+    """The widths of the models in a capture, the largest first where there are several; empty without shapes.
+
+    As a rule there is one. A draft model of its own has an embedding table of its own, of its own width, beside that
+    it is normalised, read and written like any residual stream.
+    """
+    ranked = _residual_widths(items)
+    looked_up = [_first(item) for item in items if item.role == "gather" and len(_first(item)) == 2]
+    tables = {table[1] for table in looked_up if table[0] >= VOCABULARY_SIZE}
+    normed = {item.last for item in items if item.role in ("norm", "residual_norm")}
+    read = {item.matmul.inner for item in items if item.matmul}
+    written = {item.matmul.outer for item in items if item.matmul}
+    models = sorted((width for width in ranked if width in tables & normed & read & written), reverse=True)
+    if len(models) < 2 or ranked[0] not in models:
+        return ranked[:1]
+    return models[:2]
 
 
 def vocabulary_size(items: list[KernelClass], hidden: int | None) -> tuple[int | None, bool]:

@@ -41,14 +41,19 @@ def _score_residual_adds(scores: NDArray[np.float64], classes: Classes, of_chain
     else is added like that, only experts' results are. Elsewhere it belongs to the sub-block round it.
     """
     roles = classes.roles_of(of_chain)
-    sums = np.array([_is_sum(item, classes.hidden) for item in classes.items], dtype=bool)[of_chain]
-    wide = np.array([_is_residual_width(item, classes.hidden) for item in classes.items], dtype=bool)[of_chain]
+    sums = np.array([_is_sum(item, classes.seen_by(item).hidden) for item in classes.items], dtype=bool)[of_chain]
+    wide = np.array([_is_residual_width(item, classes.seen_by(item).hidden) for item in classes.items], dtype=bool)[
+        of_chain
+    ]
     adds = sums & wide
     following = np.append(roles[1:], "")
     before = np.append("", roles[:-1])
     residual = adds & (following == "norm") & np.append(wide[1:], False)
     behind = adds & ~residual & (before == "norm") & np.append(False, wide[:-1])
-    whole = np.array([adds_whole_rows(item, classes.hidden) for item in classes.items], dtype=bool)[of_chain] & adds
+    whole = (
+        np.array([adds_whole_rows(item, classes.seen_by(item).hidden) for item in classes.items], dtype=bool)[of_chain]
+        & adds
+    )
     scores[np.ix_(residual, _NORMS)] += 4.0
     scores[np.ix_(behind, _NORMS)] += 3.0
     scores[np.ix_(whole & ~residual, [*ATTENTION_STATES, *MLP_STATES])] -= 4.0
@@ -61,7 +66,9 @@ def _score_loose_norms(scores: NDArray[np.float64], classes: Classes, of_chain: 
     Its width says whether it stands between sub-blocks or works on heads.
     """
     roles = classes.roles_of(of_chain)
-    whole = np.array([adds_whole_rows(item, classes.hidden) for item in classes.items], dtype=bool)[of_chain]
+    whole = np.array([adds_whole_rows(item, classes.seen_by(item).hidden) for item in classes.items], dtype=bool)[
+        of_chain
+    ]
     for root in np.flatnonzero(roles == "rsqrt").tolist():
         first = root
         while first > max(0, root - MOST_BEFORE_ROOT) and roles[first - 1] in _SMALL and not whole[first]:
@@ -70,8 +77,12 @@ def _score_loose_norms(scores: NDArray[np.float64], classes: Classes, of_chain: 
         while last < min(len(roles) - 1, root + MOST_BEHIND_ROOT) and roles[last + 1] in _SCALING:
             last += 1
         widths = {classes.items[of_chain[row]].last for row in range(first, root)} - {None, 1}
-        per_head = bool(widths) and classes.hidden is not None and classes.hidden not in widths
+        per_head = bool(widths) and bool(classes.hidden) and not widths & _residuals(classes)
         scores[first : last + 1, _ATTENTION if per_head else _NORMS] += 4.0
+
+
+def _residuals(classes: Classes) -> set[int | None]:
+    return {classes.hidden, classes.second.hidden if classes.second else None} - {None}
 
 
 def adds_whole_rows(item: KernelClass, hidden: int | None) -> bool:
@@ -90,10 +101,9 @@ def _is_residual_width(item: KernelClass, hidden: int | None) -> bool:
 
 def _score_projection_pairs(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
     """Widths tell feed-forward from attention: what a sub-block's projections make, and what its last one reads."""
-    hidden = classes.hidden
-    dims = [item.matmul for item in classes.items]
-    makes = np.array([d.outer if d and d.inner == hidden != d.outer else 0 for d in dims])[of_chain]
-    reads = np.array([d.inner if d and d.outer == hidden != d.inner else 0 for d in dims])[of_chain]
+    dims = [(item.matmul, classes.seen_by(item).hidden) for item in classes.items]
+    makes = np.array([d.outer if d and d.inner == hidden != d.outer else 0 for d, hidden in dims])[of_chain]
+    reads = np.array([d.inner if d and d.outer == hidden != d.inner else 0 for d, hidden in dims])[of_chain]
     ups = np.flatnonzero(makes)
     previous = -1
     for down in np.flatnonzero(reads).tolist():

@@ -215,7 +215,6 @@ def encoder(names: bool = True) -> Odd:
 ODD_PLAIN: dict[str, Callable[[], Odd]] = {
     "framework": lambda: framework(Model(names=PLAIN, mlp="swish-between")),
     "framework-swish": lambda: framework(Model(names=PLAIN, mlp="swish")),
-    "framework-level0": lambda: level0(framework(Model(names=PLAIN, mlp="swish-between"))),
     "fused-quantisation": lambda: run(Model(), fused_quantisation),
     "fused-quantisation-level0": lambda: level0(run(Model(), fused_quantisation)),
     "lora": lambda: run(Model(), adapted),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from odd_captures import from_trace, level0, renamed, score
+from odd_captures import from_trace, keep, level0, renamed, score
 from odd_models import ODD
+from odd_plain import ODD_PLAIN
 
 from skadvisor.labelling import label
 from skadvisor.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
+ALL = {**ODD, **ODD_PLAIN}
 
 
-@pytest.mark.parametrize("name", sorted(ODD))
+@pytest.mark.parametrize("name", sorted(ALL))
 def test_odd_captures_are_labelled(name: str) -> None:
-    odd = ODD[name]()
+    odd = ALL[name]()
     found = score(odd, label(odd.capture, VOCABULARY))
     assert found.accuracy >= 0.99
     assert found.worst_share <= 0.01
@@ -30,7 +33,7 @@ RENAMED = ["square", "gpt", "moe-unfused-loop", "moe-one-kernel", "moe-shared-af
 
 @pytest.mark.parametrize("name", RENAMED)
 def test_shapes_and_order_are_enough_without_names(name: str) -> None:
-    odd = renamed(ODD[name]())
+    odd = renamed(ALL[name]())
     found = score(odd, label(odd.capture, VOCABULARY))
     assert found.accuracy >= 0.97
     assert found.steps
@@ -52,9 +55,32 @@ NAMES_ONLY = [
 @pytest.mark.parametrize("name", NAMES_ONLY)
 @pytest.mark.parametrize("change", [level0, from_trace])
 def test_names_and_order_are_enough_without_shapes(name: str, change) -> None:  # type: ignore[no-untyped-def]
-    odd = change(ODD[name]())
+    odd = change(ALL[name]())
     found = score(odd, label(odd.capture, VOCABULARY))
     assert found.accuracy >= 0.95
     assert found.steps
     assert found.phases
+    assert found.layers
+
+
+@pytest.mark.parametrize("change", [level0, from_trace])
+def test_loose_kernels_are_placed_without_shapes(change) -> None:  # type: ignore[no-untyped-def]
+    odd = change(ALL["framework"]())
+    found = score(odd, label(odd.capture, VOCABULARY))
+    assert found.accuracy >= 0.95
+    assert found.steps
+    assert found.layers
+    assert found.sure >= 0.98
+
+
+@pytest.mark.parametrize(
+    "name", ["mqa", "separate-tp", "moe-shared-between", "mla", "two-models", "fused-quantisation"]
+)
+def test_missing_kernels_mislead_little(name: str) -> None:
+    odd = ALL[name]()
+    odd = keep(odd, np.random.default_rng(5).random(len(odd.truth)) > 0.03)
+    found = score(odd, label(odd.capture, VOCABULARY))
+    assert found.accuracy >= 0.97
+    assert found.sure >= 0.98
+    assert found.steps
     assert found.layers
