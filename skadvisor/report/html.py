@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skadvisor.messages import _
 from skadvisor.records import Result
@@ -18,6 +19,9 @@ from skadvisor.report.layer_picture import draw_layer
 from skadvisor.report.palette import GAP_COLOURS, REGION_COLOURS, text_on
 from skadvisor.report.sections import step_wall
 from skadvisor.report.wording import Wording
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -37,6 +41,7 @@ def render_html(result: Result, *, language: str = "en") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = _code
     return environment.get_template("report.html.j2").render(
         document=document,
         hero=_hero(result, wording),
@@ -47,6 +52,19 @@ def render_html(result: Result, *, language: str = "en") -> str:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _code(text: str) -> Markup:
+    """Text in which what stands between backquotes is set as code; everything is escaped."""
+    from markupsafe import Markup, escape
+
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    set_pieces = (
+        Markup("<code>{}</code>").format(one) if place % 2 else escape(one) for place, one in enumerate(pieces)
+    )
+    return Markup("").join(set_pieces)
 
 
 def _hero(result: Result, wording: Wording) -> dict[str, object]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 REGION_COLOURS: dict[str, str] = {
     "attention": "#2b6cb8",
     "mlp": "#1f9e89",
-    "moe": "#ef8a17",
-    "norm": "#d9c53b",
-    "comm": "#8d3fa0",
+    "moe": "#e0751a",
+    "norm": "#e6d55a",
+    "comm": "#8a2a6b",
     "embedding": "#8fd0c5",
     "head": "#6fb7ea",
     "sampling": "#d884ad",

@@ -109,7 +109,7 @@ class Wording:
     def template(self, key: str) -> str:
         """The word for a template; in other languages with the identifier that commands take."""
         word = self.name(TEMPLATE_NAMES, key)
-        return word if word == key or key == "none" else f"{word} ({key})"
+        return word if word == key or key == "none" else word + self.say(_(" ({meaning})"), meaning=key)
 
     def us(self, value: float | None) -> str:
         """A time in the unit that reads best, or "unknown"."""
