@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from skadvisor.analysis import Analysis, analyze
     from skadvisor.capture import load
     from skadvisor.comparison import compare
+    from skadvisor.doctor import diagnose
+    from skadvisor.ranks import analyze_ranks
 
-__all__ = ["Analysis", "__version__", "analyze", "compare", "load"]
+__all__ = ["Analysis", "__version__", "analyze", "analyze_ranks", "compare", "diagnose", "load"]
 
 # Names are imported when they are first used, so that the command line starts without pandas and scikit-learn.
 _PUBLIC = {
     "Analysis": "skadvisor.analysis",
     "analyze": "skadvisor.analysis",
+    "analyze_ranks": "skadvisor.ranks",
     "compare": "skadvisor.comparison",
+    "diagnose": "skadvisor.doctor",
     "load": "skadvisor.capture",
 }
 

@@ -40,12 +40,16 @@ SUPERKERNEL_FLOOR_US = 1.0
 SAME_PROGRAM = 0.8
 
 
-def compare(before: Sequence[Analysis], after: Sequence[Analysis], template: str | None = None) -> Comparison:
-    """Judge the runs in `after` (SuperKernel on) against those in `before` (off); at least one run each.
+def compare(
+    before: Analysis | Sequence[Analysis], after: Analysis | Sequence[Analysis], template: str | None = None
+) -> Comparison:
+    """Judge the runs in `after` (SuperKernel on) against those in `before` (off): one analysis or several each.
 
     `template` names the scope that was used; without it the SuperKernels tell. Differences that forbid a comparison
     are an answer (verdict not_comparable with reasons), not an error.
     """
+    before = before if isinstance(before, Sequence) else [before]
+    after = after if isinstance(after, Sequence) else [after]
     runs = lay_beside(before, after)
     reasons = find_differences(before, after, runs)
     if reasons:

@@ -1,20 +1,23 @@
 """Reading captures: every format into one kernel table.
 
-`load` reads one capture, `list_captures` says which ones a folder holds.
+`load` reads one capture, `list_captures` says which ones a folder holds. What records a good capture is
+`skadvisor.recording`, whose names stand here too: `skadvisor.capture.record("prof")`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skadvisor.errors import InputError, NotEnoughError
 
 if TYPE_CHECKING:
     from skadvisor.capture.folder import Found
     from skadvisor.events import Capture
+    from skadvisor.recording import Recording, RecordingWarning, record, record_steps, snippet
 
-__all__ = ["list_captures", "load"]
+_RECORDING = ("Recording", "RecordingWarning", "record", "record_steps", "snippet")
+__all__ = ["Recording", "RecordingWarning", "list_captures", "load", "record", "record_steps", "snippet"]
 
 WHAT_IS_READ = (
     "Give kernel_details.csv, op_summary_*.csv, trace_view.json, msprof_*.json, a profiler .db, or a folder with them."
@@ -60,3 +63,11 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
             "Record again with the NPU activity switched on, and parse the capture to its end.",
         )
     return capture
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RECORDING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from skadvisor import recording
+
+    return getattr(recording, name)
