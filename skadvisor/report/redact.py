@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PATH = "<path>"
 HOST = "<host>"
-USER = "<user>"
+PRIVATE = "<name>"
 
 #: Known file names of captures say nothing about their owner and stay.
 _KNOWN_FILE = re.compile(
@@ -129,11 +129,13 @@ def _hidden_field(name: str, value: Any, hide: Hide) -> Any:
 
 
 def _without_places(text: str, words: set[str]) -> str:
-    for word in sorted(words, key=len, reverse=True):
-        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", HOST if "." in word else USER, text)
-    text = _WORKER.sub(HOST, text)
+    # Whole addresses and paths first: a stand-in inside them would hide where they end.
     text = _ADDRESS.sub(HOST, text)
-    return _PATHS.sub(_hide_path, text)
+    text = _PATHS.sub(_hide_path, text)
+    text = _WORKER.sub(HOST, text)
+    for word in sorted(words, key=len, reverse=True):
+        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", PRIVATE, text)
+    return text
 
 
 def _hide_path(found: re.Match[str]) -> str:

@@ -1,0 +1,226 @@
+"""The HTML report in a real browser: no errors, sorting, pointing, zooming, both themes, legible, hostile names.
+
+Needs Debian's `chromium` and `chromium-driver` (apt-get install chromium chromium-driver) and the package
+selenium; skipped with the reason where one of them is missing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from example_results import ALL
+
+from skadvisor.report.html import render_html
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="the package selenium is not installed")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+if not BROWSER or not DRIVER:
+    pytest.skip("no browser here: apt-get install chromium chromium-driver", allow_module_level=True)
+
+SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = BROWSER
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(executable_path=DRIVER))
+    yield driver
+    driver.quit()
+
+
+def show(
+    browser: Any, folder: Path, name: str, *, language: str = "en", size: str = "desktop", dark: bool = False
+) -> None:
+    """Open the report of an example in a window of a device's size and with the system's theme."""
+    path = folder / "report.html"
+    path.write_text(render_html(ALL[name](), language=language), encoding="utf-8")
+    width, height = SIZES[size]
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    still = {"name": "prefers-reduced-motion", "value": "reduce"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme, still]})
+    browser.get(path.as_uri())
+
+
+def complaints(browser: Any) -> list[str]:
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_report_renders_without_complaint_and_fits_the_window(
+    browser: Any, tmp_path: Path, name: str, size: str, dark: bool
+) -> None:
+    show(browser, tmp_path, name, size=size, dark=dark, language="zh" if dark else "en")
+    assert not complaints(browser)
+    wide = browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(20, 22, 26)" if dark else "rgb(255, 255, 255)")
+
+
+CONTRAST = """
+const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return {rgb: n.slice(0, 3), a: n[3] ?? 1}; };
+const light = (rgb) => rgb.map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const ground = (node) => {
+  for (; node; node = node.parentElement) {
+    const colour = parse(getComputedStyle(node).backgroundColor);
+    if (colour.a === 1) return colour.rgb;
+  }
+  return [255, 255, 255];
+};
+const under = (text) => {
+  const rect = text.parentElement.querySelector(":scope > rect");
+  return rect && text.classList.contains("letters") ? parse(getComputedStyle(rect).fill).rgb : ground(text);
+};
+document.querySelectorAll("details").forEach((one) => { one.open = true; });
+const bad = [];
+const seen = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (seen.nextNode()) {
+  const node = seen.currentNode.parentElement;
+  if (!seen.currentNode.data.trim() || node.closest("script, style, [hidden]")) continue;
+  if (!node.getClientRects().length) continue;
+  const inSvg = node instanceof SVGElement;
+  const ink = light(parse(getComputedStyle(node)[inSvg ? "fill" : "color"]).rgb);
+  const paper = light(inSvg ? under(node) : ground(node));
+  const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+  if (ratio < 4.5) bad.push([ratio.toFixed(2), node.outerHTML.slice(0, 80)]);
+}
+return bad;
+"""
+
+
+@pytest.mark.parametrize("name", ["moe", "eager", "toy"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_all_text_is_legible(browser: Any, tmp_path: Path, name: str, dark: bool) -> None:
+    show(browser, tmp_path, name, dark=dark)
+    assert browser.execute_script(CONTRAST) == []
+
+
+def column(browser: Any, table: str, place: int) -> list[str]:
+    script = "return [...document.querySelectorAll(`table[data-name=${arguments[0]}] tbody tr`)]"
+    return browser.execute_script(script + ".map((row) => row.cells[arguments[1]].innerText)", table, place)
+
+
+def test_tables_sort_by_number_both_ways(browser: Any, tmp_path: Path) -> None:
+    show(browser, tmp_path, "moe")
+    button = browser.find_element("css selector", "table[data-name=templates] th:nth-child(5) button")
+    button.click()
+    values = [float(text.replace("\u2212", "-")) for text in column(browser, "templates", 4)]
+    assert values == sorted(values, reverse=True) and len(set(values)) > 1
+    heading = browser.find_element("css selector", "table[data-name=templates] th:nth-child(5)")
+    assert heading.get_attribute("aria-sort") == "descending"
+    button.click()
+    assert [float(text.replace("\u2212", "-")) for text in column(browser, "templates", 4)] == sorted(values)
+
+
+def test_rows_without_a_value_sort_last(browser: Any, tmp_path: Path) -> None:
+    show(browser, tmp_path, "moe")
+    button = browser.find_element("css selector", "table[data-name=regions] th:nth-child(5) button")
+    for _press in range(2):
+        button.click()
+        values = [text.strip() for text in column(browser, "regions", 4)]
+        assert values[-3:] == ["", "", ""] and all(values[:-3])
+
+
+def test_pointing_at_a_kernel_shows_its_figures(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    show(browser, tmp_path, "moe")
+    box = browser.find_element("css selector", "#layer figure:nth-of-type(2) .box:nth-of-type(n+8)")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", box)
+    ActionChains(browser).move_to_element(box).perform()
+    tip = browser.find_element("id", "tip")
+    assert tip.is_displayed()
+    assert tip.text.split() == box.get_attribute("data-tip").split()
+    assert "µs" in tip.text
+    inside = browser.execute_script(
+        "const r = arguments[0].getBoundingClientRect();"
+        "return r.left >= 0 && r.right <= innerWidth && r.top >= 0 && r.bottom <= innerHeight",
+        tip,
+    )
+    assert inside
+
+
+def test_arrow_keys_walk_the_kernels(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, tmp_path, "dense")
+    lanes = browser.find_element("css selector", "#layer .scroll")
+    lanes.send_keys(Keys.ARROW_RIGHT)
+    first = browser.find_element("id", "tip").text
+    lanes.send_keys(Keys.ARROW_RIGHT)
+    assert first and browser.find_element("id", "tip").text != first
+
+
+def test_zoom_widens_the_layer_and_fits_again(browser: Any, tmp_path: Path) -> None:
+    show(browser, tmp_path, "moe")
+
+    def width() -> float:
+        return browser.execute_script("return document.querySelector('#layer .zoomed').getBoundingClientRect().width")
+
+    usual = width()
+    browser.find_element("css selector", "#layer [data-zoom=in]").click()
+    assert width() == pytest.approx(2 * usual, rel=0.01)
+    browser.find_element("css selector", "#layer [data-zoom=fit]").click()
+    assert width() == pytest.approx(usual)
+
+
+def test_letters_never_leave_their_box(browser: Any, tmp_path: Path) -> None:
+    for name in ("moe", "toy", "hostile"):
+        show(browser, tmp_path, name)
+        script = """
+        return [...document.querySelectorAll("svg.hot > .letters:not(.quiet):not(.band-text)")].filter((text) =>
+          text.getComputedTextLength() + 4 > text.parentElement.querySelector("rect").getBoundingClientRect().width
+        ).map((text) => text.textContent);
+        """
+        assert browser.execute_script(script) == []
+
+
+def test_theme_button_turns_the_light_on_and_off(browser: Any, tmp_path: Path) -> None:
+    show(browser, tmp_path, "dense", dark=True)
+    colours = []
+    for _press in range(2):
+        browser.find_element("id", "theme").click()
+        colours.append(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+    browser.execute_script("localStorage.clear()")
+    assert colours == ["rgb(255, 255, 255)", "rgb(20, 22, 26)"]
+
+
+def test_hostile_names_stay_text(browser: Any, tmp_path: Path) -> None:
+    show(browser, tmp_path, "hostile")
+    assert not complaints(browser)
+    assert browser.title.startswith("SuperKernel advice")
+    assert browser.execute_script("return document.querySelectorAll('img, iframe, main script').length") == 0
+    assert "<script>document.title='owned'</script>" in browser.find_element("id", "breakers").text
+    assert len(browser.find_elements("css selector", "script")) == 1
+
+
+def test_nothing_is_fetched(browser: Any, tmp_path: Path) -> None:
+    show(browser, tmp_path, "moe")
+    fetched = browser.execute_script("return performance.getEntriesByType('resource').map((one) => one.name)")
+    assert [one for one in fetched if not one.startswith("data:")] == []
