@@ -47,7 +47,9 @@ def region_shares(result: Result, ax: Axes | None = None) -> Axes:
     named: set[str] = set()
     for place, phase in enumerate(phases):
         record = result.phases[phase]
-        parts = [(region.region, region.exposed_us) for region in result.regions if region.phase == phase]
+        parts: list[tuple[str, float]] = [
+            (region.region, region.exposed_us) for region in result.regions if region.phase == phase
+        ]
         parts += [
             ("inside", record.gap.inside_us),
             ("between", record.gap.between_us),
@@ -143,7 +145,9 @@ def gains(result: Result, ax: Axes | None = None) -> Axes:
     seen: set[str] = set()
 
     def label(text: str) -> str | None:
-        return None if text in seen or seen.add(text) else text
+        known = text in seen
+        seen.add(text)
+        return None if known else text
 
     for place, template in enumerate(templates):
         if template.claim:

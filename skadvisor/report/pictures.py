@@ -176,7 +176,9 @@ def region_stacks(result: Result, wording: Wording, phases: Sequence[str] | None
     for phase, record in result.phases.items():
         if phases is not None and phase not in phases:
             continue
-        parts = [(region.region, region.exposed_us) for region in result.regions if region.phase == phase]
+        parts: list[tuple[str, float]] = [
+            (region.region, region.exposed_us) for region in result.regions if region.phase == phase
+        ]
         parts += gap_parts(record.gap.inside_us, record.gap.between_us, record.gap.host_us)
         total = sum(time for _region, time in parts)
         stacks.append(
@@ -211,7 +213,9 @@ def waterfall(template: Template, wording: Wording) -> Bars | None:
     """The terms of the estimate from zero to their sum; whiskers show each term's own range."""
     if not template.terms or template.estimate is None:
         return None
-    running, spans, values = 0.0, [], []
+    running = 0.0
+    spans: list[tuple[str, float, float, float, float]] = []
+    values: list[float] = []
     for name, term in template.terms.items():
         spans.append((name, running, running + term.mid_us, running + term.low_us, running + term.high_us))
         running += term.mid_us

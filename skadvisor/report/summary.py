@@ -127,7 +127,8 @@ def _blockers(result: Result, wording: Wording) -> tuple[str, ...]:
     """Blocking findings first, then the dearest breakers, of the template that the report speaks of."""
     template = subject(result)
     if template is None:
-        return ()
+        refused = result.recommendation.choice == "none"
+        return (wording.full_sentence(result.recommendation.reason),) if refused else ()
     lines = [wording.sentence(finding.message) for finding in template.findings if finding.status == "block"]
     for breaker in sorted(template.breakers, key=lambda breaker: -breaker.cost_us):
         lines.append(_breaker_line(breaker.op_type, breaker.cuts_per_layer, breaker.cost_us, wording))

@@ -60,13 +60,10 @@ def render_trace(result: Result, kernels: pd.DataFrame, steps: pd.DataFrame, *, 
 
 
 def _step_slices(steps: pd.DataFrame, zero: int, wording: Wording) -> Iterator[Slice]:
-    for row in steps.itertuples():
-        name = wording.say(
-            _("step {step}, {phase}"), step=int(row.step), phase=wording.name(PHASE_NAMES, str(row.phase))
-        )
-        steady = bool(row.steady)
-        args = {"steady": steady, "layers": int(row.layers)}
-        yield Slice(int(row.start_ns) - zero, int(row.end_ns) - zero, name, args)
+    columns = ["step", "phase", "start_ns", "end_ns", "steady", "layers"]
+    for step, phase, start, end, steady, layers in steps[columns].itertuples(index=False, name=None):
+        name = wording.say(_("step {step}, {phase}"), step=int(step), phase=wording.name(PHASE_NAMES, str(phase)))
+        yield Slice(int(start) - zero, int(end) - zero, name, {"steady": bool(steady), "layers": int(layers)})
 
 
 def _layer_slices(frame: pd.DataFrame, wording: Wording) -> Iterator[Slice]:
