@@ -64,7 +64,7 @@ REGION_OF_STATE: dict[State, str] = {
 JUMP = 9.0
 STAY = 0.35
 _NEXT: dict[State, dict[State, float]] = {
-    S.PREPARE: {S.EMBEDDING: 0.5, S.INPUT_NORM: 2.0, S.ATTENTION_IN: 3.0},
+    S.PREPARE: {S.EMBEDDING: 0.9, S.INPUT_NORM: 2.4, S.ATTENTION_IN: 3.4},
     S.EMBEDDING: {S.PREPARE: 1.5, S.INPUT_NORM: 0.5, S.ATTENTION_IN: 1.5},
     S.INPUT_NORM: {S.ATTENTION_IN: 0.5, S.ATTENTION_CORE: 4.5, S.HEAD: 5.0, S.EMBEDDING: 6.5},
     S.ATTENTION_IN: {S.ATTENTION_CORE: 0.7},
@@ -100,10 +100,12 @@ def transitions() -> NDArray[np.float64]:
     for state, following in _NEXT.items():
         for other, cost in following.items():
             scores[state, other] = -cost
+    scores = _as_probabilities(scores)
+    # beside the others' sum: no kernel can be both
     for state in (S.PREPARE, S.EMBEDDING, S.INPUT_NORM):
         scores[state, S.WHOLE_LAYER] = -1.0
     scores[S.WHOLE_LAYER, [S.FINAL_NORM, S.HEAD, S.EMBEDDING, S.PREPARE]] = -1.0
-    return _as_probabilities(scores)
+    return scores
 
 
 def _as_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:

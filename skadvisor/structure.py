@@ -172,13 +172,17 @@ def _segments(step_ids: NDArray[np.float64]) -> list[tuple[int, int]]:
 
 
 def _restart_bonus(kernels: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """A new step is likelier after a pause: log of the gap before each kernel over the typical gap, bounded."""
+    """A new step is likelier after a pause: log of the gap before each kernel over the typical gap.
+
+    Beyond the bound only as much more as tells the longest of several pauses.
+    """
     start = kernels["start_ns"].to_numpy()[rows]
     end = start + kernels["dur_ns"].to_numpy()[rows]
     gap = np.zeros(len(rows))
     gap[1:] = np.maximum(0, start[1:] - np.maximum.accumulate(end)[:-1])
     typical = max(1_000.0, float(np.median(gap)))
-    return np.minimum(4.0, 0.8 * np.log1p(gap / typical))
+    longer = np.log1p(gap / typical)
+    return np.minimum(4.0, 0.8 * longer) + 0.15 * np.maximum(0.0, longer - 5.0)
 
 
 def _side_scores(
