@@ -116,14 +116,19 @@ def _build(architecture: str, layers: int | None = None, **changes: Any) -> Buil
 
 
 def _true_states(built: BuiltCapture, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """State and role of every kernel, from names that are all known; -1 where its region differs from the truth."""
+    """State and role of every kernel, from names that are all known; -1 where its region differs from the truth.
+
+    A region that one state makes up needs no decoding.
+    """
     from skadvisor.labelling import label
 
     labelled = label(built.capture, vocabulary)
     state = labelled.structure.state.astype(int).copy()
+    true = built.truth["region"].astype("object").to_numpy()
+    for region in ("prepare", "embedding", "head", "sampling"):
+        state[true == region] = State[region.upper()]
     region_of = np.array([REGION_OF_STATE[one] for one in State], dtype=object)
-    wrong = region_of[state] != built.truth["region"].astype("object").to_numpy()
-    state[wrong | (state < 0)] = -1
+    state[(region_of[state] != true) | (state < 0)] = -1
     classes = labelled.structure.classes
     return state, classes.roles_of(classes.of_kernel)
 

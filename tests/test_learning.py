@@ -142,10 +142,10 @@ def test_learning_does_no_harm_on_captures_of_another_builder(name: str) -> None
 
 def test_learning_helps_where_neither_names_nor_shapes_are_left() -> None:
     bare = [level0(renamed(ODD[name](), ("matmul", "norm", "quant", "cast", "add"))) for name in FOREIGN]
-    without = np.mean([accuracy(odd, 0.0) for odd in bare])
-    learned = np.mean([accuracy(odd, learning.WEIGHT) for odd in bare])
-    assert learned > without + 0.02
-    assert learned > 0.85
+    without = [accuracy(odd, 0.0) for odd in bare]
+    learned = [accuracy(odd, learning.WEIGHT) for odd in bare]
+    assert np.mean(learned) > np.mean(without) + 0.02
+    assert np.median(learned) > 0.97
 
 
 def test_learning_carries_a_real_capture_without_names_and_shapes() -> None:
