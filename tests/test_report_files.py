@@ -328,3 +328,30 @@ def test_the_same_result_gives_the_same_bytes(name: str) -> None:
 def test_hostile_names_are_all_among_the_examples() -> None:
     text = render_json(hostile()).decode()
     assert set(HOSTILE_NAMES) <= {kernel["name"] for kernel in json.loads(text)["typical_layers"][0]["kernels"]}
+
+
+PLAN = "# Plan: attention-only\n\n```python\nwith scope('a<b', \"x\"):\n    y = 1  # see /home/alice/model.py\n```\n"
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".txt"])
+def test_a_plan_is_shown_as_it_is_typed(tmp_path: Path, suffix: str) -> None:
+    path = report.write(dense_decode(), tmp_path / f"report{suffix}", plan=PLAN)
+    text = path.read_text(encoding="utf-8")
+    text = "".join(Page(text).words) if suffix == ".html" else text
+    assert "with scope('a<b', \"x\"):\n    y = 1" in text
+    redacted = report.write(dense_decode(), tmp_path / f"redacted{suffix}", plan=PLAN, redact=True)
+    assert "alice" not in redacted.read_text(encoding="utf-8")
+
+
+def test_ranks_are_compared_where_there_are_several() -> None:
+    from dataclasses import replace
+
+    from skadvisor.messages import Message
+
+    rank = records.RankRecord(rank=0, path="a", state="read", reference=True, wall_us=4987.3, wait_us=12.5)
+    lost = records.RankRecord(rank=7, path="b", state="unreadable", reason=Message("cut off"))
+    text = report.render_text(replace(dense_decode(), ranks=(rank, lost)), width=160)
+    lines = [line for line in text.partition("Ranks compared")[2].splitlines() if line.strip()]
+    assert any("4,987.3" in line and "12.5" in line and "reference" in line for line in lines)
+    assert any("cut off" in line and "unknown" in line for line in lines)
+    assert "Ranks compared" not in report.render_text(dense_decode())

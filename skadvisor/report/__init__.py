@@ -67,37 +67,42 @@ def write(
     force: bool = False,
     redact: bool = False,
     redact_op_names: bool = False,
+    plan: str = "",
 ) -> Path:
     """Write the report that the suffix of `path` asks for and return the path; see `SUFFIXES`.
 
     `kernels` (events.KERNEL_COLUMNS and LABEL_COLUMNS) and `steps` (STEP_COLUMNS) are needed for the trace only.
     `redact` hides host names, paths and user names; `redact_op_names` operator names and code ranges too.
+    `plan` is the text of the plan command, shown in HTML, Markdown and text.
     An existing file is replaced only with `force`, and only once the new one is complete.
     Raises InputError for an unknown suffix, an existing file, a missing folder, or a trace without kernels.
     """
     target = Path(path)
     suffix = check_target(target, force=force)
     if redact or redact_op_names:
-        from skadvisor.report.redact import redact_kernels, redact_result
+        from skadvisor.report.redact import redact_kernels, redact_result, redact_text
 
         if kernels is not None:
             kernels = redact_kernels(kernels, op_names=redact_op_names)
+        plan = redact_text(plan, result, op_names=redact_op_names)
         result = redact_result(result, op_names=redact_op_names)
     from skadvisor.output import write_atomically
 
-    content = _renderer(suffix, kernels, steps)(result, language)
+    content = _renderer(suffix, kernels, steps, plan)(result, language)
     return write_atomically(target, content, force=force)
 
 
-def _renderer(suffix: str, kernels: pd.DataFrame | None, steps: pd.DataFrame | None) -> Callable[[Result, str], bytes]:
+def _renderer(
+    suffix: str, kernels: pd.DataFrame | None, steps: pd.DataFrame | None, plan: str
+) -> Callable[[Result, str], bytes]:
     if suffix == ".html":
         from skadvisor.report.html import render_html
 
-        return lambda result, language: render_html(result, language=language).encode()
+        return lambda result, language: render_html(result, language=language, plan=plan).encode()
     if suffix == ".md":
         from skadvisor.report.markdown import render_markdown
 
-        return lambda result, language: render_markdown(result, language=language).encode()
+        return lambda result, language: render_markdown(result, language=language, plan=plan).encode()
     if suffix == ".json":
         from skadvisor.report.jsonfile import render_json
 
@@ -112,4 +117,6 @@ def _renderer(suffix: str, kernels: pd.DataFrame | None, steps: pd.DataFrame | N
         if kernels is None or steps is None:
             raise InputError("a trace needs the labelled kernel table", "write it while analysing the capture")
         return lambda result, language: render_trace(result, kernels, steps, language=language)
-    return lambda result, language: render_text(result, width=TEXT_WIDTH, language=language, detail=True).encode()
+    return lambda result, language: render_text(
+        result, width=TEXT_WIDTH, language=language, detail=True, plan=plan
+    ).encode()

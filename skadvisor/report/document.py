@@ -66,7 +66,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report. `picture` names the figure that goes with it where pictures can be shown."""
+    """A part of the report. `picture` names the figure that goes with it where pictures can be shown.
+
+    `typed` is text whose line breaks and spaces matter, such as code.
+    """
 
     name: str
     title: str
@@ -74,6 +77,7 @@ class Section:
     tables: tuple[Table, ...] = ()
     items: tuple[Item, ...] = ()
     picture: str | None = None
+    typed: str = ""
 
     def shows_title(self, table: Table) -> bool:
         """Whether a table's own title says more than the section's."""
@@ -116,8 +120,8 @@ def subject(result: Result) -> Template | None:
     return next(iter(result.templates), None)
 
 
-def build(result: Result, language: str = "en") -> Document:
-    """Put a result into words. Abbreviations are explained where they first appear."""
+def build(result: Result, language: str = "en", plan: str = "") -> Document:
+    """Put a result into words. Abbreviations are explained where they first appear; `plan` is what to type."""
     from skadvisor.report import sections, summary
 
     wording = Wording(language)
@@ -127,7 +131,7 @@ def build(result: Result, language: str = "en") -> Document:
         tool=f"{result.tool.name} {result.tool.version}",
         capture=summary.capture_name(result),
         summary=summary.summarise(result, wording),
-        sections=sections.write_sections(result, wording),
+        sections=sections.write_sections(result, wording, plan),
         words=(),
     )
     return _explained(document, wording)

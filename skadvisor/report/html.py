@@ -15,9 +15,9 @@ from skadvisor.messages import _
 from skadvisor.records import Result
 from skadvisor.report import pictures
 from skadvisor.report.document import build, subject
+from skadvisor.report.gain_sections import step_wall
 from skadvisor.report.layer_picture import draw_layer
 from skadvisor.report.palette import GAP_COLOURS, REGION_COLOURS, text_on
-from skadvisor.report.sections import step_wall
 from skadvisor.report.wording import Wording
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "templates"
 
 
-def render_html(result: Result, *, language: str = "en") -> str:
+def render_html(result: Result, *, language: str = "en", plan: str = "") -> str:
     """The whole report as one HTML page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     wording = Wording(language)
-    document = build(result, language)
+    document = build(result, language, plan)
     script = (FOLDER / "report.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(FOLDER),

@@ -11,9 +11,9 @@ from skadvisor.report.text import SIGNS, item_line
 from skadvisor.report.wording import Wording
 
 
-def render_markdown(result: Result, *, language: str = "en") -> str:
+def render_markdown(result: Result, *, language: str = "en", plan: str = "") -> str:
     """The whole report as Markdown."""
-    document = build(result, language)
+    document = build(result, language, plan)
     parts = [_summary(document, Wording(language))]
     parts += [_section(section) for section in document.sections]
     words = "\n".join(f"- **{escape(word)}**: {escape(meaning)}" for word, meaning in document.words)
@@ -59,6 +59,9 @@ def _section(section: Section) -> str:
         parts.append(
             "\n".join(f"- {SIGNS.get(item.status or '', '·')} {escape(item_line(item))}" for item in section.items)
         )
+    if section.typed:
+        fence = "`" * (max((len(run) for run in re.findall("`+", section.typed)), default=0) + 3)
+        parts.append(f"{fence}text\n{section.typed}\n{fence}")
     return "\n\n".join(parts)
 
 

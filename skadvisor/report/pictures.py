@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from skadvisor.messages import _
 from skadvisor.records import Result, Template
-from skadvisor.report.sections import gap_parts, outliers, step_wall
+from skadvisor.report.gain_sections import step_wall
+from skadvisor.report.sections import gap_parts, outliers
 from skadvisor.report.summary import main_phase
 from skadvisor.report.wording import PHASE_NAMES, TERM_NAMES, Wording
 

@@ -63,13 +63,7 @@ _VOCABULARY = frozenset(
 
 def redact_result(result: Result, *, op_names: bool = False) -> Result:
     """A copy of the result without host names, paths and user names; with `op_names` without operator names."""
-    words = _private_words(result)
-    # Operators that are known to everybody are named in advice; the user's own may tell a secret.
-    names = _stand_ins(_op_names(result)) if op_names else {}
-
-    def hide(text: str) -> str:
-        return _without_places(_replace_words(text, names), words)
-
+    hide = _hider(result, op_names=op_names)
     captures = tuple(
         replace(
             capture,
@@ -83,6 +77,17 @@ def redact_result(result: Result, *, op_names: bool = False) -> Result:
     hidden = _map_strings(replace(result, captures=()), hide)
     ranks = tuple(replace(rank, path=PATH) for rank in hidden.ranks)
     return replace(hidden, captures=captures, ranks=ranks)
+
+
+def redact_text(text: str, result: Result, *, op_names: bool = False) -> str:
+    """A text about a result, such as its plan, hidden in the same way."""
+    return _hider(result, op_names=op_names)(text)
+
+
+def _hider(result: Result, *, op_names: bool) -> Hide:
+    words = _private_words(result)
+    names = _stand_ins(_op_names(result)) if op_names else {}
+    return lambda text: _without_places(_replace_words(text, names), words)
 
 
 def redact_kernels(kernels: pd.DataFrame, *, op_names: bool = False) -> pd.DataFrame:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from skadvisor.messages import _
-from skadvisor.records import LayerTime, Result, Template, TimelineKernel, TypicalLayer
+from skadvisor.records import LayerTime, Result, TimelineKernel, TypicalLayer
+from skadvisor.report.cells import number, percent, text
 from skadvisor.report.derivation import derivation
-from skadvisor.report.document import Cell, Column, Item, Section, Table, subject
-from skadvisor.report.summary import claim_line
+from skadvisor.report.document import Cell, Column, Item, Section, Table
+from skadvisor.report.gain_sections import breakers, findings, templates, terms
+from skadvisor.report.rank_section import ranks
 from skadvisor.report.wording import (
-    BASIS_NAMES,
     LAYER_KIND_NAMES,
     LIKELIHOOD_NAMES,
     PHASE_NAMES,
     STATUS_NAMES,
-    TERM_NAMES,
-    VERDICT_NAMES,
     Wording,
     clip,
-    minus,
 )
 
 #: Steps in the table; with more, the ones that are not steady and the first steady ones are shown.
@@ -28,11 +26,13 @@ MOST_STEPS = 60
 MOST_ODD_STEPS = 8
 #: Kernels of one layer in the table.
 MOST_KERNELS = 400
+#: Characters of one line of the plan.
+LONGEST_LINE = 600
 #: A layer is an outlier when its time is off the median of its kind by more than this fraction.
 OUTLIER = 0.2
 
 
-def write_sections(result: Result, wording: Wording) -> tuple[Section, ...]:
+def write_sections(result: Result, wording: Wording, plan: str = "") -> tuple[Section, ...]:
     """All sections that this result can fill."""
     made = (
         templates(result, wording),
@@ -43,80 +43,19 @@ def write_sections(result: Result, wording: Wording) -> tuple[Section, ...]:
         terms(result, wording),
         layer_strip(result, wording),
         findings(result, wording),
+        ranks(result, wording),
+        plan_section(plan, wording),
         derivation(result, wording),
     )
     return tuple(section for section in made if section is not None)
 
 
-def number(value: float | None, wording: Wording, digits: int = 1) -> Cell:
-    """A number in a column that carries its unit."""
-    if value is None:
-        return Cell(wording.say(_("unknown")))
-    return Cell(minus(f"{value:,.{digits}f}"), value)
-
-
-def percent(fraction: float | None, wording: Wording) -> Cell:
-    """A fraction of 1 in a column of percent."""
-    return number(None if fraction is None else 100 * fraction, wording)
-
-
-def text(value: str) -> Cell:
-    """Text that sorts as itself."""
-    shown = clip(value)
-    return Cell(shown, shown)
-
-
-def step_wall(result: Result) -> float | None:
-    """Wall time of the median step that the advice speaks of, us."""
-    record = result.phases.get(result.phase)
-    return record.wall_us if record else None
-
-
-def templates(result: Result, wording: Wording) -> Section | None:
-    """Claim, ceiling and estimate of every template beside each other."""
-    if not result.templates:
+def plan_section(plan: str, wording: Wording) -> Section | None:
+    """What to type, as the plan command prints it."""
+    if not plan.strip():
         return None
-    wall = step_wall(result)
-    rows = []
-    for template in result.templates:
-        estimate = template.estimate
-        ceiling = None if template.ceiling_us is None or not wall else 100 * template.ceiling_us / wall
-        rows.append(
-            (
-                text(wording.template(template.name)),
-                percent(template.share, wording),
-                Cell(claim_line(template, wording), template.claim.high_pct if template.claim else None),
-                number(ceiling, wording),
-                number(estimate.mid_pct if estimate else None, wording),
-                Cell(
-                    wording.interval(estimate.low_pct, estimate.high_pct) if estimate else wording.say(_("unknown")),
-                    estimate.low_pct if estimate else None,
-                ),
-                number(estimate.mid_us if estimate else None, wording),
-                text(wording.name(VERDICT_NAMES, template.verdict)),
-                text(wording.sentence(template.reason)),
-            )
-        )
-    columns = (
-        Column(wording.say(_("Template"))),
-        Column(wording.say(_("Share of step")), "%", True),
-        Column(wording.say(_("Claim")), "", True),
-        Column(wording.say(_("Ceiling")), "%", True, 1),
-        Column(wording.say(_("Estimate")), "%", True),
-        Column(wording.say(_("Interval")), "", True),
-        Column(wording.say(_("Estimate")), "µs", True, 2),
-        Column(wording.say(_("Verdict"))),
-        Column(wording.say(_("Reason")), priority=3),
-    )
-    return Section(
-        "templates",
-        wording.say(_("Templates compared")),
-        wording.say(
-            _("Gains are for one decode step. The claim follows from the share alone, the estimate from this capture.")
-        ),
-        (Table("templates", wording.say(_("Templates")), columns, tuple(rows)),),
-        picture="templates",
-    )
+    lines = tuple(clip(line, LONGEST_LINE) for line in plan.strip("\n").splitlines())
+    return Section("plan", wording.say(_("What to type")), typed="\n".join(lines))
 
 
 def steps(result: Result, wording: Wording) -> Section | None:
@@ -352,102 +291,6 @@ def _kernel_row(place: int, kernel: TimelineKernel, typical: TypicalLayer, wordi
     )
 
 
-def breakers(result: Result, wording: Wording) -> Section | None:
-    """What cuts the scope, dearest first."""
-    template = subject(result)
-    if template is None or (not template.breakers and template.fragments is None):
-        return None
-    rows = tuple(
-        (
-            text(breaker.op_type),
-            text(breaker.role),
-            number(breaker.cost_us, wording),
-            number(breaker.cuts_per_layer, wording),
-            number(breaker.cuts_per_step, wording, 0),
-            text(wording.name(LIKELIHOOD_NAMES, breaker.likelihood)),
-            text(breaker.reason),
-            text(wording.sentence(breaker.remedy)),
-            text(breaker.source),
-        )
-        for breaker in sorted(template.breakers, key=lambda breaker: -breaker.cost_us)
-    )
-    columns = (
-        Column(wording.say(_("Operator"))),
-        Column(wording.say(_("Role")), priority=2),
-        Column(wording.say(_("Lost saving per step")), "µs", True),
-        Column(wording.say(_("Cuts per layer")), "", True),
-        Column(wording.say(_("Cuts per step")), "", True, 2),
-        Column(wording.say(_("Breaks")), priority=1),
-        Column(wording.say(_("Compiler's reason")), priority=2),
-        Column(wording.say(_("Remedy"))),
-        Column(wording.say(_("Source")), priority=3),
-    )
-    return Section(
-        "breakers",
-        wording.say(_("What cuts the scope")),
-        _fragment_words(template, wording),
-        (Table("breakers", wording.say(_("Breakers")), columns, rows),) if rows else (),
-    )
-
-
-def _fragment_words(template: Template, wording: Wording) -> str:
-    parts = template.fragments
-    name = wording.template(template.name)
-    if parts is None:
-        return wording.say(_("For {name}, the fragments are unknown."), name=name)
-    return wording.say(
-        _(
-            "With {name}, the compiler is expected to make {count} fragments per step ({per_layer:.1f} per layer) of "
-            "{kernels} kernels; {single} hold one kernel only. {removed} of {boundaries} task boundaries go away."
-        ),
-        name=name,
-        count=parts.count,
-        per_layer=parts.per_layer,
-        kernels=parts.kernels,
-        single=parts.single_kernel,
-        removed=parts.boundaries_removed,
-        boundaries=parts.boundaries,
-    )
-
-
-def terms(result: Result, wording: Wording) -> Section | None:
-    """The named parts of the estimate."""
-    template = subject(result)
-    if template is None or not template.terms:
-        return None
-    rows = tuple(
-        (
-            text(wording.name(TERM_NAMES, name)),
-            number(term.low_us, wording),
-            number(term.mid_us, wording),
-            number(term.high_us, wording),
-            text(wording.name(BASIS_NAMES, term.basis)),
-            text(", ".join(f"{key.replace('_', ' ')} = {value:,.4g}" for key, value in term.inputs.items())),
-            text(term.source),
-        )
-        for name, term in template.terms.items()
-    )
-    columns = (
-        Column(wording.say(_("Term"))),
-        Column(wording.say(_("Low")), "µs", True, 1),
-        Column(wording.say(_("Middle")), "µs", True),
-        Column(wording.say(_("High")), "µs", True, 1),
-        Column(wording.say(_("Basis"))),
-        Column(wording.say(_("Follows from")), priority=2),
-        Column(wording.say(_("Source")), priority=3),
-    )
-    return Section(
-        "terms",
-        wording.say(_("How the estimate is made up")),
-        wording.say(
-            _("Savings and losses of {name} per decode step. Low, middle and high are P10, P50 and P90."),
-            name=wording.template(template.name),
-        ),
-        (Table("terms", wording.say(_("Terms")), columns, rows),),
-        picture="terms",
-    )
-
-
 def layer_strip(result: Result, wording: Wording) -> Section | None:
     """The layers of one step beside each other, and the ones that stand out."""
     if not result.layers.kinds and not result.layers.misfits:
@@ -505,23 +348,3 @@ def outliers(layers: Iterable[LayerTime]) -> list[tuple[LayerTime, float]]:
         if len(members) > 2:
             found += [(one, usual) for one in members if abs(one.wall_us - usual) > OUTLIER * usual]
     return sorted(found, key=lambda pair: pair[0].layer)
-
-
-def findings(result: Result, wording: Wording) -> Section | None:
-    """The eligibility checks of the template in question, the blocking ones first."""
-    template = subject(result)
-    if template is None or not template.findings:
-        return None
-    order = ("block", "warn", "unknown", "pass")
-    items = tuple(
-        Item(
-            text=wording.sentence(finding.message),
-            status=finding.status,
-            label=wording.name(STATUS_NAMES, finding.status),
-            remedy=wording.sentence(finding.remedy),
-            source=clip(finding.source),
-        )
-        for finding in sorted(template.findings, key=lambda finding: order.index(finding.status))
-    )
-    title = wording.say(_("Checks for {name}"), name=wording.template(template.name))
-    return Section("findings", title, items=items)

@@ -24,7 +24,13 @@ STYLES = {"pass": "green", "warn": "yellow", "block": "red", "unknown": "dim"}
 
 
 def render_text(
-    result: Result, *, width: int = 100, colour: bool = False, language: str = "en", detail: bool = False
+    result: Result,
+    *,
+    width: int = 100,
+    colour: bool = False,
+    language: str = "en",
+    detail: bool = False,
+    plan: str = "",
 ) -> str:
     """The report as plain text of at most `width` cells a line; escape codes only where `colour` is True.
 
@@ -32,7 +38,7 @@ def render_text(
     """
     from rich.console import Console
 
-    document = build(result, language)
+    document = build(result, language, plan)
     target = StringIO()
     console = Console(
         file=target,
@@ -98,7 +104,7 @@ def _print_section(console: Console, section: Section, detail: bool) -> None:
     from rich.text import Text
 
     tables = [table for table in section.tables if detail or not table.detail]
-    if not tables and not section.items:
+    if not tables and not section.items and not section.typed:
         return
     console.print()
     console.print(Text(section.title, style="bold underline"))
@@ -109,6 +115,8 @@ def _print_section(console: Console, section: Section, detail: bool) -> None:
         if section.shows_title(table):
             console.print(Text(table.title, style="italic"))
         _print_table(console, table)
+    if section.typed:
+        console.print(Text(section.typed))
     for item in section.items:
         mark = SIGNS.get(item.status or "", "-")
         _print_hanging(console, mark, item_line(item), STYLES.get(item.status or "", ""))

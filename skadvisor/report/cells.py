@@ -1,0 +1,25 @@
+"""Cells of the report's tables: numbers, percentages and text, each with the value to sort by."""
+
+from __future__ import annotations
+
+from skadvisor.messages import _
+from skadvisor.report.document import Cell
+from skadvisor.report.wording import Wording, clip, minus
+
+
+def number(value: float | None, wording: Wording, digits: int = 1) -> Cell:
+    """A number in a column that carries its unit."""
+    if value is None:
+        return Cell(wording.say(_("unknown")))
+    return Cell(minus(f"{value:,.{digits}f}"), value)
+
+
+def percent(fraction: float | None, wording: Wording) -> Cell:
+    """A fraction of 1 in a column of percent."""
+    return number(None if fraction is None else 100 * fraction, wording)
+
+
+def text(value: str) -> Cell:
+    """Text that sorts as itself."""
+    shown = clip(value)
+    return Cell(shown, shown)

@@ -1,0 +1,187 @@
+"""The sections about gain: templates compared, what cuts the scope, how the estimate is made up, the checks."""
+
+from __future__ import annotations
+
+from skadvisor.messages import _
+from skadvisor.records import Result, Template
+from skadvisor.report.cells import number, percent, text
+from skadvisor.report.document import Cell, Column, Item, Section, Table, subject
+from skadvisor.report.summary import claim_line
+from skadvisor.report.wording import (
+    BASIS_NAMES,
+    LIKELIHOOD_NAMES,
+    STATUS_NAMES,
+    TERM_NAMES,
+    VERDICT_NAMES,
+    Wording,
+    clip,
+)
+
+
+def step_wall(result: Result) -> float | None:
+    """Wall time of the median step that the advice speaks of, us."""
+    record = result.phases.get(result.phase)
+    return record.wall_us if record else None
+
+
+def templates(result: Result, wording: Wording) -> Section | None:
+    """Claim, ceiling and estimate of every template beside each other."""
+    if not result.templates:
+        return None
+    wall = step_wall(result)
+    rows = []
+    for template in result.templates:
+        estimate = template.estimate
+        ceiling = None if template.ceiling_us is None or not wall else 100 * template.ceiling_us / wall
+        rows.append(
+            (
+                text(wording.template(template.name)),
+                percent(template.share, wording),
+                Cell(claim_line(template, wording), template.claim.high_pct if template.claim else None),
+                number(ceiling, wording),
+                number(estimate.mid_pct if estimate else None, wording),
+                Cell(
+                    wording.interval(estimate.low_pct, estimate.high_pct) if estimate else wording.say(_("unknown")),
+                    estimate.low_pct if estimate else None,
+                ),
+                number(estimate.mid_us if estimate else None, wording),
+                text(wording.name(VERDICT_NAMES, template.verdict)),
+                text(wording.sentence(template.reason)),
+            )
+        )
+    columns = (
+        Column(wording.say(_("Template"))),
+        Column(wording.say(_("Share of step")), "%", True),
+        Column(wording.say(_("Claim")), "", True),
+        Column(wording.say(_("Ceiling")), "%", True, 1),
+        Column(wording.say(_("Estimate")), "%", True),
+        Column(wording.say(_("Interval")), "", True),
+        Column(wording.say(_("Estimate")), "µs", True, 2),
+        Column(wording.say(_("Verdict"))),
+        Column(wording.say(_("Reason")), priority=3),
+    )
+    return Section(
+        "templates",
+        wording.say(_("Templates compared")),
+        wording.say(
+            _("Gains are for one decode step. The claim follows from the share alone, the estimate from this capture.")
+        ),
+        (Table("templates", wording.say(_("Templates")), columns, tuple(rows)),),
+        picture="templates",
+    )
+
+
+def breakers(result: Result, wording: Wording) -> Section | None:
+    """What cuts the scope, dearest first."""
+    template = subject(result)
+    if template is None or (not template.breakers and template.fragments is None):
+        return None
+    rows = tuple(
+        (
+            text(breaker.op_type),
+            text(breaker.role),
+            number(breaker.cost_us, wording),
+            number(breaker.cuts_per_layer, wording),
+            number(breaker.cuts_per_step, wording, 0),
+            text(wording.name(LIKELIHOOD_NAMES, breaker.likelihood)),
+            text(breaker.reason),
+            text(wording.sentence(breaker.remedy)),
+            text(breaker.source),
+        )
+        for breaker in sorted(template.breakers, key=lambda breaker: -breaker.cost_us)
+    )
+    columns = (
+        Column(wording.say(_("Operator"))),
+        Column(wording.say(_("Role")), priority=2),
+        Column(wording.say(_("Lost saving per step")), "µs", True),
+        Column(wording.say(_("Cuts per layer")), "", True),
+        Column(wording.say(_("Cuts per step")), "", True, 2),
+        Column(wording.say(_("Breaks")), priority=1),
+        Column(wording.say(_("Compiler's reason")), priority=2),
+        Column(wording.say(_("Remedy"))),
+        Column(wording.say(_("Source")), priority=3),
+    )
+    return Section(
+        "breakers",
+        wording.say(_("What cuts the scope")),
+        _fragment_words(template, wording),
+        (Table("breakers", wording.say(_("Breakers")), columns, rows),) if rows else (),
+    )
+
+
+def _fragment_words(template: Template, wording: Wording) -> str:
+    parts = template.fragments
+    name = wording.template(template.name)
+    if parts is None:
+        return wording.say(_("For {name}, the fragments are unknown."), name=name)
+    return wording.say(
+        _(
+            "With {name}, the compiler is expected to make {count} fragments per step ({per_layer:.1f} per layer) of "
+            "{kernels} kernels; {single} hold one kernel only. {removed} of {boundaries} task boundaries go away."
+        ),
+        name=name,
+        count=parts.count,
+        per_layer=parts.per_layer,
+        kernels=parts.kernels,
+        single=parts.single_kernel,
+        removed=parts.boundaries_removed,
+        boundaries=parts.boundaries,
+    )
+
+
+def terms(result: Result, wording: Wording) -> Section | None:
+    """The named parts of the estimate."""
+    template = subject(result)
+    if template is None or not template.terms:
+        return None
+    rows = tuple(
+        (
+            text(wording.name(TERM_NAMES, name)),
+            number(term.low_us, wording),
+            number(term.mid_us, wording),
+            number(term.high_us, wording),
+            text(wording.name(BASIS_NAMES, term.basis)),
+            text(", ".join(f"{key.replace('_', ' ')} = {value:,.4g}" for key, value in term.inputs.items())),
+            text(term.source),
+        )
+        for name, term in template.terms.items()
+    )
+    columns = (
+        Column(wording.say(_("Term"))),
+        Column(wording.say(_("Low")), "µs", True, 1),
+        Column(wording.say(_("Middle")), "µs", True),
+        Column(wording.say(_("High")), "µs", True, 1),
+        Column(wording.say(_("Basis"))),
+        Column(wording.say(_("Follows from")), priority=2),
+        Column(wording.say(_("Source")), priority=3),
+    )
+    return Section(
+        "terms",
+        wording.say(_("How the estimate is made up")),
+        wording.say(
+            _("Savings and losses of {name} per decode step. Low, middle and high are P10, P50 and P90."),
+            name=wording.template(template.name),
+        ),
+        (Table("terms", wording.say(_("Terms")), columns, rows),),
+        picture="terms",
+    )
+
+
+def findings(result: Result, wording: Wording) -> Section | None:
+    """The eligibility checks of the template in question, the blocking ones first."""
+    template = subject(result)
+    if template is None or not template.findings:
+        return None
+    order = ("block", "warn", "unknown", "pass")
+    items = tuple(
+        Item(
+            text=wording.sentence(finding.message),
+            status=finding.status,
+            label=wording.name(STATUS_NAMES, finding.status),
+            remedy=wording.sentence(finding.remedy),
+            source=clip(finding.source),
+        )
+        for finding in sorted(template.findings, key=lambda finding: order.index(finding.status))
+    )
+    title = wording.say(_("Checks for {name}"), name=wording.template(template.name))
+    return Section("findings", title, items=items)
