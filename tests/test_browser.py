@@ -153,8 +153,6 @@ def test_pointing_at_a_kernel_shows_its_figures(browser: Any, tmp_path: Path) ->
     show(browser, tmp_path, "moe")
     box = browser.find_element("css selector", "#layer figure:nth-of-type(2) .box:nth-of-type(n+8)")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", box)
-    # The scroll itself hides the tip one frame later: let that pass first.
-    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
     ActionChains(browser).move_to_element(box).perform()
     tip = browser.find_element("id", "tip")
     assert tip.is_displayed()

@@ -13,7 +13,9 @@
   document.getElementById("print").addEventListener("click", () => window.print());
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
 
+  let shownAt = 0;
   const showTip = (hot, x, y) => {
+    shownAt = scrollY;
     tip.textContent = hot.dataset.tip;
     tip.hidden = false;
     const box = tip.getBoundingClientRect();
@@ -30,7 +32,8 @@
     const hot = hotAt(event.target);
     if (hot) showTip(hot, event.clientX, event.clientY);
   });
-  addEventListener("scroll", hideTip, { passive: true });
+  // The event of a scroll comes a frame late: what was shown after it stays.
+  addEventListener("scroll", () => { if (Math.abs(scrollY - shownAt) > 2) hideTip(); }, { passive: true });
 
   const collator = new Intl.Collator(root.lang, { numeric: true });
   const compare = (one, other) => {
