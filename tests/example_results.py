@@ -292,7 +292,7 @@ def assessed(
                 inputs={"boundaries": 192.0},
                 source="this capture",
             ),
-            "task_overhead": Term(
+            "head_overhead": Term(
                 low_us=round(low * 1.02, 3),
                 mid_us=round(mid * 0.92, 3),
                 high_us=round(high * 0.9, 3),
@@ -300,7 +300,7 @@ def assessed(
                 inputs={"boundaries": 192.0, "us_per_boundary": 1.7},
                 source="published measurements",
             ),
-            "lost_stream_overlap": Term(
+            "stream_overlap": Term(
                 low_us=round(loss * 2, 3),
                 mid_us=loss,
                 high_us=0.0,

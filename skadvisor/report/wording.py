@@ -62,9 +62,13 @@ BASIS_NAMES = {"measured": _("measured"), "derived": _("derived"), "assumed": _(
 #: Terms that the gain models name; another name is shown with its underscores replaced.
 TERM_NAMES = {
     "visible_gaps": _("visible gaps"),
-    "task_overhead": _("task overhead"),
-    "lost_stream_overlap": _("lost stream overlap"),
-    "synchronisation": _("synchronisation"),
+    "head_overhead": _("task overhead in the head of kernels"),
+    "inside_cores": _("saved inside the cores"),
+    "subkernel_sync": _("synchronisation between sub-kernels"),
+    "off_critical_path": _("not on the critical path"),
+    "stream_overlap": _("lost stream overlap"),
+    "not_carried": _("not carried over to the step"),
+    "recompile": _("chance of the recompile"),
 }
 
 
