@@ -43,9 +43,10 @@ def hidden_sizes(items: list[KernelClass]) -> list[int]:
     As a rule there is one. A draft model of its own has an embedding table of its own, of its own width, beside that
     it is normalised, read and written like any residual stream.
     """
-    ranked = _residual_widths(items)
     looked_up = [_first(item) for item in items if item.role == "gather" and len(_first(item)) == 2]
     tables = {table[1] for table in looked_up if table[0] >= VOCABULARY_SIZE}
+    # where SuperKernels hold the layers, only the embedding and the head are left
+    ranked = _residual_widths(items) or sorted(tables & {item.matmul.inner for item in items if item.matmul})
     normed = {item.last for item in items if item.role in ("norm", "residual_norm")}
     read = {item.matmul.inner for item in items if item.matmul}
     written = {item.matmul.outer for item in items if item.matmul}

@@ -27,7 +27,10 @@ _EARLY = [S.PREPARE, S.EMBEDDING, S.INPUT_NORM, S.ATTENTION_IN]
 SIDE_ORDER_WEIGHT = 0.3
 #: With this share of expert operators a chain beside the main one holds whole expert blocks.
 EXPERT_CHAIN_SHARE = 0.15
-_WORKING_ROLES = ("matmul", "attention_core", "expert_matmul", "fused_matmul_comm", "fused_matmul_norm")
+_LAYER_ROLES = {
+    "matmul", "fused_matmul_comm", "fused_matmul_norm", "attention_core", "indexer", "kv_cache", "rope", "qkv_proj",
+    "router", "dispatch", "expert_matmul", "combine", "activation",
+}  # fmt: skip
 EXPERT_ROLES = ["router", "dispatch", "expert_matmul", "combine"]
 OPTIMIZER = ("apply", "foreach", "lpnorm", "adam", "sgd")
 #: With this share of training operators a capture is a training run.
@@ -98,9 +101,9 @@ def _spanning(classes: Classes) -> NDArray[np.bool_]:
     Where they hold nearly all the work, they are the layers themselves (state WHOLE_LAYER) and none is left out.
     """
     spans = np.array([item.role == "superkernel" and item.fused is None for item in classes.items], dtype=bool)
-    working = np.array([item.role in _WORKING_ROLES for item in classes.items], dtype=bool)
+    working = np.array([item.role in _LAYER_ROLES for item in classes.items], dtype=bool)
     counts = np.array([item.count for item in classes.items])
-    return spans & bool(counts[working].sum() > counts[spans].sum())
+    return spans & bool(2 * counts[working].sum() > counts[spans].sum())
 
 
 def _after_forward(kernels: pd.DataFrame, classes: Classes) -> NDArray[np.bool_]:
