@@ -62,18 +62,6 @@ class Analysis:
 
         return explain(self.labelled, pattern)
 
-    def without(self, *op_types: str) -> Analysis:
-        """What would be advised if kernels of these types were gone from decoder layers; see skadvisor.whatif."""
-        from skadvisor.whatif import without
-
-        return without(self, op_types)
-
-    def with_batch(self, factor: float) -> Analysis:
-        """What would be advised at `factor` times the batch, by stated rules of thumb; see skadvisor.whatif."""
-        from skadvisor.whatif import with_batch
-
-        return with_batch(self, factor)
-
     def write(self, path: PathText, *, language: str = "en", force: bool = False, redact: bool = False) -> Path:
         """Write the report that the suffix of `path` asks for; see `skadvisor.report.SUFFIXES`."""
         from skadvisor import report
