@@ -39,7 +39,10 @@ _DECODE_EXCEPT = ("prefill", "splitfuse")
 
 @dataclass(frozen=True)
 class StepFacts:
-    """What one step's kernels say: rows through the layers, rows at the head, sequences, phase of its attention."""
+    """What one step's kernels say: rows through the layers, rows at the head, sequences, phase of its attention.
+
+    `predicts` says whether there is a head or sampling.
+    """
 
     tokens: int | None
     head_rows: int | None
@@ -47,6 +50,7 @@ class StepFacts:
     attention: frozenset[str]
     writes_cache: bool
     graph_share: float
+    predicts: bool = True
 
 
 def gather_facts(kernels: pd.DataFrame, structure: Structure, steps: list[Step]) -> list[StepFacts]:
@@ -70,6 +74,7 @@ def _facts(structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.floa
         attention=frozenset(kind for item in named if (kind := _core_phase(item))),
         writes_cache=bool(np.isin(roles, ["kv_cache"]).any()) or any("paged" in item.base for item in cores),
         graph_share=float(known.mean()) if len(known) else float("nan"),
+        predicts=bool(np.isin(state, [S.HEAD, S.SAMPLING]).any()),
     )
 
 
@@ -133,6 +138,9 @@ def find_phases(facts: list[StepFacts], busy_ns: NDArray[np.int64], training: bo
     if training:
         return ["training"] * len(facts)
     found = [_phase_of(fact) for fact in facts]
+    if not any(fact.predicts or fact.writes_cache for fact in facts):
+        # nothing is kept for later tokens and no token is predicted: an encoder reads whole inputs, it prefills nothing
+        found = ["unknown" if phase == "prefill" else phase for phase in found]
     if "unknown" in found and len(found) >= 2 and all(fact.tokens is None for fact in facts):
         return _by_length(found, busy_ns)
     return found

@@ -51,9 +51,7 @@ def find_steps(kernels: pd.DataFrame, structure: Structure, layers: list[Layer])
     return _merge(passes, _marked(step_ids, [one.begin for one in passes]), np.isin(state, _LATE))
 
 
-def _with_repeated(
-    kernels: pd.DataFrame, structure: Structure, layers: list[Layer], passes: list[Step]
-) -> list[Step]:
+def _with_repeated(kernels: pd.DataFrame, structure: Structure, layers: list[Layer], passes: list[Step]) -> list[Step]:
     """Passes of layers alone are cut where the layers begin anew."""
     edges = np.isin(structure.state[structure.main], _EDGES)
     whole = Counter(len(one.layers) for one in passes if one.layers and edges[one.begin : one.end].any())

@@ -7,6 +7,7 @@ import pytest
 from odd_blocks import Model
 from odd_captures import change, level0
 from odd_models import ODD, phases, run
+from odd_plain import encoder
 
 from skadvisor.labelling import label
 from skadvisor.operators import load_vocabulary
@@ -70,3 +71,10 @@ def test_incomplete_and_slow_steps_are_named() -> None:
 def test_of_three_lengths_the_longest_is_the_whole_step() -> None:
     notes = steady_steps(np.array([70, 100, 60]), ["decode"] * 3, [7, 8, 6])
     assert [note is None for note in notes] == [False, True, False]
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_an_encoder_is_neither_prefill_nor_decode(names: bool) -> None:
+    labelled = label(encoder(names).capture, VOCABULARY)
+    assert set(labelled.steps["phase"].astype(str)) == {"unknown"}
+    assert not labelled.training
