@@ -62,7 +62,15 @@ class Analysis:
 
         return explain(self.labelled, pattern)
 
-    def write(self, path: PathText, *, language: str = "en", force: bool = False, redact: bool = False) -> Path:
+    def write(
+        self,
+        path: PathText,
+        *,
+        language: str = "en",
+        force: bool = False,
+        redact: bool = False,
+        redact_op_names: bool = False,
+    ) -> Path:
         """Write the report that the suffix of `path` asks for; see `skadvisor.report.SUFFIXES`."""
         from skadvisor import report
 
@@ -74,6 +82,7 @@ class Analysis:
             steps=self.steps,
             force=force,
             redact=redact,
+            redact_op_names=redact_op_names,
         )
 
     def __repr__(self) -> str:

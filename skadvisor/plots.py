@@ -43,7 +43,7 @@ def _name(text: str, longest: int = 40) -> str:
 def region_shares(result: Result, ax: Axes | None = None) -> Axes:
     """A stacked bar per phase: exposed time of each region and the gaps by kind, percent of the step."""
     phases = list(result.phases)
-    ax = _plain(_axes(ax, 9, 1.4 + 0.7 * len(phases)))
+    ax = _plain(_axes(ax, 9, 2.4 + 0.7 * len(phases)))
     named: set[str] = set()
     for place, phase in enumerate(phases):
         record = result.phases[phase]
@@ -80,7 +80,7 @@ def region_shares(result: Result, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     ax.set_xlabel("share of the step (%)")
     if named:
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=4, frameon=False)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), frameon=False)
     return ax
 
 
@@ -139,7 +139,7 @@ def _fragment_spans(typical: TypicalLayer, streams: Sequence[int | None]) -> lis
 
 def gains(result: Result, ax: Axes | None = None) -> Axes:
     """Claim, ceiling and estimate of every template on one axis, percent of the step the advice speaks of."""
-    templates = result.templates
+    templates = [template for template in result.templates if template.claim or template.estimate]
     ax = _plain(_axes(ax, 8, 1.2 + 0.9 * len(templates)))
     phase = result.phases.get(result.phase)
     seen: set[str] = set()
@@ -238,6 +238,8 @@ def breakers(template: Template, ax: Axes | None = None, most: int = 12) -> Axes
 
 def steps(result: Result, ax: Axes | None = None) -> Axes:
     """Wall time of every step in ms: kernels, small gaps, waiting for the host; pale where not steady."""
+    from matplotlib.ticker import MaxNLocator
+
     ax = _plain(_axes(ax, 9, 3))
     first = True
     for step in result.steps:
@@ -251,6 +253,7 @@ def steps(result: Result, ax: Axes | None = None) -> Axes:
         if not step.steady:
             ax.text(step.index, floor, "×", ha="center", va="bottom", color=ACCENT)
         first = False
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("step")
     ax.set_ylabel("time (ms)")
     if result.steps:

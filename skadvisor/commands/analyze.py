@@ -50,6 +50,7 @@ def analyze_command(context: click.Context, /, path: str, outputs: tuple[Path, .
         report.check_target(output, force=options["force"])
     quiet = bool((context.obj or {}).get("quiet"))
     result, tables = _analyze(path, options, quiet)
+    plan = _plan(result, tables, language) if outputs else ""
     if not options["no_ledger"]:
         _keep_forecasts(result, options["ledger"])
     for output in outputs:
@@ -60,6 +61,7 @@ def analyze_command(context: click.Context, /, path: str, outputs: tuple[Path, .
             force=options["force"],
             redact=options["redact"],
             redact_op_names=options["redact_ops"],
+            plan=plan,
             **tables,
         )
         click.echo(f"wrote {output}", err=True)
@@ -89,6 +91,17 @@ def _analyze(path: str, options: dict[str, Any], quiet: bool) -> tuple[Result, d
     if answer.alone is None:
         return answer.result, {}
     return answer.result, {"kernels": answer.alone.kernels, "steps": answer.alone.steps}
+
+
+def _plan(result: Result, tables: dict[str, Any], language: str) -> str:
+    """What to type for the recommended template; nothing where none is, or where several ranks were read."""
+    if result.recommendation.choice == "none" or not tables:
+        return ""
+    from skadvisor.languages import translator
+    from skadvisor.plan import choose_dialect, make_plan, render_plan
+
+    plan = make_plan(result, tables["kernels"], result.recommendation.choice, choose_dialect(result))
+    return render_plan(plan, translator(language))
 
 
 def _keep_forecasts(result: Result, ledger: Path | None) -> None:

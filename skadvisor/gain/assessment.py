@@ -170,7 +170,7 @@ def _verdict(
             **figures,
         )
     return "worthwhile", Message(
-        _("about {us:.0f} us, {mid:.1f} % of the step ({low:.1f} to {high:.1f}), scope {where}"), **figures
+        _("about {us:.0f} us, {mid:.1f} % of the step ({low:.1f} to {high:.1f}): {where}"), **figures
     )
 
 

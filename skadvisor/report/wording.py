@@ -144,8 +144,8 @@ def minus(number: str) -> str:
 
 
 def typeset(text: str) -> str:
-    """Write the unit of microseconds as it is printed, where a number stands before it."""
-    return re.sub(r"(?<=\d) us(?![A-Za-z0-9_])", " µs", text)
+    """Write microseconds and negative numbers as they are printed."""
+    return re.sub(r"(?<=[\s(])-(?=\d)", "−", re.sub(r"(?<=\d) us(?![A-Za-z0-9_])", " µs", text))
 
 
 def clean(text: str) -> str:
