@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,19 +103,43 @@ def decimal_nanoseconds(column: pa.ChunkedArray, scale: int) -> tuple[np.ndarray
 
     The low half of each 128-bit value is the number without its point: at scale 3 it is nanoseconds already.
     """
-    import pyarrow as pa
-
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=column.type)
-    words = np.frombuffer(array.buffers()[1] or b"", dtype="int64").reshape(-1, 2)
-    words = words[array.offset : array.offset + len(array)]
-    low, high = words[:, 0], words[:, 1]
-    missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False)) | (high != low >> 63)
+    values, missing = np.empty(len(column), dtype="int64"), np.empty(len(column), dtype=bool)
     below = 10 ** (scale - 3)
-    values = low.copy() if below == 1 else (low + below // 2) // below
+    for rows, chunk in _chunks(column):
+        words = np.frombuffer(chunk.buffers()[1] or b"", dtype="int64").reshape(-1, 2)
+        low, high = words[chunk.offset : chunk.offset + len(chunk)].T
+        values[rows] = low if below == 1 else (low + below // 2) // below
+        missing[rows] = high != low >> 63
+        if chunk.null_count:
+            missing[rows] |= chunk.is_null().to_numpy(zero_copy_only=False)
     values[missing] = 0
     return values, missing
+
+
+def whole_numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """An integer column as int64, 0 where null, and where it is null."""
+    values, missing = np.empty(len(column), dtype="int64"), np.zeros(len(column), dtype=bool)
+    for rows, chunk in _chunks(column):
+        values[rows] = chunk.fill_null(0).to_numpy()
+        if chunk.null_count:
+            missing[rows] = chunk.is_null().to_numpy(zero_copy_only=False)
+    return values, missing
+
+
+def floats(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """A float column as float64, NaN where null, and where it is null or no number."""
+    values = np.empty(len(column), dtype="float64")
+    for rows, chunk in _chunks(column):
+        values[rows] = chunk.to_numpy(zero_copy_only=False)
+    return values, np.isnan(values)
+
+
+def _chunks(column: pa.ChunkedArray) -> Iterator[tuple[slice, pa.Array]]:
+    """Each chunk with the rows that it fills."""
+    begin = 0
+    for chunk in column.chunks:
+        yield slice(begin, begin + len(chunk)), chunk
+        begin += len(chunk)
 
 
 def categorical(codes: np.ndarray, words: Sequence[str], clean: Callable[[str], str | None] = str) -> Any:

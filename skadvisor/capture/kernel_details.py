@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from skadvisor.capture import collectives, columns
 from skadvisor.capture.interface import Format, Part, Producer, notes_on_skipped
 from skadvisor.capture.lines import first_bytes
@@ -172,12 +170,9 @@ def _typed(values: pa.ChunkedArray, column: str) -> Any:
 
     if column in TIMES:
         return pd.arrays.IntegerArray(*columns.decimal_nanoseconds(values, TIMES[column]))
-    if column not in INTEGERS:
-        data = np.array(values.to_numpy())
-        return pd.arrays.FloatingArray(data, np.isnan(data))
-    if values.null_count:
-        return pd.arrays.IntegerArray(np.array(values.fill_null(0).to_numpy()), np.array(values.is_null().to_numpy()))
-    return pd.arrays.IntegerArray(np.array(values.to_numpy()), np.zeros(len(values), dtype=bool))
+    if column in INTEGERS:
+        return pd.arrays.IntegerArray(*columns.whole_numbers(values))
+    return pd.arrays.FloatingArray(*columns.floats(values))
 
 
 def _usable(made: dict[str, Any], faults: Counter[str]) -> dict[str, Any]:

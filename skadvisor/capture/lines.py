@@ -189,6 +189,15 @@ def _line_as_utf8(line: bytes) -> bytes:
     return line.decode("utf-8", errors="replace").encode()
 
 
+def is_plain(path: Path, columns: int) -> bool:
+    """Whether a table may be parsed as it lies there: not packed, its last line whole, and not too many rows."""
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP_MAGIC
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - 1))
+        return not packed and file.read(1) == b"\n" and size // columns <= MAX_ROWS
+
+
 def first_bytes(path: Path, size: int = 1 << 16) -> bytes:
     """The first bytes of a plain or gzip file, unpacked; b"" where there are none."""
     source = Source(path)
