@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,43 +152,43 @@ class Reading:
         self.rows = 0 if self.table is None else self.table.num_rows
 
     def _from_file(self) -> pa.Table | None:
-        """All rows of a plain file; raises ArrowInvalid where text is not UTF-8 or a line longer than a block."""
+        """All rows of a plain file; raises ArrowInvalid where anything is odd: encoding, number of columns, length."""
         import pyarrow as pa
 
         with pa.OSFile(str(self.path)) as file:
-            return self._parsed(file, typed=True)
+            return self._parsed(file, typed=True, skip=None)
 
     def _from_lines(self, typed: bool) -> pa.Table | None:
-        """All rows of a file that is packed, cut or not UTF-8."""
+        """All rows of a file that is packed, cut, not UTF-8, or holds rows to pass over."""
         source = Source(self.path)
         lines = Lines(source)
-        try:
-            table = self._parsed(lines, typed)
-        finally:
-            source.close()
-        self.faults.update(lines.faults)
-        self.cut = lines.cut or source.cut
-        return table
 
-    def _parsed(self, source: Any, typed: bool) -> pa.Table | None:
-        """All rows, parsed by pyarrow in parallel; None where the file has only headings."""
-        import pyarrow as pa
-        from pyarrow import csv as arrow_csv
-
-        self.faults.clear()
-        names = [f"c{index}" for index in range(len(self.header.headings))]
-
-        def count(row: Any) -> str:
+        def skip(row: Any) -> str:
             if row.text is not None and "\n" in row.text:
                 return "error"  # an open quote swallowed the end of a line
             self.faults["row with a wrong number of columns"] += 1
             return "skip"
 
         try:
+            table = self._parsed(lines, typed, skip)
+        finally:
+            source.close()
+        self.faults.update(lines.faults)
+        self.cut = lines.cut or source.cut
+        return table
+
+    def _parsed(self, source: Any, typed: bool, skip: Callable[[Any], str] | None) -> pa.Table | None:
+        """All rows, parsed by pyarrow in parallel; None where the file has only headings."""
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+
+        self.faults.clear()
+        names = [f"c{index}" for index in range(len(self.header.headings))]
+        try:
             table = arrow_csv.read_csv(
                 source,
                 read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1, block_size=BLOCK_BYTES),
-                parse_options=arrow_csv.ParseOptions(invalid_row_handler=count),
+                parse_options=arrow_csv.ParseOptions(invalid_row_handler=skip),
                 convert_options=arrow_csv.ConvertOptions(
                     include_columns=[f"c{index}" for index in self.header.used.values()],
                     column_types={f"c{at}": _arrow_type(column, typed) for column, at in self.header.used.items()},
