@@ -106,7 +106,7 @@ def _part(database: Database, rank: int | None) -> Part:
     host = _host_calls(database)
     ids = [values for name, values in operators.items() if name in WORDS]
     ids += [tasks["type"], collective["name"], collective["op_type"], host["name"]]
-    known, words = database.strings(np.concatenate(ids))
+    known, words = database.strings(*ids)
     where = _place(operators["global"], tasks["global"])
     kernels = _kernels(tasks, operators, collective, where, known, words)
     _add_counters(database, kernels)
@@ -238,7 +238,9 @@ def _usable(database: Database, made: dict[str, Any]) -> dict[str, Any]:
         if rows.any():
             database.faults[reason] += int(rows.sum())
     keep = ~(without | negative | repeated)
-    kept = {name: pd.Series(values)[keep].reset_index(drop=True) for name, values in made.items()}
+    kept = {name: pd.Series(values) for name, values in made.items()}
+    if not keep.all():
+        kept = {name: values[keep].reset_index(drop=True) for name, values in kept.items()}
     kept["kind"] = collectives.kinds(kept)
     return kept
 
