@@ -119,6 +119,9 @@ def _weights(labelled: Labelled, row: int, label: str, runner_up: str, neighbour
     if structure.hints is not None:
         said = structure.hints.scores(np.array([row]))[0]
         parts.append(("host", float(said[best] - said[second])))
+    learned = structure.learned[structure.classes.of_kernel[row]]
+    if learned.any():
+        parts.append(("learned from other models", float(learned[best] - learned[second])))
     parts.append(("place in the layer", total - sum(weight for _name, weight in parts)))
     return sorted(parts, key=lambda part: -abs(part[1]))
 

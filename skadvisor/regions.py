@@ -121,11 +121,14 @@ def _evidence(structure: Structure, roles: NDArray[np.object_]) -> NDArray[np.ob
     """What each label rests on, in a few words."""
     items = structure.classes.items
     words = []
-    for item in items:
-        basis = ["operator" if item.known else "order"]
+    learned = structure.learned.any(axis=1)
+    for number, item in enumerate(items):
+        basis = ["operator" if item.known else "learned" if learned[number] else "order"]
         if item.matmul or (item.inputs and item.role in ("norm", "gather", "unknown")):
             basis.append("shapes")
-        if item.known and item.role not in _NAMED_ROLES and item.role not in ("residual_norm", "expert_matmul"):
+        if learned[number] or (
+            item.known and item.role not in _NAMED_ROLES and item.role not in ("residual_norm", "expert_matmul")
+        ):
             basis.append("order")
         words.append("+".join(dict.fromkeys(basis)))
     found = np.array(words, dtype=object)[structure.classes.of_kernel]

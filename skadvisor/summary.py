@@ -203,6 +203,7 @@ def notices(
     if quality.unattributed_share >= 0.01:
         text = _("{share:.1%} of the device time could not be attributed to a region.")
         found.append(Notice(code="unattributed", message=Message(text, share=quality.unattributed_share)))
+    found += [Notice(code="labels_disagree", message=said) for said in labelled.disagreements]
     comm = shares.get("comm", 0.0)
     inside = sum(shares.get(region, 0.0) for region in LAYER_REGIONS)
     if comm > 0.1 and comm > 0.2 * inside:

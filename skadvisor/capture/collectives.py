@@ -10,6 +10,8 @@ import numpy as np
 
 #: Device kernels that do the work of a collective which is also listed under its own name.
 FRAGMENT = re.compile(r"^(AivKernel|aiv_all|aiv_reduce|aiv_broadcast|hcom_\w+|\w*AicpuKernel)", re.IGNORECASE)
+#: How a collective as a whole is named.
+SUMMARY = re.compile(r"^hcom_", re.IGNORECASE)
 CORE = "COMMUNICATION"
 KINDS = ("kernel", "collective", "collective_part")
 
@@ -17,7 +19,8 @@ KINDS = ("kernel", "collective", "collective_part")
 def kinds(columns: Mapping[str, Any]) -> Any:
     """`kernel`, `collective` or `collective_part` for each row of `columns` (start_ns, dur_ns, name, core).
 
-    A collective is a row whose core is COMMUNICATION, or hcom work on other cores that no such row covers.
+    A collective is a row whose core is COMMUNICATION, or hcom work on other cores that no such row covers; where
+    no row has that core, one that is named hcom_*.
     A fragment whose interval lies inside a collective is a part of it.
     """
     import pandas as pd
@@ -25,6 +28,9 @@ def kinds(columns: Mapping[str, Any]) -> Any:
     rows = len(columns["start_ns"])
     codes = np.zeros(rows, dtype="int8")
     collective = _equals(columns.get("core"), CORE, rows)
+    if not collective.any() and "name" in columns:
+        # Level0 writes no core: what is listed under its own name is the collective, kernels inside it are its parts
+        collective = _matches(columns["name"], SUMMARY, rows)
     fragment = _matches(columns["name"], FRAGMENT, rows) & ~collective if "name" in columns else np.zeros(rows, bool)
     codes[collective | fragment] = 1
     if fragment.any() and collective.any():
