@@ -45,6 +45,7 @@ CLEAN: dict[str, Callable[[str], str | None]] = {
     "input_shapes": columns.clean_shapes,
     "output_shapes": columns.clean_shapes,
 }
+HOST_CATEGORIES = ("cpu_op", "enqueue", "python_function", "user_annotation")
 #: Type of a host call -> the category that a trace gives it.
 CATEGORIES = {"op": "cpu_op", "queue": "enqueue", "trace": "python_function", "mstx": "user_annotation"}
 CORE_TIMES = {"aic_total_time": "aic_ns", "aicore_time": "aic_ns", "aiv_total_time": "aiv_ns", "aiv_time": "aiv_ns"}
@@ -271,8 +272,10 @@ def _add_counters(database: Database, kernels: dict[str, Any]) -> None:
             kernels[name] = pd.Series(pd.arrays.FloatingArray(made / scale, missing))
 
 
-def _host_calls(database: Database) -> dict[str, np.ndarray]:
-    """Host ranges of the framework and of mstx; `type` is the category as a trace names it."""
+def _host_calls(database: Database) -> dict[str, Any]:
+    """Host ranges of the framework and of mstx; `category` is a code into `HOST_CATEGORIES`."""
+    import pandas as pd
+
     calls = database.numbers(
         "PYTORCH_API",
         {
@@ -287,17 +290,18 @@ def _host_calls(database: Database) -> dict[str, np.ndarray]:
     names: dict[int, str] = {}
     if {"id", "name"} <= set(database.tables.get("ENUM_API_TYPE", [])):
         names = dict(database.read_rows("SELECT id, name FROM ENUM_API_TYPE"))
-    category = np.array(["cpu_op"] * len(calls["type"]), dtype=object)
+    calls["category"] = np.zeros(len(calls["type"]), dtype="int64")
     for number in np.unique(calls["type"]).tolist():
-        category[calls["type"] == number] = CATEGORIES.get(str(names.get(number, "op")), "cpu_op")
-    calls["category"] = category
+        category = CATEGORIES.get(str(names.get(number, "op")), "cpu_op")
+        calls["category"][calls["type"] == number] = HOST_CATEGORIES.index(category)
     marks = database.numbers(
         "MSTX_EVENTS",
         {"start_ns": ("startNs",), "end_ns": ("endNs",), "thread": ("globalTid",), "name": ("message",)},
     )
     count = len(marks["start_ns"])
-    marks |= {"connection": np.full(count, ABSENT), "category": np.array(["user_annotation"] * count, dtype=object)}
-    made = {name: np.concatenate([calls[name], marks[name]]) for name in marks}
+    annotation = HOST_CATEGORIES.index("user_annotation")
+    marks |= {"connection": np.full(count, ABSENT), "category": np.full(count, annotation)}
+    made: dict[str, Any] = {name: np.concatenate([calls[name], marks[name]]) for name in marks}
     good = (made["start_ns"] >= 0) & (made["end_ns"] >= made["start_ns"])
     if not good.all():
         database.faults["host call without a time"] += int((~good).sum())
@@ -306,7 +310,7 @@ def _host_calls(database: Database) -> dict[str, np.ndarray]:
     made["kind"] = links.host_kinds(
         texts[1],
         np.maximum(_codes(made["name"], texts[0]), 0),
-        made["category"],
+        pd.Categorical.from_codes(made["category"], categories=pd.Index(HOST_CATEGORIES)),
         made["start_ns"],
         made["end_ns"],
         made["thread"],
@@ -314,7 +318,7 @@ def _host_calls(database: Database) -> dict[str, np.ndarray]:
     return made
 
 
-def _host_table(host: dict[str, np.ndarray], known: np.ndarray, words: list[str]) -> Any:
+def _host_table(host: dict[str, Any], known: np.ndarray, words: list[str]) -> Any:
     return host_table(
         {
             "start_ns": host["start_ns"],
@@ -327,7 +331,7 @@ def _host_table(host: dict[str, np.ndarray], known: np.ndarray, words: list[str]
 
 
 def _attach(
-    database: Database, kernels: dict[str, Any], host: dict[str, np.ndarray], known: np.ndarray, words: list[str]
+    database: Database, kernels: dict[str, Any], host: dict[str, Any], known: np.ndarray, words: list[str]
 ) -> None:
     """Add `launch_ns`, `module`, `range` and `step_id` by the connection ids."""
     import pandas as pd
@@ -352,7 +356,7 @@ def _attach(
         kernels["step_id"] = pd.Series(pd.arrays.IntegerArray(number, missing))
 
 
-def _launches(database: Database, host: dict[str, np.ndarray], connection: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _launches(database: Database, host: dict[str, Any], connection: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Launch time and thread of each kernel, -1 where unknown: by the framework's call, else by the CANN call."""
     launch = np.full(len(connection), ABSENT, dtype="int64")
     thread = np.full(len(connection), ABSENT, dtype="int64")
@@ -360,7 +364,7 @@ def _launches(database: Database, host: dict[str, np.ndarray], connection: np.nd
         "CANN_API", {"start_ns": ("startNs",), "thread": ("globalTid",), "connection": ("connectionId",)}
     )
     pairs = database.numbers("CONNECTION_IDS", {"id": ("id",), "connection": ("connectionId",)})
-    calls = np.flatnonzero((host["connection"] >= 0) & (host["category"] == "cpu_op"))
+    calls = np.flatnonzero((host["connection"] >= 0) & (host["category"] == HOST_CATEGORIES.index("cpu_op")))
     call_of = _place(host["connection"][calls], pairs["id"])
     linked = np.flatnonzero(call_of >= 0)
     framework = {

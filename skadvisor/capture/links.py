@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MODULE = "nn.Module: "
+#: What a host range may be, in the order of the alphabet.
+KINDS = ("module", "op", "python", "queue", "range", "step")
+#: Stands for a name that alone does not tell an operator from a scope.
+SCOPE = len(KINDS)
 STEP = re.compile(r"ProfilerStep#(\d+)")
 #: Names of operators, as against scopes that people or frameworks put around them.
 _OPERATOR = re.compile(
@@ -32,9 +40,9 @@ def innermost(start: np.ndarray, end: np.ndarray, times: np.ndarray) -> np.ndarr
         return np.full(len(times), -1, dtype="int64")
     order = np.lexsort((-end, start))
     starts, ends = start[order], end[order]
-    outer = _outer(starts, ends)
     place = np.searchsorted(starts, times, side="right") - 1
     active = np.flatnonzero((place >= 0) & (ends[np.maximum(place, 0)] < times))
+    outer = _outer(starts, ends) if len(active) else place
     while len(active):
         place[active] = outer[place[active]]
         current = place[active]
@@ -73,28 +81,37 @@ def innermost_on_threads(
 def host_kinds(
     words: Sequence[str],
     name: np.ndarray,
-    category: Sequence[str] | np.ndarray,
+    category: Sequence[str] | pd.Categorical,
     start: np.ndarray,
     end: np.ndarray,
     thread: np.ndarray,
-) -> np.ndarray:
+) -> pd.Categorical:
     """The kind of each host range: module, step, queue, python, op or range.
 
-    `category` is the trace category of each row's event (`cpu_op`, `python_function`, ...). A scope is a host
-    operator whose name is not that of an operator and in which another range ran on the same thread.
+    `name` are codes into `words`, `category` is the trace category of each row's event (`cpu_op`,
+    `python_function`, ...). A scope is a host operator whose name is not that of an operator and in which another
+    range ran on the same thread.
     """
-    word_kind = np.array([_kind_of_name(word) for word in words] or [""], dtype=object)
-    by_name = word_kind[name] if len(name) else np.empty(0, dtype=object)
-    categories = np.asarray(category, dtype=object)
-    kinds = np.where(by_name == "scope", np.where(_has_inner(start, end, thread), "range", "op"), by_name)
-    bare = np.flatnonzero((kinds == "range") & _matches(words, name, _BARE))
+    import pandas as pd
+
+    category = category if isinstance(category, pd.Categorical) else pd.Categorical(category)
+
+    def is_category(*chosen: str) -> np.ndarray:
+        return np.array([word in chosen for word in category.categories] + [False], dtype=bool)[category.codes]
+
+    code = {kind: number for number, kind in enumerate(KINDS)}
+    word_kind = np.array([code.get(_kind_of_name(word), SCOPE) for word in words] or [SCOPE], dtype="int8")
+    by_name = word_kind[name]
+    scope = by_name == SCOPE
+    kinds = np.where(scope, np.where(_has_inner(start, end, thread), code["range"], code["op"]), by_name)
+    bare = np.flatnonzero(scope & (kinds == code["range"]) & _matches(words, name, _BARE))
     framework = np.flatnonzero(_matches(words, name, _FRAMEWORK))
     outer = innermost_on_threads(start[framework], end[framework], thread[framework], start[bare], thread[bare])
-    kinds[bare[outer >= 0]] = "op"
-    kinds[(categories == "python_function") & (by_name != "module")] = "python"
-    kinds[(categories == "enqueue") | (categories == "dequeue")] = "queue"
-    kinds[(categories == "user_annotation") & (by_name != "step")] = "range"
-    return kinds
+    kinds[bare[outer >= 0]] = code["op"]
+    kinds[is_category("python_function") & (by_name != code["module"])] = code["python"]
+    kinds[is_category("enqueue", "dequeue")] = code["queue"]
+    kinds[is_category("user_annotation") & (by_name != code["step"])] = code["range"]
+    return pd.Categorical.from_codes(kinds, categories=pd.Index(KINDS)).remove_unused_categories()
 
 
 @cache

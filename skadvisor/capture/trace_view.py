@@ -21,6 +21,8 @@ from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 DEVICE_PROCESSES = ("Ascend Hardware",)
 COLLECTIVE_PROCESSES = ("HCCL", "Communication")
 HOST_PROCESSES = ("Python",)
+#: Stands for an absent category.
+NO_CATEGORY = "\0none"
 
 
 def read(paths: Sequence[Path], rank: int | None = None) -> Part:
@@ -132,21 +134,22 @@ def _lane_kinds(gathered: Gathered, device: int | None) -> np.ndarray:
 def _device_rows(gathered: Gathered, lanes: np.ndarray) -> dict[str, np.ndarray]:
     """The device tasks: their row in the ranges, arguments, and kind (`collective` for whole collectives)."""
     ranges, device = gathered.ranges, gathered.device
-    lane_kind = lanes[ranges["lane"]]
+    lane = ranges["lane"]
+    unnamed = (lanes == "")[lane]
     rows = device["row"]
-    type_code = np.full(len(lane_kind), -1, dtype="int32")
+    type_code = np.full(len(lane), -1, dtype="int32")
     type_code[rows] = device["type"]
-    arguments = np.full(len(lane_kind), -1, dtype="int64")
+    arguments = np.full(len(lane), -1, dtype="int64")
     arguments[rows] = np.arange(len(rows))
     transfer = gathered.words.index(TRANSFER) if TRANSFER in gathered.words else -2
-    typed = np.zeros(len(lane_kind), dtype=bool)
+    typed = np.zeros(len(lane), dtype=bool)
     typed[rows] = (device["type"] != transfer) & np.array(
         [word is not None for word in gathered.words] or [False], dtype=bool
     )[device["type"]]
-    is_device = (lane_kind == "device") | (typed & (lane_kind == ""))
-    with_model = np.zeros(len(lane_kind), dtype=bool)
+    is_device = (lanes == "device")[lane] | (typed & unnamed)
+    with_model = np.zeros(len(lane), dtype=bool)
     with_model[rows] = device["type"] != transfer
-    is_collective = ~is_device & ((lane_kind == "collective") | (with_model & (lane_kind == "")))
+    is_collective = ~is_device & ((lanes == "collective")[lane] | (with_model & unnamed))
     is_collective &= type_code != transfer
     chosen = np.flatnonzero(is_device | is_collective)
     return {
@@ -160,12 +163,15 @@ def _device_rows(gathered: Gathered, lanes: np.ndarray) -> dict[str, np.ndarray]
 def _task_kinds(gathered: Gathered, rows: np.ndarray, type_code: np.ndarray) -> np.ndarray:
     """`kernel`, `wait`, `record`, `copy` or `other` for each device task; each pair of type and name is judged once."""
     words = gathered.words
-    pairs = np.stack([type_code[rows], gathered.ranges["name"][rows]], axis=1)
-    distinct, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    if not len(rows):
+        return np.empty(0, dtype=object)
+    pairs = type_code[rows].astype("int64") * len(words) + gathered.ranges["name"][rows]
+    distinct, inverse = np.unique(pairs, return_inverse=True)
     kinds: list[str] = [
-        kind_of(None if kind < 0 else words[kind], words[name] or "") for kind, name in distinct.tolist()
+        kind_of(None if pair < 0 else words[pair // len(words)], words[pair % len(words)] or "")
+        for pair in distinct.tolist()
     ]
-    return np.array(kinds or [""], dtype=object)[inverse.ravel()] if len(rows) else np.empty(0, dtype=object)
+    return np.array(kinds, dtype=object)[inverse.ravel()]
 
 
 def _kernels(gathered: Gathered, device: dict[str, np.ndarray], lanes: np.ndarray) -> dict[str, Any]:
@@ -235,15 +241,16 @@ def _host(gathered: Gathered, lanes: np.ndarray) -> tuple[dict[str, Any], Any]:
     import pandas as pd
 
     ranges = gathered.ranges
-    category = np.array(["" if word is None else word for word in gathered.words] or [""], dtype=object)
-    host_category = np.isin(category, HOST_CATEGORIES)[ranges["cat"]]
-    lane_kind = lanes[ranges["lane"]]
-    rows = np.flatnonzero((lane_kind == "host") | (host_category & (lane_kind == "")))
+    words = ["" if word is None else word for word in gathered.words]
+    categories = [NO_CATEGORY if word is None else word for word in gathered.words]
+    host_category = np.isin(np.array(categories or [NO_CATEGORY], dtype=object), HOST_CATEGORIES)[ranges["cat"]]
+    lane = ranges["lane"]
+    rows = np.flatnonzero((lanes == "host")[lane] | (host_category & (lanes == "")[lane]))
     made: dict[str, Any] = {name: ranges[name][rows] for name in ("start_ns", "dur_ns", "name", "lane")}
     made["kind"] = links.host_kinds(
-        ["" if word is None else word for word in gathered.words],
+        words,
         made["name"],
-        category[ranges["cat"][rows]],
+        pd.Categorical.from_codes(ranges["cat"][rows], categories=pd.Index(categories)),
         made["start_ns"],
         made["start_ns"] + made["dur_ns"],
         made["lane"],
@@ -283,11 +290,14 @@ def _rows_at(start: np.ndarray, lane: np.ndarray, time: np.ndarray, time_lane: n
     """The row that starts at each time on its lane, -1 where none does."""
     if not len(start):
         return np.full(len(time), -1, dtype="int64")
-    order = np.lexsort((lane, start))
-    keys = np.rec.fromarrays([start[order], lane[order].astype("int64")])
-    wanted = np.rec.fromarrays([time, time_lane.astype("int64")])
-    place = np.minimum(np.searchsorted(keys, wanted), len(order) - 1)
-    return np.where(keys[place] == wanted, order[place], -1)
+    starts = np.sort(start)
+    begin = np.minimum(np.searchsorted(starts, time), len(starts) - 1)
+    lanes = int(max(lane.max(), time_lane.max(initial=0))) + 1
+    keys = np.searchsorted(starts, start) * lanes + lane
+    wanted = np.where(starts[begin] == time, begin * lanes + time_lane, -1)
+    order = np.argsort(keys, kind="stable")
+    place = np.minimum(np.searchsorted(keys[order], wanted), len(order) - 1)
+    return np.where(keys[order[place]] == wanted, order[place], -1)
 
 
 def _attach(
