@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,6 @@ DEVICE_COLUMNS = {
 HOST_CATEGORIES = ("cpu_op", "python_function", "enqueue", "dequeue", "user_annotation")
 #: The type that transfers inside a collective get here.
 TRANSFER = "\0transfer"
-_TASK = attrgetter("transfer", "task_type", "stream", "old_stream", "task", "model", "collective_model", "connection")
-_FLOW = attrgetter("cat", "pid", "tid", "ts", "id")
 FLOW_COLUMNS = {"time_ns": "int64", "id": "uint64", "cat": "int32", "lane": "int32"}
 
 
@@ -135,20 +132,24 @@ class _Gatherer:
             if good:
                 self._add_ranges(good)
             return
-        words, lanes, count = self.words, self.lanes, len(events)
-        category = np.fromiter([words[event.cat] for event in events], "int32", count)
+        words = self.words
+        category = _coded(words, [event.cat for event in events])
         self.parts["ranges"].append(
             (
                 start,
                 duration,
-                np.fromiter([words[event.name] for event in events], "int32", count),
+                _coded(words, [event.name for event in events]),
                 category,
-                np.fromiter([lanes[event.pid, event.tid] for event in events], "int32", count),
+                self._lane_codes(events),
             )
         )
         hosts = [words[name] for name in HOST_CATEGORIES]
         self._add_device([(row, events[row].args) for row in np.flatnonzero(~np.isin(category, hosts)).tolist()])
-        self.ranges_seen += count
+        self.ranges_seen += len(events)
+
+    def _lane_codes(self, events: list[Event]) -> np.ndarray:
+        pairs = zip([event.pid for event in events], [event.tid for event in events], strict=True)
+        return _coded(self.lanes, list(pairs))
 
     def _add_device(self, arguments: Sequence[tuple[int, Args | None]]) -> None:
         """Arguments of device tasks and of collectives, which have a model but no task type."""
@@ -159,46 +160,42 @@ class _Gatherer:
         ]
         if not found:
             return
-        rows, tasks = zip(*found, strict=True)
-        transfers, types, streams, old, task, models, collective, connection = zip(*map(_TASK, tasks), strict=True)
-        words = self.words
-        kinds = [words[TRANSFER if moved is not None else kind] for moved, kind in zip(transfers, types, strict=True)]
-        self.transfers += len(tasks) - transfers.count(None)
+        tasks = [args for _, args in found]
+        streams, models = [args.stream for args in tasks], [args.model for args in tasks]
+        kinds = [TRANSFER if args.transfer is not None else args.task_type for args in tasks]
+        self.transfers += kinds.count(TRANSFER)
         self.parts["device"].append(
             (
-                np.array(rows, dtype="int64") + self.ranges_seen,
-                np.array(kinds, dtype="int32"),
+                np.array([row for row, _ in found], dtype="int64") + self.ranges_seen,
+                _coded(self.words, kinds),
                 _ids(
-                    streams
-                    if None not in streams
-                    else [b if a is None else a for a, b in zip(streams, old, strict=True)]
+                    [args.old_stream if stream is None else stream for stream, args in zip(streams, tasks, strict=True)]
                 ),
-                _ids(task),
+                _ids([args.task for args in tasks]),
                 _ids(
-                    models
-                    if None not in models
-                    else [b if a is None else a for a, b in zip(models, collective, strict=True)]
+                    [
+                        args.collective_model if model is None else model
+                        for model, args in zip(models, tasks, strict=True)
+                    ]
                 ),
-                _ids(connection),
+                _ids([args.connection for args in tasks]),
             )
         )
 
     def _add_flows(self, events: list[Event], part: str) -> None:
-        categories, processes, threads, times, ids = zip(*map(_FLOW, events), strict=True)
-        time, missing = epoch_nanoseconds(times)
+        time, missing = epoch_nanoseconds([event.ts for event in events])
         if missing.any():
             self.faults["arrow without a time"] += int(missing.sum())
             good = [event for event, wrong in zip(events, missing.tolist(), strict=True) if not wrong]
             if good:
                 self._add_flows(good, part)
             return
-        count = len(events)
         self.parts[part].append(
             (
                 time,
-                self._flow_ids(ids),
-                np.fromiter(map(self.words.__getitem__, categories), "int32", count),
-                np.fromiter(map(self.lanes.__getitem__, zip(processes, threads, strict=True)), "int32", count),
+                self._flow_ids([event.id for event in events]),
+                _coded(self.words, [event.cat for event in events]),
+                self._lane_codes(events),
             )
         )
 
@@ -240,11 +237,15 @@ class _Gatherer:
         )
 
 
-def _ids(values: Iterable[int | str | None]) -> np.ndarray:
+def _coded(codes: Codes, values: list[Any]) -> np.ndarray:
+    """The code of each value; looked up without a step of Python for each, because there are millions."""
+    return np.fromiter(map(codes.__getitem__, values), "int32", len(values))
+
+
+def _ids(values: list[int | str | None]) -> np.ndarray:
     """Ids as int64, `ABSENT_ID` where there is none."""
-    values = list(values)
     try:
-        return np.array(values, dtype="int64")
+        return np.array([ABSENT_ID if value is None else value for value in values], dtype="int64")
     except (TypeError, ValueError, OverflowError):
         made = [integer(value) if isinstance(value, str) else value for value in values]
         return np.array(
