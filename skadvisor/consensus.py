@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.grammar import LAYER_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.grammar import LAYER_STATES, MLP_STATES, REGION_OF_STATE, STATES, State
 
 #: Fewer kernels of one look than this teach nothing.
 FEWEST = 5
@@ -22,15 +22,22 @@ WEIGHT = 5.0
 OUTSIDE_WEIGHT = 0.7
 
 _OUTSIDE = np.array([state for state in State if state not in LAYER_STATES], dtype=np.intp)
+_FEED_FORWARD = np.array(
+    [*MLP_STATES, State.SHARED_BEFORE, State.SHARED_AFTER, State.ROUTER, State.EXPERTS], dtype=np.intp
+)
 _REGIONS = sorted(set(REGION_OF_STATE.values()))
 _MEMBERS = np.array([[REGION_OF_STATE[state] == region for region in _REGIONS] for state in State], dtype=np.float64)
 
 
-def consensus_scores(of_chain: NDArray[np.int64], posterior: NDArray[np.float64]) -> NDArray[np.float64]:
+def consensus_scores(
+    of_chain: NDArray[np.int64], posterior: NDArray[np.float64], shaped: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Log scores per kernel and state, (N, STATES), from what kernels of the same look are in.
 
     `of_chain` (N,) is each kernel's class, `posterior` (N, STATES) how likely each state is. The narrowest look that
     enough kernels share counts: the class between both its neighbours', beside one of them, at last the class alone.
+    Without shapes (`shaped` (N,) is False) a dense feed-forward looks like the many shared experts: between these two
+    the look says nothing there.
     """
     before, after = np.append(-1, of_chain[:-1]), np.append(of_chain[1:], -1)
     scores = np.zeros((len(of_chain), STATES))
@@ -44,6 +51,8 @@ def consensus_scores(of_chain: NDArray[np.int64], posterior: NDArray[np.float64]
         useful = ((counts >= FEWEST) & (agreed >= AGREEMENT))[codes] & open_rows
         scores[useful] = np.maximum(np.log(np.maximum(mean[codes[useful]], 1e-9)), -WEIGHT)
         open_rows &= ~useful
+    blind = ~shaped
+    scores[np.ix_(blind, _FEED_FORWARD)] = scores[np.ix_(blind, _FEED_FORWARD)].max(axis=1, keepdims=True)
     scores[:, _OUTSIDE] = np.maximum(scores[:, _OUTSIDE], -OUTSIDE_WEIGHT)
     return scores
 

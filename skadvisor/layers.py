@@ -21,6 +21,8 @@ from skadvisor.superkernel_names import scope_of
 S = State
 #: Kernels between the fragments of one scope, at the most.
 MOST_FRAGMENTS = 6
+#: What holds for this share of the layers holds for the model; the rest was misread.
+MOSTLY = 0.9
 _ATTENTION_ROLES = ["attention_core", "rope", "kv_cache", "indexer"]
 #: Roles of kernels that add the sub-block's result to the residual stream, and so close a layer.
 _CLOSING_ROLES = {"residual_norm", "add", "fused_matmul_norm"}
@@ -109,16 +111,19 @@ def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
 def _pair(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Layer]:
     """Join two attention blocks to one layer where one set of experts serves both (shortcut-connected experts).
 
-    Told by experts on another stream that come once per two dense blocks, all along.
+    Told by experts beside the main chain that come once per two dense blocks, all along.
     """
     roles = structure.classes.roles_of(structure.classes.of_kernel)
-    beside = np.flatnonzero((structure.chain > 0) & (roles == "router"))
-    dense = [layer for layer in layers if layer.kind == "dense" and layer.attention]
-    if not len(beside) or abs(2 * len(beside) - len(dense)) > 1 or len(dense) < 0.9 * len(layers):
+    routers = np.flatnonzero((structure.chain >= 0) & (roles == "router"))
+    blocks = [layer for layer in layers if layer.attention]
+    dense = [layer for layer in blocks if layer.kind == "dense"]
+    if not len(routers) or float((structure.chain[routers] > 0).mean()) < MOSTLY:
+        return layers
+    if abs(2 * len(routers) - len(blocks)) > 1 or len(dense) < MOSTLY * len(layers):
         return layers
     start = kernels["start_ns"].to_numpy()
     begins = np.array([start[structure.main[layer.begin]] for layer in layers])
-    first = np.unique(np.clip(np.searchsorted(begins, start[beside], side="right") - 1, 0, len(layers) - 1))
+    first = np.unique(np.clip(np.searchsorted(begins, start[routers], side="right") - 1, 0, len(layers) - 1))
     paired: list[Layer] = []
     index = 0
     while index < len(layers):
@@ -138,7 +143,8 @@ def expert_joins(structure: Structure, layers: list[Layer]) -> NDArray[np.int64]
     state = structure.state[structure.main]
     classes = structure.classes.of_kernel[structure.main]
     adds = structure.classes.roles_of(classes) == "add"
-    whole = np.array([adds_whole_rows(item, structure.classes.hidden) for item in structure.classes.items], dtype=bool)
+    hidden = structure.classes.hidden
+    whole = np.array([not item.inputs or adds_whole_rows(item, hidden) for item in structure.classes.items], dtype=bool)
     joins = adds & whole[classes] & np.isin(state, [S.MLP_DOWN, S.INPUT_NORM])
     paired = np.zeros(len(state), dtype=bool)
     for layer in layers:

@@ -12,21 +12,26 @@ from numpy.typing import NDArray
 
 #: Two kernels overlap when they share more than this, and more than a tenth of the later one.
 OVERLAP_FLOOR_NS = 300
+#: More kernels than this do not run at the same time.
+MOST_LANES = 8
 
 
 def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     """Row numbers per chain in time order, the main chain first, of the rows that `inside` (N,) marks.
 
-    Rows without a stream are taken as one stream of their own.
+    Rows without a stream are one stream of their own; where no row has one, kernels that run at the same time are
+    taken apart.
     """
     rows = np.flatnonzero(inside)
     if not len(rows):
         return []
-    streams, names = pd.factorize(kernels["stream"].fillna(-1).to_numpy()[rows])
     start = kernels["start_ns"].to_numpy()[rows]
     end = start + kernels["dur_ns"].to_numpy()[rows]
-    conflicts = _conflicts(streams, start, end, len(names))
-    sizes = np.bincount(streams, minlength=len(names))
+    named = kernels["stream"]
+    streams = pd.factorize(named.fillna(-1).to_numpy()[rows])[0] if named.notna().any() else _lanes(start, end)
+    count = int(streams.max()) + 1
+    conflicts = _conflicts(streams, start, end, count)
+    sizes = np.bincount(streams, minlength=count)
     groups: list[list[int]] = []
     for stream in np.argsort(-sizes, kind="stable"):
         for group in groups:
@@ -36,6 +41,41 @@ def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_]) -> list[NDArra
         else:
             groups.append([int(stream)])
     return [rows[np.isin(streams, group)] for group in groups]
+
+
+def _lanes(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A lane per kernel such that kernels of one lane do not overlap; lane 0 is taken for the main stream.
+
+    While the device is busy without a pause, a kernel goes to the free lane that ended last, for kernels of a graph
+    follow one another closely; the lane with most kernels of such a busy time is the main one.
+    """
+    busy_until = np.append(start[:1], np.maximum.accumulate(end)[:-1])
+    period = np.cumsum(start >= busy_until)
+    lanes = np.zeros(len(start), dtype=np.int64)
+    for members in np.split(np.arange(len(start)), np.flatnonzero(np.diff(period)) + 1):
+        if len(members) > 1:
+            lanes[members] = _lanes_of_period(start[members].tolist(), end[members].tolist())
+    return lanes
+
+
+def _lanes_of_period(start: list[int], end: list[int]) -> NDArray[np.int64]:
+    ends: list[int] = []
+    taken = np.zeros(len(start), dtype=np.int64)
+    for place, (begin, finish) in enumerate(zip(start, end, strict=True)):
+        free = [lane for lane, last in enumerate(ends) if last <= begin + OVERLAP_FLOOR_NS]
+        if free:
+            lane = max(free, key=lambda one: ends[one])
+        elif len(ends) < MOST_LANES:
+            lane = len(ends)
+            ends.append(0)
+        else:
+            lane = MOST_LANES - 1
+        taken[place] = lane
+        ends[lane] = max(ends[lane], finish)
+    by_size = np.argsort(-np.bincount(taken, minlength=len(ends)), kind="stable")
+    rank = np.empty_like(by_size)
+    rank[by_size] = np.arange(len(by_size))
+    return rank[taken]
 
 
 def _conflicts(

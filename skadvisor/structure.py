@@ -154,7 +154,8 @@ def _decode_main(
     first = np.concatenate(
         [sequence.posterior(emissions[begin:end], transitions, pause, restarts) for begin, end, pause in parts]
     )
-    consensus = consensus_scores(of_chain, first)
+    shaped = kernels["input_shapes"].notna().to_numpy()[rows]
+    consensus = consensus_scores(of_chain, first, shaped)
     if said is not None:
         # what the host says of a kernel itself counts, not what the order alone made of its likes
         consensus = np.where(said.any(axis=1, keepdims=True), said, consensus)
