@@ -90,7 +90,7 @@ def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
         attention |= (hints.agrees(structure.state) & np.isin(structure.state, ATTENTION_STATES))[structure.main]
     norms = np.isin(roles, ["norm", "residual_norm", "fused_matmul_norm", "rsqrt"])
     state = structure.state[structure.main]
-    learned = structure.learned.any(axis=1)[structure.classes.of_kernel[structure.main]]
+    learned = np.asarray(structure.learned.any(axis=1))[structure.classes.of_kernel[structure.main]]
     attention |= learned & (state == S.ATTENTION_CORE)
     norms |= learned & np.isin(state, [S.INPUT_NORM, S.POST_NORM])
     matmuls = np.isin(roles, ["matmul", "fused_matmul_comm", "fused_matmul_norm", "expert_matmul", "superkernel"])

@@ -121,7 +121,7 @@ def _evidence(structure: Structure, roles: NDArray[np.object_]) -> NDArray[np.ob
     """What each label rests on, in a few words."""
     items = structure.classes.items
     words = []
-    learned = structure.learned.any(axis=1)
+    learned = np.asarray(structure.learned.any(axis=1))
     for number, item in enumerate(items):
         basis = ["operator" if item.known else "learned" if learned[number] else "order"]
         if item.matmul or (item.inputs and item.role in ("norm", "gather", "unknown")):
