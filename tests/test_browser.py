@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import REPOSITORY
 from example_results import ALL
 
 from skadvisor.report.html import render_html
@@ -22,6 +23,7 @@ DRIVER = shutil.which("chromedriver")
 if not BROWSER or not DRIVER:
     pytest.skip("no browser here: apt-get install chromium chromium-driver", allow_module_level=True)
 
+SAMPLES = sorted(manifest.parent for manifest in (REPOSITORY / "profiles").glob("*/manifest.toml"))
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
 
 
@@ -53,8 +55,14 @@ def show(
     browser: Any, folder: Path, name: str, *, language: str = "en", size: str = "desktop", dark: bool = False
 ) -> None:
     """Open the report of an example in a window of a device's size and with the system's theme."""
+    open_result(browser, folder, ALL[name](), language=language, size=size, dark=dark)
+
+
+def open_result(
+    browser: Any, folder: Path, result: Any, *, language: str = "en", size: str = "desktop", dark: bool = False
+) -> None:
     path = folder / "report.html"
-    path.write_text(render_html(ALL[name](), language=language), encoding="utf-8")
+    path.write_text(render_html(result, language=language), encoding="utf-8")
     width, height = SIZES[size]
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -62,6 +70,26 @@ def show(
     still = {"name": "prefers-reduced-motion", "value": "reduce"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme, still]})
     browser.get(path.as_uri())
+
+
+@pytest.fixture(scope="module", params=SAMPLES, ids=lambda path: path.name)
+def sample(request: pytest.FixtureRequest) -> Any:
+    from skadvisor.ranks import analyze_ranks
+
+    return analyze_ranks(request.param, workers=1).result
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_report_of_every_sample_renders_without_complaint(
+    browser: Any, tmp_path: Path, sample: Any, size: str, language: str
+) -> None:
+    open_result(browser, tmp_path, sample, language=language, size=size)
+    assert not complaints(browser)
+    assert browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert (tmp_path / "report.html").stat().st_size < 2_000_000
+    if size == "desktop":
+        assert browser.execute_script(CONTRAST) == []
 
 
 def complaints(browser: Any) -> list[str]:
