@@ -145,7 +145,7 @@ def minus(number: str) -> str:
 
 def typeset(text: str) -> str:
     """Write microseconds and negative numbers as they are printed."""
-    return re.sub(r"(?<=[\s(])-(?=\d)", "−", re.sub(r"(?<=\d) us(?![A-Za-z0-9_])", " µs", text))
+    return re.sub(r"(?<=[\s(（])-(?=\d)", "−", re.sub(r"(?<=\d) us(?![A-Za-z0-9_])", " µs", text))
 
 
 def clean(text: str) -> str:
