@@ -90,7 +90,7 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
         kernels[name].cat.codes.to_numpy().astype(np.int64) for name in ("input_shapes", "output_shapes", "core")
     ]
     key = pd.MultiIndex.from_arrays(columns)
-    of_kernel, unique = pd.factorize(key)
+    of_kernel, unique = _factorize(key)
     counts = np.bincount(of_kernel, minlength=len(unique))
     texts = [_categories(kernels[name]) for name in ("input_shapes", "output_shapes", "core")]
     operators = {base: vocabulary.find(base) for base in bases}
@@ -171,10 +171,18 @@ def takes_expert_weights(inputs: tuple[Shape | None, ...], hidden: int) -> bool:
     )
 
 
+def _factorize(key: pd.MultiIndex) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
+    """The number of each distinct row and the distinct rows; pandas 2 cannot factorize an empty index."""
+    if not len(key):
+        return np.zeros(0, dtype=np.int64), []
+    codes, unique = pd.factorize(key)
+    return codes, list(unique)
+
+
 def _bases(kernels: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
     """Distinct base operators and the code of each kernel's, from its type or, where that is null, its name."""
     pair = pd.MultiIndex.from_arrays([kernels["op_type"].cat.codes, kernels["name"].cat.codes])
-    codes, unique = pd.factorize(pair)
+    codes, unique = _factorize(pair)
     types, names = _categories(kernels["op_type"]), _categories(kernels["name"])
     bases = [_base(types[type_code], names[name_code]) for type_code, name_code in unique]
     base_of_pair, distinct = pd.factorize(np.array(bases, dtype=object))

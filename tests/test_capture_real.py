@@ -69,7 +69,7 @@ def test_truth_of_the_eager_capture_lines_up() -> None:
     kernels = capture.load(captures("qwen2.5-0.5b-vllm-eager", "ASCEND_PROFILER_OUTPUT")).kernels
     assert kernels["start_ns"].tolist() == truth["start_ns"].tolist()
     assert kernels["op_type"].tolist() == truth["op_type"].tolist()
-    assert kernels["input_shapes"].fillna("").tolist() == truth["input_shapes"].tolist()
+    assert kernels["input_shapes"].astype("object").fillna("").tolist() == truth["input_shapes"].tolist()
 
 
 def test_graph_capture_keeps_models_and_states() -> None:
