@@ -141,15 +141,34 @@ class Capture:
         return "truncated" if any(file.state == "truncated" for file in self.files) else "complete"
 
 
-def kernel_table(columns: Mapping[str, Any]) -> pd.DataFrame:
+def kernel_table(columns: Mapping[str, Any], *, copy: bool = True) -> pd.DataFrame:
     """Build a kernel table from column arrays of one length; missing columns become null, rows are ordered.
 
+    `copy=False` lets the table keep the arrays themselves, for callers who hold them no longer.
     Raises ValueError where `start_ns` or `dur_ns` is missing, null or negative.
     """
-    table = _table(columns, KERNEL_COLUMNS)
+    table = _table(columns, KERNEL_COLUMNS, copy)
     if (table["dur_ns"] < 0).any() or (table["start_ns"] < 0).any():
         raise ValueError("a kernel with a negative start or duration")
-    return table.sort_values(ORDER, kind="stable", ignore_index=True)
+    return in_order(table)
+
+
+def in_order(kernels: pd.DataFrame) -> pd.DataFrame:
+    """The table in the order of `ORDER`; the same table where each kernel starts after the one before it."""
+    import numpy as np
+    import pandas as pd
+
+    start = kernels["start_ns"].to_numpy()
+    if (start[1:] > start[:-1]).all():
+        return kernels
+    order = np.argsort(start, kind="stable")
+    same = start[order[1:]] == start[order[:-1]]
+    tied = np.append(same, False) | np.append(False, same)
+    among = kernels[ORDER].take(order[tied]).reset_index(drop=True).sort_values(ORDER, kind="stable").index
+    order[tied] = order[tied][among.to_numpy()]
+    ordered = kernels.take(order)
+    ordered.index = pd.RangeIndex(len(ordered))
+    return ordered
 
 
 def task_table(columns: Mapping[str, Any]) -> pd.DataFrame:
@@ -163,7 +182,7 @@ def host_table(columns: Mapping[str, Any]) -> pd.DataFrame:
     return table.sort_values(["start_ns", "dur_ns"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
-def _table(columns: Mapping[str, Any], known: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+def _table(columns: Mapping[str, Any], known: Mapping[str, tuple[str, str]], copy: bool = True) -> pd.DataFrame:
     import pandas as pd
 
     for required in ("start_ns", "dur_ns"):
@@ -172,13 +191,10 @@ def _table(columns: Mapping[str, Any], known: Mapping[str, tuple[str, str]]) -> 
     rows = len(columns["start_ns"])
     made: dict[str, Any] = {}
     for name, (dtype, _) in known.items():
-        if name in columns:
-            values = columns[name]
-            made[name] = values if isinstance(values, pd.Series) else pd.Series(values)
-        else:
-            made[name] = pd.Series([None] * rows, dtype="object")
-        made[name] = made[name].reset_index(drop=True).astype(dtype)
+        values = pd.Series(columns[name], copy=False) if name in columns else pd.Series([None] * rows, dtype="object")
+        made[name] = (values if values.dtype == dtype else values.astype(dtype)).array
     for name in columns:
         if name not in known:
-            made[name] = pd.Series(columns[name]).reset_index(drop=True).astype("Float64")
-    return pd.DataFrame(made)
+            values = pd.Series(columns[name], copy=False)
+            made[name] = (values if values.dtype == "Float64" else values.astype("Float64")).array
+    return pd.DataFrame(made, copy=copy)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skadvisor.capture import collectives, columns, links
+from skadvisor import events
+from skadvisor.capture import collectives, columns, decimal_text, links
 from skadvisor.capture.device_tasks import kind_of
+from skadvisor.capture.interface import ABSENT
 
 MICROSECONDS = st.decimals(0, 4 * 10**15, allow_nan=False, allow_infinity=False, places=3)
 
@@ -45,6 +49,61 @@ def test_more_decimals_round_half_up(value: Decimal) -> None:
 )
 def test_texts(text: str, expected: int | None) -> None:
     assert columns.nanoseconds(text) == expected
+
+
+NUMBERS = st.one_of(
+    MICROSECONDS.map(lambda value: f"{value}\t"),
+    st.decimals(0, 10**12, allow_nan=False, allow_infinity=False).map(lambda value: f"{value:f}"),
+    st.from_regex(r"[0-9]{0,20}(\.[0-9]{0,10})?", fullmatch=True),
+    st.text("0123456789.-+eE/:\t é\x00", max_size=26),
+)
+
+
+@given(st.lists(st.one_of(st.none(), NUMBERS), max_size=12), st.integers(1, 5))
+def test_columns_of_decimal_text_equal_single_texts(texts: list[str | None], size: int) -> None:
+    column = pa.chunked_array([texts[at : at + size] for at in range(0, len(texts), size)], type=pa.string())
+    absent = [text is None or text.strip() in ABSENT for text in texts]
+    expected = [None if none else columns.nanoseconds(str(text)) for none, text in zip(absent, texts, strict=True)]
+    if any(value is None and not none for value, none in zip(expected, absent, strict=True)):
+        with pytest.raises(pa.ArrowInvalid):
+            decimal_text.decimal_nanoseconds(column)
+    else:
+        assert decimal_text.decimal_nanoseconds(column).to_pylist() == expected
+
+
+def test_a_number_does_not_go_over_the_end_of_a_line() -> None:
+    with pytest.raises(pa.ArrowInvalid):
+        decimal_text.decimal_nanoseconds(pa.chunked_array([["1.5", "2.5\n"]]))
+
+
+ROWS = st.tuples(
+    st.integers(0, 3),
+    st.sampled_from([None, 1, 2]),
+    st.sampled_from([None, 7, 8]),
+    st.sampled_from("ba"),
+    st.integers(0, 2),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ROWS, max_size=12))
+def test_kernels_are_in_the_documented_order(rows: list[tuple[object, ...]]) -> None:
+    names = ["start_ns", "stream", "task", "name", "dur_ns"]
+    table = pd.DataFrame(rows, columns=names).astype({name: events.KERNEL_COLUMNS[name][0] for name in names})
+    table["blocks"] = pd.array(range(len(rows)), dtype="Int64")
+    made = events.kernel_table(table)
+    assert list(made.index) == list(range(len(rows)))
+    pd.testing.assert_frame_equal(made[table.columns], table.sort_values(names, kind="stable", ignore_index=True))
+
+
+def test_a_kernel_table_is_its_own_unless_told_otherwise() -> None:
+    start, stream = np.array([1, 2]), pd.array([5, 6], dtype="Int64")
+    copied = events.kernel_table({"start_ns": start, "dur_ns": start, "stream": stream})
+    kept = events.kernel_table({"start_ns": start, "dur_ns": start, "stream": stream}, copy=False)
+    start[0], stream[0] = 0, 0
+    assert (copied["start_ns"][0], copied["stream"][0]) == (1, 5)
+    kept.loc[1, ["stream", "dur_ns"]] = 9
+    assert kept["stream"].tolist()[1] == kept["dur_ns"].tolist()[1] == 9
 
 
 @given(st.lists(MICROSECONDS, max_size=30), st.booleans())

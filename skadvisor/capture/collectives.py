@@ -45,6 +45,8 @@ def repeated(columns: Mapping[str, Any]) -> np.ndarray:
     import pandas as pd
 
     start = np.asarray(pd.Series(columns["start_ns"]).fillna(-1), dtype="int64")
+    if (start[1:] > start[:-1]).all():
+        return np.zeros(len(start), dtype=bool)
     order = np.argsort(start, kind="stable")
     same = np.flatnonzero(np.diff(start[order]) == 0)
     result = np.zeros(len(start), dtype=bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def nanoseconds(text: str) -> int | None:
         return _exponent_nanoseconds(text)
     negative = text.startswith("-")
     whole, _, fraction = text.lstrip("+-").partition(".")
-    if not (whole + fraction).isdecimal() or not (whole + fraction).isascii() or len(whole) > 18:
+    if not (whole + fraction).isdecimal() or not (whole + fraction).isascii() or len(whole.lstrip("0")) > 18:
         return None
     value = int(whole or "0") * 1000 + int((fraction + "000")[:3])
     if fraction[3:4] >= "5":
@@ -98,48 +98,25 @@ def text_column(values: Sequence[str | None], convert: Callable[[str], Any], kin
     return array, failed
 
 
-def decimal_nanoseconds(column: pa.ChunkedArray, scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """Microseconds in a decimal128 column of `scale` digits as int64 ns, and where they are null or too large.
-
-    The low half of each 128-bit value is the number without its point: at scale 3 it is nanoseconds already.
-    """
-    values, missing = np.empty(len(column), dtype="int64"), np.empty(len(column), dtype=bool)
-    below = 10 ** (scale - 3)
-    for rows, chunk in _chunks(column):
-        words = np.frombuffer(chunk.buffers()[1] or b"", dtype="int64").reshape(-1, 2)
-        low, high = words[chunk.offset : chunk.offset + len(chunk)].T
-        values[rows] = low if below == 1 else (low + below // 2) // below
-        missing[rows] = high != low >> 63
-        if chunk.null_count:
-            missing[rows] |= chunk.is_null().to_numpy(zero_copy_only=False)
-    values[missing] = 0
-    return values, missing
-
-
 def whole_numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """An integer column as int64, 0 where null, and where it is null."""
-    values, missing = np.empty(len(column), dtype="int64"), np.zeros(len(column), dtype=bool)
-    for rows, chunk in _chunks(column):
-        values[rows] = chunk.fill_null(0).to_numpy()
-        if chunk.null_count:
-            missing[rows] = chunk.is_null().to_numpy(zero_copy_only=False)
-    return values, missing
+    """An integer column as int64, 0 where null, and where it is null; the arrays belong to the caller."""
+    missing = _missing(column)
+    return _owned((column.fill_null(0) if column.null_count else column).to_numpy()), missing
 
 
 def floats(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """A float column as float64, NaN where null, and where it is null or no number."""
-    values = np.empty(len(column), dtype="float64")
-    for rows, chunk in _chunks(column):
-        values[rows] = chunk.to_numpy(zero_copy_only=False)
+    """A float column as float64, NaN where null, and where it is null or no number; the arrays belong to the caller."""
+    values = _owned(column.to_numpy())
     return values, np.isnan(values)
 
 
-def _chunks(column: pa.ChunkedArray) -> Iterator[tuple[slice, pa.Array]]:
-    """Each chunk with the rows that it fills."""
-    begin = 0
-    for chunk in column.chunks:
-        yield slice(begin, begin + len(chunk)), chunk
-        begin += len(chunk)
+def _missing(column: pa.ChunkedArray) -> np.ndarray:
+    return _owned(column.is_null().to_numpy()) if column.null_count else np.zeros(len(column), dtype=bool)
+
+
+def _owned(values: np.ndarray) -> np.ndarray:
+    """A copy where `values` is only a view of arrow's memory."""
+    return values if values.flags.writeable else values.copy()
 
 
 def categorical(codes: np.ndarray, words: Sequence[str], clean: Callable[[str], str | None] = str) -> Any:
@@ -156,7 +133,8 @@ def categorical(codes: np.ndarray, words: Sequence[str], clean: Callable[[str], 
     if not kept:
         return None
     place = {word: index for index, word in enumerate(kept)}
-    table = np.array([-1 if word is None else place[word] for word in cleaned] + [-1], dtype="int32")
+    narrow = np.min_scalar_type(-len(kept) - 1)
+    table = np.array([-1 if word is None else place[word] for word in cleaned] + [-1], dtype=narrow)
     return pd.Categorical.from_codes(table[codes], categories=pd.Index(kept))
 
 

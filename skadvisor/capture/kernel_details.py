@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.capture import collectives, columns
 from skadvisor.capture.interface import Format, Part, Producer, notes_on_skipped
 from skadvisor.capture.lines import first_bytes
-from skadvisor.capture.operator_rows import INTEGERS, TIMES, WORDS, Reading, plain_heading, read_header
+from skadvisor.capture.operator_rows import INTEGERS, THREADS, TIMES, WORDS, Reading, plain_heading, read_header
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 
@@ -70,7 +71,7 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
         format=format,
         producer=producer,
         files=files,
-        kernels=kernel_table(columns.with_null_columns(made)),
+        kernels=kernel_table(columns.with_null_columns(made), copy=False),
         tasks=task_table({"start_ns": [], "dur_ns": []}),
         host=host_table({"start_ns": [], "dur_ns": []}),
         level="level1" if "input_shapes" in header.known else "level0",
@@ -82,7 +83,7 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
 def _one_device(made: dict[str, Any], path: Path, rank: int | None) -> tuple[dict[str, Any], int | None]:
     """The rows of one device and its number; several devices without a choice is an error."""
     values = made.pop("device", None)
-    devices = [] if values is None else sorted(set(values.dropna().tolist()))
+    devices = [] if values is None else sorted(values.dropna().unique().tolist())
     if len(devices) < 2:
         return made, int(devices[0]) if devices else None
     if rank not in devices:
@@ -127,24 +128,35 @@ def _joined(pieces: list[Any]) -> Any:
 
 
 def _converted(reading: Reading, faults: Counter[str]) -> dict[str, Any]:
+    """The columns of one file; its arrow table is given up."""
     import pandas as pd
 
     assert reading.table is not None
+    arrow = dict(zip(reading.table.column_names, reading.table.columns, strict=True))
+    reading.table = None
+
+    def convert(item: tuple[str, int]) -> tuple[Any, int]:
+        return _column(item[0], arrow.pop(f"c{item[1]}"), reading.typed)
+
     made: dict[str, Any] = {}
-    for column, at in reading.header.used.items():
-        values = reading.table.column(f"c{at}")
-        if column in WORDS:
-            series = _words(values, column)
-        elif reading.typed:
-            series = _typed(values, column)
-        else:
-            convert, kind = _conversion(column)
-            series, failed = columns.text_column(values.to_pylist(), convert, kind)
+    with ThreadPoolExecutor(THREADS) as threads:
+        for (column, at), (values, failed) in zip(
+            reading.header.used.items(), threads.map(convert, reading.header.used.items()), strict=True
+        ):
             if failed:
                 faults[f"unreadable value in {reading.header.headings[at].strip()}"] += failed
-        if series is not None:
-            made[column] = pd.Series(series)
+            if values is not None:
+                made[column] = pd.Series(values, copy=False)
     return made
+
+
+def _column(column: str, values: pa.ChunkedArray, typed: bool) -> tuple[Any, int]:
+    """One column as a pandas array, None where it says nothing, and how many of its values are unreadable."""
+    if column in WORDS:
+        return _words(values, column), 0
+    if typed:
+        return _typed(values, column), 0
+    return columns.text_column(values.to_pylist(), *_conversion(column))
 
 
 def _conversion(column: str) -> tuple[Any, str]:
@@ -168,9 +180,7 @@ def _words(values: pa.ChunkedArray, column: str) -> Any:
 def _typed(values: pa.ChunkedArray, column: str) -> Any:
     import pandas as pd
 
-    if column in TIMES:
-        return pd.arrays.IntegerArray(*columns.decimal_nanoseconds(values, TIMES[column]))
-    if column in INTEGERS:
+    if column in INTEGERS or column in TIMES:
         return pd.arrays.IntegerArray(*columns.whole_numbers(values))
     return pd.arrays.FloatingArray(*columns.floats(values))
 

@@ -16,7 +16,7 @@ import pandas as pd
 from skadvisor.capture import database, kernel_details, trace_view
 from skadvisor.capture.folder import RankFiles
 from skadvisor.capture.interface import Format, Level, Part
-from skadvisor.events import KERNEL_COLUMNS, ORDER, Capture
+from skadvisor.events import KERNEL_COLUMNS, Capture, in_order
 
 #: Files that lead come first; of two formats in one row only the first that is there is read.
 FAMILIES: tuple[tuple[Format, ...], ...] = (
@@ -174,7 +174,7 @@ def _filled(kernels: pd.DataFrame, other: pd.DataFrame, rows: np.ndarray) -> pd.
         for column in other.columns:
             if column not in KERNEL_COLUMNS:
                 made[column] = pd.Series(cast(Any, other[column].array).take(rows, allow_fill=True))
-    return made.sort_values(ORDER, kind="stable", ignore_index=True)
+    return in_order(made)
 
 
 def _filled_column(values: pd.Series, given: pd.Series) -> pd.Series:

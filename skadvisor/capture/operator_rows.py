@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skadvisor.capture.decimal_text import decimal_nanoseconds
 from skadvisor.capture.interface import ABSENT
 from skadvisor.capture.lines import Lines, Source, as_utf8, first_bytes, is_plain
 from skadvisor.errors import InputError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Small enough for the caches of a processor: four times as much costs half as much time again.
 BLOCK_BYTES = 1 << 20
+#: Threads that convert columns; the work between their calls into compiled code allows no more.
+THREADS = 2
 #: Heading in lower case without blanks -> column of the kernel table; both producers, old and new.
 HEADINGS = {
     "stepid": "step_id",
@@ -60,7 +63,7 @@ HEADINGS = {
     "aic_time(us)": "aic_ns",
     "aiv_time(us)": "aiv_ns",
 }
-TIMES = {"start_ns": 3, "dur_ns": 9, "wait_ns": 9, "aic_ns": 9, "aiv_ns": 9}
+TIMES = ("start_ns", "dur_ns", "wait_ns", "aic_ns", "aiv_ns")
 INTEGERS = ("step_id", "device", "model", "task", "stream", "blocks", "mix_blocks")
 WORDS = (
     "name",
@@ -200,8 +203,21 @@ class Reading:
             if "Empty CSV" not in str(empty):
                 raise
             table = None
+        if table is not None and typed:
+            table = self._with_times(table)
         if table is not None and any(_holds_line_end(column) for column in table.columns):
             raise pa.ArrowInvalid("an open quote swallowed the end of a line")
+        return table
+
+    def _with_times(self, table: pa.Table) -> pa.Table:
+        """The table with its times as int64 ns; raises ArrowInvalid where one is no number of one line."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        places = [at for column, at in self.header.used.items() if column in TIMES]
+        with ThreadPoolExecutor(THREADS) as threads:
+            times = threads.map(decimal_nanoseconds, [table.column(f"c{at}") for at in places])
+            for at, values in zip(places, times, strict=True):
+                table = table.set_column(table.column_names.index(f"c{at}"), f"c{at}", values)
         return table
 
     def _row_by_row(self) -> Iterator[pa.RecordBatch]:
@@ -253,8 +269,6 @@ def _arrow_type(column: str, typed: bool) -> Any:
 
     if column in WORDS:
         return pa.dictionary(pa.int32(), pa.string()) if typed else pa.string()
-    if not typed:
+    if not typed or column in TIMES:
         return pa.string()
-    if column in TIMES:
-        return pa.decimal128(38, TIMES[column])
     return pa.int64() if column in INTEGERS else pa.float64()
