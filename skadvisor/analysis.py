@@ -146,8 +146,8 @@ def assess(
     rules: tuple[PathText, ...] = (),
 ) -> Analysis:
     """Measure a labelled capture, assess the templates, and choose; see `analyze` for the options."""
-    from skadvisor import gain, summary, typical
-    from skadvisor.advice import could_change, recommend
+    from skadvisor import gain, sensitivity, summary, typical
+    from skadvisor.advice import recommend
     from skadvisor.fusion.shown import shown_fusion
     from skadvisor.timeline import measure
 
@@ -159,8 +159,19 @@ def assess(
     user_ledger = None if ledger is None else Path(ledger)
     templates = gain.assess(labelled.kernels, labelled.steps, times, situation, ledger=user_ledger, rules=user_rules)
     quality = summary.label_quality(labelled, times, phase)
+    depends = sensitivity.depends_on_unattributed(
+        labelled.kernels,
+        labelled.steps,
+        times,
+        situation,
+        templates,
+        quality.unattributed_share,
+        risk=risk,
+        ledger=user_ledger,
+        rules=user_rules,
+    )
+    quality = replace(quality, advice_depends_on_unattributed=depends)
     recommendation = recommend(templates, situation, times, risk=risk, labels=quality)
-    quality = replace(quality, advice_depends_on_unattributed=could_change(recommendation, templates, quality))
     shown = typical.typical_step(times, phase)
     judged = shown_fusion(labelled.kernels, times, situation, recommendation.choice, user_rules)
     result = Result(

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
+from skadvisor.advice import LEAST_SHARE, Risk, recommend
+from skadvisor.records import Template
+from skadvisor.refusal import refuse
+from skadvisor.templates import place, template_scopes
+from skadvisor.typical import typical_step
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skadvisor.situation import Situation
+    from skadvisor.timeline import Times
+
 #: Regions that unattributed kernels of decoder layers can belong to.
 CANDIDATES = ("attention", "mlp", "moe", "norm")
-#: With a smaller share of the device time unattributed no choice of a template hangs on it, a fraction.
-LEAST_SHARE = 0.001
-
-
-def unattributed_share(labelled: pd.DataFrame) -> float:
-    """Share of the device time of all steps that no region is stated for, a fraction."""
-    inside = (labelled["step"] >= 0).to_numpy() & (labelled["kind"].astype("object") != "collective_part").to_numpy()
-    time = labelled["dur_ns"].to_numpy()
-    total = int(time[inside].sum())
-    return float(time[inside & _unattributed(labelled)].sum()) / total if total else 0.0
 
 
 def unattributed_scenarios(labelled: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -29,14 +31,14 @@ def unattributed_scenarios(labelled: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     Collectives that move an unattributed result go with it.
 
-    `labelled` holds events.KERNEL_COLUMNS and LABEL_COLUMNS and stays as it is. A region is a candidate where the
-    capture holds it already; of `mlp` and `moe` at least one is, and both where the capture holds neither. Empty where
-    nothing is unattributed.
+    `labelled` holds events.KERNEL_COLUMNS and LABEL_COLUMNS and stays as it is. Attention is always a candidate, another
+    region where the table holds it already; of `mlp` and `moe` at least one is, and both where the table holds
+    neither. Empty where nothing is unattributed.
     """
     unattributed = _unattributed(labelled)
     if not unattributed.any():
         return {}
-    present = set(labelled["region"].dropna().astype("object"))
+    present = {"attention", *labelled["region"].dropna().astype("object")}
     if not present & {"mlp", "moe"}:
         present |= {"mlp", "moe"}
     region, owner = (labelled[name].astype("object").to_numpy() for name in ("region", "owner"))
@@ -49,15 +51,66 @@ def unattributed_scenarios(labelled: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return scenarios
 
 
-def advice_depends(labelled: pd.DataFrame, choose: Callable[[pd.DataFrame], str]) -> bool:
-    """Whether `choose`, a function from a labelled table to the advised choice, answers otherwise in any scenario.
+def advice_depends(labelled: pd.DataFrame, usual: str, choose: Callable[[str, pd.DataFrame], str]) -> bool:
+    """Whether the advised choice would not be `usual` in any scenario.
 
-    Where less than LEAST_SHARE of the time is unattributed the answer is no, and `choose` is not asked.
+    `choose` takes the region that all unattributed kernels were given to and the labelled table with them. It has to
+    depend on regions only through the scopes of the templates: it is not asked for a scenario that places every scope
+    as `labelled` does or as one before did. Asks no further once one answer differs.
     """
-    if unattributed_share(labelled) < LEAST_SHARE:
+    judged = [_placed(labelled)]
+    for region, scenario in unattributed_scenarios(labelled).items():
+        placed = _placed(scenario)
+        if any(np.array_equal(placed, known) for known in judged):
+            continue
+        judged.append(placed)
+        if choose(region, scenario) != usual:
+            return True
+    return False
+
+
+def depends_on_unattributed(
+    labelled: pd.DataFrame,
+    steps: pd.DataFrame,
+    times: Times,
+    situation: Situation,
+    templates: Sequence[Template],
+    share: float,
+    *,
+    risk: Risk = "balanced",
+    ledger: Path | None = None,
+    rules: tuple[Path, ...] = (),
+) -> bool:
+    """Whether the choice would be another one if all unattributed time of the typical step were of one region.
+
+    Assessed and chosen anew for each region, with the tables and options that gave `templates`. Only the typical step
+    is looked at, as by the gain, so the cost is at most that of one assessment per region whatever the length of the
+    capture. `share` is the unattributed share of the device time, a fraction; below LEAST_SHARE, and where a plain
+    fact of the capture decides, the answer is no and nothing is assessed.
+    """
+    if share < LEAST_SHARE or refuse(templates, situation, times) is not None:
         return False
-    usual = choose(labelled)
-    return any(choose(scenario) != usual for scenario in unattributed_scenarios(labelled).values())
+    from skadvisor import gain
+
+    def choose(region: str, table: pd.DataFrame) -> str:
+        facts = _with_experts(situation) if region == "moe" else situation
+        assessed = gain.assess(table, steps, times, facts, ledger=ledger, rules=rules)
+        return recommend(assessed, facts, times, risk=risk).choice
+
+    usual = recommend(templates, situation, times, risk=risk).choice
+    step = typical_step(times, situation.phase)
+    return advice_depends(labelled[labelled["step"] == step], usual, choose)
+
+
+def _with_experts(situation: Situation) -> Situation:
+    """The situation of a model with experts; where no layer was known to have any, all may."""
+    return situation if situation.moe else replace(situation, layer_kinds={"moe": situation.decoder_layers})
+
+
+def _placed(labelled: pd.DataFrame) -> NDArray[np.int64]:
+    """For every variant of every template and every kernel, the scope that it is in."""
+    variants = [variant for scope in template_scopes() for variant in scope.variants]
+    return np.stack([place(labelled, variant) for variant in variants])
 
 
 def _unattributed(labelled: pd.DataFrame) -> np.ndarray:

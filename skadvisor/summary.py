@@ -161,7 +161,7 @@ def ranges(numbers: list[int]) -> str:
 def label_quality(labelled: Labelled, times: Times, phase: str) -> LabelQuality:
     """How far the labels of the phase's steady steps can be trusted, in shares of their device time.
 
-    Whether the advice depends on what is unattributed is known only after it was given.
+    Whether the advice depends on what is unattributed is left to `sensitivity`.
     """
     kernels = labelled.kernels
     chosen = kernels[kernels["step"].isin(steady_steps(times, phase))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gettext
+import re
 import string
 import sys
 from pathlib import Path
@@ -109,6 +110,30 @@ def test_chinese_reports_hold_no_english_sentence_of_the_report(name: str) -> No
     ours -= {sentence for sentence, chinese in compiled().items() if chinese == sentence}
     text = render_markdown(ALL[name](), language="zh")
     assert not [sentence for sentence in ours if sentence in text]
+
+
+def test_sources_of_terms_are_translated() -> None:
+    from small_tables import decode_kernels, labelled_table, step_table
+
+    from skadvisor import gain, timeline
+    from skadvisor.datafiles import read_toml
+    from skadvisor.report.sources import term_source
+    from skadvisor.report.wording import Wording
+    from skadvisor.situation import Situation
+
+    priors = read_toml(PACKAGE / "gain" / "priors.toml")
+    sources = {str(prior["source"]) for prior in priors.values()} | {"12 before/after pairs, published and own"}
+    situation = Situation(mode="graph", phase="decode", decoder_layers=4, layer_kinds={"dense": 4})
+    for measured in ({}, {"aic_ns": 1_500, "aiv_ns": 0}):
+        labelled = labelled_table(kernel | measured for kernel in decode_kernels())
+        steps = step_table(labelled)
+        for template in gain.assess(labelled, steps, timeline.measure(labelled, steps), situation):
+            sources |= {term.source for term in template.terms.values()}
+    assert any(source.startswith("duration minus core time") for source in sources)
+    for source in sources:
+        assert term_source(source, Wording("en")).replace("µs", "us") == source
+        assert re.search(r"[\u4e00-\u9fff]", term_source(source, Wording("zh"))), source
+    assert term_source("a source of the user's own", Wording("zh")) == "a source of the user's own"
 
 
 def test_verdict_is_chinese() -> None:

@@ -19,13 +19,12 @@ from odd_models import ODD
 from sample_builder.catalogue import build_entry
 from unknown_names import BENCHMARK_NAMES, SPECIFIC_ROLES, TRAINING_NAMES
 
-from skadvisor import learning, sensitivity
+from skadvisor import learning
 from skadvisor.grammar import STATES, State
 from skadvisor.kernel_classes import Classes, classify
-from skadvisor.labelling import Labelled, label
+from skadvisor.labelling import label
 from skadvisor.names import base_operator
 from skadvisor.operators import load_vocabulary
-from skadvisor.records import REGIONS
 from skadvisor.structure import find_structure
 
 VOCABULARY = load_vocabulary()
@@ -196,49 +195,3 @@ assert "sklearn" in sys.modules, "not loaded for unknown operators"
     code = script.format(paths=[path for path in sys.path if path])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def labelled_with(share: float) -> tuple[Labelled, pd.DataFrame]:
-    """Labels of which every n-th attention kernel was taken away."""
-    found = label(build_entry("qwen3-30b-a3b-ge").capture, VOCABULARY)
-    region = found.kernels["region"].astype("object").copy()
-    rows = np.flatnonzero((region == "attention").to_numpy())
-    region.iloc[rows[: round(share * len(rows))]] = "unattributed"
-    return found, found.kernels.assign(region=region.astype("category"))
-
-
-def test_scenarios_give_all_unattributed_time_to_one_region() -> None:
-    found, table = labelled_with(0.5)
-    before = table.copy(deep=True)
-    scenarios = sensitivity.unattributed_scenarios(table)
-    assert set(scenarios) == {"attention", "moe", "norm"}
-    open_ = (table["region"] == "unattributed").to_numpy()
-    for region, scenario in scenarios.items():
-        assert (scenario["region"][open_] == region).all()
-        assert (scenario["region"][~open_].astype(str) == table["region"][~open_].astype(str)).all()
-        assert set(scenario["region"]) <= set(REGIONS) - {"unattributed"}
-    pd.testing.assert_frame_equal(table, before)
-    assert (scenarios["attention"]["region"].astype(str) == found.kernels["region"].astype(str)).all()
-
-
-def test_nothing_unattributed_no_scenarios() -> None:
-    found, _ = labelled_with(0.0)
-    assert sensitivity.unattributed_scenarios(found.kernels) == {}
-    assert not sensitivity.advice_depends(found.kernels, lambda _: pytest.fail("asked for nothing"))
-
-
-def test_advice_depends_where_the_larger_region_would_be_another() -> None:
-    """Advice by the larger of attention and experts: it hangs on the unattributed time only where that is enough."""
-
-    def larger(table: pd.DataFrame) -> str:
-        time = table["dur_ns"].groupby(table["region"].astype("object")).sum()
-        return "attention" if time.get("attention", 0) > time.get("moe", 0) else "moe"
-
-    found, few = labelled_with(0.02)
-    assert 0 < sensitivity.unattributed_share(few) < 0.05
-    assert sensitivity.advice_depends(few, larger) is False
-    usual = larger(found.kernels)
-    others = found.kernels["region"].astype("object")
-    rows = np.flatnonzero((others == usual).to_numpy())
-    others.iloc[rows[: round(0.8 * len(rows))]] = "unattributed"
-    assert sensitivity.advice_depends(found.kernels.assign(region=others.astype("category")), larger) is True

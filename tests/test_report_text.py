@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
-from example_results import ALL, dense_decode, eager_refusal, hostile, moe_decode
+from example_results import ALL, dense_decode, eager_refusal, hostile, moe_decode, toy_decode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -65,6 +66,54 @@ def test_refusal_names_its_reason_and_its_figures() -> None:
     assert text.startswith("Place no SuperKernel scope for now.")
     assert "2.8 ms of kernels in 24.1 ms" in text
     assert "Templates compared" not in text
+
+
+def test_a_refusal_shows_the_template_that_it_refuses_once() -> None:
+    refused = toy_decode()
+    advised = replace(refused.recommendation, margin_us=-12.3)
+    text = render_text(replace(refused, recommendation=advised))
+    assert re.search(r"Runner-up +full-model, 12\.3 µs better than none, but within the noise\n", text)
+
+
+@pytest.mark.parametrize(
+    ("choice", "margin", "words"),
+    [
+        ("attention-only", 4.0, "full-model, 4.0 µs behind"),
+        ("attention-only", -4.0, "full-model, 4.0 µs better, but riskier"),
+        ("none", 4.0, "full-model, 4.0 µs behind"),
+    ],
+)
+def test_a_better_runner_up_is_not_said_to_be_behind(choice: str, margin: float, words: str) -> None:
+    base = dense_decode()
+    advised = replace(base.recommendation, choice=choice, runner_up="full-model", margin_us=margin)
+    assert words in render_text(replace(base, recommendation=advised))
+
+
+def test_a_choice_within_the_noise_is_not_sold_as_a_gain() -> None:
+    base = dense_decode()
+    advised = replace(base.recommendation, choice="full-model")
+    assert "only if a trial is cheap" in verdict(replace(base, recommendation=advised))
+    assert "within the noise" in verdict(replace(base, recommendation=advised))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_first_screen_says_nothing_twice(name: str) -> None:
+    from skadvisor.report.document import build
+
+    summary = build(ALL[name]()).summary
+    lines = [summary.headline, summary.reason, *summary.blockers, *summary.next]
+    plain = [re.sub(r"\W+", " ", line).strip().lower() for line in lines]
+    assert len(set(plain)) == len(plain)
+    assert not any(one != other and one in other for one in plain for other in plain)
+
+
+def test_breakers_that_cost_nothing_block_nothing() -> None:
+    base = dense_decode()
+    cheap = tuple(
+        replace(template, breakers=tuple(replace(breaker, cost_us=0.0) for breaker in template.breakers))
+        for template in base.templates
+    )
+    assert "What blocks it" not in render_text(replace(base, templates=cheap))
 
 
 def test_terminal_view_leaves_details_to_files() -> None:

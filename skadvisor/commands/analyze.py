@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     "--rules", multiple=True, type=click.Path(path_type=Path), help="A TOML file that says what fuses. Repeatable."
 )
 @click.option("--tpot-ms", type=click.FloatRange(min=0, min_open=True), help="Time per output token without profiler.")
-@click.option("--risk", type=click.Choice(["low", "balanced", "high"]), default="balanced", show_default=True)
+@click.option(
+    "--risk",
+    type=click.Choice(["low", "balanced", "high"]),
+    default="balanced",
+    show_default=True,
+    help="low: attention-only unless the experts dominate; balanced: what more likely than not wins more than the "
+    "noise; high: also what has a chance of 25 % to.",
+)
 @click.option("--ledger", type=click.Path(path_type=Path), help="Keep forecasts in this file, not in your data folder.")
 @click.option("--no-ledger", is_flag=True, help="Keep no forecasts and learn from no outcomes.")
 @click.option("--workers", type=click.IntRange(1), help="Processes for many ranks.  [default: one per core]")

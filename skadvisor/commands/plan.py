@@ -70,7 +70,10 @@ def plan_command(
     if chosen == "none":
         none = Message(_("No scope is recommended for this capture: {reason}"), reason=advised.reason)
         click.echo(none.render(translate))
-        click.echo("name one to see its plan all the same: --template attention-only", err=True)
+        if advised.runner_up is not None and advised.next:
+            click.echo(advised.next[0].render(translate))
+        shown = advised.runner_up or "attention-only"
+        click.echo(f"name one to see its plan all the same: --template {shown}", err=True)
         return
     spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
     plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant)

@@ -179,7 +179,12 @@ def _notes(result: Result, template: str, dialect: Dialect, record: Template | N
                 name=template,
             )
         )
-    if record is not None and record.verdict in ("blocked", "not_applicable", "within_noise"):
+    advised = result.recommendation
+    if template == advised.choice and record is not None and record.verdict == "within_noise":
+        notes.append(Message(_("Taken at high risk: {reason}"), reason=advised.reason))
+    elif record is not None and record.verdict in ("blocked", "not_applicable", "within_noise"):
         notes.append(Message(_("The analysis advises against this scope: {reason}"), reason=record.reason))
+        if advised.choice == "none" and template == advised.runner_up:
+            notes += advised.next[:1]
     notes.append(Message(_("Data dump is off while SuperKernel is on.")))
     return tuple(notes)

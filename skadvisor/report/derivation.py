@@ -5,6 +5,7 @@ from __future__ import annotations
 from skadvisor.messages import _
 from skadvisor.records import Result
 from skadvisor.report.document import Cell, Column, Item, Section, Table, subject
+from skadvisor.report.sources import term_source
 from skadvisor.report.wording import STATUS_NAMES, TERM_NAMES, Wording, clip, minus
 
 MOST_FILES = 8
@@ -76,10 +77,7 @@ def _labels(result: Result, wording: Wording) -> Table:
         Column(wording.say(_("Device time"))),
         Column(wording.say(_("Share of the steps' kernels")), "%", True),
     )
-    note = ""
-    if labels.advice_depends_on_unattributed:
-        note = wording.say(_("The advice would change if the unattributed time belonged to one region."))
-    return Table("labels", wording.say(_("How far the labels can be trusted")), columns, rows, note)
+    return Table("labels", wording.say(_("How far the labels can be trusted")), columns, rows)
 
 
 def _caveats(result: Result, wording: Wording) -> list[Item]:
@@ -91,7 +89,9 @@ def _caveats(result: Result, wording: Wording) -> list[Item]:
             sentence = wording.say(
                 _("{term} is assumed, not measured in this capture"), term=wording.name(TERM_NAMES, name)
             )
-            items.append(Item(sentence, "unknown", wording.say(_("assumption")), source=clip(term.source)))
+            items.append(
+                Item(sentence, "unknown", wording.say(_("assumption")), source=term_source(term.source, wording))
+            )
     for message in result.recommendation.robustness:
         items.append(Item(wording.sentence(message), "pass", wording.say(_("robustness"))))
     return items

@@ -6,6 +6,7 @@ from skadvisor.messages import _
 from skadvisor.records import Result, Template
 from skadvisor.report.cells import number, percent, text
 from skadvisor.report.document import Cell, Column, Item, Section, Table, subject
+from skadvisor.report.sources import term_source
 from skadvisor.report.summary import claim_line
 from skadvisor.report.wording import (
     BASIS_NAMES,
@@ -142,7 +143,7 @@ def terms(result: Result, wording: Wording) -> Section | None:
             number(term.high_us, wording),
             text(wording.name(BASIS_NAMES, term.basis)),
             text(", ".join(f"{key.replace('_', ' ')} = {value:,.4g}" for key, value in term.inputs.items())),
-            text(term.source),
+            text(term_source(term.source, wording)),
         )
         for name, term in template.terms.items()
     )

@@ -45,6 +45,7 @@ def render_html(result: Result, *, language: str = "en", plan: str = "") -> str:
     return environment.get_template("report.html.j2").render(
         document=document,
         hero=_hero(result, wording),
+        refused=result.recommendation.choice == "none",
         pictures=_pictures(result, wording),
         regions=[*REGION_COLOURS, *GAP_COLOURS],
         words=_interface_words(wording),

@@ -9,6 +9,8 @@ from skadvisor.report.wording import MODE_NAMES, PHASE_NAMES, Wording, clip
 
 MOST_BLOCKERS = 4
 MOST_REGIONS = 4
+#: A breaker that costs less per step reads as nothing, us.
+LEAST_COST_US = 0.05
 
 
 def title(result: Result, wording: Wording) -> str:
@@ -35,6 +37,14 @@ def headline(result: Result, wording: Wording) -> str:
     estimate = template.estimate
     interval = wording.interval(estimate.low_pct, estimate.high_pct)
     values = {"name": name, "mid": wording.percent(estimate.mid_pct), "interval": interval}
+    if template.verdict == "within_noise":
+        return wording.say(
+            _(
+                "Try the {name} scope only if a trial is cheap: expect {mid} of the decode step ({interval}), which is "
+                "within the noise."
+            ),
+            **values,
+        )
     if template.claim is None:
         return wording.say(_("Place the {name} scope: expect {mid} of the decode step ({interval})."), **values)
     return wording.say(
@@ -62,11 +72,7 @@ def _facts(result: Result, wording: Wording) -> tuple[tuple[str, str], ...]:
         (wording.say(_("Confidence")), f"{recommendation.confidence:.0%}".replace("%", " %")),
     ]
     if recommendation.runner_up:
-        runner_up = wording.template(recommendation.runner_up)
-        if recommendation.margin_us is not None:
-            behind = wording.say(_("{time} behind"), time=wording.us(recommendation.margin_us))
-            runner_up = wording.say(_("{name}, {behind}"), name=runner_up, behind=behind)
-        facts.append((wording.say(_("Runner-up")), runner_up))
+        facts.append((wording.say(_("Runner-up")), _runner_up_words(result, wording)))
     facts.append((wording.say(_("Mode")), mode_words(result, wording)))
     facts.append((wording.say(_("Step")), _step_words(result, wording)))
     regions = _region_words(result, wording)
@@ -74,6 +80,24 @@ def _facts(result: Result, wording: Wording) -> tuple[tuple[str, str], ...]:
         facts.append((wording.say(_("Where the time goes")), regions))
     facts.append((wording.say(_("Layers")), _layer_words(result, wording)))
     return tuple(facts)
+
+
+def _runner_up_words(result: Result, wording: Wording) -> str:
+    """The runner-up and how far it is from the choice; why a better one comes second."""
+    recommendation = result.recommendation
+    name = wording.template(recommendation.runner_up or "none")
+    margin = recommendation.margin_us
+    if margin is None:
+        return name
+    time = wording.us(abs(margin))
+    if margin >= 0:
+        return wording.say(_("{name}, {time} behind"), name=name, time=time)
+    if recommendation.choice != "none":
+        return wording.say(_("{name}, {time} better, but riskier"), name=name, time=time)
+    verdicts = {template.name: template.verdict for template in result.templates}
+    if verdicts.get(recommendation.runner_up or "none") == "within_noise":
+        return wording.say(_("{name}, {time} better than none, but within the noise"), name=name, time=time)
+    return wording.say(_("{name}, {time} better than none, but riskier"), name=name, time=time)
 
 
 def mode_words(result: Result, wording: Wording) -> str:
@@ -124,14 +148,24 @@ def _layer_words(result: Result, wording: Wording) -> str:
 
 
 def _blockers(result: Result, wording: Wording) -> tuple[str, ...]:
-    """Blocking findings first, then the dearest breakers, of the template that the report speaks of."""
+    """The blocking findings of the template that the report speaks of, else its dearest breakers.
+
+    What the reason says already is not said again, and what costs nothing that a report shows is left out.
+    """
     template = subject(result)
     if template is None:
-        refused = result.recommendation.choice == "none"
-        return (wording.full_sentence(result.recommendation.reason),) if refused else ()
-    lines = [wording.sentence(finding.message) for finding in template.findings if finding.status == "block"]
-    for breaker in sorted(template.breakers, key=lambda breaker: -breaker.cost_us):
-        lines.append(_breaker_line(breaker.op_type, breaker.cuts_per_layer, breaker.cost_us, wording))
+        return ()
+    reason = result.recommendation.reason
+    blocking = [finding.message for finding in template.findings if finding.status == "block"]
+    if blocking:
+        lines = [wording.sentence(message) for message in blocking if message != reason]
+    else:
+        dearest = sorted(template.breakers, key=lambda breaker: -breaker.cost_us)
+        lines = [
+            _breaker_line(breaker.op_type, breaker.cuts_per_layer, breaker.cost_us, wording)
+            for breaker in dearest
+            if breaker.cost_us >= LEAST_COST_US
+        ]
     return tuple(dict.fromkeys(lines[:MOST_BLOCKERS]))
 
 

@@ -1,0 +1,167 @@
+"""What unattributed time could change: scenarios in which it is all of one region, and the advice in each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pytest
+from sample_builder.catalogue import build_entry
+from small_tables import MOE_LAYER, decode_kernels, labelled_table, step_table
+
+from skadvisor import advice, analysis, gain, sensitivity, timeline
+from skadvisor.labelling import label
+from skadvisor.operators import load_vocabulary
+from skadvisor.records import REGIONS
+from skadvisor.situation import Situation
+
+DENSE = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"dense": 4})
+MOE = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"moe": 4})
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """A capture with its labels."""
+    capture = build_entry("qwen3-30b-a3b-ge").capture
+    return capture, label(capture, load_vocabulary())
+
+
+def without_labels(table, region, part=1.0):
+    """The table with the first part of a region's kernels unattributed."""
+    regions = table["region"].astype("object").copy()
+    rows = np.flatnonzero((regions == region).to_numpy())
+    regions.iloc[rows[: round(part * len(rows))]] = "unattributed"
+    return table.assign(region=regions.astype("category"))
+
+
+def case(kernels, situation):
+    """The arguments that the advice and the sensitivity start from."""
+    labelled = labelled_table(kernels)
+    steps = step_table(labelled)
+    times = timeline.measure(labelled, steps)
+    return labelled, steps, times, situation, gain.assess(labelled, steps, times, situation)
+
+
+def share_of(labelled):
+    open_ = (labelled["region"] == "unattributed").to_numpy()
+    return labelled["dur_ns"][open_].sum() / labelled["dur_ns"].sum()
+
+
+def test_scenarios_give_all_unattributed_time_to_one_region(sample) -> None:
+    found = sample[1].kernels
+    table = without_labels(found, "attention", 0.5)
+    before = table.copy(deep=True)
+    scenarios = sensitivity.unattributed_scenarios(table)
+    assert set(scenarios) == {"attention", "moe", "norm"}
+    open_ = (table["region"] == "unattributed").to_numpy()
+    for region, scenario in scenarios.items():
+        assert (scenario["region"][open_] == region).all()
+        assert (scenario["region"][~open_].astype(str) == table["region"][~open_].astype(str)).all()
+        assert set(scenario["region"]) <= set(REGIONS) - {"unattributed"}
+    pd.testing.assert_frame_equal(table, before)
+    assert (scenarios["attention"]["region"].astype(str) == found["region"].astype(str)).all()
+
+
+def test_nothing_unattributed_no_scenarios(sample) -> None:
+    found = sample[1].kernels
+    assert sensitivity.unattributed_scenarios(found) == {}
+    assert not sensitivity.advice_depends(found, "none", lambda *_: pytest.fail("asked for nothing"))
+
+
+def test_advice_depends_where_the_larger_region_would_be_another(sample) -> None:
+    """Advice by the larger of attention and experts: it hangs on the unattributed time only where that is enough."""
+
+    def larger(_region: str, table: pd.DataFrame) -> str:
+        time = table["dur_ns"].groupby(table["region"].astype("object")).sum()
+        return "attention" if time.get("attention", 0) > time.get("moe", 0) else "moe"
+
+    found = sample[1].kernels
+    usual = larger("", found)
+    few, many = without_labels(found, "attention", 0.02), without_labels(found, usual, 0.8)
+    assert 0 < share_of(few) < 0.05
+    assert not sensitivity.advice_depends(few, larger("", few), larger)
+    assert sensitivity.advice_depends(many, larger("", many), larger)
+
+
+@pytest.mark.parametrize("risk", ["low", "high"])
+@pytest.mark.parametrize(
+    ("block", "situation", "lost"),
+    [(None, DENSE, "attention"), (None, DENSE, "mlp"), (MOE_LAYER, MOE, "moe"), (MOE_LAYER, MOE, "attention")],
+)
+def test_the_answer_is_that_of_assessing_every_scenario_from_the_start(block, situation, lost, risk) -> None:
+    kernels = decode_kernels(steps=2) if block is None else decode_kernels(block=block, steps=2)
+    labelled = without_labels(labelled_table(kernels), lost)
+    steps = step_table(labelled)
+    times = timeline.measure(labelled, steps)
+
+    def choice(table):
+        again = timeline.measure(table, steps)
+        found = gain.assess(table, steps, again, situation)
+        return found, advice.recommend(found, situation, again, risk=risk).choice
+
+    templates, usual = choice(labelled)
+    others = {choice(table)[1] for table in sensitivity.unattributed_scenarios(labelled).values()}
+    given = sensitivity.depends_on_unattributed(
+        labelled, steps, times, situation, templates, share_of(labelled), risk=risk
+    )
+    assert given == (others != {usual})
+
+
+def test_unlabelled_attention_matters_to_whom_only_attention_is_low_risk_enough() -> None:
+    labelled = without_labels(labelled_table(decode_kernels()), "attention")
+    steps = step_table(labelled)
+    times = timeline.measure(labelled, steps)
+    facts = labelled, steps, times, DENSE, gain.assess(labelled, steps, times, DENSE), share_of(labelled)
+    assert sensitivity.depends_on_unattributed(*facts, risk="low")
+    assert not sensitivity.depends_on_unattributed(*facts, risk="high")
+
+
+def test_unlabelled_experts_count_where_no_layer_was_known_to_have_any() -> None:
+    block = [kernel if kernel[2] != "moe" else (*kernel[:2], "unattributed", *kernel[3:]) for kernel in MOE_LAYER]
+    short = [("GroupedMatmul", "expert_matmul", "unattributed", "AI_CORE", 8_000)] * 20
+    facts = case(decode_kernels(block=[*block[:7], *short]), DENSE)
+    seen = []
+    with mock.patch.object(gain, "assess", side_effect=lambda *args, **_: seen.append(args[3].moe) or facts[4]):
+        sensitivity.depends_on_unattributed(*facts, 0.5)
+    assert True in seen
+
+
+@pytest.mark.parametrize("situation", [replace(DENSE, mode="eager"), replace(DENSE, training=True)])
+def test_nothing_is_assessed_anew_where_a_plain_fact_decides_or_all_has_a_label(situation) -> None:
+    labelled = without_labels(labelled_table(decode_kernels()), "attention")
+    steps = step_table(labelled)
+    times = timeline.measure(labelled, steps)
+    with mock.patch.object(gain, "assess", side_effect=lambda *_, **__: pytest.fail("assessed")):
+        assert not sensitivity.depends_on_unattributed(labelled, steps, times, situation, (), 0.5)
+        full = labelled_table(decode_kernels())
+        assert not sensitivity.depends_on_unattributed(full, steps, times, DENSE, (), 0.0)
+
+
+def test_only_the_typical_step_is_assessed_and_no_placement_twice() -> None:
+    labelled = without_labels(labelled_table(decode_kernels(steps=5)), "mlp")
+    steps = step_table(labelled)
+    times = timeline.measure(labelled, steps)
+    templates = gain.assess(labelled, steps, times, DENSE)
+    asked = []
+
+    def note(table, *rest, **options):
+        asked.append(table)
+        return templates
+
+    with mock.patch.object(gain, "assess", side_effect=note):
+        assert not sensitivity.depends_on_unattributed(labelled, steps, times, DENSE, templates, 0.3)
+    assert asked and all(table["step"].nunique() == 1 for table in asked)
+    # Of attention, mlp, moe and norm: the scopes hold norms and the dense feed-forward part alike.
+    assert len(asked) < 4
+
+
+@pytest.mark.parametrize("risk", ["low", "balanced"])
+def test_the_analysis_says_one_thing_about_unlabelled_time(sample, risk) -> None:
+    capture, found = sample
+    poorer = replace(found, kernels=without_labels(found.kernels, "attention", 0.7))
+    result = analysis.assess(capture, poorer, risk=risk).result
+    said = [str(sentence) for sentence in result.recommendation.robustness if "no label" in str(sentence)]
+    assert len(said) == 1
+    assert ("another" in said[0]) == result.labels.advice_depends_on_unattributed
