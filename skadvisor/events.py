@@ -154,7 +154,7 @@ def kernel_table(columns: Mapping[str, Any], *, copy: bool = True) -> pd.DataFra
 
 
 def in_order(kernels: pd.DataFrame) -> pd.DataFrame:
-    """The table in the order of `ORDER`; the same table where each kernel starts after the one before it."""
+    """The table in the order of `ORDER`; the same table where it is in order."""
     import numpy as np
     import pandas as pd
 
@@ -166,6 +166,8 @@ def in_order(kernels: pd.DataFrame) -> pd.DataFrame:
     tied = np.append(same, False) | np.append(False, same)
     among = kernels[ORDER].take(order[tied]).reset_index(drop=True).sort_values(ORDER, kind="stable").index
     order[tied] = order[tied][among.to_numpy()]
+    if (order[1:] > order[:-1]).all():
+        return kernels
     ordered = kernels.take(order)
     ordered.index = pd.RangeIndex(len(ordered))
     return ordered
@@ -191,10 +193,16 @@ def _table(columns: Mapping[str, Any], known: Mapping[str, tuple[str, str]], cop
     rows = len(columns["start_ns"])
     made: dict[str, Any] = {}
     for name, (dtype, _) in known.items():
-        values = pd.Series(columns[name], copy=False) if name in columns else pd.Series([None] * rows, dtype="object")
-        made[name] = (values if values.dtype == dtype else values.astype(dtype)).array
+        made[name] = _array(columns[name] if name in columns else pd.Series([None] * rows, dtype="object"), dtype)
     for name in columns:
         if name not in known:
-            values = pd.Series(columns[name], copy=False)
-            made[name] = (values if values.dtype == "Float64" else values.astype("Float64")).array
+            made[name] = _array(columns[name], "Float64")
     return pd.DataFrame(made, copy=copy)
+
+
+def _array(values: Any, dtype: Any) -> Any:
+    """The pandas array of one column, converted only where it is of another type."""
+    import pandas as pd
+
+    series = pd.Series(values, copy=False)
+    return (series if series.dtype == dtype else series.astype(dtype)).array

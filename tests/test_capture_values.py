@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skadvisor import events
-from skadvisor.capture import collectives, columns, decimal_text, links
+from skadvisor.capture import collectives, columns, decimal_text, ids, links
 from skadvisor.capture.device_tasks import kind_of
 from skadvisor.capture.interface import ABSENT
 
@@ -74,6 +74,18 @@ def test_columns_of_decimal_text_equal_single_texts(texts: list[str | None], siz
 def test_a_number_does_not_go_over_the_end_of_a_line() -> None:
     with pytest.raises(pa.ArrowInvalid):
         decimal_text.decimal_nanoseconds(pa.chunked_array([["1.5", "2.5\n"]]))
+
+
+@given(
+    st.lists(st.one_of(st.integers(-1, 6), st.sampled_from([2**40, 2**62])), max_size=8),
+    st.lists(st.one_of(st.integers(-1, 8), st.sampled_from([2**40, 2**62, 2**63 - 1])), max_size=8),
+)
+def test_ids_are_found_however_far_apart_they_lie(keys: list[int], wanted: list[int]) -> None:
+    held, asked = np.array(keys, dtype="int64"), np.array(wanted, dtype="int64")
+    known = ids.distinct(held)
+    assert known.tolist() == sorted({key for key in keys if key >= 0})
+    assert ids.place(held, asked).tolist() == [keys.index(one) if one in keys else -1 for one in wanted]
+    assert ids.codes(held, known).tolist() == [-1 if key < 0 else known.tolist().index(key) for key in keys]
 
 
 ROWS = st.tuples(

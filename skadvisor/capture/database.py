@@ -7,14 +7,16 @@ rows, and the strings are fetched once. Only real tables are read, never views, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skadvisor.capture import collectives, columns, links
-from skadvisor.capture.database_file import ABSENT, DAMAGE, Database
+from skadvisor.capture import collectives, columns, ids, links
+from skadvisor.capture.database_file import DAMAGE, THREADS, Database
 from skadvisor.capture.device_tasks import kind_of_type
+from skadvisor.capture.ids import ABSENT
 from skadvisor.capture.interface import NO_ID, Format, Part, notes_on_skipped
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
@@ -76,19 +78,20 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
 
 
 def _part(database: Database, rank: int | None) -> Part:
-    tasks = database.numbers(
-        "TASK",
+    tasks, operators = database.numbers_of(
         {
-            **{name: (column,) for name, column in TASK_NUMBERS.items()},
-            "start_ns": ("startNs",),
-            "end_ns": ("endNs",),
-            "global": ("globalTaskId",),
-            "device": ("deviceId",),
-            "type": ("taskType",),
-        },
+            "TASK": {
+                **{name: (column,) for name, column in TASK_NUMBERS.items()},
+                "start_ns": ("startNs",),
+                "end_ns": ("endNs",),
+                "global": ("globalTaskId",),
+                "device": ("deviceId",),
+                "type": ("taskType",),
+            },
+            "COMPUTE_TASK_INFO": {"global": ("globalTaskId",), **WORDS, **NUMBERS},
+        }
     )
-    operators = database.numbers("COMPUTE_TASK_INFO", {"global": ("globalTaskId",), **WORDS, **NUMBERS})
-    lost = int((_place(tasks["global"], operators["global"]) < 0).sum())
+    lost = int((~np.isin(operators["global"], tasks["global"])).sum())
     if lost:
         database.faults["operator without a device task"] += lost
     device = _choose_device(database, tasks, rank)
@@ -105,10 +108,9 @@ def _part(database: Database, rank: int | None) -> Part:
         },
     )
     host = _host_calls(database)
-    ids = [values for name, values in operators.items() if name in WORDS]
-    ids += [tasks["type"], collective["name"], collective["op_type"], host["name"]]
-    known, words = database.strings(*ids)
-    where = _place(operators["global"], tasks["global"])
+    word_ids = [values for name, values in operators.items() if name in WORDS]
+    known, words = database.strings(*word_ids, tasks["type"], collective["name"], collective["op_type"], host["name"])
+    where = ids.place(operators["global"], tasks["global"])
     kernels = _kernels(tasks, operators, collective, where, known, words)
     _add_counters(database, kernels)
     kernels.pop("global")
@@ -128,7 +130,7 @@ def _part(database: Database, rank: int | None) -> Part:
         format="database" if "PYTORCH_API" in database.tables else "msprof_database",
         producer="torch_npu" if {"PYTORCH_API", "RANK_DEVICE_MAP"} & set(database.tables) else "msprof",
         files=(file,),
-        kernels=kernel_table(columns.with_null_columns(made)),
+        kernels=kernel_table(columns.with_null_columns(made), copy=False),
         tasks=_other_tasks(tasks, where, known, words),
         host=_host_table(host, known, words),
         level="level1" if (operators["input_shapes"] >= 0).any() else "level0",
@@ -161,23 +163,6 @@ def _rank(database: Database, device: int | None) -> int | None:
     return None
 
 
-def _place(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The first row of `keys` that equals each of `wanted`, -1 where none does."""
-    if not len(keys):
-        return np.full(len(wanted), -1, dtype="int64")
-    order = np.argsort(keys, kind="stable")
-    place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-    rows = order[place]
-    return np.where(keys[rows] == wanted, rows, -1)
-
-
-def _codes(ids: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Positions in the known strings; -1 for absent ids."""
-    if not len(known):
-        return np.full(len(ids), -1, dtype="int64")
-    return np.where(ids >= 0, np.searchsorted(known, np.maximum(ids, known[0])), -1)
-
-
 def _kernels(
     tasks: dict[str, np.ndarray],
     operators: dict[str, np.ndarray],
@@ -186,40 +171,46 @@ def _kernels(
     known: np.ndarray,
     words: list[str],
 ) -> dict[str, Any]:
-    """The columns of the kernel table: operators on the device, then collectives."""
+    """The columns of the kernel table, operators on the device and collectives, by their start."""
     chosen = np.flatnonzero(where >= 0)
     operator = where[chosen]
-    extra = len(collective["start_ns"])
-    nothing = np.full(extra, ABSENT, dtype="int64")
-    made: dict[str, Any] = {
-        "start_ns": np.concatenate([tasks["start_ns"][chosen], collective["start_ns"]]),
-        "end_ns": np.concatenate([tasks["end_ns"][chosen], collective["end_ns"]]),
-        "global": np.concatenate([tasks["global"][chosen], nothing]),
-    }
-    for name in TASK_NUMBERS:
-        below = collective["connection"] if name == "connection" else nothing
-        values = np.concatenate([tasks[name][chosen], below])
-        if name in ("model", "connection"):
-            values = np.where(values == NO_ID, ABSENT, values)
-        made[name] = _nullable(values)
-    for name in NUMBERS:
-        made[name] = _nullable(
-            np.concatenate([operators[name][operator], collective["wait_ns"] if name == "wait_ns" else nothing])
-        )
-    for name in WORDS:
-        codes = _codes(np.concatenate([operators[name][operator], collective.get(name, nothing)]), known)
+    nothing = np.full(len(collective["start_ns"]), ABSENT, dtype="int64")
+    start = np.concatenate([tasks["start_ns"][chosen], collective["start_ns"]])
+    order = None if (start[1:] > start[:-1]).all() else np.argsort(start, kind="stable")
+
+    def joined(of_operators: np.ndarray, of_collectives: np.ndarray) -> np.ndarray:
+        values = np.concatenate([of_operators, of_collectives])
+        return values if order is None else values[order]
+
+    def column(name: str) -> Any:
+        if name in TASK_NUMBERS:
+            values = joined(tasks[name][chosen], collective["connection"] if name == "connection" else nothing)
+            if name in ("model", "connection"):
+                values[values == NO_ID] = ABSENT
+            return _nullable(values)
+        if name in NUMBERS:
+            return _nullable(joined(operators[name][operator], collective["wait_ns"] if name == "wait_ns" else nothing))
+        below = ids.codes(collective[name], known) if name in collective else nothing
         if name == "core":
-            codes[len(chosen) :] = len(words)
-        values = columns.categorical(codes, [*words, collectives.CORE], CLEAN.get(name, columns.clean_text))
-        if values is not None:
-            made[name] = values
-    return made
+            below = np.full(len(nothing), len(words))
+        codes = joined(ids.codes(operators[name], known)[operator], below)
+        return columns.categorical(codes, [*words, collectives.CORE], CLEAN.get(name, columns.clean_text))
+
+    made: dict[str, Any] = {
+        "start_ns": joined(start[: len(chosen)], start[len(chosen) :]),
+        "end_ns": joined(tasks["end_ns"][chosen], collective["end_ns"]),
+        "global": joined(tasks["global"][chosen], nothing),
+    }
+    names = (*TASK_NUMBERS, *NUMBERS, *WORDS)
+    with ThreadPoolExecutor(THREADS) as threads:
+        made |= dict(zip(names, threads.map(column, names), strict=True))
+    return {name: values for name, values in made.items() if values is not None}
 
 
 def _nullable(values: np.ndarray) -> Any:
     import pandas as pd
 
-    return pd.Series(pd.arrays.IntegerArray(np.maximum(values, 0), values < 0))
+    return pd.Series(pd.arrays.IntegerArray(np.maximum(values, 0), values < 0), copy=False)
 
 
 def _usable(database: Database, made: dict[str, Any]) -> dict[str, Any]:
@@ -257,7 +248,7 @@ def _add_counters(database: Database, kernels: dict[str, Any]) -> None:
     whole = " WHERE globalTaskId IS NOT NULL AND name IS NOT NULL AND value IS NOT NULL"
     values = np.fromiter(database.read_rows(query + whole), dtype=dtype)
     known, words = database.strings(values["name"])
-    rows = _place(kernels["global"], values["task"])
+    rows = ids.place(kernels["global"], values["task"])
     for number, word in zip(known.tolist(), words, strict=True):
         mine = (values["name"] == number) & (rows >= 0)
         made = np.zeros(len(kernels["global"]))
@@ -309,7 +300,7 @@ def _host_calls(database: Database) -> dict[str, Any]:
     texts = database.strings(made["name"])
     made["kind"] = links.host_kinds(
         texts[1],
-        np.maximum(_codes(made["name"], texts[0]), 0),
+        np.maximum(ids.codes(made["name"], texts[0]), 0),
         pd.Categorical.from_codes(made["category"], categories=pd.Index(HOST_CATEGORIES)),
         made["start_ns"],
         made["end_ns"],
@@ -323,7 +314,7 @@ def _host_table(host: dict[str, Any], known: np.ndarray, words: list[str]) -> An
         {
             "start_ns": host["start_ns"],
             "dur_ns": host["end_ns"] - host["start_ns"],
-            "name": columns.categorical(_codes(host["name"], known), words),
+            "name": columns.categorical(ids.codes(host["name"], known), words),
             "kind": host["kind"],
             "thread": _nullable(np.where(host["thread"] >= 0, host["thread"] & 0xFFFFFFFF, ABSENT)),
         }
@@ -344,7 +335,7 @@ def _attach(
         found = links.innermost_on_threads(
             host["start_ns"][chosen], host["end_ns"][chosen], host["thread"][chosen], launch, thread
         )
-        codes = _codes(host["name"][chosen], known)
+        codes = ids.codes(host["name"][chosen], known)
         names = np.where(found >= 0, codes[found] if len(codes) else -1, -1)
         values = columns.categorical(names, words, lambda word: word.removeprefix(links.MODULE))
         if values is not None:
@@ -365,7 +356,7 @@ def _launches(database: Database, host: dict[str, Any], connection: np.ndarray) 
     )
     pairs = database.numbers("CONNECTION_IDS", {"id": ("id",), "connection": ("connectionId",)})
     calls = np.flatnonzero((host["connection"] >= 0) & (host["category"] == HOST_CATEGORIES.index("cpu_op")))
-    call_of = _place(host["connection"][calls], pairs["id"])
+    call_of = ids.place(host["connection"][calls], pairs["id"])
     linked = np.flatnonzero(call_of >= 0)
     framework = {
         "connection": pairs["connection"][linked],
@@ -373,7 +364,7 @@ def _launches(database: Database, host: dict[str, Any], connection: np.ndarray) 
         "thread": host["thread"][calls[call_of[linked]]],
     }
     for source in (cann, framework):
-        rows = _place(source["connection"], connection)
+        rows = ids.place(source["connection"], connection)
         hit = (rows >= 0) & (connection >= 0)
         launch[hit] = source["start_ns"][rows[hit]]
         thread[hit] = source["thread"][rows[hit]]
@@ -382,7 +373,7 @@ def _launches(database: Database, host: dict[str, Any], connection: np.ndarray) 
 
 def _other_tasks(tasks: dict[str, np.ndarray], where: np.ndarray, known: np.ndarray, words: list[str]) -> Any:
     """Device tasks that are no operators. Tasks of a compute type without an operator belong to one listed already."""
-    codes = _codes(tasks["type"], known)
+    codes = ids.codes(tasks["type"], known)
     kinds = np.array([kind_of_type(word) for word in words] + ["kernel"], dtype=object)
     kind = kinds[codes]
     good = (where < 0) & (kind != "kernel") & (tasks["start_ns"] >= 0) & (tasks["end_ns"] >= tasks["start_ns"])

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from skadvisor.capture.ids import ABSENT, distinct
 from skadvisor.capture.interface import MAX_ROWS
 from skadvisor.errors import InputError
 
@@ -22,12 +24,12 @@ DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 FETCHED_ROWS = 4096
 #: Rows of one arrow batch.
 BATCH_ROWS = 65536
-#: Ids that lie at most so far apart are found by marking them in a table rather than by sorting.
-MARKED_SPAN = 1 << 24
-#: What an absent number is read as.
-ABSENT = -1
+#: Tables that are read at the same time.
+THREADS = 2
 #: Strings longer than this in all are refused: names and shapes of real captures need a few MB.
 MAX_STRING_BYTES = 1 << 30
+#: What a column is called here -> its names in the file, newest first.
+Columns = dict[str, tuple[str, ...]]
 
 
 @dataclass
@@ -60,43 +62,66 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
-    def numbers(self, table: str, wanted: dict[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
+    def numbers(self, table: str, wanted: Columns) -> dict[str, np.ndarray]:
         """Integer columns of a table; a column that is missing, or a null in one, reads as `ABSENT`.
 
         A table that turns out to be damaged gives the rows before the damage.
         """
-        present = self.tables.get(table, [])
-        chosen = {name: next((column for column in names if column in present), None) for name, names in wanted.items()}
-        if not present:
-            return {name: np.empty(0, dtype="int64") for name in chosen}
-        plain = [f'"{column}"' if column else str(ABSENT) for column in chosen.values()]
-        columns = self._whole_numbers(f'SELECT {", ".join(plain)} FROM "{table}" LIMIT {MAX_ROWS + 1}')
-        if columns is not None:
-            self._count(len(columns[0]))
-            return dict(zip(chosen, columns, strict=True))
-        careful = [f"CAST(COALESCE({term}, {ABSENT}) AS INTEGER)" for term in plain]
-        dtype = np.dtype([(name, "int64") for name in chosen])
-        values = np.fromiter(self.read_rows(f'SELECT {", ".join(careful)} FROM "{table}"'), dtype=dtype)
-        return {name: np.ascontiguousarray(values[name]) for name in chosen}
+        return self.numbers_of({table: wanted})[0]
 
-    def _whole_numbers(self, query: str) -> list[np.ndarray] | None:
-        """The columns of a query that gives nothing but whole numbers and nulls; None for any other, and for damage."""
-        import adbc_driver_manager
-        import adbc_driver_sqlite.dbapi as adbc
+    def numbers_of(self, wanted: dict[str, Columns]) -> list[dict[str, np.ndarray]]:
+        """`numbers` of several tables, which are read at the same time."""
+        queries = [self._terms(table, columns) for table, columns in wanted.items()]
+        with ThreadPoolExecutor(THREADS) as threads:
+            read = list(threads.map(self._whole_numbers, queries, wanted))
+        made = []
+        for columns, (table, names), terms in zip(read, wanted.items(), queries, strict=True):
+            if columns is not None:
+                self._count(len(columns[0]))
+                made.append(dict(zip(names, columns, strict=True)))
+                continue
+            careful = [f"CAST(COALESCE({term}, {ABSENT}) AS INTEGER)" for term in terms]
+            dtype = np.dtype([(name, "int64") for name in names])
+            values = np.fromiter(self.read_rows(f'SELECT {", ".join(careful)} FROM "{table}"'), dtype=dtype)
+            made.append({name: np.ascontiguousarray(values[name]) for name in names})
+        return made
+
+    def _terms(self, table: str, wanted: Columns) -> list[str]:
+        """How each column is written in a query: the newest of its names that the table has."""
+        present = self.tables.get(table, [])
+        chosen = [next((column for column in names if column in present), None) for names in wanted.values()]
+        return [f'"{column}"' if column else str(ABSENT) for column in chosen]
+
+    def _whole_numbers(self, terms: list[str], table: str) -> list[np.ndarray] | None:
+        """Columns that hold nothing but whole numbers and nulls; None where there are others, and for damage.
+
+        Through a connection of its own, and not through the driver's `dbapi`, which loads data frame libraries.
+        """
+        import adbc_driver_manager as adbc
+        import adbc_driver_sqlite
         import pyarrow as pa
 
+        if not self.tables.get(table):
+            return [np.empty(0, dtype="int64") for _ in terms]
+        query = f'SELECT {", ".join(terms)} FROM "{table}" LIMIT {MAX_ROWS + 1}'
         try:
-            with adbc.connect(self.uri) as connection, connection.cursor() as cursor:
-                cursor.execute("PRAGMA trusted_schema = OFF")
-                cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
-                cursor.execute(query)
-                reader = cursor.fetch_record_batch()
+            with (
+                adbc_driver_sqlite.connect(self.uri) as database,
+                adbc.AdbcConnection(database) as connection,
+                adbc.AdbcStatement(connection) as statement,
+            ):
+                statement.set_sql_query("PRAGMA trusted_schema = OFF")
+                statement.execute_update()
+                statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
+                statement.set_sql_query(query)
+                stream, _ = statement.execute_query()
+                reader = pa.RecordBatchReader._import_from_c(stream.address)
                 if any(not pa.types.is_int64(column.type) for column in reader.schema):
                     return None
-                table = reader.read_all()
-        except (adbc_driver_manager.Error, OSError, pa.ArrowException):
+                read = reader.read_all()
+        except (adbc.Error, OSError, pa.ArrowException):
             return None
-        return [np.array(column.fill_null(ABSENT).to_numpy()) for column in table.columns]
+        return [(column.fill_null(ABSENT) if column.null_count else column).to_numpy() for column in read.columns]
 
     def read_rows(self, query: str) -> Any:
         try:
@@ -114,8 +139,8 @@ class Database:
 
     def strings(self, *ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
         """The sorted distinct ids among all `ids`, and their strings ("" where the file lacks one)."""
-        distinct = np.unique(np.concatenate([_distinct(some) for some in ids]))
-        wanted = dict.fromkeys(distinct.tolist(), "")
+        ids_in_order = np.unique(np.concatenate([distinct(some) for some in ids]))
+        wanted = dict.fromkeys(ids_in_order.tolist(), "")
         size = 0
         if "STRING_IDS" in self.tables:
             for number, value in self.read_rows("SELECT id, value FROM STRING_IDS"):
@@ -124,18 +149,4 @@ class Database:
                     if size > MAX_STRING_BYTES:
                         raise InputError(f"{self.path} holds more than {MAX_STRING_BYTES >> 20} MB of names")
                     wanted[number] = str(value)
-        return distinct, list(wanted.values())
-
-
-def _distinct(ids: np.ndarray) -> np.ndarray:
-    """The distinct ids that are not absent."""
-    ids = ids[ids >= 0]
-    if not len(ids):
-        return ids
-    low = int(ids.min())
-    span = int(ids.max()) - low + 1
-    if span > MARKED_SPAN:
-        return np.unique(ids)
-    seen = np.zeros(span, dtype=bool)
-    seen[ids - low] = True
-    return np.flatnonzero(seen) + low
+        return ids_in_order, list(wanted.values())
