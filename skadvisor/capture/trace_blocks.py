@@ -20,7 +20,8 @@ from skadvisor.capture.interface import MAX_RECORD_BYTES
 from skadvisor.capture.lines import UTF8_BOM, Source
 from skadvisor.errors import InputError
 
-BLOCK_BYTES = 1 << 20
+#: What is decoded at once: few enough events that they stay in the cache until their fields are taken.
+BLOCK_BYTES = 1 << 18
 BOUNDARY = re.compile(rb'\}\s*,\s*\{\s*"(?=(?:ph|name|cat|pid|tid|ts|dur|id|args|bp)"\s*:)')
 EVENT_START = re.compile(rb'\{\s*"(?:ph|name|cat|pid|tid|ts|dur|id|args|bp)"\s*:')
 #: At the end of a cut file: a whole event, and the first few bytes of the next.
@@ -49,17 +50,23 @@ class Args(msgspec.Struct, gc=False):
 
 
 class Event(msgspec.Struct, gc=False):
-    """One trace event. `ts` keeps its text, because epoch microseconds do not fit a double."""
+    """One trace event. `ts` is text, because epoch microseconds do not fit a double."""
 
     ph: str = ""
     name: str = ""
     cat: str | None = None
     pid: int | str | None = None
     tid: int | str | None = None
-    ts: msgspec.Raw = msgspec.Raw(b"")
+    ts: str = ""
     dur: float | str | None = None
     id: int | str | None = None
     args: Args | None = None
+
+
+class BareEvent(Event, gc=False):
+    """An event whose `ts` is no string; its text is kept as it stands."""
+
+    ts: msgspec.Raw = msgspec.Raw(b"")  # type: ignore[assignment]
 
 
 class LooseEvent(msgspec.Struct, gc=False):
@@ -77,7 +84,8 @@ class LooseEvent(msgspec.Struct, gc=False):
 
 
 _EVENTS = msgspec.json.Decoder(list[Event])
-_EVENT = msgspec.json.Decoder(Event)
+_BARE_EVENTS = msgspec.json.Decoder(list[BareEvent])
+_BARE_EVENT = msgspec.json.Decoder(BareEvent)
 _LOOSE = msgspec.json.Decoder(LooseEvent)
 _BAD = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
@@ -93,7 +101,6 @@ def recognises(head: bytes) -> bool:
 class EventStream:
     """The events of one file, or of the bytes `begin` to `end` of a plain file that lie between two events.
 
-    The `ts` of the events points into a buffer that the next block overwrites: use them before that.
     After iterating, `faults` counts what could not be used and `cut` says that the file ends too early.
     """
 
@@ -106,6 +113,7 @@ class EventStream:
         self._open_end = end is not None and end < path.stat().st_size
         self._wrapped = False
         self._closed = False
+        self._quoted = True
         self._buffer = bytearray(BLOCK_BYTES)
         self._filled = 0
         self._used = 0
@@ -117,7 +125,6 @@ class EventStream:
             else:
                 self._skip_head()
             while not self._closed:
-                # Only now, because the events handed out last still point into the buffer.
                 self._drop(self._used)
                 self._used = 0
                 ended = self._fill()
@@ -171,7 +178,7 @@ class EventStream:
     def _grow(self) -> None:
         """Room for an event longer than the buffer; an absurdly long one is dropped and counted."""
         if len(self._buffer) < MAX_RECORD_BYTES:
-            self._buffer = self._buffer + bytes(len(self._buffer))  # a new one: events may still point into the old
+            self._buffer = self._buffer + bytes(len(self._buffer))
             return
         self.faults[f"event longer than {MAX_RECORD_BYTES >> 20} MB"] += 1
         self._buffer[:1] = b"["
@@ -210,11 +217,22 @@ class EventStream:
         kept = buffer[text_end]
         buffer[text_end : text_end + 1] = b"]"
         try:
-            events = _EVENTS.decode(memoryview(buffer)[: text_end + 1])
+            events = self._events(memoryview(buffer)[: text_end + 1])
         except _BAD as problem:
             events = self._decode_damaged(bytes(buffer[: text_end + 1]), problem)
         buffer[text_end] = kept
         self._used = comma
+        return events
+
+    def _events(self, text: bytes | memoryview) -> list[Event]:
+        """The events of an array; quoted times are expected until others are met."""
+        if self._quoted:
+            try:
+                return _EVENTS.decode(text)
+            except _BAD:
+                pass
+        events: list[Event] = [_with_text(event) for event in _BARE_EVENTS.decode(text)]
+        self._quoted = False
         return events
 
     def _decode_damaged(self, block: bytes, problem: Exception) -> list[Event]:
@@ -223,7 +241,7 @@ class EventStream:
         if trailing:
             position = block.rfind(b"]", 0, int(trailing.group(1))) + 1
             try:
-                events = _EVENTS.decode(block[:position])
+                events = self._events(block[:position])
             except _BAD:
                 return self._one_by_one(block)
             if not self._wrapped and BOUNDARY.search(block, position):
@@ -241,12 +259,12 @@ class EventStream:
             self.cut = True
             return []
         try:
-            return _EVENTS.decode(text)
+            return self._events(text)
         except _BAD as problem:
             trailing = TRAILING.search(str(problem))
             if trailing and self._wrapped:
                 try:
-                    return _EVENTS.decode(text[: text.rfind(b"]", 0, int(trailing.group(1))) + 1])
+                    return self._events(text[: text.rfind(b"]", 0, int(trailing.group(1))) + 1])
                 except _BAD:
                     pass
         self.cut = not text.endswith(b"]")
@@ -286,10 +304,19 @@ class EventStream:
         return events
 
 
+def _with_text(event: BareEvent) -> Event:
+    event.ts = _time_text(event.ts)  # type: ignore[assignment]
+    return event
+
+
+def _time_text(raw: msgspec.Raw) -> str:
+    return bytes(raw).decode("utf-8", errors="replace").strip().strip('"')
+
+
 def _loosely(piece: bytes) -> Event | None:
     """One event in whatever types and encoding it has; None where it is no event at all."""
     try:
-        return _EVENT.decode(piece)
+        return _with_text(_BARE_EVENT.decode(piece))
     except _BAD:
         pass
     for text in (piece, piece.decode("gb18030", errors="replace").encode()):
@@ -303,7 +330,7 @@ def _loosely(piece: bytes) -> Event | None:
             cat=None if loose.cat is None else str(loose.cat),
             pid=_identity(loose.pid),
             tid=_identity(loose.tid),
-            ts=loose.ts,
+            ts=_time_text(loose.ts),
             dur=loose.dur if isinstance(loose.dur, (int, float, str)) else None,
             id=_identity(loose.id),
             args=_loose_args(loose.args),

@@ -1,17 +1,22 @@
-"""Gather what matters of a trace into columns of numbers: about 32 bytes an event, strings as codes."""
+"""Gather what matters of a trace into flat columns: about 45 bytes an event, strings as codes, times still as text.
+
+Nothing here needs numpy: a second process that reads half of a file starts in a moment, and what it gathered goes
+to the first one as plain bytes. `trace_columns` makes numbers of it.
+"""
 
 from __future__ import annotations
 
 import gc
-from collections import Counter
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
+from struct import error as PackError
+from struct import pack
 from typing import Any
 
-import numpy as np
+import msgspec
 
-from skadvisor.capture.columns import epoch_nanoseconds, float_nanoseconds, integer
 from skadvisor.capture.interface import MAX_ROWS
 from skadvisor.capture.trace_blocks import Args, Event, EventStream
 from skadvisor.errors import InputError
@@ -19,20 +24,14 @@ from skadvisor.errors import InputError
 #: Stands for "absent" in the id columns; no id of a profiler is negative.
 ABSENT_ID = -1
 FLOWS = ("async_npu", "HostToDevice")
-RANGE_COLUMNS = {"start_ns": "int64", "dur_ns": "int64", "name": "int32", "cat": "int32", "lane": "int32"}
-DEVICE_COLUMNS = {
-    "row": "int64",
-    "type": "int32",
-    "stream": "int64",
-    "task": "int64",
-    "model": "int64",
-    "connection": "int64",
-}
 #: Categories of host ranges; device tasks have none.
 HOST_CATEGORIES = ("cpu_op", "python_function", "enqueue", "dequeue", "user_annotation")
 #: The type that transfers inside a collective get here.
 TRANSFER = "\0transfer"
-FLOW_COLUMNS = {"time_ns": "int64", "id": "uint64", "cat": "int32", "lane": "int32"}
+
+Id = int | str | None
+#: What many events have in common: name, category, process and thread.
+Kind = tuple[str | None, str | None, Id, Id]
 
 
 class Codes(dict[Any, int]):
@@ -43,27 +42,124 @@ class Codes(dict[Any, int]):
         return code
 
 
-@dataclass
-class Gathered:
-    """The columns of a trace, or of one part of it.
+class Texts(msgspec.Struct):
+    """A column of text: the texts one after the other, each with a line end behind it."""
 
-    `ranges` are all events with a duration, `device` the arguments of those that are device tasks (`row` points
-    into the ranges), `begins` and `ends` the arrows from host to device. Codes point into `words` and `lanes`.
+    joined: bytearray = msgspec.field(default_factory=bytearray)
+    count: int = 0
+
+    def extend(self, texts: Sequence[str]) -> None:
+        together = "\n".join(texts) + "\n"
+        if together.count("\n") != len(texts):
+            together = "\n".join([text.replace("\n", "?") for text in texts]) + "\n"
+        self.joined += together.encode()
+        self.count += len(texts)
+
+
+class Ranges(msgspec.Struct):
+    """All events with a duration. `durations` (float64, us) is NaN at the rows of `odd_durations`, which have text."""
+
+    times: Texts = msgspec.field(default_factory=Texts)
+    durations: bytearray = msgspec.field(default_factory=bytearray)
+    odd_durations: dict[int, str] = msgspec.field(default_factory=dict)
+    kinds: bytearray = msgspec.field(default_factory=bytearray)
+
+    def extend(self, events: list[Event], kinds: Codes) -> None:
+        durations = [event.dur for event in events]
+        try:
+            self.durations += pack(f"{len(events)}d", *durations)
+        except (PackError, TypeError, OverflowError):
+            first = self.times.count
+            odd = {row: text for row, text in enumerate(durations, first) if not isinstance(text, float)}
+            self.odd_durations |= {row: "" if text is None else str(text) for row, text in odd.items()}
+            self.durations += pack(
+                f"{len(events)}d", *[value if isinstance(value, float) else math.nan for value in durations]
+            )
+        self.times.extend([event.ts for event in events])
+        # A dict looks the tuples up that zip makes, one after the other in the same place: no step of Python for each.
+        several = zip(
+            [event.name for event in events],
+            [event.cat for event in events],
+            [event.pid for event in events],
+            [event.tid for event in events],
+            strict=True,
+        )
+        self.kinds += pack(f"{len(events)}i", *map(kinds.__getitem__, several))
+
+
+class DeviceTasks(msgspec.Struct):
+    """The ranges that are device tasks or collectives, by their row (int64), with their arguments.
+
+    Types are int32 and point into `words`; ids are int64.
     """
 
-    ranges: dict[str, np.ndarray]
-    device: dict[str, np.ndarray]
-    begins: dict[str, np.ndarray]
-    ends: dict[str, np.ndarray]
-    words: list[str | None]
-    lanes: list[tuple[Any, Any]]
-    processes: dict[Any, str] = field(default_factory=dict)
-    labels: dict[Any, str] = field(default_factory=dict)
-    threads: dict[tuple[Any, Any], str] = field(default_factory=dict)
-    transfers: int = 0
-    events: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    cut: bool = False
+    words: list[str | None] = msgspec.field(default_factory=list)
+    rows: bytearray = msgspec.field(default_factory=bytearray)
+    types: bytearray = msgspec.field(default_factory=bytearray)
+    streams: bytearray = msgspec.field(default_factory=bytearray)
+    tasks: bytearray = msgspec.field(default_factory=bytearray)
+    models: bytearray = msgspec.field(default_factory=bytearray)
+    connections: bytearray = msgspec.field(default_factory=bytearray)
+
+    def extend(self, events: list[Event], first_row: int, words: Codes) -> None:
+        """Add those of the events that have a task type, or a model as collectives do."""
+        found = [
+            (row, event.args)
+            for row, event in enumerate(events, first_row)
+            if event.args is not None
+            and (event.args.task_type is not None or event.args.collective_model is not None)
+            and event.cat not in HOST_CATEGORIES
+        ]
+        if not found:
+            return
+        self.rows += pack(f"{len(found)}q", *[row for row, _ in found])
+        tasks = [args for _, args in found]
+        types = [args.task_type if args.transfer is None else TRANSFER for args in tasks]
+        self.types += pack(f"{len(found)}i", *map(words.__getitem__, types))
+        self.streams += _ids([args.old_stream if args.stream is None else args.stream for args in tasks])
+        self.tasks += _ids([args.task for args in tasks])
+        self.models += _ids([args.collective_model if args.model is None else args.model for args in tasks])
+        self.connections += _ids([args.connection for args in tasks])
+
+
+class Arrows(msgspec.Struct):
+    """One end of the arrows from host to device; `ids` are uint64."""
+
+    times: Texts = msgspec.field(default_factory=Texts)
+    ids: bytearray = msgspec.field(default_factory=bytearray)
+    kinds: bytearray = msgspec.field(default_factory=bytearray)
+
+    def extend(self, events: list[Event], kinds: Codes) -> None:
+        self.times.extend([event.ts for event in events])
+        ids = [event.id for event in events]
+        try:
+            self.ids += pack(f"{len(ids)}Q", *ids)
+        except (PackError, TypeError, OverflowError):
+            self.ids += pack(f"{len(ids)}Q", *map(_arrow_id, ids))
+        several = zip(
+            repeat(None),
+            [event.cat for event in events],
+            [event.pid for event in events],
+            [event.tid for event in events],
+            strict=False,
+        )
+        self.kinds += pack(f"{len(events)}i", *map(kinds.__getitem__, several))
+
+
+class Gathered(msgspec.Struct):
+    """A trace, or a part of it, in flat columns. `kinds` columns are int32 and point into the list `kinds`."""
+
+    ranges: Ranges
+    device: DeviceTasks
+    begins: Arrows
+    ends: Arrows
+    kinds: list[Kind]
+    processes: list[tuple[Id, str]]
+    labels: list[tuple[Id, str]]
+    threads: list[tuple[tuple[Id, Id], str]]
+    events: int
+    faults: dict[str, int]
+    cut: bool
 
 
 def gather(path: Path, begin: int = 0, end: int | None = None) -> Gathered:
@@ -80,211 +176,83 @@ def gather(path: Path, begin: int = 0, end: int | None = None) -> Gathered:
     finally:
         if collecting:
             gc.enable()
-    made = gatherer.gathered()
-    made.faults.update(stream.faults)
-    made.cut = stream.cut
-    return made
+    return gatherer.gathered(stream)
 
 
 class _Gatherer:
     def __init__(self) -> None:
-        self.words = Codes()
-        self.lanes = Codes()
-        self.ids = Codes()
         self.events = 0
-        self.ranges_seen = 0
-        self.transfers = 0
-        self.faults: Counter[str] = Counter()
-        self.processes: dict[Any, str] = {}
-        self.labels: dict[Any, str] = {}
-        self.threads: dict[tuple[Any, Any], str] = {}
-        self.parts: dict[str, list[tuple[np.ndarray, ...]]] = {"ranges": [], "device": [], "begins": [], "ends": []}
+        self.kinds = Codes()
+        self.types = Codes()
+        self.ranges = Ranges()
+        self.device = DeviceTasks()
+        self.arrows = {"s": Arrows(), "f": Arrows()}
+        self.processes: dict[Id, str] = {}
+        self.labels: dict[Id, str] = {}
+        self.threads: dict[tuple[Id, Id], str] = {}
 
     def add(self, events: Sequence[Event]) -> None:
         self.events += len(events)
         ranges = [event for event in events if event.ph == "X"]
         if ranges:
-            self._add_ranges(ranges)
-        others = [event for event in events if event.ph != "X" and event.ph != "C"] if len(ranges) < len(events) else []
-        for phase, part in (("s", "begins"), ("f", "ends")):
-            flows = [event for event in others if event.ph == phase and event.cat in FLOWS]
-            if flows:
-                self._add_flows(flows, part)
+            self.device.extend(ranges, self.ranges.times.count, self.types)
+            self.ranges.extend(ranges, self.kinds)
+        if len(ranges) == len(events):
+            return
+        others = [event for event in events if event.ph != "X" and event.ph != "C"]
+        for phase, column in self.arrows.items():
+            arrows = [event for event in others if event.ph == phase and event.cat in FLOWS]
+            if arrows:
+                column.extend(arrows, self.kinds)
         for event in others:
-            if event.ph != "M" or event.args is None:
-                continue
-            if event.name == "process_name" and event.args.name is not None:
-                self.processes[event.pid] = event.args.name
-            elif event.name == "thread_name" and event.args.name is not None:
-                self.threads[(event.pid, event.tid)] = event.args.name
-            elif event.name == "process_labels" and event.args.labels is not None:
-                self.labels[event.pid] = event.args.labels
+            if event.ph == "M" and event.args is not None:
+                self._add_name(event, event.args)
 
-    def _add_ranges(self, events: list[Event]) -> None:
-        start, no_start = epoch_nanoseconds([event.ts for event in events])
-        duration, no_duration = float_nanoseconds([event.dur for event in events])
-        bad = no_start | no_duration
-        negative = ~bad & ((start < 0) | (duration < 0))
-        if bad.any() or negative.any():
-            self.faults["event without a time"] += int(bad.sum())
-            self.faults["event with a negative time"] += int(negative.sum())
-            good = [event for event, wrong in zip(events, (bad | negative).tolist(), strict=True) if not wrong]
-            if good:
-                self._add_ranges(good)
-            return
-        words = self.words
-        category = _coded(words, [event.cat for event in events])
-        self.parts["ranges"].append(
-            (
-                start,
-                duration,
-                _coded(words, [event.name for event in events]),
-                category,
-                self._lane_codes(events),
-            )
-        )
-        hosts = [words[name] for name in HOST_CATEGORIES]
-        self._add_device([(row, events[row].args) for row in np.flatnonzero(~np.isin(category, hosts)).tolist()])
-        self.ranges_seen += len(events)
+    def _add_name(self, event: Event, args: Args) -> None:
+        if event.name == "process_name" and args.name is not None:
+            self.processes[event.pid] = args.name
+        elif event.name == "thread_name" and args.name is not None:
+            self.threads[(event.pid, event.tid)] = args.name
+        elif event.name == "process_labels" and args.labels is not None:
+            self.labels[event.pid] = args.labels
 
-    def _lane_codes(self, events: list[Event]) -> np.ndarray:
-        pairs = zip([event.pid for event in events], [event.tid for event in events], strict=True)
-        return _coded(self.lanes, list(pairs))
-
-    def _add_device(self, arguments: Sequence[tuple[int, Args | None]]) -> None:
-        """Arguments of device tasks and of collectives, which have a model but no task type."""
-        found = [
-            (row, args)
-            for row, args in arguments
-            if args is not None and (args.task_type is not None or args.collective_model is not None)
-        ]
-        if not found:
-            return
-        tasks = [args for _, args in found]
-        streams, models = [args.stream for args in tasks], [args.model for args in tasks]
-        kinds = [TRANSFER if args.transfer is not None else args.task_type for args in tasks]
-        self.transfers += kinds.count(TRANSFER)
-        self.parts["device"].append(
-            (
-                np.array([row for row, _ in found], dtype="int64") + self.ranges_seen,
-                _coded(self.words, kinds),
-                _ids(
-                    [args.old_stream if stream is None else stream for stream, args in zip(streams, tasks, strict=True)]
-                ),
-                _ids([args.task for args in tasks]),
-                _ids(
-                    [
-                        args.collective_model if model is None else model
-                        for model, args in zip(models, tasks, strict=True)
-                    ]
-                ),
-                _ids([args.connection for args in tasks]),
-            )
-        )
-
-    def _add_flows(self, events: list[Event], part: str) -> None:
-        time, missing = epoch_nanoseconds([event.ts for event in events])
-        if missing.any():
-            self.faults["arrow without a time"] += int(missing.sum())
-            good = [event for event, wrong in zip(events, missing.tolist(), strict=True) if not wrong]
-            if good:
-                self._add_flows(good, part)
-            return
-        self.parts[part].append(
-            (
-                time,
-                self._flow_ids([event.id for event in events]),
-                _coded(self.words, [event.cat for event in events]),
-                self._lane_codes(events),
-            )
-        )
-
-    def _flow_ids(self, values: Sequence[int | str | None]) -> np.ndarray:
-        """Flow ids as uint64: numbers as they are (string or not), anything else numbered down from the largest."""
-        try:
-            return np.fromiter(map(int, values), "uint64", len(values))  # type: ignore[arg-type]
-        except (TypeError, ValueError, OverflowError):
-            return np.array([self._flow_id(value) for value in values], dtype="uint64")
-
-    def _flow_id(self, value: int | str | None) -> int:
-        try:
-            number = int(value or "")
-        except ValueError:
-            number = -1
-        return number if 0 <= number < 2**64 else 2**64 - 1 - self.ids[value]
-
-    def gathered(self) -> Gathered:
-        def joined(part: str, columns: dict[str, str]) -> dict[str, np.ndarray]:
-            pieces = self.parts[part]
-            return {
-                name: np.concatenate([piece[at] for piece in pieces]) if pieces else np.empty(0, dtype=dtype)
-                for at, (name, dtype) in enumerate(columns.items())
-            }
-
+    def gathered(self, stream: EventStream) -> Gathered:
+        self.device.words = list(self.types)
         return Gathered(
-            ranges=joined("ranges", RANGE_COLUMNS),
-            device=joined("device", DEVICE_COLUMNS),
-            begins=joined("begins", FLOW_COLUMNS),
-            ends=joined("ends", FLOW_COLUMNS),
-            words=list(self.words),
-            lanes=list(self.lanes),
-            processes=self.processes,
-            threads=self.threads,
-            labels=self.labels,
-            transfers=self.transfers,
+            ranges=self.ranges,
+            device=self.device,
+            begins=self.arrows["s"],
+            ends=self.arrows["f"],
+            kinds=list(self.kinds),
+            processes=list(self.processes.items()),
+            labels=list(self.labels.items()),
+            threads=list(self.threads.items()),
             events=self.events,
-            faults=+self.faults,
+            faults=dict(stream.faults),
+            cut=stream.cut,
         )
 
 
-def _coded(codes: Codes, values: list[Any]) -> np.ndarray:
-    """The code of each value; looked up without a step of Python for each, because there are millions."""
-    return np.fromiter(map(codes.__getitem__, values), "int32", len(values))
+def _arrow_id(value: Id) -> int:
+    """Arrow ids as uint64: numbers as they are (string or not), a number made from the text for anything else."""
+    try:
+        number = int(value or "")
+    except ValueError:
+        number = -1
+    if 0 <= number < 2**64:
+        return number
+    from hashlib import blake2b
+
+    return int.from_bytes(blake2b(str(value).encode(), digest_size=8).digest(), "little")
 
 
-def _ids(values: list[int | str | None]) -> np.ndarray:
+def _ids(values: list[Id]) -> bytes:
     """Ids as int64, `ABSENT_ID` where there is none."""
     try:
-        return np.array([ABSENT_ID if value is None else value for value in values], dtype="int64")
-    except (TypeError, ValueError, OverflowError):
+        return pack(f"{len(values)}q", *[ABSENT_ID if value is None else value for value in values])
+    except (PackError, TypeError, OverflowError):
+        from skadvisor.capture.columns import integer
+
         made = [integer(value) if isinstance(value, str) else value for value in values]
-        return np.array(
-            [ABSENT_ID if value is None or not 0 <= value < 2**63 else value for value in made], dtype="int64"
-        )
-
-
-def join(first: Gathered, second: Gathered) -> Gathered:
-    """Two parts of one trace as one."""
-    words, lanes = Codes(), Codes()
-    tables: list[Gathered] = []
-    offset = len(first.ranges["start_ns"])
-    for part in (first, second):
-        word = np.array([words[value] for value in part.words] or [0], dtype="int32")
-        lane = np.array([lanes[tuple(value)] for value in part.lanes] or [0], dtype="int32")
-        part.ranges |= {"name": word[part.ranges["name"]], "cat": word[part.ranges["cat"]]}
-        part.ranges["lane"] = lane[part.ranges["lane"]]
-        part.device["type"] = word[part.device["type"]]
-        for flows in (part.begins, part.ends):
-            flows |= {"cat": word[flows["cat"]], "lane": lane[flows["lane"]]}
-        tables.append(part)
-    second.device["row"] = second.device["row"] + offset
-
-    def stacked(name: str) -> dict[str, np.ndarray]:
-        above, below = getattr(first, name), getattr(second, name)
-        return {column: np.concatenate([above[column], below[column]]) for column in above}
-
-    return Gathered(
-        ranges=stacked("ranges"),
-        device=stacked("device"),
-        begins=stacked("begins"),
-        ends=stacked("ends"),
-        words=list(words),
-        lanes=list(lanes),
-        processes=first.processes | second.processes,
-        threads=first.threads | second.threads,
-        labels=first.labels | second.labels,
-        transfers=first.transfers + second.transfers,
-        events=first.events + second.events,
-        faults=first.faults + second.faults,
-        cut=first.cut or second.cut,
-    )
+        known = [ABSENT_ID if value is None or not 0 <= value < 2**63 else value for value in made]
+        return pack(f"{len(values)}q", *known)

@@ -1,40 +1,52 @@
-"""Read a large trace with two processes, each from its own half of the file."""
+"""Read a large trace with two processes, each from its own part of the file."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import msgspec
 
 from skadvisor.capture.lines import GZIP_MAGIC
 from skadvisor.capture.trace_blocks import BOUNDARY
-from skadvisor.capture.trace_events import Gathered, gather, join
+from skadvisor.capture.trace_events import Gathered, gather
 
 #: Below this size, starting a second Python costs more than it saves.
-TWO_PROCESSES_BYTES = 128 << 20
+TWO_PROCESSES_BYTES = 64 << 20
 #: What this process reads; the second one has to start first.
-OWN_SHARE = 0.55
+OWN_SHARE = 0.53
 SEARCH_BYTES = 8 << 20
-TABLES = ("ranges", "device", "begins", "ends")
+#: The second process finds its modules where this one does and skips what Python else prepares at its start.
+OPTIONS = ("-I", "-S", "-c")
+SECOND = "import sys; sys.path[:] = sys.argv[4:]; from skadvisor.capture.trace_halves import send; send()"
 
 
-def gather_in_two(path: Path) -> Gathered:
-    """The columns of a trace; large plain files are read by this process and a second one together."""
+def gather_in_two(path: Path) -> Iterator[Gathered]:
+    """The parts of a trace in the order of the file; a second process reads the second part of a large plain file.
+
+    Use the first part while the second process still reads.
+    """
     middle = _middle(path)
     if middle is None:
-        return gather(path)
-    command = [sys.executable, "-m", __name__, str(path), str(middle + 1), str(path.stat().st_size)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
-        assert worker.stdout is not None
-        first = gather(path, 0, middle)
-        sent = worker.stdout.read()
-    if worker.returncode != 0 or first.cut or "damaged event" in first.faults:
-        return gather(path)
-    return join(first, _unpacked(sent))
+        yield gather(path)
+        return
+    size = path.stat().st_size
+    modules = [str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)]
+    command = [sys.executable, *OPTIONS, SECOND, str(path), str(middle + 1), str(size), *modules]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as second:
+        assert second.stdout is not None
+        try:
+            first = gather(path, 0, middle)
+            if first.cut or "damaged event" in first.faults:
+                yield gather(path)
+                return
+            yield first
+            sent = second.stdout.read()
+        finally:
+            second.kill()
+    yield _received(sent) or gather(path, middle + 1, size)
 
 
 def _middle(path: Path) -> int | None:
@@ -51,48 +63,16 @@ def _middle(path: Path) -> int | None:
     return None if match is None else begin + match.start() + match.group().index(b",")
 
 
-def _packed(part: Gathered) -> bytes:
-    import msgspec
-
-    value: dict[str, Any] = {
-        table: {name: (values.dtype.str, values.tobytes()) for name, values in getattr(part, table).items()}
-        for table in TABLES
-    }
-    value |= {
-        "words": part.words,
-        "lanes": part.lanes,
-        "processes": list(part.processes.items()),
-        "threads": list(part.threads.items()),
-        "labels": list(part.labels.items()),
-        "transfers": part.transfers,
-        "events": part.events,
-        "faults": dict(part.faults),
-        "cut": part.cut,
-    }
-    return msgspec.msgpack.encode(value)
+def send() -> None:
+    """In the second process: gather the part that the arguments name, and write it to the first one."""
+    path, begin, end = sys.argv[1:4]
+    sys.stdout.buffer.write(msgspec.msgpack.encode(gather(Path(path), int(begin), int(end))))
+    sys.stdout.buffer.flush()
 
 
-def _unpacked(data: bytes) -> Gathered:
-    import msgspec
-
-    value = msgspec.msgpack.decode(data)
-    tables = {
-        table: {name: np.frombuffer(raw, dtype=dtype).copy() for name, (dtype, raw) in value[table].items()}
-        for table in TABLES
-    }
-    return Gathered(
-        **tables,
-        words=value["words"],
-        lanes=[tuple(lane) for lane in value["lanes"]],
-        processes=dict(value["processes"]),
-        labels=dict(value["labels"]),
-        threads={tuple(lane): name for lane, name in value["threads"]},
-        transfers=value["transfers"],
-        events=value["events"],
-        faults=Counter(value["faults"]),
-        cut=value["cut"],
-    )
-
-
-if __name__ == "__main__":
-    sys.stdout.buffer.write(_packed(gather(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
+def _received(sent: bytes) -> Gathered | None:
+    """What the second process gathered; None where it failed."""
+    try:
+        return msgspec.msgpack.decode(sent, type=Gathered)
+    except msgspec.DecodeError:
+        return None

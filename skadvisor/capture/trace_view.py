@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from skadvisor.capture import collectives, columns, links
 from skadvisor.capture.device_tasks import kind_of
 from skadvisor.capture.interface import NO_ID, Format, Part, Producer, notes_on_skipped
-from skadvisor.capture.trace_events import ABSENT_ID, HOST_CATEGORIES, TRANSFER, Gathered, join
+from skadvisor.capture.trace_columns import TraceColumns, join, trace_columns
+from skadvisor.capture.trace_events import ABSENT_ID, HOST_CATEGORIES, TRANSFER
 from skadvisor.capture.trace_halves import gather_in_two
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
@@ -30,11 +32,11 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
 
     `rank` chooses the device where the trace holds several. Raises InputError for several without a choice.
     """
-    gathered: Gathered | None = None
+    gathered: TraceColumns | None = None
     files: list[SourceFile] = []
     notes: list[str] = []
     for path in paths:
-        part = gather_in_two(path)
+        part = reduce(join, map(trace_columns, gather_in_two(path)))
         files.append(
             SourceFile(
                 path=str(path),
@@ -52,7 +54,7 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
     return _part(gathered, files, notes, rank)
 
 
-def _part(gathered: Gathered, files: list[SourceFile], notes: list[str], rank: int | None) -> Part:
+def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[str], rank: int | None) -> Part:
     number = _device(gathered, files[0].path, rank)
     lanes = _lane_kinds(gathered, number)
     device = _device_rows(gathered, lanes)
@@ -97,13 +99,13 @@ def _with_skipped(file: SourceFile, reason: str, count: int) -> SourceFile:
     return SourceFile(file.path, file.format, file.rows, file.state, skipped)
 
 
-def _device_number(gathered: Gathered, pid: Any) -> int | None:
+def _device_number(gathered: TraceColumns, pid: Any) -> int | None:
     """The device of a process, by a label such as `NPU 3`."""
     match = re.fullmatch(r"NPU (\d{1,6})", gathered.labels.get(pid, ""))
     return int(match.group(1)) if match else None
 
 
-def _device(gathered: Gathered, path: str, rank: int | None) -> int | None:
+def _device(gathered: TraceColumns, path: str, rank: int | None) -> int | None:
     """The device whose lanes are read: the only one, or the one chosen; None where the trace does not number them."""
     pids = [pid for pid, process in gathered.processes.items() if process in DEVICE_PROCESSES]
     devices = sorted({number for pid in pids if (number := _device_number(gathered, pid)) is not None})
@@ -114,7 +116,7 @@ def _device(gathered: Gathered, path: str, rank: int | None) -> int | None:
     return rank
 
 
-def _lane_kinds(gathered: Gathered, device: int | None) -> np.ndarray:
+def _lane_kinds(gathered: TraceColumns, device: int | None) -> np.ndarray:
     """`device`, `collective`, `transfer`, `host` or empty for each lane, by the names that metadata events give."""
     kinds = []
     for pid, tid in gathered.lanes:
@@ -131,7 +133,7 @@ def _lane_kinds(gathered: Gathered, device: int | None) -> np.ndarray:
     return np.array(kinds or [""], dtype=object)
 
 
-def _device_rows(gathered: Gathered, lanes: np.ndarray) -> dict[str, np.ndarray]:
+def _device_rows(gathered: TraceColumns, lanes: np.ndarray) -> dict[str, np.ndarray]:
     """The device tasks: their row in the ranges, arguments, and kind (`collective` for whole collectives)."""
     ranges, device = gathered.ranges, gathered.device
     lane = ranges["lane"]
@@ -160,7 +162,7 @@ def _device_rows(gathered: Gathered, lanes: np.ndarray) -> dict[str, np.ndarray]
     }
 
 
-def _task_kinds(gathered: Gathered, rows: np.ndarray, type_code: np.ndarray) -> np.ndarray:
+def _task_kinds(gathered: TraceColumns, rows: np.ndarray, type_code: np.ndarray) -> np.ndarray:
     """`kernel`, `wait`, `record`, `copy` or `other` for each device task; each pair of type and name is judged once."""
     words = gathered.words
     if not len(rows):
@@ -174,7 +176,7 @@ def _task_kinds(gathered: Gathered, rows: np.ndarray, type_code: np.ndarray) -> 
     return np.array(kinds, dtype=object)[inverse.ravel()]
 
 
-def _kernels(gathered: Gathered, device: dict[str, np.ndarray], lanes: np.ndarray) -> dict[str, Any]:
+def _kernels(gathered: TraceColumns, device: dict[str, np.ndarray], lanes: np.ndarray) -> dict[str, Any]:
     """The columns of the kernel table that a trace holds, and the lane of each kernel."""
     import pandas as pd
 
@@ -213,13 +215,13 @@ def _kernels(gathered: Gathered, device: dict[str, np.ndarray], lanes: np.ndarra
     return made
 
 
-def _streams(gathered: Gathered) -> np.ndarray:
+def _streams(gathered: TraceColumns) -> np.ndarray:
     """The stream that each lane stands for, by its thread id; only for device tasks that do not name theirs."""
     threads = [tid if isinstance(tid, int) and 0 <= tid < 2**63 else ABSENT_ID for _, tid in gathered.lanes]
     return np.array(threads or [ABSENT_ID], dtype="int64")
 
 
-def _tasks(gathered: Gathered, device: dict[str, np.ndarray], words: list[str]) -> Any:
+def _tasks(gathered: TraceColumns, device: dict[str, np.ndarray], words: list[str]) -> Any:
     import pandas as pd
 
     kept = (device["kind"] != "kernel") & (device["kind"] != "collective")
@@ -236,7 +238,7 @@ def _tasks(gathered: Gathered, device: dict[str, np.ndarray], words: list[str]) 
     )
 
 
-def _host(gathered: Gathered, lanes: np.ndarray) -> tuple[dict[str, Any], Any]:
+def _host(gathered: TraceColumns, lanes: np.ndarray) -> tuple[dict[str, Any], Any]:
     """The host ranges as columns (`lane`, `kind` too), and their thread ids."""
     import pandas as pd
 
@@ -259,7 +261,7 @@ def _host(gathered: Gathered, lanes: np.ndarray) -> tuple[dict[str, Any], Any]:
     return made, pd.arrays.IntegerArray(np.maximum(thread, 0), thread < 0)
 
 
-def _launches(gathered: Gathered, start: np.ndarray, lane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _launches(gathered: TraceColumns, start: np.ndarray, lane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Launch time (-1 unknown) and launching lane (-1) of each kernel, by the arrows that end at its start.
 
     The arrow from the framework is preferred; the one from CANN starts on the thread that empties the task queue,
@@ -301,7 +303,7 @@ def _rows_at(start: np.ndarray, lane: np.ndarray, time: np.ndarray, time_lane: n
 
 
 def _attach(
-    kernels: dict[str, Any], launch: np.ndarray, launch_lane: np.ndarray, host: dict[str, Any], gathered: Gathered
+    kernels: dict[str, Any], launch: np.ndarray, launch_lane: np.ndarray, host: dict[str, Any], gathered: TraceColumns
 ) -> None:
     """Add `launch_ns`, `module`, `range` and `step_id` to the kernels."""
     import pandas as pd
