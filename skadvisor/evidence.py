@@ -57,6 +57,8 @@ def _scores(item: KernelClass, classes: Classes) -> NDArray[np.float64]:
         scores[S.HEAD] -= 1.0
     elif item.role in ("layout", "gather") and _takes_rows(item, classes):
         scores += _only((S.HEAD,), 2.0, -2.0)
+    elif item.role in _GENERIC_ROLES and _splits_heads(item):
+        scores += _only((S.ATTENTION_IN,), 1.5, -2.0)
     elif item.role in _GENERIC_ROLES and _per_head(item, classes):
         scores[list(ATTENTION_STATES)] += 1.5
         scores[[*MLP_STATES, S.SHARED_BEFORE, S.SHARED_AFTER]] -= 2.0
@@ -85,6 +87,14 @@ def _per_head(item: KernelClass, classes: Classes) -> bool:
     """Whether a kernel works on heads: three dimensions or more, the last one narrower than the residual stream."""
     shapes = [shape for shape in item.inputs if shape]
     return any(len(shape) >= 3 and shape[-1] < (classes.hidden or 0) and shape[-2] > 1 for shape in shapes[:1])
+
+
+def _splits_heads(item: KernelClass) -> bool:
+    """Whether a kernel cuts rows into query, key and value (the last two alike) or two unlike latents."""
+    widths = [shape[-1] for shape in item.outputs if shape]
+    if sum(widths) != item.last:
+        return False
+    return (len(widths) == 3 and widths[1] == widths[2]) or (len(widths) == 2 and widths[0] != widths[1])
 
 
 def _only(states: tuple[State, ...], inside: float, outside: float) -> NDArray[np.float64]:

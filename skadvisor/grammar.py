@@ -48,6 +48,25 @@ MOE_STATES = (S.SHARED_BEFORE, S.ROUTER, S.DISPATCH, S.EXPERTS, S.COMBINE, S.SHA
 NORM_STATES = (S.INPUT_NORM, S.POST_NORM, S.FINAL_NORM)
 LAYER_STATES = (S.INPUT_NORM, *ATTENTION_STATES, S.POST_NORM, *MLP_STATES, *MOE_STATES, S.WHOLE_LAYER)
 
+#: Where a stage stands in its layer; dense and expert feed-forward stand in the same place.
+FIRST_TO_LAST: dict[State, int] = {
+    S.INPUT_NORM: 0,
+    S.ATTENTION_IN: 1,
+    S.ATTENTION_CORE: 2,
+    S.ATTENTION_OUT: 3,
+    S.POST_NORM: 4,
+    S.SHARED_BEFORE: 5,
+    S.ROUTER: 6,
+    S.MLP_UP: 6,
+    S.DISPATCH: 7,
+    S.MLP_ACTIVATION: 7,
+    S.EXPERTS: 8,
+    S.MLP_DOWN: 8,
+    S.COMBINE: 9,
+    S.SHARED_AFTER: 10,
+    S.FINAL_NORM: 11,
+}
+
 REGION_OF_STATE: dict[State, str] = {
     S.PREPARE: "prepare",
     S.EMBEDDING: "embedding",
@@ -100,7 +119,7 @@ def transitions() -> NDArray[np.float64]:
     for state, following in _NEXT.items():
         for other, cost in following.items():
             scores[state, other] = -cost
-    scores = _as_probabilities(scores)
+    scores = as_probabilities(scores)
     # beside the others' sum: no kernel can be both
     for state in (S.PREPARE, S.EMBEDDING, S.INPUT_NORM):
         scores[state, S.WHOLE_LAYER] = -1.0
@@ -108,7 +127,7 @@ def transitions() -> NDArray[np.float64]:
     return scores
 
 
-def _as_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def as_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each row's weights made to sum to one: else sub-blocks of many states gain by the mere number of ways in them."""
     return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
 
@@ -118,7 +137,7 @@ def side_transitions() -> NDArray[np.float64]:
     scores = transitions()
     ends, begins = [S.EXPERTS, S.COMBINE, S.SHARED_AFTER], [S.ROUTER, S.DISPATCH, S.SHARED_BEFORE]
     scores[np.ix_(ends, begins)] = -0.7
-    return _as_probabilities(scores)
+    return as_probabilities(scores)
 
 
 # What a role says: weight per state it can occur in; all other states get ELSEWHERE.

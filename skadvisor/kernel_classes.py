@@ -24,7 +24,8 @@ MATMULS = {"matmul", "fused_matmul_comm", "fused_matmul_norm"}
 class KernelClass:
     """Kernels that look alike. `last` is the last dimension of the first input, `out` of the first output.
 
-    `fused` is the state that stands for a SuperKernel, None for one that spans several sub-blocks.
+    `fused` is the state that stands for a SuperKernel, None for one that spans several sub-blocks; `ends` are the roles
+    of the operators that a SuperKernel begins and ends with, empty for other kernels.
     """
 
     base: str
@@ -36,6 +37,7 @@ class KernelClass:
     matmul: MatmulDims | None
     count: int
     fused: State | None = None
+    ends: tuple[str, ...] = ()
 
     @property
     def last(self) -> int | None:
@@ -100,7 +102,7 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
         operator = operators[bases[base]]
         inputs, outputs = parse_shapes(shapes_in), parse_shapes(shapes_out)
         role = operator.role if operator else guess_role(inputs, outputs)
-        fused = superkernel_names.state_of(bases[base], vocabulary) if bases[base].startswith("sk:") else None
+        is_superkernel = bases[base].startswith(superkernel_names.PREFIX)
         items.append(
             KernelClass(
                 base=bases[base],
@@ -111,7 +113,8 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
                 outputs=outputs,
                 matmul=matmul_dims(shapes_in, shapes_out) if role in MATMULS else None,
                 count=int(count),
-                fused=fused,
+                fused=superkernel_names.state_of(bases[base], vocabulary) if is_superkernel else None,
+                ends=superkernel_names.end_roles(bases[base], vocabulary) if is_superkernel else (),
             )
         )
     widths = model_size.hidden_sizes(items)
@@ -145,7 +148,7 @@ def _has_experts(items: list[KernelClass], hidden: int | None) -> bool:
     Those are a projection to one number per expert, of which a kernel chooses, and one weight matrix per expert.
     Without shapes operators that nobody knows leave it open.
     """
-    if any(item.role in EXPERT_OPERATORS for item in items):
+    if any(EXPERT_OPERATORS.intersection((item.role, *item.ends)) for item in items):
         return True
     if hidden is None:
         unknown = sum(item.count for item in items if not item.known)

@@ -72,7 +72,8 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     owner = label_rest(labels, kernels, structure)
     step = _step_column(kernels, structure, steps)
     layer, layer_kind = _layer_columns(kernels, structure, steps, layers, labels.region)
-    layer[step < 0], layer_kind[step < 0] = -1, None
+    nowhere = (step < 0) | structure.crosses
+    layer[nowhere], layer_kind[nowhere] = -1, None
     step_table = _step_table(kernels, step, layer >= 0, steps, facts, training, mode)
     added = {
         "step": step,

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.grammar import ATTENTION_STATES, LAYER_STATES, MLP_STATES, MOE_STATES, State
+from skadvisor.grammar import ATTENTION_STATES, LAYER_STATES, State
 from skadvisor.neighbours import adds_whole_rows
+from skadvisor.parts import PartsHeld, parts_held
 from skadvisor.structure import Structure
 from skadvisor.superkernel_names import scope_of
 
@@ -94,7 +95,7 @@ def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
     attention |= learned & (state == S.ATTENTION_CORE)
     norms |= learned & np.isin(state, [S.INPUT_NORM, S.POST_NORM])
     matmuls = np.isin(roles, ["matmul", "fused_matmul_comm", "fused_matmul_norm", "expert_matmul", "superkernel"])
-    fused = int(np.isin(structure.state, [S.WHOLE_LAYER]).sum())
+    fused = int(structure.fused.sum())
     if fused and 2 * fused >= len(layers):
         return True
     if hints is not None and len(np.unique(hints.layer[hints.layer >= 0])) >= 2:
@@ -179,43 +180,51 @@ def _begun_experts(structure: Structure) -> NDArray[np.int64]:
 def _split(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
     state = structure.state[structure.main]
     roles = structure.classes.roles_of(structure.classes.of_kernel[structure.main])
-    scopes = _scopes(kernels, structure, state)
-    starts = _layer_starts(state, roles, scopes)
+    held = parts_held(structure)
+    starts = _layer_starts(state, roles, held, _scopes(kernels, structure, state))
     inside = np.isin(state, [*LAYER_STATES, S.FINAL_NORM])
     # position of the next kernel outside layers, for every position
     outside = np.where(inside, len(state), np.arange(len(state)))
     next_outside = np.minimum.accumulate(outside[::-1])[::-1]
-    held = [np.append(0, np.cumsum(np.isin(state, states))) for states in (ATTENTION_STATES, MLP_STATES, MOE_STATES)]
+    counts = [np.append(0, np.cumsum(part)) for part in (held.attention, held.mlp, held.moe)]
     layers: list[Layer] = []
     for begin, limit in itertools.pairwise([*starts, len(state)]):
         end = min(limit, int(next_outside[begin]))
-        attention, mlp, moe = (bool(count[end] > count[begin]) for count in held)
+        attention, mlp, moe = (bool(count[end] > count[begin]) for count in counts)
+        attention |= begin > 0 and bool(held.crosses[begin - 1])
         layers.append(Layer(begin, end, attention, mlp, moe))
     return layers
 
 
 def _scopes(kernels: pd.DataFrame, structure: Structure, state: NDArray[np.int8]) -> list[str]:
-    """The scope of each SuperKernel that stands for whole layers, along the main chain; empty for all others."""
+    """The scope of each SuperKernel whose begin and end tell nothing, along the main chain; empty for all others."""
     scopes = [""] * len(state)
+    if structure.joined is None or structure.joined.spans.any():
+        return scopes
     names = kernels["name"].astype(object).to_numpy()[structure.main]
     for position in np.flatnonzero(state == S.WHOLE_LAYER).tolist():
         scopes[position] = scope_of(str(names[position]))
     return scopes
 
 
-def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_], scopes: list[str]) -> list[int]:
+def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_], held: PartsHeld, scopes: list[str]) -> list[int]:
     """Positions where a layer begins: an attention sub-block begins, or a feed-forward without one before it."""
-    attention = np.isin(state, ATTENTION_STATES).tolist()
-    feed_forward = np.isin(state, [*MLP_STATES, *MOE_STATES]).tolist()
     outside = np.isin(state, [S.HEAD, S.SAMPLING, S.PREPARE, S.EMBEDDING, S.FINAL_NORM]).tolist()
+    attention, left, crosses = held.attention.tolist(), held.leaves_attention.tolist(), held.crosses.tolist()
+    feed_forward = (held.mlp | held.moe).tolist()
     starts: list[int] = []
     open_layer, has_feed_forward = False, False
     for position in range(len(state)):
-        if attention[position]:
-            entering = position == 0 or not attention[position - 1]
-            if not open_layer or has_feed_forward or entering:
+        if crosses[position]:
+            # the next layer has begun within the SuperKernel
+            starts.append(position + 1)
+            open_layer, has_feed_forward = True, False
+        elif attention[position]:
+            entering = position == 0 or not left[position - 1]
+            if not open_layer or has_feed_forward or (entering and starts[-1] != position):
                 starts.append(_with_norm_before(state, roles, position))
-                open_layer, has_feed_forward = True, False
+                open_layer = True
+            has_feed_forward = feed_forward[position]
         elif feed_forward[position]:
             if not open_layer:
                 starts.append(_with_norm_before(state, roles, position))
@@ -227,7 +236,7 @@ def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_], scopes: l
                 starts.append(_with_norm_before(state, roles, position))
         elif outside[position]:
             open_layer = False
-    return starts
+    return [start for start in starts if start < len(state)]
 
 
 def _with_norm_before(state: NDArray[np.int8], roles: NDArray[np.object_], position: int) -> int:

@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 OVERLAP_FLOOR_NS = 300
 #: More kernels than this do not run at the same time.
 MOST_LANES = 8
+#: So many kernels a SuperKernel counts for, where streams are compared by the number of theirs.
+KERNELS_IN_SUPERKERNEL = 6
 
 
-def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_], fused: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     """Row numbers per chain in time order, the main chain first, of the rows that `inside` (N,) marks.
 
-    Rows without a stream are one stream of their own; where no row has one, kernels that run at the same time are
-    taken apart.
+    The stream with most kernels is the main one; SuperKernels, which `fused` (N,) marks, stand for several. Rows
+    without a stream are one stream of their own; where no row has one, kernels that run at the same time are taken
+    apart.
     """
     rows = np.flatnonzero(inside)
     if not len(rows):
@@ -31,7 +34,7 @@ def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_]) -> list[NDArra
     streams = pd.factorize(named.fillna(-1).to_numpy()[rows])[0] if named.notna().any() else _lanes(start, end)
     count = int(streams.max()) + 1
     conflicts = _conflicts(streams, start, end, count)
-    sizes = np.bincount(streams, minlength=count)
+    sizes = np.bincount(streams, weights=np.where(fused[rows], KERNELS_IN_SUPERKERNEL, 1), minlength=count)
     groups: list[list[int]] = []
     for stream in np.argsort(-sizes, kind="stable"):
         for group in groups:

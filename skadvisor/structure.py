@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor import evidence, grammar, learning, neighbours, sequence
+from skadvisor import evidence, grammar, learning, neighbours, sequence, superkernel_spans
 from skadvisor.consensus import consensus_scores
 from skadvisor.grammar import MLP_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
 from skadvisor.host_evidence import HostHints, host_hints
 from skadvisor.kernel_classes import Classes, classify
 from skadvisor.operators import Vocabulary
+from skadvisor.sequence import Order
 from skadvisor.streams import find_chains
+from skadvisor.superkernel_spans import Joined, Tokens
 
 S = State
 _LATE = [S.FINAL_NORM, S.HEAD, S.SAMPLING]
@@ -45,10 +47,11 @@ END_LATE = 3.5
 class Structure:
     """What every kernel works for.
 
-    `state` (N,) is -1 for collectives, SuperKernels over several sub-blocks and `backward` kernels, `chain` (N,)
-    likewise; `probability` (N, STATES) says how sure each state is; `main` are the rows of the main chain; `learned`
-    (classes, STATES) are the scores of unknown operators that were learned, 0 where the operator is known. `hints` is
-    what the host says, `structural` (N, STATES) how sure each state would be without it (None where it is silent).
+    `state` (N,) is -1 for collectives and `backward` kernels, `chain` (N,) likewise; `probability` (N, STATES) says how
+    sure each state is; `main` are the rows of the main chain; `learned` (classes, STATES) are the scores of unknown
+    operators that were learned, 0 where the operator is known. `joined` says where on the main chain SuperKernels begin
+    and end (None where there is no main chain). `hints` is what the host says, `structural` (N, STATES) how sure each
+    state would be without it (None where it is silent).
     """
 
     classes: Classes
@@ -58,8 +61,23 @@ class Structure:
     main: NDArray[np.int64]
     backward: NDArray[np.bool_]
     learned: NDArray[np.float64]
+    joined: Joined | None
     hints: HostHints | None = None
     structural: NDArray[np.float64] | None = None
+
+    @property
+    def fused(self) -> NDArray[np.bool_]:
+        """SuperKernels that are no sub-block by their scope's name, (N,)."""
+        several = [item.role == "superkernel" and item.fused is None for item in self.classes.items]
+        return np.array(several, dtype=bool)[self.classes.of_kernel]
+
+    @property
+    def crosses(self) -> NDArray[np.bool_]:
+        """SuperKernels that end in another layer than they begin in, (N,)."""
+        found = np.zeros(len(self.state), dtype=bool)
+        if self.joined is not None:
+            found[self.main] = self.joined.crosses
+        return found
 
     @property
     def training(self) -> bool:
@@ -71,39 +89,37 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
     """Decode every kernel's state. `kernels` is a kernel table (events.KERNEL_COLUMNS), N rows in time order."""
     classes = classify(kernels, vocabulary)
     learned = learning.unknown_scores(classes, kernels)
+    working = np.array([item.role in _LAYER_ROLES for item in classes.items], dtype=bool)
+    spans = superkernel_spans.spanning_classes(classes, working)
+    ends = superkernel_spans.end_scores(classes, spans)
     by_class = evidence.class_scores(classes) + learned
+    by_class[spans] = np.maximum(*ends)[spans]
     state = np.full(len(kernels), -1, dtype=np.int8)
     probability = np.zeros((len(kernels), STATES))
     chain_of = np.full(len(kernels), -1, dtype=np.int16)
-    spans = _spanning(classes)
+    joined: Joined | None = None
     backward = _after_forward(kernels, classes)
-    inside = (kernels["kind"] == "kernel").to_numpy() & ~spans[classes.of_kernel] & ~backward
-    chains = find_chains(kernels, inside)
+    inside = (kernels["kind"] == "kernel").to_numpy() & ~backward
+    chains = find_chains(kernels, inside, classes.roles_of(classes.of_kernel) == "superkernel")
     hints = host_hints(kernels)
     structural = np.zeros_like(probability) if hints else None
     for number, rows in enumerate(chains):
-        emissions = by_class[classes.of_kernel[rows]] + neighbours.neighbour_scores(classes, rows)
+        of_chain = classes.of_kernel[rows]
+        emissions = by_class[of_chain] + neighbours.neighbour_scores(classes, rows)
         said = hints.scores(rows) if hints else None
         if number == 0:
-            path, sure, unaided = _decode_main(kernels, rows, emissions, classes.of_kernel[rows], said)
+            tokens = superkernel_spans.split_in_tokens(spans[of_chain])
+            scores = superkernel_spans.token_scores(tokens, spans[of_chain], emissions, ends, of_chain)
+            halves = _decode_main(kernels, rows, tokens, scores, of_chain, said)
+            joined = superkernel_spans.join_tokens(tokens, *halves)
+            path, sure = joined.state, joined.sure
             if structural is not None:
-                structural[rows] = unaided
+                structural[rows] = joined.unaided
         else:
             path, sure = _decode_side(kernels, rows, chains[0], state, classes, emissions, said)
         state[rows], probability[rows], chain_of[rows] = path, sure, number
     main = chains[0] if chains else np.zeros(0, dtype=np.int64)
-    return Structure(classes, state, probability, chain_of, main, backward, learned, hints, structural)
-
-
-def _spanning(classes: Classes) -> NDArray[np.bool_]:
-    """Classes of SuperKernels over several sub-blocks that stand beside others (C,): they tell nothing about order.
-
-    Where they hold nearly all the work, they are the layers themselves (state WHOLE_LAYER) and none is left out.
-    """
-    spans = np.array([item.role == "superkernel" and item.fused is None for item in classes.items], dtype=bool)
-    working = np.array([item.role in _LAYER_ROLES for item in classes.items], dtype=bool)
-    counts = np.array([item.count for item in classes.items])
-    return spans & bool(2 * counts[working].sum() > counts[spans].sum())
+    return Structure(classes, state, probability, chain_of, main, backward, learned, joined, hints, structural)
 
 
 def _after_forward(kernels: pd.DataFrame, classes: Classes) -> NDArray[np.bool_]:
@@ -136,34 +152,39 @@ def _iterations(
 def _decode_main(
     kernels: pd.DataFrame,
     rows: NDArray[np.int64],
+    tokens: Tokens,
     emissions: NDArray[np.float64],
     of_chain: NDArray[np.int64],
     said: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.float64]]:
     """Decode what each kernel says by itself and in order, then once more with what its like and the host say.
 
-    Returns the states, how likely each is, and how likely it was at first.
+    Returns the states of the tokens, how likely each is, and how likely it was at first.
     """
-    transitions = grammar.transitions()
     restarts = np.zeros((STATES, STATES), dtype=bool)
     restarts[np.ix_(_LATE, _EARLY)] = True
+    rows = rows[tokens.place]
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)[rows]
     emissions[0, [S.FINAL_NORM, S.HEAD, S.SAMPLING]] -= START_LATE
     emissions[-1, _LATE] += END_LATE
-    parts = [(begin, end, _restart_bonus(kernels, rows[begin:end])) for begin, end in _segments(step_ids)]
-    first = np.concatenate(
-        [sequence.posterior(emissions[begin:end], transitions, pause, restarts) for begin, end, pause in parts]
-    )
+    transitions, leaping = grammar.transitions(), superkernel_spans.leap_scores()
+    parts = [
+        (begin, end, Order(transitions, _restart_bonus(kernels, rows[begin:end]), restarts, leaps, leaping))
+        for begin, end in _segments(step_ids)
+        for leaps in [tokens.leaps[begin:end]]
+    ]
+    first = np.concatenate([sequence.posterior(emissions[begin:end], order) for begin, end, order in parts])
     shaped = kernels["input_shapes"].notna().to_numpy()[rows]
-    consensus = consensus_scores(of_chain, first, shaped)
+    consensus = consensus_scores(tokens.looks(of_chain), first, shaped)
     if said is not None:
         # what the host says of a kernel itself counts, not what the order alone made of its likes
-        consensus = np.where(said.any(axis=1, keepdims=True), said, consensus)
+        told = said[tokens.place]
+        consensus = np.where(told.any(axis=1, keepdims=True), told, consensus)
     emissions = emissions + consensus
     paths, sures = [], []
-    for begin, end, pause in parts:
-        paths.append(sequence.decode(emissions[begin:end], transitions, pause, restarts))
-        sures.append(sequence.posterior(emissions[begin:end], transitions, pause, restarts))
+    for begin, end, order in parts:
+        paths.append(sequence.decode(emissions[begin:end], order))
+        sures.append(sequence.posterior(emissions[begin:end], order))
     return np.concatenate(paths), np.concatenate(sures), first
 
 
@@ -232,9 +253,7 @@ def _decode_side(
         emissions = emissions + _side_scores(kernels, rows, main, state)
     if said is not None:
         emissions = emissions + said
-    nothing = np.zeros(len(emissions))
-    none = np.zeros((STATES, STATES), dtype=bool)
-    return (
-        sequence.decode(emissions, transitions, nothing, none),
-        sequence.posterior(emissions, transitions, nothing, none),
-    )
+    count = len(emissions)
+    never = np.zeros((STATES, STATES), dtype=bool)
+    order = Order(transitions, np.zeros(count), never, np.zeros(count, dtype=bool), transitions)
+    return sequence.decode(emissions, order), sequence.posterior(emissions, order)

@@ -66,15 +66,20 @@ def base_of(name: str) -> str | None:
     return None if parts is None else f"{PREFIX}{parts.scope}:{parts.first}:{parts.last}"
 
 
+def end_roles(base: str, vocabulary: Vocabulary) -> tuple[str, str]:
+    """The roles of the first and the last operator, `unknown` where the vocabulary does not know it."""
+    _scope, *operators = base.removeprefix(PREFIX).split(":", 2)
+    first, last = (vocabulary.find(operator) for operator in operators)
+    return (first.role if first else "unknown", last.role if last else "unknown")
+
+
 def state_of(base: str, vocabulary: Vocabulary) -> State | None:
     """The state that stands for a SuperKernel's sub-block; None where it spans several or nothing tells."""
-    scope, first, last = base.removeprefix(PREFIX).split(":", 2)
+    scope = base.removeprefix(PREFIX).split(":", 1)[0]
     for pattern, meaning in _WORDS:
         if pattern.search(scope):
             return _STATES.get(meaning)
-    operators = [vocabulary.find(part) for part in (first, last)]
-    roles = {operator.role for operator in operators if operator}
-    attention, moe = bool(roles & _ATTENTION_ROLES), bool(roles & _MOE_ROLES)
-    if attention != moe:
-        return S.ATTENTION_CORE if attention else S.EXPERTS
-    return None
+    roles = set(end_roles(base, vocabulary))
+    if roles <= _ATTENTION_ROLES:
+        return S.ATTENTION_CORE
+    return S.EXPERTS if roles <= _MOE_ROLES else None

@@ -45,12 +45,11 @@ def layer_kinds(table: pd.DataFrame) -> list[list[tuple[int, str]]]:
 
 
 def test_steps_phases_and_layers_are_exact(sample: tuple[Analysis, pd.DataFrame, dict[str, object]]) -> None:
-    analysis, truth, manifest = sample
+    analysis, truth, _manifest = sample
     phases = truth.groupby("step")["phase"].first().tolist()
     assert [step.phase for step in analysis.result.steps] == phases
     assert analysis.kernels["step"].tolist() == truth["step"].tolist()
-    if manifest["super_kernel"] == "none":  # a SuperKernel hides the layers that it fused
-        assert layer_kinds(analysis.kernels) == layer_kinds(truth)
+    assert layer_kinds(analysis.kernels) == layer_kinds(truth)
 
 
 def test_labels_are_right_by_time(sample: tuple[Analysis, pd.DataFrame, dict[str, object]]) -> None:
@@ -58,8 +57,6 @@ def test_labels_are_right_by_time(sample: tuple[Analysis, pd.DataFrame, dict[str
     kernels = analysis.kernels
     assert kernels["start_ns"].tolist() == truth["start_ns"].tolist()
     right = kernels["region"].astype(str).to_numpy() == truth["region"].to_numpy()
-    # what a SuperKernel over several regions works for cannot be told from its row: it has to be shown as such
-    right |= ((truth["role"] == "super_kernel") & (kernels["role"] == "superkernel").to_numpy()).to_numpy()
     duration = kernels["dur_ns"].to_numpy()
     inside = truth["region"].isin(LAYER_REGIONS).to_numpy()
     assert duration[right & inside].sum() >= 0.99 * duration[inside].sum()

@@ -178,13 +178,13 @@ def _super_kernel(
     work = sum(member.duration_ns for member in members) + sum(member.gap_ns for member in members[1:])
     first, last = members[0], members[-1]
     cube = any(member.placed.operation.core in (CUBE, MIX_AIC) for member in members)
-    times: Counter[str] = Counter()
-    for member in members:
-        times[member.placed.operation.region] += member.duration_ns
+    regions = {member.placed.operation.region for member in members}
+    worked_for = regions - {"norm", "comm"} or regions
     same_layer = len({member.placed.layer for member in members}) == 1
     operation = Operation(
         op_type="SuperKernel",
-        region=times.most_common(1)[0][0],
+        # a SuperKernel over several sub-blocks works for none of them alone
+        region=worked_for.pop() if len(worked_for) == 1 else "other",
         role="super_kernel",
         core=MIX_AIC if cube else MIX_AIV,
         blocks=max(member.placed.operation.blocks for member in members),
