@@ -31,9 +31,9 @@ def unattributed_scenarios(labelled: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     Collectives that move an unattributed result go with it.
 
-    `labelled` holds events.KERNEL_COLUMNS and LABEL_COLUMNS and stays as it is. Attention is always a candidate, another
-    region where the table holds it already; of `mlp` and `moe` at least one is, and both where the table holds
-    neither. Empty where nothing is unattributed.
+    `labelled` holds events.KERNEL_COLUMNS and LABEL_COLUMNS and stays as it is. Attention is always a candidate,
+    another region where the table holds it already; of `mlp` and `moe` at least one is, and both where the table
+    holds neither. Empty where nothing is unattributed.
     """
     unattributed = _unattributed(labelled)
     if not unattributed.any():

@@ -94,8 +94,8 @@ def _runner_up_words(result: Result, wording: Wording) -> str:
         return wording.say(_("{name}, {time} behind"), name=name, time=time)
     if recommendation.choice != "none":
         return wording.say(_("{name}, {time} better, but riskier"), name=name, time=time)
-    verdicts = {template.name: template.verdict for template in result.templates}
-    if verdicts.get(recommendation.runner_up or "none") == "within_noise":
+    within_noise = {template.name for template in result.templates if template.verdict == "within_noise"}
+    if recommendation.runner_up in within_noise:
         return wording.say(_("{name}, {time} better than none, but within the noise"), name=name, time=time)
     return wording.say(_("{name}, {time} better than none, but riskier"), name=name, time=time)
 
