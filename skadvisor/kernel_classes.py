@@ -58,7 +58,7 @@ class KernelClass:
 class Classes:
     """All classes, the class of each kernel (N,), and the model's dimensions read off them (None without shapes).
 
-    `read_widths` are the inner dimensions of all projections. `second` are the same classes with the sizes of another
+    `read_widths` are the widths that projections take, alone or fused with an activation. `second` are the same classes with the sizes of another
     model in the capture, such as a draft model, None as a rule.
     """
 
@@ -137,9 +137,15 @@ def _with_sizes(items: tuple[KernelClass, ...], of_kernel: NDArray[np.int64], hi
         token_rows=model_size.token_rows(known, hidden),
         norm_rows=model_size.norm_rows(known, hidden),
         has_experts=_has_experts(known, hidden),
-        read_widths=frozenset(item.matmul.inner for item in items if item.matmul),
+        read_widths=frozenset(item.matmul.inner for item in items if item.matmul) | _read_by_fused(known, hidden),
         fused_residual=sum(item.count for item in items if item.role in ("residual_norm", "fused_matmul_norm")) > 1,
     )
+
+
+def _read_by_fused(items: list[KernelClass], hidden: int | None) -> frozenset[int]:
+    """Widths that kernels take which do a down projection beside their own work: rows back in the residual stream."""
+    fused = (item for item in items if item.role in ("activation", "unknown") and item.out == hidden)
+    return frozenset(item.last for item in fused if hidden and item.last and item.last > hidden)
 
 
 def _has_experts(items: list[KernelClass], hidden: int | None) -> bool:

@@ -33,6 +33,7 @@ _LAYER_ROLES = {
     "matmul", "fused_matmul_comm", "fused_matmul_norm", "attention_core", "indexer", "kv_cache", "rope", "qkv_proj",
     "router", "dispatch", "expert_matmul", "combine", "activation",
 }  # fmt: skip
+_ROUTED = [S.ROUTER, S.DISPATCH, S.EXPERTS]
 EXPERT_ROLES = ["router", "dispatch", "expert_matmul", "combine"]
 OPTIMIZER = ("apply", "foreach", "lpnorm", "adam", "sgd")
 #: With this share of training operators a capture is a training run.
@@ -108,6 +109,8 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
         emissions = by_class[of_chain] + neighbours.neighbour_scores(classes, rows)
         said = hints.scores(rows) if hints else None
         if number == 0:
+            if _experts_beside(classes, rows, inside):
+                emissions[:, _ROUTED] -= evidence.NO_EXPERTS
             tokens = superkernel_spans.split_in_tokens(spans[of_chain])
             scores = superkernel_spans.token_scores(tokens, spans[of_chain], emissions, ends, of_chain)
             halves = _decode_main(kernels, rows, tokens, scores, of_chain, said)
@@ -120,6 +123,12 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
         state[rows], probability[rows], chain_of[rows] = path, sure, number
     main = chains[0] if chains else np.zeros(0, dtype=np.int64)
     return Structure(classes, state, probability, chain_of, main, backward, learned, joined, hints, structural)
+
+
+def _experts_beside(classes: Classes, main: NDArray[np.int64], inside: NDArray[np.bool_]) -> bool:
+    """Whether experts are chosen and work on other streams only."""
+    expert = np.isin(classes.roles_of(classes.of_kernel), EXPERT_ROLES) & inside
+    return bool(expert.any()) and not expert[main].any()
 
 
 def _after_forward(kernels: pd.DataFrame, classes: Classes) -> NDArray[np.bool_]:
