@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,8 @@ CANDIDATES = ("attention", "mlp", "moe", "norm")
 def unattributed_scenarios(labelled: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The labelled kernel table with all unattributed kernels given to one region, per region that could be right.
 
-    Collectives that move an unattributed result go with it.
+    Collectives that move an unattributed result go with it. Kernels without a layer join the layer that runs before
+    them in their step, else the first, because a scope holds kernels of layers only.
 
     `labelled` holds events.KERNEL_COLUMNS and LABEL_COLUMNS and stays as it is. Attention is always a candidate,
     another region where the table holds it already; of `mlp` and `moe` at least one is, and both where the table
@@ -42,12 +43,13 @@ def unattributed_scenarios(labelled: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if not present & {"mlp", "moe"}:
         present |= {"mlp", "moe"}
     region, owner = (labelled[name].astype("object").to_numpy() for name in ("region", "owner"))
+    layer = labelled["layer"].mask(unattributed | (owner == "unattributed"), _nearest_layers(labelled))
     scenarios = {}
     for candidate in CANDIDATES:
         if candidate in present:
             given = np.where(unattributed, candidate, region)
             moved = np.where(owner == "unattributed", candidate, owner)
-            scenarios[candidate] = labelled.assign(region=_as(labelled, given), owner=_as(labelled, moved))
+            scenarios[candidate] = labelled.assign(region=_as(labelled, given), owner=_as(labelled, moved), layer=layer)
     return scenarios
 
 
@@ -115,6 +117,12 @@ def _placed(labelled: pd.DataFrame) -> NDArray[np.int64]:
 
 def _unattributed(labelled: pd.DataFrame) -> np.ndarray:
     return (labelled["region"].astype("object") == "unattributed").to_numpy()
+
+
+def _nearest_layers(labelled: pd.DataFrame) -> pd.Series[Any]:
+    """Each kernel's own layer, else that of the last one before it in its step, else the step's first."""
+    before = labelled["layer"].groupby(labelled["step"]).ffill()
+    return before.groupby(labelled["step"]).bfill()
 
 
 def _as(labelled: pd.DataFrame, values: np.ndarray) -> pd.Series:

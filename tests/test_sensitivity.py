@@ -64,6 +64,22 @@ def test_scenarios_give_all_unattributed_time_to_one_region(sample) -> None:
     assert (scenarios["attention"]["region"].astype(str) == found["region"].astype(str)).all()
 
 
+def test_unattributed_kernels_join_the_layer_before_them() -> None:
+    kernels = decode_kernels(layers=3, steps=2)
+    per_layer = len(kernels) // 6
+    for step in range(2):
+        for place in (0, per_layer, 3 * per_layer - 1):
+            kernels[step * 3 * per_layer + place] |= {"layer": None, "layer_kind": None, "region": "unattributed"}
+    kernels[5] |= {"layer": None, "region": "head"}
+    table = labelled_table(kernels)
+    found = sensitivity.unattributed_scenarios(table)["attention"]["layer"]
+    for step in range(2):
+        inside = found[step * 3 * per_layer : (step + 1) * 3 * per_layer].tolist()
+        assert (inside[0], inside[per_layer], inside[-1]) == (0, 0, 2)
+    assert found.isna().sum() == 1 and pd.isna(found[5])
+    assert found.dtype == table["layer"].dtype
+
+
 def test_nothing_unattributed_no_scenarios(sample) -> None:
     found = sample[1].kernels
     assert sensitivity.unattributed_scenarios(found) == {}
