@@ -92,8 +92,15 @@ def _layer_rows(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.
 
 
 def _head_rows(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.int8]) -> int | None:
+    """Rows that tokens are predicted from: of the head's projection, or of the scores that sampling reads."""
     heads = [classes.items[number].matmul for number in of_rows[state == S.HEAD]]
-    return next((dims.rows for dims in heads if dims and dims.outer == classes.vocabulary), None)
+    rows = [dims.rows for dims in heads if dims and dims.outer == classes.vocabulary]
+    if not rows and classes.vocabulary:
+        sampled = [classes.items[number] for number in of_rows[np.isin(state, [S.HEAD, S.SAMPLING])]]
+        shapes = [item.inputs[0] for item in sampled if item.inputs]
+        # one number per word of the vocabulary for each row
+        rows = [int(np.prod(shape[:-1])) for shape in shapes if shape and shape[-1] == classes.vocabulary]
+    return rows[0] if rows else None
 
 
 def _most_common(values: list[int]) -> int | None:
@@ -170,6 +177,8 @@ def _phase_of(facts: StepFacts) -> Phase:
         if facts.tokens <= MOST_SPECULATED * facts.head_rows:
             return "decode" if facts.writes_cache or facts.tokens <= 512 else "unknown"
         return "prefill"
+    if facts.tokens and facts.tokens <= MOST_SPECULATED and facts.writes_cache:
+        return "decode"
     return "decode" if facts.graph_share > 0.5 else "unknown"
 
 
