@@ -213,6 +213,37 @@ def test_two_processes_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.M
     assert together.files == alone.files
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_two_processes_read_unusual_values_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """Durations in text, arrows without a number, tasks with text for ids; and a second process that does not start."""
+    from skadvisor.capture import trace_events, trace_halves
+
+    events = json.loads(write_trace_view(example(kernels=60), tmp_path / "t.json").read_text())
+    for number, event in enumerate(events):
+        if "id" in event:
+            event["id"] = f"arrow {event['id']}"
+        if number % 3 == 0 and "dur" in event:
+            event["dur"] = str(event["dur"])
+        if "Stream Id" in event.get("args", {}):
+            event["args"]["Stream Id"] = str(event["args"]["Stream Id"])
+    events.append({"ph": "X", "name": "x", "pid": 1, "tid": 1, "ts": "soon", "dur": 1.0})
+    # The arrows to the kernels of the first half begin in the second one.
+    (tmp_path / "t.json").write_text(json.dumps([*events[len(events) // 2 :], *events[: len(events) // 2]]))
+    alone = capture.load(tmp_path / "t.json")
+    assert alone.kernels["launch_ns"].notna().all()
+    assert alone.files[0].skipped == {"event without a time": 1}
+    monkeypatch.setattr(trace_halves, "TWO_PROCESSES_BYTES", 1)
+    here = []
+    monkeypatch.setattr(trace_halves, "gather", lambda *part: here.append(part) or trace_events.gather(*part))
+    if fails:
+        monkeypatch.setattr(trace_halves, "SECOND", "raise SystemExit(1)")
+    together = capture.load(tmp_path / "t.json")
+    assert len(here) == (2 if fails else 1)
+    pd.testing.assert_frame_equal(alone.kernels, together.kernels)
+    pd.testing.assert_frame_equal(alone.host, together.host)
+    assert (together.files, together.notes) == (alone.files, alone.notes)
+
+
 def test_columns_follow_the_contract(tmp_path: Path) -> None:
     for path in (
         write_kernel_details(example(), tmp_path / "k.csv"),

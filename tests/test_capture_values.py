@@ -15,6 +15,8 @@ from skadvisor import events
 from skadvisor.capture import collectives, columns, decimal_text, ids, links
 from skadvisor.capture.device_tasks import kind_of
 from skadvisor.capture.interface import ABSENT
+from skadvisor.capture.trace_columns import times
+from skadvisor.capture.trace_events import Texts
 
 MICROSECONDS = st.decimals(0, 4 * 10**15, allow_nan=False, allow_infinity=False, places=3)
 
@@ -137,6 +139,27 @@ def test_epoch_columns_never_mistake_one_text_for_another(texts: list[bytes]) ->
     for text, value, absent in zip(texts, made.tolist(), missing.tolist(), strict=True):
         expected = columns.nanoseconds(text.decode().strip('"'))
         assert (None if absent else value) == expected
+
+
+@given(
+    st.lists(
+        st.one_of(
+            MICROSECONDS.map(str),
+            st.sampled_from(["1790085076511350.455", "9999999999999999.999", "179008507651135.0455", "null", ""]),
+            st.sampled_from(["-1.250", "12\n3.400", "１.000", ".500", "1.", "12.5\t"]),
+        ),
+        max_size=9,
+    )
+)
+def test_times_of_a_trace_equal_single_texts(values: list[str]) -> None:
+    texts = Texts()
+    for several in (values[:4], values[4:]):
+        if several:
+            texts.extend(several)
+    made, missing = times(texts)
+    assert [None if absent else value for value, absent in zip(made.tolist(), missing.tolist(), strict=True)] == [
+        columns.nanoseconds(text) for text in values
+    ]
 
 
 @given(st.lists(st.one_of(st.decimals(0, 10**9, places=4), st.decimals(0, 10**5, places=8)), max_size=30))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,6 +154,8 @@ def _fixed_point(rows: np.ndarray, values: np.ndarray) -> bool:
         if not ((characters[-1] == _LINE_END).all() and (characters[-5] == _POINT).all()):
             return False
         digits = characters - _DIGIT
+        if len(digits) == _WIDTHS[-1] and (digits[0] == 9).any():
+            return False  # 19 digits that int64 may not hold
         value = values[begin : begin + ROWS]
         value[:] = 0
         for place in (*range(len(digits) - 5), -4, -3, -2):
@@ -165,27 +168,30 @@ def _fixed_point(rows: np.ndarray, values: np.ndarray) -> bool:
 
 def join(first: TraceColumns, second: TraceColumns) -> TraceColumns:
     """Two parts of one trace as one."""
-    words, lanes = Codes(), Codes()
-    offset = len(first.ranges["start_ns"])
-    for part in (first, second):
-        word = _lookup(words[value] for value in part.words)
-        lane = _lookup(lanes[value] for value in part.lanes)
-        part.ranges |= {"name": word[part.ranges["name"]], "cat": word[part.ranges["cat"]]}
-        part.ranges["lane"] = lane[part.ranges["lane"]]
-        part.device["type"] = word[part.device["type"]]
-        for arrows in (part.begins, part.ends):
-            arrows |= {"cat": word[arrows["cat"]], "lane": lane[arrows["lane"]]}
-    second.device["row"] = second.device["row"] + offset
+    words = Codes({word: code for code, word in enumerate(first.words)})
+    lanes = Codes({lane: code for code, lane in enumerate(first.lanes)})
+    word = _lookup(words[value] for value in second.words)
+    lane = _lookup(lanes[value] for value in second.lanes)
+    # The codes of the first part stay, those of the second one change to them.
+    moves: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "name": word.take,
+        "cat": word.take,
+        "type": word.take,
+        "lane": lane.take,
+        "row": lambda rows: rows + len(first.ranges["start_ns"]),
+    }
 
-    def stacked(name: str) -> dict[str, np.ndarray]:
-        above, below = getattr(first, name), getattr(second, name)
-        return {column: np.concatenate([above[column], below[column]]) for column in above}
+    def stacked(above: dict[str, np.ndarray], below: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {
+            name: np.concatenate([above[name], moves[name](below[name]) if name in moves else below[name]])
+            for name in above
+        }
 
     return TraceColumns(
-        ranges=stacked("ranges"),
-        device=stacked("device"),
-        begins=stacked("begins"),
-        ends=stacked("ends"),
+        ranges=stacked(first.ranges, second.ranges),
+        device=stacked(first.device, second.device),
+        begins=stacked(first.begins, second.begins),
+        ends=stacked(first.ends, second.ends),
         words=list(words),
         lanes=list(lanes),
         processes=first.processes | second.processes,

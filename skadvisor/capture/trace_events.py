@@ -104,10 +104,10 @@ class DeviceTasks(msgspec.Struct):
     def extend(self, events: list[Event], first_row: int, words: Codes) -> None:
         """Add those of the events that have a task type, or a model as collectives do."""
         found = [
-            (row, event.args)
+            (row, args)
             for row, event in enumerate(events, first_row)
-            if event.args is not None
-            and (event.args.task_type is not None or event.args.collective_model is not None)
+            if (args := event.args) is not None
+            and (args.task_type is not None or args.collective_model is not None)
             and event.cat not in HOST_CATEGORIES
         ]
         if not found:
@@ -204,8 +204,8 @@ class _Gatherer:
             arrows = [event for event in others if event.ph == phase and event.cat in FLOWS]
             if arrows:
                 column.extend(arrows, self.kinds)
-        for event in others:
-            if event.ph == "M" and event.args is not None:
+        for event in [event for event in others if event.ph == "M"]:
+            if event.args is not None:
                 self._add_name(event, event.args)
 
     def _add_name(self, event: Event, args: Args) -> None:

@@ -17,7 +17,8 @@ from skadvisor.capture.trace_events import Gathered, gather
 TWO_PROCESSES_BYTES = 64 << 20
 #: What this process reads; the second one has to start first.
 OWN_SHARE = 0.53
-SEARCH_BYTES = 8 << 20
+#: How far from there an event must end.
+SEARCH_BYTES = (64 << 10, 8 << 20)
 #: The second process finds its modules where this one does and skips what Python else prepares at its start.
 OPTIONS = ("-I", "-S", "-c")
 SECOND = "import sys; sys.path[:] = sys.argv[4:]; from skadvisor.capture.trace_halves import send; send()"
@@ -58,9 +59,12 @@ def _middle(path: Path) -> int | None:
         if file.read(2) == GZIP_MAGIC:
             return None
         begin = int(size * OWN_SHARE)
-        file.seek(begin)
-        match = BOUNDARY.search(file.read(SEARCH_BYTES))
-    return None if match is None else begin + match.start() + match.group().index(b",")
+        for search in SEARCH_BYTES:
+            file.seek(begin)
+            match = BOUNDARY.search(file.read(search))
+            if match:
+                return begin + match.start() + match.group().index(b",")
+    return None
 
 
 def send() -> None:

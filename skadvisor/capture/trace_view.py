@@ -23,6 +23,8 @@ from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 DEVICE_PROCESSES = ("Ascend Hardware",)
 COLLECTIVE_PROCESSES = ("HCCL", "Communication")
 HOST_PROCESSES = ("Python",)
+TASK_KINDS = ("kernel", "collective", "wait", "record", "copy", "other")
+KERNEL, COLLECTIVE = 0, 1
 #: Stands for an absent category.
 NO_CATEGORY = "\0none"
 
@@ -134,54 +136,52 @@ def _lane_kinds(gathered: TraceColumns, device: int | None) -> np.ndarray:
 
 
 def _device_rows(gathered: TraceColumns, lanes: np.ndarray) -> dict[str, np.ndarray]:
-    """The device tasks: their row in the ranges, arguments, and kind (`collective` for whole collectives)."""
-    ranges, device = gathered.ranges, gathered.device
-    lane = ranges["lane"]
-    unnamed = (lanes == "")[lane]
-    rows = device["row"]
-    type_code = np.full(len(lane), -1, dtype="int32")
-    type_code[rows] = device["type"]
-    arguments = np.full(len(lane), -1, dtype="int64")
-    arguments[rows] = np.arange(len(rows))
+    """The device tasks: row in the ranges, row of the arguments (-1 for none), type, kind (a code of `TASK_KINDS`)."""
+    lane, arguments = gathered.ranges["lane"], gathered.device
     transfer = gathered.words.index(TRANSFER) if TRANSFER in gathered.words else -2
-    typed = np.zeros(len(lane), dtype=bool)
-    typed[rows] = (device["type"] != transfer) & np.array(
-        [word is not None for word in gathered.words] or [False], dtype=bool
-    )[device["type"]]
-    is_device = (lanes == "device")[lane] | (typed & unnamed)
-    with_model = np.zeros(len(lane), dtype=bool)
-    with_model[rows] = device["type"] != transfer
-    is_collective = ~is_device & ((lanes == "collective")[lane] | (with_model & unnamed))
-    is_collective &= type_code != transfer
-    chosen = np.flatnonzero(is_device | is_collective)
-    return {
-        "row": chosen,
-        "argument": arguments[chosen],
-        "type": type_code[chosen],
-        "kind": np.where(is_collective[chosen], "collective", _task_kinds(gathered, chosen, type_code)),
-    }
+    named = np.flatnonzero(np.isin(lanes, ("device", "collective"))[lane])
+    argument = np.full(len(lane), -1, dtype="int32")
+    argument[arguments["row"]] = np.arange(len(arguments["row"]), dtype="int32")
+    # Whatever has arguments may be a device task where no metadata event names its lane.
+    unnamed = arguments["row"][(lanes == "")[lane[arguments["row"]]]]
+    rows = np.union1d(named, unnamed) if len(unnamed) else named
+    argument, kind_of_lane = argument[rows], lane[rows]
+    given = argument >= 0
+    type_code = np.full(len(rows), -1, dtype="int32")
+    type_code[given] = arguments["type"][argument[given]]
+    has_word = np.array([word is not None for word in gathered.words] + [False], dtype=bool)
+    is_transfer = type_code == transfer
+    is_unnamed = (lanes == "")[kind_of_lane]
+    is_device = (lanes == "device")[kind_of_lane] | (is_unnamed & has_word[type_code] & ~is_transfer)
+    is_collective = ~is_device & ~is_transfer & ((lanes == "collective")[kind_of_lane] | is_unnamed)
+    chosen = is_device | is_collective
+    kinds = _task_kinds(gathered, rows[chosen], type_code[chosen])
+    kinds[is_collective[chosen]] = COLLECTIVE
+    return {"row": rows[chosen], "argument": argument[chosen], "type": type_code[chosen], "kind": kinds}
 
 
 def _task_kinds(gathered: TraceColumns, rows: np.ndarray, type_code: np.ndarray) -> np.ndarray:
     """`kernel`, `wait`, `record`, `copy` or `other` for each device task; each pair of type and name is judged once."""
+    import pandas as pd
+
     words = gathered.words
     if not len(rows):
-        return np.empty(0, dtype=object)
-    pairs = type_code[rows].astype("int64") * len(words) + gathered.ranges["name"][rows]
-    distinct, inverse = np.unique(pairs, return_inverse=True)
-    kinds: list[str] = [
-        kind_of(None if pair < 0 else words[pair // len(words)], words[pair % len(words)] or "")
+        return np.empty(0, dtype="int8")
+    pairs = type_code.astype("int64") * len(words) + gathered.ranges["name"][rows]
+    inverse, distinct = pd.factorize(pairs)
+    kinds = [
+        TASK_KINDS.index(kind_of(None if pair < 0 else words[pair // len(words)], words[pair % len(words)] or ""))
         for pair in distinct.tolist()
     ]
-    return np.array(kinds, dtype=object)[inverse.ravel()]
+    return np.array(kinds, dtype="int8")[inverse]
 
 
 def _kernels(gathered: TraceColumns, device: dict[str, np.ndarray], lanes: np.ndarray) -> dict[str, Any]:
     """The columns of the kernel table that a trace holds, and the lane of each kernel."""
     import pandas as pd
 
-    kept = (device["kind"] == "kernel") | (device["kind"] == "collective")
-    collective = device["kind"][kept] == "collective"
+    kept = device["kind"] <= COLLECTIVE
+    collective = device["kind"][kept] == COLLECTIVE
     rows, argument = device["row"][kept], device["argument"][kept]
     words = ["" if word is None else word for word in gathered.words]
     types = device["type"][kept].copy()
@@ -224,7 +224,7 @@ def _streams(gathered: TraceColumns) -> np.ndarray:
 def _tasks(gathered: TraceColumns, device: dict[str, np.ndarray], words: list[str]) -> Any:
     import pandas as pd
 
-    kept = (device["kind"] != "kernel") & (device["kind"] != "collective")
+    kept = device["kind"] > COLLECTIVE
     rows, argument = device["row"][kept], device["argument"][kept]
     stream = np.where(argument >= 0, gathered.device["stream"][argument] if len(argument) else 0, ABSENT_ID)
     return task_table(
@@ -232,7 +232,7 @@ def _tasks(gathered: TraceColumns, device: dict[str, np.ndarray], words: list[st
             "start_ns": gathered.ranges["start_ns"][rows],
             "dur_ns": gathered.ranges["dur_ns"][rows],
             "name": columns.categorical(gathered.ranges["name"][rows], words),
-            "kind": device["kind"][kept],
+            "kind": columns.categorical(device["kind"][kept], TASK_KINDS),
             "stream": pd.Series(pd.arrays.IntegerArray(np.maximum(stream, 0), stream < 0)),
         }
     )
@@ -292,7 +292,7 @@ def _rows_at(start: np.ndarray, lane: np.ndarray, time: np.ndarray, time_lane: n
     """The row that starts at each time on its lane, -1 where none does."""
     if not len(start):
         return np.full(len(time), -1, dtype="int64")
-    starts = np.sort(start)
+    starts = np.sort(start, kind="stable")  # which is fast where they are nearly sorted
     begin = np.minimum(np.searchsorted(starts, time), len(starts) - 1)
     lanes = int(max(lane.max(), time_lane.max(initial=0))) + 1
     keys = np.searchsorted(starts, start) * lanes + lane
