@@ -71,14 +71,14 @@ def _graph_first(situation: Situation, times: Times) -> Recommendation:
     if situation.mode == "eager" and situation.host_bound:
         reason = Message(
             _(
-                "first graph mode: eager and host-bound, {busy:.1f} ms of kernels in a {wall:.1f} ms step; no scope "
+                "eager and host-bound, so first graph mode: {busy:.1f} ms of kernels in a {wall:.1f} ms step; no scope "
                 "can remove the {host:.1f} ms in which the device waits for the host"
             ),
             **figures,
         )
     elif situation.mode == "eager":
         reason = Message(
-            _("first graph mode: the decode steps are eager ({busy:.1f} ms of kernels in a {wall:.1f} ms step)"),
+            _("the decode steps are eager, so first graph mode ({busy:.1f} ms of kernels in a {wall:.1f} ms step)"),
             **figures,
         )
     else:
