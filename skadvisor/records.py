@@ -287,7 +287,11 @@ class Template:
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """What to do. `confidence` is a fraction; `next` are the steps in order; `robustness` says what could change it."""
+    """What to do. `confidence` is a fraction; `next` are the steps in order; `robustness` says what could change it.
+
+    `margin_us` is what the choice's estimate leads the runner-up's by; where the choice is `none`, the runner-up is the
+    template that comes nearest to being worth it, and the margin is minus its estimate.
+    """
 
     choice: Choice
     reason: Message
