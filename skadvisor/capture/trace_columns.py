@@ -13,7 +13,7 @@ from skadvisor.capture.columns import float_nanoseconds, nanoseconds
 from skadvisor.capture.trace_events import Arrows, Codes, Gathered, Ranges, Texts
 
 #: So many texts are converted together: they stay in the cache of a processor.
-ROWS = 1 << 12
+ROWS = 1 << 15
 _DIGIT, _POINT, _LINE_END = (np.uint8(ord(character)) for character in "0.\n")
 #: The shortest and the longest text that may be converted together with others, its line end included.
 _WIDTHS = range(6, 22)

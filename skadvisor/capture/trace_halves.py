@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,7 @@ def send() -> None:
     path, begin, end = sys.argv[1:4]
     sys.stdout.buffer.write(msgspec.msgpack.encode(gather(Path(path), int(begin), int(end))))
     sys.stdout.buffer.flush()
+    os._exit(0)  # the first process need not wait until this one has cleared its memory
 
 
 def _received(sent: bytes) -> Gathered | None:
