@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -35,6 +36,15 @@ def test_kernel_details(tmp_path: Path, name: str) -> None:
     same(read, written, [*IN_CSV, *COUNTERS])
     assert (read.producer, read.level, read.state, read.notes) == ("torch_npu", "level1", "complete", ())
     assert read.files[0].format == "kernel_details"
+
+
+@pytest.mark.parametrize("write", [write_kernel_details, write_database])
+def test_the_table_can_be_changed_column_by_column(tmp_path: Path, write: Callable[..., Path]) -> None:
+    kernels = capture.load(write(example(), tmp_path / "written")).kernels
+    for column in kernels.columns:
+        others = kernels.drop(columns=column).copy(deep=True)
+        kernels.loc[0, column] = 1 if kernels[column].dtype == "int64" else None
+        pd.testing.assert_frame_equal(kernels.drop(columns=column), others)
 
 
 def test_op_summary(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def with_null_columns(made: dict[str, Any]) -> dict[str, Any]:
             nothing = np.full(rows, -1, dtype="int8")
             complete[name] = pd.Categorical.from_codes(nothing, categories=pd.Index([], dtype="object"))
     for name in ("start_ns", "dur_ns"):
-        complete[name] = np.asarray(complete[name], dtype="int64")
+        complete[name] = _owned(np.asarray(complete[name], dtype="int64"))
     names = pd.Series(complete["name"])
     if names.isna().any():
         words = pd.Index(sorted({"", *map(str, names.cat.categories)}))

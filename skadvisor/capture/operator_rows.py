@@ -198,6 +198,8 @@ class Reading:
                     null_values=list(ABSENT),
                     strings_can_be_null=typed,
                 ),
+                # arrow's own pool gives back the memory of each block and takes it anew, which costs more system time
+                memory_pool=pa.system_memory_pool(),
             )
         except pa.ArrowInvalid as empty:
             if "Empty CSV" not in str(empty):
