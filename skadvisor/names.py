@@ -1,7 +1,8 @@
 """Operator names: from the type and the kernel name that a capture holds to one base name.
 
 The same operator is written `MatMulV2` (type), `aclnnMm_MatMulCommon_MatMulV2` (eager), `MatMulV2_12` (GE graph),
-`AddRmsNorm_3/AddRmsNormCast` (GE graph after fusion), `static_kernel_matmul_v2_1f3a` (static kernels) or
+`AddRmsNorm_3/AddRmsNormCast` (GE graph after fusion), `static_kernel_MatMulV2_ca12bf08_15_d0` (static kernels),
+`te_matmulv2_5e3c44d2a1b0_1__kernel0` (compiled at load), `MatMulV3_7f3a1b2c4d5e_1000_mix_aic` (binary packages) or
 `_triton_rope_1` (Triton). The base name is lower case, without version, counter or hash.
 """
 
@@ -12,12 +13,19 @@ import re
 MISSING = {"", "n/a", "na", "none", "unknown"}
 
 _EAGER = re.compile(r"^aclnn\w*?_(?P<rest>.+)$")
-_STATIC = re.compile(r"^(?:te_)?static_kernel_(?P<operator>.+?)(?:_[0-9a-f]{6,})?(?:_\d+)*$", re.IGNORECASE)
+#: What a compiler or GE writes before an operator: kernels compiled for fixed shapes, at load, and inserted nodes.
+_PREFIX = re.compile(r"^(?:te_)?static_kernel_|^te_(?=\w*_)|^(?:\w+_)?trans_(?=[A-Z])|^atomic_clean_", re.IGNORECASE)
 _COUNTER = re.compile(r"(?:_\d+)+$")
-_HASH = re.compile(r"_[0-9a-f]{12,}(?:_|$).*$")
-_TAIL = re.compile(r"_(?:static_bin|dynamic_bin|mix_aic|mix_aiv|aic|aiv|aicpu|kernel0|tvmbin)$", re.IGNORECASE)
+#: A hash and all that follows it. Twelve digits are one anyhow, fewer where letters and digits mix.
+_HASH = re.compile(r"_(?:[0-9a-f]{12,}|(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{6,})(?:_.*)?$")
+#: Static kernels always carry one, however short.
+_STATIC_HASH = re.compile(r"_(?:[0-9a-f]{6,}|(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{4,})(?:_.*)?$", re.IGNORECASE)
+_TAIL = re.compile(
+    r"_(?:static_bin|dynamic_bin|mix_aic|mix_aiv|aic|aiv|aicpu|_?kernel0|tvmbin|d\d+|fusion|\d+)$", re.IGNORECASE
+)
 _VERSION = re.compile(r"v\d+(?:_\d+)?$")
-_CORE = re.compile(r"(?:AiCore|AiCpu|Aicpu|AICPU)$")
+#: Where the operator runs or who wrote it, behind its name: `SliceAiCore`, `LinearOperation` (ATB).
+_CORE = re.compile(r"(?:AiCore|AiCpu|Operation)$", re.IGNORECASE)
 _HUMP = re.compile(r"[A-Z]")
 #: MindSpore numbers the operators of a graph: `Default/network-Net/layers-CellList/0-Layer/MatMul-op17`.
 _NODE_NUMBER = re.compile(r"-op\d+$")
@@ -32,7 +40,8 @@ def base_operator(op_type: str | None, name: str | None) -> str:
     'addrmsnormcast'
     """
     if op_type is not None and op_type.strip().lower() not in MISSING:
-        return _fold(op_type.strip())
+        # custom kernels bear their compiled name as type: `mla_preprocess_0_mix_aic`
+        return _fold(_operator_of_name(op_type.strip()))
     if name is None or name.strip().lower() in MISSING:
         return ""
     return _fold(_operator_of_name(name.strip()))
@@ -41,19 +50,26 @@ def base_operator(op_type: str | None, name: str | None) -> str:
 def _operator_of_name(name: str) -> str:
     """The part of a kernel name that says which operator it is."""
     name = name.rsplit("/", 1)[-1] if "/" in name else name
-    name = _TAIL.sub("", _NODE_NUMBER.sub("", name))
-    static = _STATIC.match(name)
-    if static:
-        return static["operator"]
     eager = _EAGER.match(name)
     if eager:
-        return _last_part(_COUNTER.sub("", eager["rest"]))
-    name = _HASH.sub("", name)
-    name = _TAIL.sub("", _COUNTER.sub("", name)) or name
+        return _last_part(_without_tails(eager["rest"]))
+    name = _without_tails(_NODE_NUMBER.sub("", name))
+    bare = _PREFIX.sub("", name)
+    hashed = _STATIC_HASH if "static_kernel_" in name.lower() else _HASH
+    name = _without_tails(hashed.sub("", bare)) or bare
     if "_to_" in name and _HUMP.search(name):
         # GE writes what a fusion pass made of a node behind "_to_"
         return name.split("_to_", 1)[1]
     return name
+
+
+def _without_tails(name: str) -> str:
+    """Without counters, core, core limits and pass suffixes behind an operator's name, in any order."""
+    while True:
+        shorter = _TAIL.sub("", name)
+        if shorter in ("", name):
+            return name
+        name = shorter
 
 
 def _last_part(rest: str) -> str:
@@ -69,21 +85,28 @@ def _last_part(rest: str) -> str:
 def _fold(operator: str) -> str:
     """Lower case, without counter and version; snake case stays only where the name is not the fold of a known form."""
     operator = _COUNTER.sub("", operator) or operator
+    operator = _CORE.sub("", operator) or operator
     folded = operator.lower().strip("_")
     folded = _VERSION.sub("", folded)
     return folded.rstrip("_") or operator.lower()
 
 
-_LIBRARY_KERNEL = re.compile(r"(?:\d*(?:bf|fp|f|int|uint|i|u)(?:4|8|16|32|64))*(?:nd|nz)?_?kernel$")
+_LIBRARY_KERNEL = re.compile(r"(?:\d*(?:bf|fp|f|int|uint|i|u)(?:4|8|16|32|64))*(?:nd|nz)?(?:(?:in|out)put\d+)?kernel$")
+_SNAKE_KERNEL = re.compile(r"_(?:kernel|triton)(?:_\w+)?$")
 
 
 def without_kernel_suffix(base: str) -> str:
-    """The operator in a library kernel's name, which ends in its data types and `Kernel` (ATB).
+    """The operator in a library kernel's name, which ends in its data types and `Kernel` (ATB), or in `_kernel`.
 
     >>> without_kernel_suffix("gather16i64kernel"), without_kernel_suffix("addbf16kernel")
     ('gather', 'add')
+    >>> without_kernel_suffix("expand_kernel")
+    'expand'
     """
-    return _LIBRARY_KERNEL.sub("", base).rstrip("_") or base
+    shorter = _SNAKE_KERNEL.sub("", base)
+    if shorter == base:
+        shorter = _LIBRARY_KERNEL.sub("", base)
+    return shorter.rstrip("_") or base
 
 
 def words(base: str) -> str:
