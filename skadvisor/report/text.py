@@ -17,6 +17,8 @@ NARROWEST = 40
 #: A column of words is dropped rather than squeezed below this width.
 WORDS_WIDTH = 18
 SQUEEZED_WIDTH = 9
+#: Up to here a column holds names, which are not wrapped unless all is squeezed.
+NAME_WIDTH = 24
 #: Cells between two columns.
 SEPARATOR = 3
 SIGNS = {"pass": "✓", "warn": "!", "block": "✗", "unknown": "?"}
@@ -135,12 +137,12 @@ def _print_table(console: Console, table: Table) -> None:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    kept = _fitting(table, console.width)
+    kept = _shared_out(table, _fitting(table, console.width), console.width)
     grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
-    for place, least in kept.items():
+    for place, width in kept.items():
         column = table.columns[place]
         grid.add_column(
-            Text(column.heading), justify="right" if column.numeric else "left", overflow="fold", min_width=least
+            Text(column.heading), justify="right" if column.numeric else "left", overflow="fold", width=width
         )
     for row in table.rows:
         grid.add_row(*(Text(row[place].text) for place in kept))
@@ -162,6 +164,27 @@ def _fitting(table: Table, width: int) -> dict[int, int]:
     return least
 
 
+def _shared_out(table: Table, least: dict[int, int], width: int) -> dict[int, int]:
+    """The width of each column: the narrowest wish first, each gets what it still wishes of an even share of the rest.
+
+    rich shrinks the widest columns without regard to their least width, so the widths are settled here.
+    """
+    from rich.cells import cell_len
+
+    wishes = {
+        place: max(cell_len(table.columns[place].heading), *(cell_len(row[place].text) for row in table.rows), 1)
+        for place in least
+    }
+    room = max(0, width - sum(least.values()) - SEPARATOR * (len(least) - 1))
+    widths = dict(least)
+    waiting = sorted(least, key=lambda place: wishes[place] - least[place])
+    for number, place in enumerate(waiting):
+        more = min(max(0, wishes[place] - least[place]), room // (len(waiting) - number))
+        widths[place] += more
+        room -= more
+    return widths
+
+
 def _least_widths(table: Table, words: int) -> dict[int, int]:
     """The least width of each column: cells of words may wrap from `words` on, numbers may not."""
     from rich.cells import cell_len
@@ -170,9 +193,10 @@ def _least_widths(table: Table, words: int) -> dict[int, int]:
     for place, column in enumerate(table.columns):
         longest = max((cell_len(row[place].text) for row in table.rows), default=0)
         heading = max((cell_len(word) for word in column.heading.split()), default=0)
-        least[place] = max(longest if column.numeric else min(longest, words), min(heading, words))
+        whole = column.numeric or (words == WORDS_WIDTH and longest <= NAME_WIDTH)
+        least[place] = max(longest if whole else min(longest, words), min(heading, words))
     return least
 
 
 def _fits(least: dict[int, int], width: int) -> bool:
-    return sum(least.values()) + SEPARATOR * len(least) <= width
+    return sum(least.values()) + SEPARATOR * (len(least) - 1) <= width
