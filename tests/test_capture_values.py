@@ -120,27 +120,6 @@ def test_a_kernel_table_is_its_own_unless_told_otherwise() -> None:
     assert kept["stream"].tolist()[1] == kept["dur_ns"].tolist()[1] == 9
 
 
-@given(st.lists(MICROSECONDS, max_size=30), st.booleans())
-def test_epoch_columns_equal_single_texts(values: list[Decimal], quoted: bool) -> None:
-    texts = [f'"{value}"'.encode() if quoted else str(value).encode() for value in values]
-    made, missing = columns.epoch_nanoseconds(texts)
-    assert made.tolist() == [int(value * 1000) for value in values]
-    assert not missing.any()
-
-
-@given(
-    st.lists(
-        st.sampled_from([b'"1790085076511350.455"', b'"179008507651135.0455"', b"null", b'"', b"", b'"12\\u0030.5"']),
-        max_size=9,
-    )
-)
-def test_epoch_columns_never_mistake_one_text_for_another(texts: list[bytes]) -> None:
-    made, missing = columns.epoch_nanoseconds(texts)
-    for text, value, absent in zip(texts, made.tolist(), missing.tolist(), strict=True):
-        expected = columns.nanoseconds(text.decode().strip('"'))
-        assert (None if absent else value) == expected
-
-
 @given(
     st.lists(
         st.one_of(

@@ -186,59 +186,7 @@ def without_no_id(values: pd.Series) -> pd.Series:
     return values.mask(values == NO_ID)
 
 
-_DIGIT = np.frombuffer(b"0", dtype="uint8")[0]
-
-
-def epoch_nanoseconds(texts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """JSON timestamps (bytes-like, quoted or bare decimal microseconds) as int64 ns, and where they are no such text.
-
-    Texts of one length are converted together, digit column by digit column; the others one by one.
-    """
-    missing = np.zeros(len(texts), dtype=bool)
-    together = _fixed_point(b"".join(texts), len(texts))
-    if together is not None:
-        return together, missing
-    values = np.zeros(len(texts), dtype="int64")
-    lengths = np.fromiter(map(len, texts), dtype="int32", count=len(texts))
-    for length in np.unique(lengths):
-        rows = np.flatnonzero(lengths == length)
-        same = [texts[row] for row in rows.tolist()]
-        together = _fixed_point(b"".join(same), len(same))
-        if together is not None:
-            values[rows] = together
-            continue
-        for row, text in zip(rows.tolist(), same, strict=True):
-            value = nanoseconds(bytes(text).decode("utf-8", errors="replace").strip().strip('"'))
-            values[row], missing[row] = (0, True) if value is None else (value, False)
-    return values, missing
-
-
-def _fixed_point(joined: bytes, count: int) -> np.ndarray | None:
-    """`count` joined texts that all read as a quote, digits, a point, three digits and a quote; None for others.
-
-    Each row of the joined text must have that form, so texts of different lengths cannot pass by accident.
-    """
-    width, rest = divmod(len(joined), count) if count else (0, 1)
-    if rest or not 7 <= width <= 22:
-        return None
-    # One contiguous line per character position.
-    characters = np.ascontiguousarray(np.frombuffer(joined, dtype="uint8").reshape(count, width).T)
-    if not (
-        (characters[0] == ord('"')).all() and (characters[-1] == ord('"')).all() and (characters[-5] == ord(".")).all()
-    ):
-        return None
-    digits = characters - _DIGIT
-    places = [*range(1, width - 5), *range(width - 4, width - 1)]
-    value = np.zeros(count, dtype="int64")
-    for place in places:
-        if (digits[place] > 9).any():
-            return None
-        value *= 10
-        value += digits[place]
-    return value
-
-
-def float_nanoseconds(durations: Sequence[float | str | None]) -> tuple[np.ndarray, np.ndarray]:
+def float_nanoseconds(durations: Sequence[float | str | None] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """JSON durations in microseconds as int64 ns (half up), and where they are absent or unreadable.
 
     A double holds 15 decimal digits, so its ns are certain unless it lies at half a ns; those few, and huge ones,

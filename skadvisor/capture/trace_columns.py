@@ -91,7 +91,7 @@ def _ranges(
     """The columns of the ranges with a usable time, and which these are."""
     kinds = np.frombuffer(ranges.kinds, dtype="int32")
     start, no_start = times(ranges.times)
-    duration, no_duration = float_nanoseconds(np.frombuffer(ranges.durations, dtype="float64"))  # type: ignore[arg-type]
+    duration, no_duration = float_nanoseconds(np.frombuffer(ranges.durations, dtype="float64"))
     for row, text in ranges.odd_durations.items():
         value = nanoseconds(text)
         duration[row], no_duration[row] = (0, True) if value is None else (value, False)
