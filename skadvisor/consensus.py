@@ -21,6 +21,12 @@ WEIGHT = 5.0
 #: What comes once per step is rare among its like by nature: against it consensus weighs this much.
 OUTSIDE_WEIGHT = 0.7
 
+#: A class of kernels that is surely a dense feed-forward in this share of its places, and a shared expert in as many ...
+SURE_DENSE, OFTEN = 0.8, 0.25
+#: ... is dense everywhere, with this weight (natural-log odds).
+SAME_WORK = 8.0
+
+_SHARED = [State.SHARED_BEFORE, State.SHARED_AFTER]
 _OUTSIDE = np.array([state for state in State if state not in LAYER_STATES], dtype=np.intp)
 _FEED_FORWARD = np.array(
     [*MLP_STATES, State.SHARED_BEFORE, State.SHARED_AFTER, State.ROUTER, State.EXPERTS], dtype=np.intp
@@ -54,6 +60,26 @@ def consensus_scores(
     blind = ~shaped
     scores[np.ix_(blind, _FEED_FORWARD)] = scores[np.ix_(blind, _FEED_FORWARD)].max(axis=1, keepdims=True)
     scores[:, _OUTSIDE] = np.maximum(scores[:, _OUTSIDE], -OUTSIDE_WEIGHT)
+    return scores
+
+
+def same_work_scores(
+    of_chain: NDArray[np.int64], posterior: NDArray[np.float64], shaped: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Log scores per kernel and state, (N, STATES), for feed-forwards that are shared experts in some layers only.
+
+    Shared experts have sizes of their own. Where kernels of one class (`of_chain`) with shapes are surely a dense
+    feed-forward in many layers, they are one beside the experts of other layers too.
+    """
+    scores = np.zeros((len(of_chain), STATES))
+    dense, shared = posterior[:, MLP_STATES].sum(axis=1), posterior[:, _SHARED].sum(axis=1)
+    counts = np.maximum(1, np.bincount(of_chain))
+    often = [
+        np.bincount(of_chain, weights=(values > least) & shaped, minlength=len(counts)) / counts
+        for values, least in ((dense, SURE_DENSE), (shared, 0.5))
+    ]
+    both = ((often[0] >= OFTEN) & (often[1] >= OFTEN))[of_chain]
+    scores[np.ix_(both, MLP_STATES)] = SAME_WORK
     return scores
 
 

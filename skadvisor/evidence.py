@@ -54,7 +54,8 @@ def _scores(item: KernelClass, classes: Classes) -> NDArray[np.float64]:
         _score_gather(scores, item, classes)
     elif vocabulary and vocabulary in (item.last, item.out) and scores[S.SAMPLING] > ELSEWHERE:
         scores += _only((S.SAMPLING, S.HEAD), 0.0, -5.0)
-        scores[S.HEAD] -= 1.0
+        # logits that are capped or scaled by a number are the model's still, what reads more than them is sampling
+        scores[S.HEAD] += 0.5 if item.role == "elementwise" and len([s for s in item.inputs if s]) == 1 else -1.0
     elif item.role in ("layout", "gather") and _takes_rows(item, classes):
         scores += _only((S.HEAD,), 2.0, -2.0)
     elif item.role in _GENERIC_ROLES and _splits_heads(item):

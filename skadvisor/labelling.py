@@ -72,7 +72,7 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     owner = label_rest(labels, kernels, structure)
     step = _step_column(kernels, structure, steps)
     layer, layer_kind = _layer_columns(kernels, structure, steps, layers, labels.region)
-    nowhere = (step < 0) | structure.crosses
+    nowhere = (step < 0) | structure.crosses | structure.apart
     layer[nowhere], layer_kind[nowhere] = -1, None
     step_table = _step_table(kernels, step, layer >= 0, steps, facts, training, mode)
     added = {

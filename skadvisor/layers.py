@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.grammar import ATTENTION_STATES, LAYER_STATES, State
+from skadvisor.grammar import ATTENTION_STATES, LAYER_STATES, NORM_STATES, State
 from skadvisor.neighbours import adds_whole_rows
 from skadvisor.parts import PartsHeld, parts_held
 from skadvisor.structure import Structure
@@ -24,6 +24,10 @@ S = State
 MOST_FRAGMENTS = 6
 #: What holds for this share of the layers holds for the model; the rest was misread.
 MOSTLY = 0.9
+#: Blocks that take turns do so in this many layers at least.
+FEWEST_PAIRS = 2
+#: The device waits this long, and this many times longer than before other layers, for another step.
+LONG_PAUSE_NS, LONG_PAUSE_RATIO = 20_000, 3.0
 _ATTENTION_ROLES = ["attention_core", "rope", "kv_cache", "indexer"]
 #: Roles of kernels that add the sub-block's result to the residual stream, and so close a layer.
 _CLOSING_ROLES = {"residual_norm", "add", "fused_matmul_norm"}
@@ -64,7 +68,7 @@ class Layer:
 
 def find_layers(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
     """All decoder layers along the main chain, in order, over all steps; empty where nothing repeats like one."""
-    layers = _with_experts_beside(kernels, structure, _split(kernels, structure))
+    layers = _with_experts_beside(kernels, structure, _after_pauses(kernels, structure, _split(kernels, structure)))
     if not _is_decoder(structure, layers):
         return []
     if structure.training:
@@ -95,9 +99,14 @@ def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
     attention |= learned & (state == S.ATTENTION_CORE)
     norms |= learned & np.isin(state, [S.INPUT_NORM, S.POST_NORM])
     matmuls = np.isin(roles, ["matmul", "fused_matmul_comm", "fused_matmul_norm", "expert_matmul", "superkernel"])
+    convolved = sum(bool((roles[layer.begin : layer.end] == "vision").any()) for layer in layers)
+    if 2 * convolved >= len(layers):
+        return False
     fused = int(structure.fused.sum())
     if fused and 2 * fused >= len(layers):
         return True
+    if not any(layer.attention for layer in layers):
+        return sum(bool((roles[layer.begin : layer.end] == "expert_matmul").any()) for layer in layers) >= 2
     if hints is not None and len(np.unique(hints.layer[hints.layer >= 0])) >= 2:
         return True
     whole = [layer for layer in layers if layer.attention]
@@ -116,6 +125,9 @@ def _pair(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> l
     """
     roles = structure.classes.roles_of(structure.classes.of_kernel)
     routers = np.flatnonzero((structure.chain >= 0) & (roles == "router"))
+    alternating = _join_alternating(layers)
+    if alternating is not None:
+        return alternating
     blocks = [layer for layer in layers if layer.attention]
     dense = [layer for layer in blocks if layer.kind == "dense"]
     if not len(routers) or float((structure.chain[routers] > 0).mean()) < MOSTLY:
@@ -137,6 +149,29 @@ def _pair(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> l
             paired.append(layer)
             index += 1
     return paired
+
+
+def _join_alternating(layers: list[Layer]) -> list[Layer] | None:
+    """Layers of two attention blocks each, where such blocks take turns from first to last; None elsewhere.
+
+    Attention to an encoder's output follows self-attention with no feed-forward between them. Or experts follow the
+    first attention beside its dense feed-forward, and the second one has the dense one alone.
+    """
+    if len(layers) < 2 * FEWEST_PAIRS or len(layers) % 2:
+        return None
+    first, second = layers[::2], layers[1::2]
+    crossed = all(layer.kind == "other" and layer.attention for layer in first) and all(
+        layer.complete for layer in second
+    )
+    shortcut = all(layer.attention and layer.moe and layer.mlp for layer in first) and all(
+        layer.attention and layer.mlp and not layer.moe for layer in second
+    )
+    if not crossed and not shortcut:
+        return None
+    return [
+        Layer(one.begin, other.end, True, other.mlp, one.moe or other.moe, paired=shortcut)
+        for one, other in zip(first, second, strict=True)
+    ]
 
 
 def expert_joins(structure: Structure, layers: list[Layer]) -> NDArray[np.int64]:
@@ -196,6 +231,29 @@ def _split(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
     return layers
 
 
+def _after_pauses(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Layer]:
+    """A sum right behind a long pause opens the layer that follows: a stage of a pipeline begins with the one before's."""
+    state = structure.state[structure.main]
+    start = kernels["start_ns"].to_numpy()[structure.main]
+    end = np.maximum.accumulate(start + kernels["dur_ns"].to_numpy()[structure.main])
+    idle = np.append(0, np.maximum(0, start[1:] - end[:-1]))
+    firsts = []
+    for layer in layers:
+        first = layer.begin
+        while first > 0 and state[first - 1] in NORM_STATES:
+            first -= 1
+        firsts.append(first + int(idle[first : layer.begin + 1].argmax()))
+    pauses = idle[firsts] if firsts else idle[:0]
+    long = max(LONG_PAUSE_NS, LONG_PAUSE_RATIO * float(np.median(pauses))) if firsts else 0
+    found: list[Layer] = []
+    for layer, first, pause in zip(layers, firsts, pauses, strict=True):
+        if found and first < layer.begin and pause >= long and found[-1].end >= layer.begin:
+            found[-1] = replace(found[-1], end=first)
+            layer = replace(layer, begin=first)
+        found.append(layer)
+    return found
+
+
 def _scopes(kernels: pd.DataFrame, structure: Structure, state: NDArray[np.int8]) -> list[str]:
     """The scope of each SuperKernel whose begin and end tell nothing, along the main chain; empty for all others."""
     scopes = [""] * len(state)
@@ -214,6 +272,7 @@ def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_], held: Par
     feed_forward = (held.mlp | held.moe).tolist()
     starts: list[int] = []
     open_layer, has_feed_forward = False, False
+    anew = _experts_anew(state) if not any(attention) else np.zeros(len(state), dtype=bool)
     for position in range(len(state)):
         if crosses[position]:
             # the next layer has begun within the SuperKernel
@@ -226,7 +285,7 @@ def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_], held: Par
                 open_layer = True
             has_feed_forward = feed_forward[position]
         elif feed_forward[position]:
-            if not open_layer:
+            if not open_layer or anew[position]:
                 starts.append(_with_norm_before(state, roles, position))
                 open_layer = True
             has_feed_forward = True
@@ -237,6 +296,13 @@ def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_], held: Par
         elif outside[position]:
             open_layer = False
     return [start for start in starts if start < len(state)]
+
+
+def _experts_anew(state: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Where experts begin again behind others, (N,): layers of a rank that holds no attention."""
+    begins = np.isin(state, [S.ROUTER, S.DISPATCH])
+    done = np.isin(state, [S.EXPERTS, S.COMBINE, S.SHARED_AFTER])
+    return begins & np.append(False, done[:-1])
 
 
 def _with_norm_before(state: NDArray[np.int8], roles: NDArray[np.object_], position: int) -> int:

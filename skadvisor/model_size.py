@@ -51,9 +51,20 @@ def hidden_sizes(items: list[KernelClass]) -> list[int]:
     read = {item.matmul.inner for item in items if item.matmul}
     written = {item.matmul.outer for item in items if item.matmul}
     models = sorted((width for width in ranked if width in tables & normed & read & written), reverse=True)
-    if len(models) < 2 or ranked[0] not in models:
+    if models and ranked[0] not in models:
+        # what runs before the decoder, such as a vision tower, can have more layers than the capture has decoder layers
+        rows = {table[1]: table[0] for table in looked_up}
+        headed = [w for w in models if any(_is_head(item, w, rows[w]) for item in items)]
+        return headed[:1] or ranked[:1]
+    if len(models) < 2:
         return ranked[:1]
     return models[:2]
+
+
+def _is_head(item: KernelClass, hidden: int, table_rows: int) -> bool:
+    """Whether this is a projection from the residual stream to the vocabulary of an embedding table, or part of it."""
+    dims = item.matmul
+    return bool(dims and dims.inner == hidden and dims.outer >= SMALLEST_HEAD and _divides(dims.outer, table_rows))
 
 
 def vocabulary_size(items: list[KernelClass], hidden: int | None) -> tuple[int | None, bool]:

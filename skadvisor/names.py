@@ -53,6 +53,8 @@ def _operator_of_name(name: str) -> str:
     eager = _EAGER.match(name)
     if eager:
         return _last_part(_without_tails(eager["rest"]))
+    if name.endswith("_MemSet"):
+        return "MemSet"  # clears what the node before it writes
     name = _without_tails(_NODE_NUMBER.sub("", name))
     bare = _PREFIX.sub("", name)
     hashed = _STATIC_HASH if "static_kernel_" in name.lower() else _HASH

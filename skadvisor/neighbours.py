@@ -13,6 +13,10 @@ S = State
 LONGEST_SUB_BLOCK = 60
 #: Kernels of a norm that is no single one: of a LayerNorm at the most, and with the residual addition before it.
 MOST_BEFORE_ROOT, MOST_BEHIND_ROOT = 8, 4
+#: A projection is hardly ever anything but part of a sub-block: this outweighs what speaks against it.
+DRAFT_INPUT = 9.0
+#: A model that scales before it adds does so in this share of its residual additions, and in several.
+MOSTLY_SCALED, FEWEST_SCALED = 0.8, 4
 _SMALL = {"elementwise", "cast", "reduce", "add"}
 _SCALING = {"elementwise", "cast", "add"}
 _NORMS = np.array(NORM_STATES, dtype=np.intp)
@@ -29,13 +33,15 @@ def neighbour_scores(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.f
     scores = np.zeros((len(chain), STATES))
     _score_residual_adds(scores, classes, of_chain)
     _score_loose_norms(scores, classes, of_chain)
+    _score_router_logits(scores, classes, of_chain)
+    _score_draft_inputs(scores, classes, of_chain)
     if classes.hidden:
         _score_projection_pairs(scores, classes, of_chain)
     return scores
 
 
 def _score_residual_adds(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
-    """An addition right before or behind a plain norm is the residual's.
+    """An addition right before or behind a plain norm is the residual's, right behind a lookup that of positions.
 
     Of two operands as large as the residual stream it is no bias either: in attention or a plain feed-forward nothing
     else is added like that, only experts' results are. Elsewhere it belongs to the sub-block round it.
@@ -48,6 +54,9 @@ def _score_residual_adds(scores: NDArray[np.float64], classes: Classes, of_chain
     adds = sums & wide
     following = np.append(roles[1:], "")
     before = np.append("", roles[:-1])
+    positions = adds & (before == "gather") & np.append(False, wide[:-1])
+    scores[positions, S.EMBEDDING] += 4.0
+    adds &= ~positions
     residual = adds & (following == "norm") & np.append(wide[1:], False)
     behind = adds & ~residual & (before == "norm") & np.append(False, wide[:-1])
     whole = (
@@ -55,9 +64,38 @@ def _score_residual_adds(scores: NDArray[np.float64], classes: Classes, of_chain
         & adds
     )
     scores[np.ix_(residual, _NORMS)] += 4.0
+    scores[np.ix_(_scalings(classes, of_chain, residual | (roles == "residual_norm")), _NORMS)] += 4.0
     scores[np.ix_(behind, _NORMS)] += 3.0
     scores[np.ix_(whole & ~residual, [*ATTENTION_STATES, *MLP_STATES])] -= 4.0
     scores[np.ix_(adds & ~residual & ~behind & ~whole, _NORMS)] -= 2.0
+
+
+def _scalings(
+    classes: Classes, of_chain: NDArray[np.int64], residual: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Scalings of whole rows right before residual additions, (N,): part of them where nearly every addition has one.
+
+    Experts' results are scaled as well, but not those of attention.
+    """
+    scales = np.array([_is_scaling(item, classes.seen_by(item).hidden) for item in classes.items], dtype=bool)[of_chain]
+    found = np.zeros(len(scales), dtype=bool)
+    additions = np.flatnonzero(residual).tolist()
+    scaled = 0
+    for addition in additions:
+        first = addition
+        while first > 0 and scales[first - 1]:
+            first -= 1
+        found[first:addition] = True
+        scaled += first < addition
+    return found if scaled >= max(FEWEST_SCALED, MOSTLY_SCALED * len(additions)) else np.zeros_like(found)
+
+
+def _is_scaling(item: KernelClass, hidden: int | None) -> bool:
+    """Whether a kernel multiplies rows of the residual stream's width by one number."""
+    if item.role != "elementwise" or not item.base.startswith(("muls", "mul")):
+        return False
+    present = [shape for shape in item.inputs if shape and shape != (1,)]
+    return len(present) == 1 and present[0][-1] == hidden if present else item.base.startswith("muls")
 
 
 def _score_loose_norms(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
@@ -79,6 +117,35 @@ def _score_loose_norms(scores: NDArray[np.float64], classes: Classes, of_chain: 
         widths = {classes.items[of_chain[row]].last for row in range(first, root)} - {None, 1}
         per_head = bool(widths) and bool(classes.hidden) and not widths & _residuals(classes)
         scores[first : last + 1, _ATTENTION if per_head else _NORMS] += 4.0
+
+
+def _score_router_logits(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
+    """The projection that makes what a router operator right behind it chooses from, and the cast of what it reads."""
+    makes = np.array([item.matmul.outer if item.matmul else 0 for item in classes.items], dtype=np.int64)[of_chain]
+    takes = np.array([item.last or 0 if item.role == "router" else -1 for item in classes.items], dtype=np.int64)[of_chain]
+    casts = np.array([item.role == "cast" for item in classes.items], dtype=bool)[of_chain]
+    for distance in (1, 2):
+        found = np.flatnonzero((makes[:-distance] > 0) & (makes[:-distance] == takes[distance:]))
+        scores[found, S.ROUTER] += 4.0
+        before = found[found > 0] - 1
+        scores[before[casts[before]], S.ROUTER] += 2.0
+    bare = np.array([item.role == "matmul" and not item.inputs for item in classes.items], dtype=bool)[of_chain]
+    unshaped = np.array([item.role == "router" and not item.inputs for item in classes.items], dtype=bool)[of_chain]
+    found = np.flatnonzero(bare[:-1] & unshaped[1:])
+    scores[found, S.ROUTER] += 2.5
+    before = found[found > 0] - 1
+    scores[before[casts[before]], S.ROUTER] += 2.0
+
+
+def _score_draft_inputs(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
+    """Two norms, a join and a projection before a further norm: embedding and hidden state become a draft layer's input."""
+    roles = classes.roles_of(of_chain)
+    norms = np.isin(roles, ["norm"])
+    joins = np.array([item.base.startswith("concat") for item in classes.items], dtype=bool)[of_chain]
+    at = np.flatnonzero(joins[2:-2]) + 2
+    at = at[norms[at - 1] & norms[at - 2] & (roles[at + 1] == "matmul") & norms[at + 2]]
+    for place in (at, at + 1):
+        scores[np.ix_(place, [S.EMBEDDING, S.INPUT_NORM])] += DRAFT_INPUT
 
 
 def _residuals(classes: Classes) -> set[int | None]:

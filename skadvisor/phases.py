@@ -126,7 +126,7 @@ def _core_phase(item: KernelClass) -> str:
     query = item.inputs[0] if item.inputs else None
     keys = item.inputs[1] if len(item.inputs) > 1 else None
     if query and keys and base.startswith("fusedinferattentionscore") and _sequences(item) is None:
-        if len(query) == 3 and len(keys) == 3 and query[0] == keys[0] and query[0] > 1:
+        if len(query) == len(keys) == 3 and (query[0], query[2]) == (keys[0], keys[2]) and query[0] > 1:
             return "prefill"
         if len(query) == 4 and len(keys) == 4:
             return _padded_phase(query)
@@ -186,9 +186,11 @@ def _by_sequences(facts: StepFacts) -> Phase:
     """From tokens per sequence, where attention reads a paged cache.
 
     Fresh prompts attend to themselves without a block table, so many tokens over several cached sequences are
-    prompts added to sequences that decode.
+    prompts added to sequences that decode. Fewer rows than sequences are one rank's part of a decoding batch.
     """
     assert facts.tokens is not None and facts.sequences is not None
+    if facts.sequences % facts.tokens == 0:
+        return "decode"
     if facts.tokens % facts.sequences == 0 and facts.tokens // facts.sequences <= MOST_SPECULATED:
         return "decode"
     return "mixed" if facts.sequences > 1 else "prefill"

@@ -14,6 +14,8 @@ from skadvisor.structure import Structure
 S = State
 #: Below this probability a kernel's region is not stated.
 LEAST_CONFIDENCE = 0.35
+#: How sure it is that layers of another width are another model's.
+APART = 0.95
 
 _ROLE_OF_STATE = {
     S.PREPARE: "prepare",
@@ -89,14 +91,26 @@ def label_regions(structure: Structure) -> Labels:
 
 
 def _draft_projections(structure: Structure) -> NDArray[np.bool_]:
-    """Projections of embedding and hidden state, side by side, to the input of a draft layer, (N,)."""
+    """Projections of embedding and hidden state, side by side, to the input of a draft layer, (N,).
+
+    The kernel right before that puts the two side by side belongs to it.
+    """
     hidden = structure.classes.hidden
     wide = [
         bool(item.matmul and hidden and item.matmul.inner == 2 * hidden and item.matmul.outer == hidden)
+        or (item.role == "matmul" and not item.inputs)
+        for item in structure.classes.items
+    ]
+    joining = [
+        item.role == "layout" and (item.out == 2 * hidden if hidden and item.out else item.base.startswith("concat"))
         for item in structure.classes.items
     ]
     before = np.isin(structure.state, [S.EMBEDDING, S.INPUT_NORM])
-    return np.array(wide, dtype=bool)[structure.classes.of_kernel] & before
+    projections = np.array(wide, dtype=bool)[structure.classes.of_kernel] & before
+    main, found = structure.main, projections.copy()
+    joins = np.array(joining, dtype=bool)[structure.classes.of_kernel[main]]
+    found[main[:-1][joins[:-1] & projections[main[1:]]]] = True
+    return found
 
 
 def _roles(state: NDArray[np.int8], known: NDArray[np.object_]) -> NDArray[np.object_]:
@@ -149,6 +163,8 @@ def label_rest(labels: Labels, kernels: pd.DataFrame, structure: Structure) -> N
     labels.confidence[spanning], labels.evidence[spanning] = 1.0, "superkernel over several regions"
     labels.region[structure.backward], labels.role[structure.backward] = "other", "backward"
     labels.confidence[structure.backward], labels.evidence[structure.backward] = 1.0, "operator+order"
+    labels.region[structure.apart], labels.role[structure.apart] = "other", "other_model"
+    labels.confidence[structure.apart], labels.evidence[structure.apart] = APART, "shapes"
     collective = (kernels["kind"] != "kernel").to_numpy()
     if not collective.any():
         return owner

@@ -90,8 +90,8 @@ def _marked_steps(step_ids: NDArray[np.float64]) -> list[Step]:
 
 def _pass_starts(state: NDArray[np.int8], step_ids: NDArray[np.float64]) -> list[int]:
     late = np.isin(state, _LATE)
-    # without a head in the capture, the embedding begins a pass
-    looked_up = np.isin(state[:-1], LAYER_STATES) & (state[1:] == S.EMBEDDING)
+    # without a head in the capture, preparation or embedding begins a pass
+    looked_up = np.isin(state[:-1], LAYER_STATES) & np.isin(state[1:], [S.PREPARE, S.EMBEDDING])
     turns = (late[:-1] & ~late[1:]) | looked_up
     marks = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
     changes = np.diff(marks) != 0

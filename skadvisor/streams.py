@@ -6,9 +6,16 @@ run at the same time form one chain, read in time order; a stream that overlaps 
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from skadvisor.kernel_classes import Classes, KernelClass
 
 #: Two kernels overlap when they share more than this, and more than a tenth of the later one.
 OVERLAP_FLOOR_NS = 300
@@ -16,6 +23,8 @@ OVERLAP_FLOOR_NS = 300
 MOST_LANES = 8
 #: So many kernels a SuperKernel counts for, where streams are compared by the number of theirs.
 KERNELS_IN_SUPERKERNEL = 6
+#: A tower of layers beside the decoder's has more kernels, norms and projections than latent attention has.
+SHORTEST_TOWER, FEWEST_NORMS, FEWEST_PROJECTIONS = 16, 3, 4
 
 
 def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_], fused: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
@@ -98,3 +107,72 @@ def _conflicts(
     sizes = np.bincount(streams, minlength=count)
     smaller = np.minimum(sizes[:, None], sizes[None, :])
     return both >= np.maximum(2, smaller // 50)
+
+
+def other_models(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Kernels of the chain that are layers of another width than the decoder's, (len(chain),): a vision tower's.
+
+    A long run of kernels that leaves the decoder's residual stream alone and has one of its own: normalised several
+    times, read and written by projections. What flows out of its end belongs to it, the projection to the decoder's
+    width with it.
+    """
+    found = _convolved_towers(classes, chain)
+    widths = {classes.hidden, classes.second.hidden if classes.second else None} - {None}
+    if not widths:
+        return found
+    of_chain = classes.of_kernel[chain]
+    touching = np.array([any(item.touches(width or 0) for width in widths) for item in classes.items], dtype=bool)
+    edges = [-1, *np.flatnonzero(touching[of_chain]).tolist(), len(chain)]
+    for before, after in itertools.pairwise(edges):
+        if after - before <= SHORTEST_TOWER:
+            continue
+        items = [classes.items[number] for number in of_chain[before + 1 : after + 1]]
+        own = _own_width(items[: after - before - 1])
+        if own is not None:
+            first, last = _extent(items, own)
+            found[before + 1 + first : before + 2 + last] = True
+    return found
+
+
+def _convolved_towers(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Kernels from a convolution on, up to the last projection before a lookup, that attend but keep nothing cached.
+
+    Only beside a decoder that does keep keys and values; needs no shapes.
+    """
+    found = np.zeros(len(chain), dtype=bool)
+    roles = classes.roles_of(classes.of_kernel[chain])
+    cached = np.flatnonzero(roles == "kv_cache")
+    free_from = 0
+    for start in np.flatnonzero(roles == "vision").tolist():
+        following = np.searchsorted(cached, start)
+        if start < free_from or following == len(cached):
+            continue
+        limit = int(cached[following])
+        cores = start + np.flatnonzero(roles[start:limit] == "attention_core")
+        last = int(cores[-1]) if len(cores) else limit
+        lookups = last + np.flatnonzero(np.isin(roles[last:limit], ["gather", "prepare"]))
+        end = int(lookups[0]) if len(lookups) else start
+        projections = np.flatnonzero(roles[start:end] == "matmul")
+        if len(projections) >= FEWEST_PROJECTIONS:
+            free_from = start + int(projections[-1]) + 1
+            found[start:free_from] = True
+    return found
+
+
+def _own_width(items: list[KernelClass]) -> int | None:
+    """The width of a residual stream that these kernels have for themselves."""
+    normed = Counter(item.last for item in items if item.role in ("norm", "residual_norm") and item.last)
+    for width, count in normed.most_common(1):
+        projections = sum(bool(item.matmul and width in (item.matmul.inner, item.matmul.outer)) for item in items)
+        if count >= FEWEST_NORMS and projections >= FEWEST_PROJECTIONS:
+            return width
+    return None
+
+
+def _extent(items: list[KernelClass], width: int) -> tuple[int, int]:
+    """The first and the last kernel of a tower of this width."""
+    inside = [number for number, item in enumerate(items) if item.touches(width) or item.role == "vision"]
+    last = inside[-1]
+    while last + 1 < len(items) and items[last + 1].last is not None and items[last + 1].last % width == 0:
+        last += 1
+    return inside[0], last

@@ -13,22 +13,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor import evidence, grammar, learning, neighbours, sequence, superkernel_spans
-from skadvisor.consensus import consensus_scores
+from skadvisor.consensus import consensus_scores, same_work_scores
 from skadvisor.grammar import MLP_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
 from skadvisor.host_evidence import HostHints, host_hints
 from skadvisor.kernel_classes import Classes, classify
 from skadvisor.operators import Vocabulary
 from skadvisor.sequence import Order
-from skadvisor.streams import find_chains
+from skadvisor.streams import find_chains, other_models
 from skadvisor.superkernel_spans import Joined, Tokens
 
 S = State
 _LATE = [S.FINAL_NORM, S.HEAD, S.SAMPLING]
+#: What a step without a head ends with, and what no layer holds.
+_LAST, _FIRST = [S.MLP_DOWN, S.EXPERTS, S.COMBINE, S.SHARED_AFTER, S.INPUT_NORM], [S.PREPARE, S.EMBEDDING]
 _EARLY = [S.PREPARE, S.EMBEDDING, S.INPUT_NORM, S.ATTENTION_IN]
 #: A chain beside the main one jumps between sub-blocks freely: order counts for this much of its weight there.
 SIDE_ORDER_WEIGHT = 0.3
 #: With this share of expert operators a chain beside the main one holds whole expert blocks.
 EXPERT_CHAIN_SHARE = 0.15
+#: A chain of this length, compared with the main one's, and this share of kernels like its is the batch's other half.
+TWIN_LENGTH, TWIN_LIKENESS = 0.5, 0.8
 _LAYER_ROLES = {
     "matmul", "fused_matmul_comm", "fused_matmul_norm", "attention_core", "indexer", "kv_cache", "rope", "qkv_proj",
     "router", "dispatch", "expert_matmul", "combine", "activation",
@@ -48,7 +52,8 @@ END_LATE = 3.5
 class Structure:
     """What every kernel works for.
 
-    `state` (N,) is -1 for collectives and `backward` kernels, `chain` (N,) likewise; `probability` (N, STATES) says how
+    `state` (N,) is -1 for collectives, `backward` kernels and those `apart` (layers of another model before the
+    decoder, such as a vision tower), `chain` (N,) likewise; `probability` (N, STATES) says how
     sure each state is; `main` are the rows of the main chain; `learned` (classes, STATES) are the scores of unknown
     operators that were learned, 0 where the operator is known. `joined` says where on the main chain SuperKernels begin
     and end (None where there is no main chain). `hints` is what the host says, `structural` (N, STATES) how sure each
@@ -61,6 +66,7 @@ class Structure:
     chain: NDArray[np.int16]
     main: NDArray[np.int64]
     backward: NDArray[np.bool_]
+    apart: NDArray[np.bool_]
     learned: NDArray[np.float64]
     joined: Joined | None
     hints: HostHints | None = None
@@ -102,27 +108,46 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
     backward = _after_forward(kernels, classes)
     inside = (kernels["kind"] == "kernel").to_numpy() & ~backward
     chains = find_chains(kernels, inside, classes.roles_of(classes.of_kernel) == "superkernel")
+    apart = np.zeros(len(kernels), dtype=bool)
+    if chains and not backward.any():
+        beside = other_models(classes, chains[0])
+        apart[chains[0][beside]] = True
+        chains[0] = chains[0][~beside]
     hints = host_hints(kernels)
     structural = np.zeros_like(probability) if hints else None
     for number, rows in enumerate(chains):
         of_chain = classes.of_kernel[rows]
         emissions = by_class[of_chain] + neighbours.neighbour_scores(classes, rows)
         said = hints.scores(rows) if hints else None
-        if number == 0:
-            if _experts_beside(classes, rows, inside):
+        if number == 0 or _is_twin(of_chain, classes.of_kernel[chains[0]], classes):
+            if number == 0 and _experts_beside(classes, rows, inside):
                 emissions[:, _ROUTED] -= evidence.NO_EXPERTS
             tokens = superkernel_spans.split_in_tokens(spans[of_chain])
             scores = superkernel_spans.token_scores(tokens, spans[of_chain], emissions, ends, of_chain)
             halves = _decode_main(kernels, rows, tokens, scores, of_chain, said)
-            joined = superkernel_spans.join_tokens(tokens, *halves)
-            path, sure = joined.state, joined.sure
+            decoded = superkernel_spans.join_tokens(tokens, *halves)
+            path, sure = decoded.state, decoded.sure
             if structural is not None:
-                structural[rows] = joined.unaided
+                structural[rows] = decoded.unaided
+            if number == 0:
+                joined = decoded
         else:
             path, sure = _decode_side(kernels, rows, chains[0], state, classes, emissions, said)
         state[rows], probability[rows], chain_of[rows] = path, sure, number
     main = chains[0] if chains else np.zeros(0, dtype=np.int64)
-    return Structure(classes, state, probability, chain_of, main, backward, learned, joined, hints, structural)
+    return Structure(classes, state, probability, chain_of, main, backward, apart, learned, joined, hints, structural)
+
+
+def _is_twin(of_chain: NDArray[np.int64], of_main: NDArray[np.int64], classes: Classes) -> bool:
+    """Whether a chain beside the main one runs whole layers of its own: the other half of the batch.
+
+    It is about as long, of the same kernels, and has norms that the main chain's sub-blocks stand between.
+    """
+    if len(of_chain) < TWIN_LENGTH * len(of_main):
+        return False
+    same = float(np.isin(of_chain, of_main).mean())
+    norms = np.isin(classes.roles_of(of_chain), ["norm", "residual_norm", "fused_matmul_norm"])
+    return same >= TWIN_LIKENESS and bool(norms.any())
 
 
 def _experts_beside(classes: Classes, main: NDArray[np.int64], inside: NDArray[np.bool_]) -> bool:
@@ -172,6 +197,7 @@ def _decode_main(
     """
     restarts = np.zeros((STATES, STATES), dtype=bool)
     restarts[np.ix_(_LATE, _EARLY)] = True
+    restarts[np.ix_(_LAST, _FIRST)] = True
     rows = rows[tokens.place]
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)[rows]
     emissions[0, [S.FINAL_NORM, S.HEAD, S.SAMPLING]] -= START_LATE
@@ -189,7 +215,7 @@ def _decode_main(
         # what the host says of a kernel itself counts, not what the order alone made of its likes
         told = said[tokens.place]
         consensus = np.where(told.any(axis=1, keepdims=True), told, consensus)
-    emissions = emissions + consensus
+    emissions = emissions + consensus + same_work_scores(tokens.looks(of_chain), first, shaped)
     paths, sures = [], []
     for begin, end, order in parts:
         paths.append(sequence.decode(emissions[begin:end], order))

@@ -1,0 +1,74 @@
+"""The same captures as other compilers and profilers name their kernels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import pandas as pd
+from odd_captures import Odd, change
+from skadvisor.names import base_operator
+from skadvisor.operators import load_vocabulary
+
+VOCABULARY = load_vocabulary()
+#: Operators that change from library to library; projections, norms and experts keep their names longer.
+FASHIONS = {"attention_core", "rope", "activation", "kv_cache", "qkv_proj"}
+
+
+def _renamed(odd: Odd, name_of: Callable[[int, str, str], str], types: bool) -> Odd:
+    """New names from row number, type and old name; without `types` the type column is empty."""
+    kernels = odd.capture.kernels
+    pairs = zip(kernels["op_type"].astype(str), kernels["name"].astype(str), strict=True)
+    names = pd.Series([name if name.startswith("hcom") else name_of(row, op, name) for row, (op, name) in enumerate(pairs)])
+    return change(odd, name=names) if types else change(odd, name=names, op_type=None)
+
+
+def _hash(op: str, length: int) -> str:
+    return hashlib.sha256(op.encode()).hexdigest()[:length]
+
+
+def static_kernels(odd: Odd) -> Odd:
+    """npugraph_ex with static kernels: operator, hash, task and core limit; Triton keeps its own names."""
+
+    def name_of(row: int, op: str, name: str) -> str:
+        return f"{op}_{row}" if op.islower() else f"static_kernel_{op}_{_hash(op, 32)}_{row % 40}_d0"
+
+    return _renamed(odd, name_of, types=False)
+
+
+def compiled_at_load(odd: Odd) -> Odd:
+    """Kernels compiled at load: lower case, hash, tiling and kernel number, the core behind it."""
+
+    def name_of(row: int, op: str, name: str) -> str:
+        if op.islower():
+            return name
+        return f"te_{op.lower()}_{_hash(op, 64)}_1__kernel0" if row % 2 else f"{op}_{_hash(op, 32)}_{row % 90}_mix_aic"
+
+    return _renamed(odd, name_of, types=False)
+
+
+def paths(odd: Odd) -> Odd:
+    """GE nodes with the path of the module and suffixes of fusion passes."""
+
+    def name_of(row: int, op: str, name: str) -> str:
+        tail = ("", "_static_bin", "_fusion")[row % 3]
+        return f"PartitionedCall_0/model/layers.{row % 7}/{op}_{row}{tail}"
+
+    return _renamed(odd, name_of, types=False)
+
+
+def fashion(odd: Odd) -> Odd:
+    """Attention, rotation, cache and activation under names that nobody knows."""
+    seen: dict[str, str] = {}
+
+    def other(op: str) -> str:
+        known = VOCABULARY.find(base_operator(op, None))
+        if known is None or known.role not in FASHIONS:
+            return op
+        return seen.setdefault(op, f"Vq{chr(97 + len(seen))}Zop")
+
+    kernels = odd.capture.kernels
+    types = pd.Series([other(op) for op in kernels["op_type"].astype(str)])
+    old = zip(types, kernels["op_type"].astype(str), kernels["name"].astype(str), strict=True)
+    names = pd.Series([name if op == before else f"{op}_{row}" for row, (op, before, name) in enumerate(old)])
+    return change(odd, op_type=types, name=names)
