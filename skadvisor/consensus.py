@@ -21,7 +21,7 @@ WEIGHT = 5.0
 #: What comes once per step is rare among its like by nature: against it consensus weighs this much.
 OUTSIDE_WEIGHT = 0.7
 
-#: A class of kernels that is surely a dense feed-forward in this share of its places, and a shared expert in as many ...
+#: A class of kernels that is surely dense in this share of its places, and a shared expert in as many ...
 SURE_DENSE, OFTEN = 0.8, 0.25
 #: ... is dense everywhere, with this weight (natural-log odds).
 SAME_WORK = 8.0
@@ -79,7 +79,7 @@ def same_work_scores(
         for values, least in ((dense, SURE_DENSE), (shared, 0.5))
     ]
     both = ((often[0] >= OFTEN) & (often[1] >= OFTEN))[of_chain]
-    scores[np.ix_(both, MLP_STATES)] = SAME_WORK
+    scores[np.ix_(both, np.array(MLP_STATES))] = SAME_WORK
     return scores
 
 

@@ -232,7 +232,7 @@ def _split(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
 
 
 def _after_pauses(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Layer]:
-    """A sum right behind a long pause opens the layer that follows: a stage of a pipeline begins with the one before's."""
+    """A sum right behind a long pause opens the layer that follows: a pipeline's stage begins with the one before's."""
     state = structure.state[structure.main]
     start = kernels["start_ns"].to_numpy()[structure.main]
     end = np.maximum.accumulate(start + kernels["dur_ns"].to_numpy()[structure.main])

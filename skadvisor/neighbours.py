@@ -19,6 +19,11 @@ DRAFT_INPUT = 9.0
 MOSTLY_SCALED, FEWEST_SCALED = 0.8, 4
 _SMALL = {"elementwise", "cast", "reduce", "add"}
 _SCALING = {"elementwise", "cast", "add"}
+#: With this share of projections that an addition follows, projections have biases.
+BIASED = 0.5
+#: What stands between the norm of queries and the kernel that rotates them: the keys' norm, splits and casts.
+_BETWEEN = {"norm", "layout", "cast"}
+MOST_BETWEEN_NORM_AND_ROPE = 6
 _NORMS = np.array(NORM_STATES, dtype=np.intp)
 _ATTENTION = np.array(ATTENTION_STATES, dtype=np.intp)
 _FEED_FORWARD = np.array([*MLP_STATES, S.SHARED_BEFORE, S.SHARED_AFTER], dtype=np.intp)
@@ -35,6 +40,7 @@ def neighbour_scores(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.f
     _score_loose_norms(scores, classes, of_chain)
     _score_router_logits(scores, classes, of_chain)
     _score_draft_inputs(scores, classes, of_chain)
+    _score_query_norms(scores, classes, of_chain)
     if classes.hidden:
         _score_projection_pairs(scores, classes, of_chain)
     return scores
@@ -64,15 +70,21 @@ def _score_residual_adds(scores: NDArray[np.float64], classes: Classes, of_chain
         & adds
     )
     scores[np.ix_(residual, _NORMS)] += 4.0
+    if not classes.has_experts:
+        # nothing else is added up in whole rows
+        scores[np.ix_(residual & whole, _NORMS)] += 2.0
+    matmuls = roles == "matmul"
+    biased = float((following[matmuls] == "add").mean()) if matmuls.any() else 0.0
+    if not classes.hidden and biased < BIASED:
+        # attention's and the feed-forward's result, added one after the other; no bias is added by a kernel of its own
+        scores[np.ix_(adds & np.append(residual[1:], False), _NORMS)] += 4.0
     scores[np.ix_(_scalings(classes, of_chain, residual | (roles == "residual_norm")), _NORMS)] += 4.0
     scores[np.ix_(behind, _NORMS)] += 3.0
     scores[np.ix_(whole & ~residual, [*ATTENTION_STATES, *MLP_STATES])] -= 4.0
     scores[np.ix_(adds & ~residual & ~behind & ~whole, _NORMS)] -= 2.0
 
 
-def _scalings(
-    classes: Classes, of_chain: NDArray[np.int64], residual: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _scalings(classes: Classes, of_chain: NDArray[np.int64], residual: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Scalings of whole rows right before residual additions, (N,): part of them where nearly every addition has one.
 
     Experts' results are scaled as well, but not those of attention.
@@ -92,6 +104,8 @@ def _scalings(
 
 def _is_scaling(item: KernelClass, hidden: int | None) -> bool:
     """Whether a kernel multiplies rows of the residual stream's width by one number."""
+    if item.role == "unknown":
+        return list(item.inputs) == list(item.outputs) and len(item.inputs) == 1 and item.last == hidden
     if item.role != "elementwise" or not item.base.startswith(("muls", "mul")):
         return False
     present = [shape for shape in item.inputs if shape and shape != (1,)]
@@ -122,7 +136,9 @@ def _score_loose_norms(scores: NDArray[np.float64], classes: Classes, of_chain: 
 def _score_router_logits(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
     """The projection that makes what a router operator right behind it chooses from, and the cast of what it reads."""
     makes = np.array([item.matmul.outer if item.matmul else 0 for item in classes.items], dtype=np.int64)[of_chain]
-    takes = np.array([item.last or 0 if item.role == "router" else -1 for item in classes.items], dtype=np.int64)[of_chain]
+    takes = np.array([item.last or 0 if item.role == "router" else -1 for item in classes.items], dtype=np.int64)[
+        of_chain
+    ]
     casts = np.array([item.role == "cast" for item in classes.items], dtype=bool)[of_chain]
     for distance in (1, 2):
         found = np.flatnonzero((makes[:-distance] > 0) & (makes[:-distance] == takes[distance:]))
@@ -138,7 +154,7 @@ def _score_router_logits(scores: NDArray[np.float64], classes: Classes, of_chain
 
 
 def _score_draft_inputs(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
-    """Two norms, a join and a projection before a further norm: embedding and hidden state become a draft layer's input."""
+    """Two norms, a join and a projection before a further norm: embedding and hidden state become a draft's input."""
     roles = classes.roles_of(of_chain)
     norms = np.isin(roles, ["norm"])
     joins = np.array([item.base.startswith("concat") for item in classes.items], dtype=bool)[of_chain]
@@ -146,6 +162,28 @@ def _score_draft_inputs(scores: NDArray[np.float64], classes: Classes, of_chain:
     at = at[norms[at - 1] & norms[at - 2] & (roles[at + 1] == "matmul") & norms[at + 2]]
     for place in (at, at + 1):
         scores[np.ix_(place, [S.EMBEDDING, S.INPUT_NORM])] += DRAFT_INPUT
+
+
+def _score_query_norms(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
+    """Norms right before rotation, cache or attention core are of queries and keys, even if as wide as the residual.
+
+    So are those right behind a projection that makes several times the residual's width.
+    """
+    roles = classes.roles_of(of_chain)
+    following = np.isin(roles, ["rope", "kv_cache", "attention_core"])
+    several = [
+        bool(item.matmul and item.matmul.outer >= 2 * item.matmul.inner == 2 * (classes.hidden or 0))
+        for item in classes.items
+    ]
+    for position in np.flatnonzero(roles == "norm").tolist():
+        nearest = position + 1
+        while nearest < min(len(roles), position + MOST_BETWEEN_NORM_AND_ROPE) and roles[nearest] in _BETWEEN:
+            nearest += 1
+        before = position - 1
+        while before > max(0, position - MOST_BETWEEN_NORM_AND_ROPE) and roles[before] in _BETWEEN:
+            before -= 1
+        if (nearest < len(roles) and following[nearest]) or (before >= 0 and several[of_chain[before]]):
+            scores[position, S.ATTENTION_IN] += 8.0
 
 
 def _residuals(classes: Classes) -> set[int | None]:

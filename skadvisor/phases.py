@@ -34,6 +34,13 @@ LONGER_STEP = 1.4
 _BLOCK_TABLE_SLOT = 14  # of FusedInferAttentionScore, by its operator description
 _DECODE_WORDS = ("incre", "paged", "decode", "recurrent", "mlapa", "infer_decode", "nsaselectedattentioninfer")
 _PREFILL_WORDS = ("promptflash", "prefill", "unpad", "chunk", "ringmla", "varlen")
+#: Operators with these words in their names read or write what earlier tokens left.
+_KEEPING_WORDS = (
+    "incre", "paged", "decode", "recurrent", "mla", "latent", "infer", "delta", "kda", "conv", "state", "scan",
+    "linear", "lightning", "sparse", "nsa", "chunk",
+)  # fmt: skip
+#: With this share of known operators, a cache that is written would have been seen.
+MOSTLY_NAMED = 0.99
 _DECODE_EXCEPT = ("prefill", "splitfuse")
 
 
@@ -41,7 +48,8 @@ _DECODE_EXCEPT = ("prefill", "splitfuse")
 class StepFacts:
     """What one step's kernels say: rows through the layers, rows at the head, sequences, phase of its attention.
 
-    `predicts` says whether there is a head or sampling.
+    `predicts` says whether there is a head or sampling, `generates` whether names or sizes prove that something is kept
+    for later tokens or a token is chosen; `named` is the share of kernels whose operator is known.
     """
 
     tokens: int | None
@@ -51,6 +59,8 @@ class StepFacts:
     writes_cache: bool
     graph_share: float
     predicts: bool = True
+    generates: bool = True
+    named: float = 0.0
 
 
 def gather_facts(kernels: pd.DataFrame, structure: Structure, steps: list[Step]) -> list[StepFacts]:
@@ -75,7 +85,35 @@ def _facts(structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.floa
         writes_cache=bool(np.isin(roles, ["kv_cache"]).any()) or any("paged" in item.base for item in cores),
         graph_share=float(known.mean()) if len(known) else float("nan"),
         predicts=bool(np.isin(state, [S.HEAD, S.SAMPLING]).any()),
+        generates=_generates(classes, of_rows, state),
+        named=float((roles != "unknown").mean()) if len(roles) else 0.0,
     )
+
+
+def _generates(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.int8]) -> bool:
+    """Whether a kernel keeps keys, values or a state for later tokens, makes a vocabulary's logits or chooses a token.
+
+    Also where no attention core was recorded: then what it reads is not known.
+    """
+    cores = classes.roles_of(of_rows[state == S.ATTENTION_CORE])
+    if not np.isin(cores, ["attention_core", "softmax"]).any():
+        return True
+    if any(_keeps(classes.items[number]) for number in np.unique(of_rows)):
+        return True
+    if np.isin(classes.roles_of(of_rows[state == S.SAMPLING]), ["sampling"]).any():
+        return True
+    heads = [classes.items[number].matmul for number in np.unique(of_rows[state == S.HEAD])]
+    return any(dims is not None and dims.outer == classes.vocabulary for dims in heads)
+
+
+def _keeps(item: KernelClass) -> bool:
+    if item.role in ("kv_cache", "indexer"):
+        return True
+    if item.role not in ("attention_core", "qkv_proj"):
+        return False
+    if item.base.startswith("fusedinferattentionscore") and item.inputs:
+        return _sequences(item) is not None
+    return any(word in item.base for word in _KEEPING_WORDS)
 
 
 def _layer_rows(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.int8]) -> int | None:
@@ -145,6 +183,9 @@ def find_phases(facts: list[StepFacts], busy_ns: NDArray[np.int64], training: bo
     if training:
         return ["training"] * len(facts)
     found = [_phase_of(fact) for fact in facts]
+    if not any(fact.generates or fact.named < MOSTLY_NAMED for fact in facts):
+        # an encoder: every operator is known, and none keeps or chooses anything
+        return ["unknown"] * len(facts)
     if not any(fact.predicts or fact.writes_cache for fact in facts):
         # nothing is kept for later tokens and no token is predicted: an encoder reads whole inputs, it prefills nothing
         found = ["unknown" if phase == "prefill" else phase for phase in found]

@@ -173,6 +173,6 @@ def _extent(items: list[KernelClass], width: int) -> tuple[int, int]:
     """The first and the last kernel of a tower of this width."""
     inside = [number for number, item in enumerate(items) if item.touches(width) or item.role == "vision"]
     last = inside[-1]
-    while last + 1 < len(items) and items[last + 1].last is not None and items[last + 1].last % width == 0:
+    while last + 1 < len(items) and (items[last + 1].last or 1) % width == 0:
         last += 1
     return inside[0], last

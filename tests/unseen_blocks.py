@@ -174,9 +174,7 @@ def grouped(r: Recorder, c: Card, rows: int, act: str = "SwiGlu") -> None:
     inter = c.expert_inter
     up, down = (c.local, c.hidden, 2 * inter), (c.local, inter, c.hidden)
     if c.quant:
-        r.put(
-            "GroupedMatmulSwigluQuant", MOE, [(rows, c.hidden), up, None], [(rows, inter), (rows,)], 46.0, "MIX_AIC"
-        )
+        r.put("GroupedMatmulSwigluQuant", MOE, [(rows, c.hidden), up, None], [(rows, inter), (rows,)], 46.0, "MIX_AIC")
     else:
         r.put("GroupedMatmul", MOE, [(rows, c.hidden), up], [(rows, 2 * inter)], 40.0, "MIX_AIC")
         r.put(act, MOE, [(rows, 2 * inter)], [(rows, inter)], 3.0)

@@ -8,12 +8,10 @@ from dataclasses import replace
 from odd_captures import Odd, Recorder
 from unseen_blocks import (
     MLP,
-    NORM,
     A,
     Card,
     Layers,
     add,
-    add_norm,
     cache,
     core,
     gqa,
@@ -191,9 +189,9 @@ def alibi(r: Recorder, c: Card) -> None:
 ATB = {
     "MatMulV2": "PpMatMulBf16Kernel", "RmsNorm": "RmsNormBF16Kernel", "AddRmsNormBias": "RmsPreNormBF16Kernel",
     "_triton_rope": "RopeBf16Kernel", "SwiGlu": "SwigluForwardBF16Kernel", "Slice": "SliceBF16Int64Kernel",
-    "FusedInferAttentionScore": "PagedAttentionMaskNdKernel", "GatherV2": "Gather16I64Kernel", "Index": "Gather16I64Kernel",
-    "Cast": "CastBF16F32Kernel", "DynamicQuant": "QuantPerTokenKernel", "QuantBatchMatmulV3": "PpMatMulW8A8Bf16NzKernel",
-    "Add": "AddBF16Kernel", "ArgMaxV2": "TopkDescF32Kernel",
+    "FusedInferAttentionScore": "PagedAttentionMaskNdKernel", "GatherV2": "Gather16I64Kernel",
+    "Index": "Gather16I64Kernel", "Cast": "CastBF16F32Kernel", "DynamicQuant": "QuantPerTokenKernel",
+    "QuantBatchMatmulV3": "PpMatMulW8A8Bf16NzKernel", "Add": "AddBF16Kernel", "ArgMaxV2": "TopkDescF32Kernel",
 }  # fmt: skip
 
 
@@ -263,7 +261,9 @@ DENSE: dict[str, Callable[[], Odd]] = {
     "gemma-2": gemma2,
     "gemma-3": lambda: run(GEMMA, gemma_layers(capped=False)),
     "opt": lambda: run(OPT, learned_positions("Relu")),
-    "gpt-2": lambda: run(replace(OPT, hidden=1600, heads=25, kv=25, inter=6400, vocab=50257), learned_positions("Gelu")),
+    "gpt-2": lambda: run(
+        replace(OPT, hidden=1600, heads=25, kv=25, inter=6400, vocab=50257), learned_positions("Gelu")
+    ),
     "gpt-neox": lambda: run(NEOX, parallel_layers("Gelu", norms=2)),
     "gpt-j": lambda: run(replace(NEOX, hidden=4096, heads=16, kv=16, dim=256, inter=16384), parallel_layers("Gelu")),
     "phi-2": lambda: run(replace(NEOX, hidden=2560, heads=32, kv=32, dim=80, inter=10240), parallel_layers("Gelu")),
@@ -274,5 +274,3 @@ DENSE: dict[str, Callable[[], Odd]] = {
     "baichuan": lambda: run(BAICHUAN, layers_of(("dense", alibi, mlp))),
     "whisper-decoder": encoder_decoder,
 }
-
-__all__ = ["DENSE", "NORM", "add_norm"]

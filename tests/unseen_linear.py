@@ -22,9 +22,7 @@ from unseen_blocks import (
     layers_of,
     linear,
     mlp,
-    moe,
     norm,
-    phased,
     run,
     split,
 )
@@ -35,8 +33,23 @@ NEXT = Card(
     norm="GemmaRmsNorm", add_norm="", layers=8,
 )  # fmt: skip
 KIMI = Card(hidden=2304, heads=32, kv=32, dim=128, inter=9216, vocab=163840, experts=256, expert_inter=1024, layers=8)
-MINIMAX_01 = Card(hidden=6144, heads=64, kv=8, dim=128, inter=9216, vocab=200064, experts=32, top_k=2, expert_inter=9216, layers=8, tp=8, local=4)  # fmt: skip
-JAMBA = Card(hidden=4096, heads=32, kv=8, dim=128, inter=14336, vocab=65536, experts=16, top_k=2, expert_inter=14336, layers=8)  # fmt: skip
+MINIMAX_01 = Card(
+    hidden=6144,
+    heads=64,
+    kv=8,
+    dim=128,
+    inter=9216,
+    vocab=200064,
+    experts=32,
+    top_k=2,
+    expert_inter=9216,
+    layers=8,
+    tp=8,
+    local=4,
+)
+JAMBA = Card(
+    hidden=4096, heads=32, kv=8, dim=128, inter=14336, vocab=65536, experts=16, top_k=2, expert_inter=14336, layers=8
+)
 NEMOTRON = Card(hidden=4480, heads=40, kv=8, dim=128, inter=15680, vocab=131072, layers=12, add_norm="AddRmsNorm")
 V, AIV = "AI_VECTOR_CORE", "MIX_AIV"
 
@@ -183,7 +196,6 @@ def one_mixer(r: Recorder, c: Card) -> None:
 
     A state-space or attention mixer and the MLP behind it are one repetition of the block.
     """
-    norm(r, replace(c), "norm") if c.layers == 0 else None
     for number in range(c.layers):
         r.layer, r.kind = number, "dense"
         if number == 0:
@@ -240,5 +252,3 @@ LINEAR: dict[str, Callable[[], Odd]] = {
     "jamba": lambda: run(JAMBA, jamba()),
     "nemotron-h": lambda: run(NEMOTRON, one_mixer),
 }
-
-__all__ = ["LINEAR", "moe", "phased"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pandas as pd
 from odd_captures import Odd, change
+
 from skadvisor.names import base_operator
 from skadvisor.operators import load_vocabulary
 
@@ -19,7 +20,9 @@ def _renamed(odd: Odd, name_of: Callable[[int, str, str], str], types: bool) -> 
     """New names from row number, type and old name; without `types` the type column is empty."""
     kernels = odd.capture.kernels
     pairs = zip(kernels["op_type"].astype(str), kernels["name"].astype(str), strict=True)
-    names = pd.Series([name if name.startswith("hcom") else name_of(row, op, name) for row, (op, name) in enumerate(pairs)])
+    names = pd.Series(
+        [name if name.startswith("hcom") else name_of(row, op, name) for row, (op, name) in enumerate(pairs)]
+    )
     return change(odd, name=names) if types else change(odd, name=names, op_type=None)
 
 

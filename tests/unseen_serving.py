@@ -7,19 +7,15 @@ from dataclasses import replace
 
 from odd_captures import Odd, Recorder, Shape
 from unseen_blocks import (
-    BLOCKS,
     MLP,
     MOE,
-    NORM,
     A,
     Block,
     Card,
     Layers,
-    add,
     add_norm,
     cache,
     core,
-    dispatched,
     embed,
     forward,
     gating,
@@ -73,7 +69,9 @@ def gathered_matmul(r: Recorder, c: Card) -> None:
         core(r, c)
         r.put("MatmulReduceScatter", A, [(c.rows, c.q), (c.q, c.hidden)], [part.wide], 24.0, "MIX_AIC")
         add_norm(r, part)
-        r.put("AllGatherMatmul", MLP, [part.wide, (c.hidden, 2 * inter)], [(c.rows, 2 * inter), c.wide], 44.0, "MIX_AIC")
+        r.put(
+            "AllGatherMatmul", MLP, [part.wide, (c.hidden, 2 * inter)], [(c.rows, 2 * inter), c.wide], 44.0, "MIX_AIC"
+        )
         r.put("SwiGlu", MLP, [(c.rows, 2 * inter)], [(c.rows, inter)], 2.8)
         r.put("MatmulReduceScatter", MLP, [(c.rows, inter), (inter, c.hidden)], [part.wide], 30.0, "MIX_AIC")
         add_norm(r, part)
@@ -152,7 +150,11 @@ def split_cores(r: Recorder, c: Card) -> None:
 
 def mixed_batch() -> Odd:
     r = Recorder(mode="eager", gap_us=14.0)
-    plan: list[tuple[str, int, int, Block]] = [("mixed", 262, 7, split_cores), ("decode", 7, 7, gqa), ("decode", 7, 7, gqa)]
+    plan: list[tuple[str, int, int, Block]] = [
+        ("mixed", 262, 7, split_cores),
+        ("decode", 7, 7, gqa),
+        ("decode", 7, 7, gqa),
+    ]
     for step, (phase, rows, sequences, attend) in enumerate(plan):
         forward(r, QWEN3.at(rows, sequences), layers_of(("dense", attend, mlp)), step, phase, rows=7)
         r.pause(320.0)
@@ -219,7 +221,9 @@ def attention_rank() -> Odd:
     def away(r: Recorder, c: Card) -> None:
         gating(r, c)
         r.put("AttentionToFFN", MOE, [c.wide, (c.rows, c.top_k)], [(1,)], 14.0, "MIX_AIV")
-        r.put("AttentionWorkerCombine", MOE, [(c.rows, c.top_k, c.hidden), (c.rows, c.top_k)], [c.wide], 40.0, "MIX_AIV")
+        r.put(
+            "AttentionWorkerCombine", MOE, [(c.rows, c.top_k, c.hidden), (c.rows, c.top_k)], [c.wide], 40.0, "MIX_AIV"
+        )
 
     for step in range(3):
         forward(r, c, layers_of(("moe", gqa, away)), step)
@@ -357,21 +361,6 @@ def tower(r: Recorder) -> None:
     r.mm("other", rows // 4, 4 * width, 4096)
 
 
-def prefetching(r: Recorder, c: Card) -> None:
-    """Weights are prefetched on a stream of their own while attention runs."""
-    for number in range(c.layers):
-        r.layer, r.kind = number, "dense"
-        if number == 0:
-            norm(r, c)
-        qkv(r, c)
-        cache(r, c)
-        core(r, c)
-        linear(r, c, A, c.q, c.hidden)
-        add_norm(r, c)
-        mlp(r, c)
-        add_norm(r, c)
-
-
 MTP_CARD = replace(DEEPSEEK, rows=24)
 #: name -> how it is made.
 SERVING: dict[str, Callable[[], Odd]] = {
@@ -388,10 +377,10 @@ SERVING: dict[str, Callable[[], Odd]] = {
     "middle-stage": lambda: stage(first=False, last=False),
     "last-stage": lambda: stage(first=False, last=True),
     "deepseek-mtp": lambda: mtp(MTP_CARD, first_dense(1, latent(), with_shared), with_shared, latent(), 1),
-    "deepseek-mtp-3": lambda: mtp(replace(MTP_CARD, rows=32), first_dense(1, latent(), with_shared), with_shared, latent(), 3),
+    "deepseek-mtp-3": lambda: mtp(
+        replace(MTP_CARD, rows=32), first_dense(1, latent(), with_shared), with_shared, latent(), 3
+    ),
     "qwen3-eagle": lambda: mtp(replace(QWEN3, rows=32), layers_of(("dense", gqa, mlp)), mlp, gqa, 3),
     "pictures": pictures,
     "bare-graph": lambda: run(QWEN3_MOE, layers_of(("moe", gqa, moe)), steps=4, outside=False),
 }
-
-__all__ = ["BLOCKS", "NORM", "SERVING", "add", "dispatched", "prefetching"]

@@ -18,7 +18,6 @@ from unseen_blocks import (
     add_norm,
     cache,
     core,
-    dispatched,
     gating,
     gqa,
     grouped,
@@ -232,7 +231,7 @@ def indexed(r: Recorder, c: Card) -> None:
 
 
 def hyper(r: Recorder, c: Card) -> None:
-    """DeepSeek V4: four residual streams mixed before and behind each sub-block, shared keys, grouped low-rank output."""
+    """DeepSeek V4: four residual streams mixed round each sub-block, shared keys, grouped low-rank output."""
     streams: Shape = (c.rows, 4, c.hidden)
 
     def mixed(block: Block) -> None:
@@ -245,8 +244,6 @@ def hyper(r: Recorder, c: Card) -> None:
         r.layer, r.kind = number, "moe"
         mixed(shared_keys(compressed=number % 2 == 1))
         mixed(with_shared)
-    r.layer = r.kind = None
-    r.layer, r.kind = c.layers - 1, "moe"
     r.put("HcHead", NORM, [streams], [c.wide], 6.0)
     norm(r, c)
 
@@ -283,7 +280,7 @@ def shared_keys(compressed: bool) -> Block:
 
 
 def shortcut(one_stream: bool) -> Layers:
-    """LongCat: two attentions and two MLPs a layer; experts read behind the first attention and are added at the end."""
+    """LongCat: two attentions and two MLPs a layer; experts read behind the first one and are added at the end."""
 
     def layers(r: Recorder, c: Card) -> None:
         attend = latent()
@@ -331,7 +328,9 @@ HYBRID_V4 = replace(DEEPSEEK, hidden=4096, heads=64, layers=4, experts=256, top_
 SPARSE: dict[str, Callable[[], Odd]] = {
     "qwen3-moe": lambda: run(QWEN3_MOE, layers_of(("moe", gqa, moe))),
     "qwen3-moe-w8a8": lambda: run(replace(QWEN3_MOE, quant="dynamic"), layers_of(("moe", gqa, moe))),
-    "qwen3-moe-permuted": lambda: phased(QWEN3_MOE, layers_of(("moe", gqa, lambda r, c: (gating(r, c), permuted(r, c))[0])), PHASES),
+    "qwen3-moe-permuted": lambda: phased(
+        QWEN3_MOE, layers_of(("moe", gqa, lambda r, c: (gating(r, c), permuted(r, c))[0])), PHASES
+    ),
     "qwen3-moe-all-to-all": lambda: run(QWEN3_MOE, layers_of(("moe", gqa, all_to_all))),
     "qwen3-moe-one-kernel": lambda: run(replace(QWEN3_MOE, quant="dynamic"), layers_of(("moe", gqa, one_kernel))),
     "qwen2-moe": lambda: run(QWEN3_MOE, layers_of(("moe", lambda r, c: gqa(r, c, ""), gated_shared))),
@@ -341,11 +340,17 @@ SPARSE: dict[str, Callable[[], Odd]] = {
     "gpt-oss": lambda: run(GPT_OSS, layers_of(("moe", with_sinks, clamped))),
     "minimax-m2": lambda: run(MINIMAX, layers_of(("moe", minimax, moe))),
     "hunyuan": lambda: run(HUNYUAN, layers_of(("moe", rope_then_norm(True), with_shared))),
-    "hunyuan-shared-keys": lambda: run(HUNYUAN, layers_of(("moe", rope_then_norm(True), with_shared), ("moe", rope_then_norm(False), with_shared))),
+    "hunyuan-shared-keys": lambda: run(
+        HUNYUAN, layers_of(("moe", rope_then_norm(True), with_shared), ("moe", rope_then_norm(False), with_shared))
+    ),
     "arctic": lambda: run(ARCTIC, residual_dense),
-    "llama-4": lambda: run(LLAMA4, layers_of(("dense", lambda r, c: gqa(r, c, ""), mlp), ("moe", lambda r, c: gqa(r, c, ""), top_one))),
+    "llama-4": lambda: run(
+        LLAMA4, layers_of(("dense", lambda r, c: gqa(r, c, ""), mlp), ("moe", lambda r, c: gqa(r, c, ""), top_one))
+    ),
     "deepseek-v3": lambda: run(DEEPSEEK, first_dense(2, latent(), with_shared)),
-    "deepseek-v3-bf16-prolog": lambda: run(replace(DEEPSEEK, quant=""), first_dense(2, latent("MlaPrologV3"), with_shared)),
+    "deepseek-v3-bf16-prolog": lambda: run(
+        replace(DEEPSEEK, quant=""), first_dense(2, latent("MlaPrologV3"), with_shared)
+    ),
     "deepseek-v3.2": lambda: run(DEEPSEEK, first_dense(2, indexed, with_shared)),
     "deepseek-v3.2-one-kernel": lambda: run(replace(DEEPSEEK, tp=2), first_dense(2, indexed, one_kernel)),
     "deepseek-v4": lambda: run(HYBRID_V4, hyper),
@@ -353,5 +358,3 @@ SPARSE: dict[str, Callable[[], Odd]] = {
     "longcat-one-stream": lambda: run(replace(DEEPSEEK, layers=4), shortcut(one_stream=True)),
     "longcat": lambda: run(replace(DEEPSEEK, layers=4), shortcut(one_stream=False)),
 }
-
-__all__ = ["SPARSE", "dispatched"]

@@ -1,0 +1,118 @@
+"""Models and deployments that no builder before knew: regions, layers, steps, phases and mode against their truth."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from odd_captures import Odd, Score, from_trace, level0, score
+from unseen_dense import DENSE
+from unseen_linear import LINEAR
+from unseen_more import MORE
+from unseen_names import compiled_at_load, fashion, paths, static_kernels
+from unseen_others import OTHERS
+from unseen_serving import SERVING
+from unseen_sparse import SPARSE
+
+from skadvisor.labelling import label
+from skadvisor.operators import load_vocabulary
+
+VOCABULARY = load_vocabulary()
+ALL = {**DENSE, **SPARSE, **LINEAR, **SERVING, **MORE}
+
+
+@cache
+def capture(name: str) -> Odd:
+    return ALL[name]()
+
+
+def scored(odd: Odd) -> Score:
+    return score(odd, label(odd.capture, VOCABULARY))
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_unseen_models_are_labelled(name: str) -> None:
+    found = scored(capture(name))
+    assert found.accuracy >= 0.99
+    assert found.worst_share <= 0.01
+    assert found.sure >= 0.98
+    assert found.steps
+    assert found.phases
+    assert found.layers
+    assert found.mode
+
+
+NAMED = [
+    "qwen3-fused-rope",
+    "cohere",
+    "deepseek-v3.2",
+    "deepseek-v4",
+    "qwen3-next",
+    "jamba",
+    "lora",
+    "gpt-oss",
+    "eagle-3",
+]
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("change", [static_kernels, compiled_at_load, paths])
+def test_any_compilers_names_are_read(name: str, change) -> None:  # type: ignore[no-untyped-def]
+    found = scored(change(capture(name)))
+    assert found.accuracy >= 0.99
+    assert found.worst_share <= 0.01
+    assert found.sure >= 0.98
+    assert found.steps
+    assert found.phases
+    assert found.layers
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_unknown_attention_and_activation_mislead_little(name: str) -> None:
+    found = scored(fashion(capture(name)))
+    assert found.accuracy >= 0.97
+    assert found.worst_share <= 0.01
+    assert found.sure >= 0.98
+    assert found.steps
+    assert found.layers
+
+
+#: What names and order cannot tell without shapes and streams: name -> why.
+NAMES_ONLY_LIMITS = {
+    "longcat": "a dense MLP behind experts looks like their shared expert, where sizes are not told",
+    "longcat-one-stream": "a dense MLP behind experts looks like their shared expert, where sizes are not told",
+    "two-batches": "two halves of a batch at the same time cannot be taken apart without streams",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=NAMES_ONLY_LIMITS[name]))
+        if name in NAMES_ONLY_LIMITS
+        else name
+        for name in sorted(ALL)
+    ],
+)
+def test_names_and_order_are_enough_without_shapes(name: str) -> None:
+    found = scored(level0(capture(name)))
+    assert found.accuracy >= 0.95
+    assert found.sure >= 0.98
+    assert found.steps
+    assert found.layers
+
+
+@pytest.mark.parametrize("name", ["two-batches", "pictures", "deepseek-mtp-3", "whisper-decoder", "minimax-01"])
+def test_a_timeline_is_enough(name: str) -> None:
+    found = scored(from_trace(capture(name)))
+    assert found.accuracy >= 0.97
+    assert found.worst_share <= 0.01
+    assert found.steps
+    assert found.layers
+
+
+@pytest.mark.parametrize("name", sorted(OTHERS))
+def test_what_is_no_decoder_is_declined(name: str) -> None:
+    labelled = label(OTHERS[name]().capture, VOCABULARY)
+    phases = set(labelled.steps["phase"].astype(str))
+    assert labelled.training or not phases & {"decode", "mixed", "prefill"} or labelled.kernels["layer"].isna().all()
