@@ -119,7 +119,7 @@ _NEXT: dict[State, dict[State, float]] = {
         S.ATTENTION_IN: 4.0,
         S.HEAD: 5.0,
         S.PREPARE: 6.5,
-        S.MLP_UP: 6.0,
+        S.MLP_UP: 7.5,
     },
     S.SHARED_AFTER: {S.COMBINE: 0.7, S.INPUT_NORM: 0.7, S.FINAL_NORM: 3.0, S.ATTENTION_IN: 4.0},
     S.FINAL_NORM: {S.HEAD: 0.3, S.PREPARE: 2.5, S.EMBEDDING: 2.5},
@@ -146,6 +146,17 @@ def transitions() -> NDArray[np.float64]:
 def as_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each row's weights made to sum to one: else sub-blocks of many states gain by the mere number of ways in them."""
     return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+
+
+def transitions_behind_norms() -> NDArray[np.float64]:
+    """Log scores into a kernel right behind a projection that also adds and normalises: the next sub-block begins."""
+    scores = transitions()
+    closing, opening = [S.ATTENTION_OUT, S.MLP_DOWN, S.COMBINE], [S.MLP_UP, S.ROUTER, S.SHARED_BEFORE, S.DISPATCH]
+    scores[closing] = -JUMP
+    scores[np.ix_([S.ATTENTION_OUT], opening)] = -0.7
+    scores[np.ix_([S.MLP_DOWN, S.COMBINE], [S.ATTENTION_IN])] = -0.5
+    scores[np.ix_([S.MLP_DOWN, S.COMBINE], [S.HEAD, S.PREPARE, S.EMBEDDING])] = -3.0
+    return as_probabilities(scores)
 
 
 def side_transitions() -> NDArray[np.float64]:

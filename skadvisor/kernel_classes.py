@@ -58,8 +58,8 @@ class KernelClass:
 class Classes:
     """All classes, the class of each kernel (N,), and the model's dimensions read off them (None without shapes).
 
-    `read_widths` are the widths that projections take, alone or fused with an activation. `second` are the same classes with the sizes of another
-    model in the capture, such as a draft model, None as a rule.
+    `read_widths` are the widths that projections take, alone or fused with an activation. `second` are the same classes
+    with the sizes of another model in the capture, such as a draft model, None as a rule.
     """
 
     items: tuple[KernelClass, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -172,11 +172,52 @@ def _layer_columns(
         return number, kind
     start = kernels["start_ns"].to_numpy()
     place = np.clip(np.searchsorted(start[structure.main], start, side="right") - 1, 0, len(structure.main) - 1)
+    place = _behind_norms(structure, region, place)
     number[:], kind[:] = on_main[place], kind_on_main[place]
     number[structure.main], kind[structure.main] = on_main, kind_on_main
-    outside = np.isin(region, ["prepare", "embedding", "head", "sampling"])
+    for chain in range(1, int(structure.chain.max(initial=0)) + 1):
+        rows, own = _own_layers(kernels, structure, chain, steps)
+        number[rows[own >= 0]] = own[own >= 0]
+    outside = np.isin(region, ["prepare", "embedding", "head", "sampling"]) | _between_stages(structure)
     number[outside], kind[outside] = -1, None
     return number, kind
+
+
+def _between_stages(structure: Structure) -> NDArray[np.bool_]:
+    """Transfers from one stage of a pipeline to the next, (N,): they stand outside its layers."""
+    transfers = [item.base.startswith(("hcom_send", "hcom_receive", "hcom_recv")) for item in structure.classes.items]
+    return np.array(transfers, dtype=bool)[structure.classes.of_kernel]
+
+
+def _own_layers(
+    kernels: pd.DataFrame, structure: Structure, chain: int, steps: list[Step]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Rows of a chain beside the main one and the layer ordinal of each, by its own repetition.
+
+    -1 where the chain does not run as many layers in a step as the main one: the halves of a batch do.
+    """
+    rows = np.flatnonzero(structure.chain == chain)
+    ordinal = np.full(len(rows), -1, dtype=np.int32)
+    if not np.isin(structure.state[rows], ATTENTION_STATES).any() or structure.fused.any():
+        return rows, ordinal
+    layers = find_layers(kernels, replace(structure, main=rows, joined=None))
+    start = kernels["start_ns"].to_numpy()
+    begins = start[rows[[layer.begin for layer in layers]]] if layers else start[:0]
+    for step in steps:
+        first, last = start[structure.main[step.begin]], start[structure.main[step.end - 1]]
+        held = np.flatnonzero((begins >= first) & (begins <= last))
+        if len(held) and len(held) == len(step.layers):
+            for count, index in enumerate(held.tolist()):
+                ordinal[layers[index].begin : layers[index].end] = count
+    return rows, ordinal
+
+
+def _behind_norms(structure: Structure, region: NDArray[np.object_], place: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Collectives behind a norm gather its result for what follows on the main chain, and belong to its layer, (N,)."""
+    collective = (structure.state < 0) & (region == "comm")
+    following = np.minimum(place + 1, len(structure.main) - 1)
+    opens = (region[structure.main[place]] == "norm") & (region[structure.main[following]] != "norm")
+    return np.where(collective & opens, following, place)
 
 
 def _step_table(

@@ -75,9 +75,10 @@ def _score_residual_adds(scores: NDArray[np.float64], classes: Classes, of_chain
         scores[np.ix_(residual & whole, _NORMS)] += 2.0
     matmuls = roles == "matmul"
     biased = float((following[matmuls] == "add").mean()) if matmuls.any() else 0.0
-    if not classes.hidden and biased < BIASED:
+    if biased < BIASED:
         # attention's and the feed-forward's result, added one after the other; no bias is added by a kernel of its own
-        scores[np.ix_(adds & np.append(residual[1:], False), _NORMS)] += 4.0
+        unshaped = np.array([not item.inputs for item in classes.items], dtype=bool)[of_chain]
+        scores[np.ix_(adds & unshaped & np.append(residual[1:], False), _NORMS)] += 4.0
     scores[np.ix_(_scalings(classes, of_chain, residual | (roles == "residual_norm")), _NORMS)] += 4.0
     scores[np.ix_(behind, _NORMS)] += 3.0
     scores[np.ix_(whole & ~residual, [*ATTENTION_STATES, *MLP_STATES])] -= 4.0

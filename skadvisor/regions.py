@@ -14,6 +14,8 @@ from skadvisor.structure import Structure
 S = State
 #: Below this probability a kernel's region is not stated.
 LEAST_CONFIDENCE = 0.35
+#: From this probability on another region is stated instead.
+LIKELY = 0.6
 #: How sure it is that layers of another width are another model's.
 APART = 0.95
 
@@ -77,17 +79,35 @@ def label_regions(structure: Structure) -> Labels:
         membership[state, region_names.index(its_region)] = 1.0
     by_region = structure.probability @ membership
     region_of_state = np.array([region_names.index(REGION_OF_STATE[state]) for state in State])
-    decided = np.where(structure.state >= 0, region_of_state[structure.state], 0)
+    likely = _likely_states(structure, by_region, region_of_state)
+    decided = np.where(likely >= 0, region_of_state[likely], 0)
     confidence = by_region[np.arange(len(decided)), decided]
     region = np.array(region_names, dtype=object)[decided]
     roles = structure.classes.roles_of(structure.classes.of_kernel)
-    role = _roles(structure.state, roles)
+    role = _roles(likely, roles)
     evidence = _evidence(structure, roles)
     draft = _draft_projections(structure)
     region[draft], role[draft] = "other", "draft_proj"
     unsure = (confidence < LEAST_CONFIDENCE) & (structure.state >= 0)
     region[unsure], role[unsure] = "unattributed", "unknown"
     return Labels(region, role, confidence, evidence)
+
+
+def _likely_states(
+    structure: Structure, by_region: NDArray[np.float64], region_of_state: NDArray[np.int64]
+) -> NDArray[np.int8]:
+    """The decoded state of every kernel, (N,), or another one where that one's region is unlikely and another likely.
+
+    The best sequence as a whole can differ from what most sequences say of one kernel.
+    """
+    state = structure.state.copy()
+    decided = np.where(state >= 0, region_of_state[state], 0)
+    unlikely = (by_region[np.arange(len(state)), decided] < LEAST_CONFIDENCE) & (by_region.max(axis=1) >= LIKELY)
+    swap = unlikely & (state >= 0)
+    best = by_region[swap].argmax(axis=1)
+    inside = region_of_state[None, :] == best[:, None]
+    state[swap] = np.where(inside, structure.probability[swap], -1.0).argmax(axis=1)
+    return state
 
 
 def _draft_projections(structure: Structure) -> NDArray[np.bool_]:

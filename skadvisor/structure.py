@@ -124,7 +124,8 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Structure:
                 emissions[:, _ROUTED] -= evidence.NO_EXPERTS
             tokens = superkernel_spans.split_in_tokens(spans[of_chain])
             scores = superkernel_spans.token_scores(tokens, spans[of_chain], emissions, ends, of_chain)
-            halves = _decode_main(kernels, rows, tokens, scores, of_chain, said)
+            closes = classes.roles_of(of_chain) == "fused_matmul_norm"
+            halves = _decode_main(kernels, rows, tokens, scores, of_chain, closes, said)
             decoded = superkernel_spans.join_tokens(tokens, *halves)
             path, sure = decoded.state, decoded.sure
             if structural is not None:
@@ -189,10 +190,12 @@ def _decode_main(
     tokens: Tokens,
     emissions: NDArray[np.float64],
     of_chain: NDArray[np.int64],
+    closes: NDArray[np.bool_],
     said: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.float64]]:
     """Decode what each kernel says by itself and in order, then once more with what its like and the host say.
 
+    `closes` (len(of_chain),) marks kernels that end a sub-block with the next one's norm in them.
     Returns the states of the tokens, how likely each is, and how likely it was at first.
     """
     restarts = np.zeros((STATES, STATES), dtype=bool)
@@ -202,11 +205,12 @@ def _decode_main(
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)[rows]
     emissions[0, [S.FINAL_NORM, S.HEAD, S.SAMPLING]] -= START_LATE
     emissions[-1, _LATE] += END_LATE
-    transitions, leaping = grammar.transitions(), superkernel_spans.leap_scores()
+    transitions, leaps, leaping = grammar.transitions(), tokens.leaps, superkernel_spans.leap_scores()
+    if not leaps.any():
+        leaps, leaping = np.append(False, closes[:-1]), grammar.transitions_behind_norms()
     parts = [
-        (begin, end, Order(transitions, _restart_bonus(kernels, rows[begin:end]), restarts, leaps, leaping))
+        (begin, end, Order(transitions, _restart_bonus(kernels, rows[begin:end]), restarts, leaps[begin:end], leaping))
         for begin, end in _segments(step_ids)
-        for leaps in [tokens.leaps[begin:end]]
     ]
     first = np.concatenate([sequence.posterior(emissions[begin:end], order) for begin, end, order in parts])
     shaped = kernels["input_shapes"].notna().to_numpy()[rows]

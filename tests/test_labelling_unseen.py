@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from odd_captures import Odd, Score, from_trace, level0, score
+from odd_captures import SCORED, Odd, Score, from_trace, level0, score
 from unseen_dense import DENSE
 from unseen_linear import LINEAR
 from unseen_more import MORE
-from unseen_names import compiled_at_load, fashion, paths, static_kernels
+from unseen_names import compiled_at_load, fashion, paths, snake_case, static_kernels
 from unseen_others import OTHERS
 from unseen_serving import SERVING
 from unseen_sparse import SPARSE
@@ -42,6 +42,15 @@ def test_unseen_models_are_labelled(name: str) -> None:
     assert found.mode
 
 
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_kernels_are_numbered_by_their_layer(name: str) -> None:
+    odd = capture(name)
+    found = label(odd.capture, VOCABULARY).kernels["layer"].fillna(-1).astype(int).to_numpy()
+    truth = odd.truth["layer"].fillna(-1).astype(int).to_numpy()
+    inside = odd.truth["region"].isin(SCORED).to_numpy()
+    assert (found == truth)[inside].mean() >= 0.999
+
+
 NAMED = [
     "qwen3-fused-rope",
     "cohere",
@@ -56,7 +65,7 @@ NAMED = [
 
 
 @pytest.mark.parametrize("name", NAMED)
-@pytest.mark.parametrize("change", [static_kernels, compiled_at_load, paths])
+@pytest.mark.parametrize("change", [static_kernels, compiled_at_load, paths, snake_case])
 def test_any_compilers_names_are_read(name: str, change) -> None:  # type: ignore[no-untyped-def]
     found = scored(change(capture(name)))
     assert found.accuracy >= 0.99

@@ -233,15 +233,20 @@ def head(r: Recorder, c: Card, rows: int = 0) -> None:
 
 
 def stack(r: Recorder, c: Card, *kinds: tuple[str, Block, Block]) -> None:
-    """Pre-norm layers, these kinds over and over; each layer's last sum carries the next norm."""
+    """Pre-norm layers of these kinds, over and over; a sum carries the next norm, or the next layer opens with it."""
     for number in range(c.layers):
         r.layer, (r.kind, attend, feed) = number, kinds[number % len(kinds)]
-        if number == 0:
+        if number == 0 or not c.add_norm:
             norm(r, c)
         attend(r, c)
         add_norm(r, c)
         feed(r, c)
-        add_norm(r, c)
+        if c.add_norm:
+            add_norm(r, c)
+        else:
+            add(r, c)
+    if not c.add_norm:
+        norm(r, c)
 
 
 Layers = Callable[[Recorder, Card], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 
 import pandas as pd
@@ -46,6 +47,16 @@ def compiled_at_load(odd: Odd) -> Odd:
         if op.islower():
             return name
         return f"te_{op.lower()}_{_hash(op, 64)}_1__kernel0" if row % 2 else f"{op}_{_hash(op, 32)}_{row % 90}_mix_aic"
+
+    return _renamed(odd, name_of, types=False)
+
+
+def snake_case(odd: Odd) -> Odd:
+    """Operators under the file names of their sources, as binary packages write them."""
+
+    def name_of(row: int, op: str, name: str) -> str:
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", op).lower()
+        return name if op.islower() else f"{snake}_{_hash(op, 32)}_{row % 90}_mix_aiv"
 
     return _renamed(odd, name_of, types=False)
 
