@@ -68,18 +68,19 @@ def same_work_scores(
 ) -> NDArray[np.float64]:
     """Log scores per kernel and state, (N, STATES), for feed-forwards that are shared experts in some layers only.
 
-    Shared experts have sizes of their own. Where kernels of one class (`of_chain`) with shapes are surely a dense
-    feed-forward in many layers, they are one beside the experts of other layers too.
+    Shared experts have sizes of their own. Where pairs of kernels of two classes (`of_chain`) with shapes are surely a
+    dense feed-forward in many layers, they are one beside the experts of other layers too.
     """
     scores = np.zeros((len(of_chain), STATES))
-    dense, shared = posterior[:, MLP_STATES].sum(axis=1), posterior[:, _SHARED].sum(axis=1)
-    counts = np.maximum(1, np.bincount(of_chain))
-    often = [
-        np.bincount(of_chain, weights=(values > least) & shaped, minlength=len(counts)) / counts
-        for values, least in ((dense, SURE_DENSE), (shared, 0.5))
-    ]
-    both = ((often[0] >= OFTEN) & (often[1] >= OFTEN))[of_chain]
-    scores[np.ix_(both, np.array(MLP_STATES))] = SAME_WORK
+    sure_dense = (posterior[:, MLP_STATES].sum(axis=1) > SURE_DENSE) & shaped
+    shared = (posterior[:, _SHARED].sum(axis=1) > 0.5) & shaped
+    before, after = np.append(-1, of_chain[:-1]), np.append(of_chain[1:], -1)
+    for keys in ((before, of_chain), (of_chain, after)):
+        codes, _unique = pd.factorize(pd.MultiIndex.from_arrays(keys))
+        counts = np.maximum(1, np.bincount(codes))
+        often = [np.bincount(codes, weights=rows, minlength=len(counts)) / counts for rows in (sure_dense, shared)]
+        both = ((often[0] >= OFTEN) & (often[1] >= OFTEN))[codes]
+        scores[np.ix_(both, np.array(MLP_STATES))] = SAME_WORK
     return scores
 
 

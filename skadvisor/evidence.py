@@ -113,9 +113,6 @@ def _score_matmul(scores: NDArray[np.float64], dims: MatmulDims, classes: Classe
     if reads and dims.outer == vocabulary:
         scores += _only((S.HEAD,), 0.5, -9.0 if confirmed else -1.5)
         return
-    if dims.inner == 2 * hidden and writes:
-        # a draft layer's input: the embedding beside the main model's hidden state
-        scores[[S.EMBEDDING, S.INPUT_NORM]] = 1.0
     if reads and classes.norm_rows and dims.rows < min(classes.norm_rows):
         # fewer rows than any layer has: the tokens to predict from
         scores += _only((S.HEAD,), 0.5, -3.0)

@@ -155,8 +155,22 @@ def _score_router_logits(scores: NDArray[np.float64], classes: Classes, of_chain
 
 
 def _score_draft_inputs(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
-    """Two norms, a join and a projection before a further norm: embedding and hidden state become a draft's input."""
+    """Two norms, a join and a projection before a further norm: embedding and hidden state become a draft's input.
+
+    By shapes, a projection from twice the residual's width to it, right behind norms or what puts two rows side by side.
+    """
     roles = classes.roles_of(of_chain)
+    hidden = classes.hidden or 0
+    doubled = [
+        item.matmul is not None and (item.matmul.inner, item.matmul.outer) == (2 * hidden, hidden)
+        for item in classes.items
+    ]
+    side_by_side = [item.role == "norm" or (item.role == "layout" and item.out == 2 * hidden) for item in classes.items]
+    projects = np.array(doubled, dtype=bool)[of_chain] & np.append(
+        False, np.array(side_by_side, dtype=bool)[of_chain][:-1]
+    )
+    if hidden:
+        scores[np.ix_(projects, [S.EMBEDDING, S.INPUT_NORM])] += DRAFT_INPUT
     norms = np.isin(roles, ["norm"])
     joins = np.array([item.base.startswith("concat") for item in classes.items], dtype=bool)[of_chain]
     at = np.flatnonzero(joins[2:-2]) + 2

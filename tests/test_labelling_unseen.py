@@ -5,7 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from odd_captures import SCORED, Odd, Score, from_trace, level0, score
+from unseen_blocks import Card, gqa, layers_of, mlp, moe, run
 from unseen_dense import DENSE
 from unseen_linear import LINEAR
 from unseen_more import MORE
@@ -49,6 +52,31 @@ def test_kernels_are_numbered_by_their_layer(name: str) -> None:
     truth = odd.truth["layer"].fillna(-1).astype(int).to_numpy()
     inside = odd.truth["region"].isin(SCORED).to_numpy()
     assert (found == truth)[inside].mean() >= 0.999
+
+
+@given(
+    hidden=st.sampled_from([1024, 2048, 4096, 5120]),
+    heads=st.sampled_from([8, 16, 32, 64]),
+    kv=st.sampled_from([1, 4, 8]),
+    dim=st.sampled_from([64, 128, 256]),
+    times=st.sampled_from([1, 2, 3, 4]),
+    rows=st.sampled_from([1, 8, 24, 128]),
+    quant=st.sampled_from(["", "dynamic", "static", "mx", "w4"]),
+    feed=st.sampled_from(["dense", "moe"]),
+)
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_sizes_that_coincide_do_not_mislead(
+    hidden: int, heads: int, kv: int, dim: int, times: int, rows: int, quant: str, feed: str
+) -> None:
+    card = Card(
+        hidden=hidden, heads=heads, kv=kv, dim=dim, inter=times * hidden, vocab=151936, layers=4, rows=rows, quant=quant
+    )
+    layers = layers_of(("dense", gqa, mlp), (feed, gqa, moe if feed == "moe" else mlp))
+    found = scored(run(card, layers))
+    assert found.accuracy >= 0.99
+    assert found.sure >= 0.98
+    assert found.steps
+    assert found.layers
 
 
 NAMED = [
