@@ -157,7 +157,7 @@ def _score_router_logits(scores: NDArray[np.float64], classes: Classes, of_chain
 def _score_draft_inputs(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
     """Two norms, a join and a projection before a further norm: embedding and hidden state become a draft's input.
 
-    By shapes, a projection from twice the residual's width to it, right behind norms or what puts two rows side by side.
+    By shapes, a projection from twice the residual's width to it, right behind a norm or what puts rows side by side.
     """
     roles = classes.roles_of(of_chain)
     hidden = classes.hidden or 0
@@ -165,7 +165,10 @@ def _score_draft_inputs(scores: NDArray[np.float64], classes: Classes, of_chain:
         item.matmul is not None and (item.matmul.inner, item.matmul.outer) == (2 * hidden, hidden)
         for item in classes.items
     ]
-    side_by_side = [item.role == "norm" or (item.role == "layout" and item.out == 2 * hidden) for item in classes.items]
+    side_by_side = [
+        (item.role == "norm" and item.last == hidden) or (item.out == 2 * hidden and _joins_rows(item, hidden))
+        for item in classes.items
+    ]
     projects = np.array(doubled, dtype=bool)[of_chain] & np.append(
         False, np.array(side_by_side, dtype=bool)[of_chain][:-1]
     )
@@ -177,6 +180,11 @@ def _score_draft_inputs(scores: NDArray[np.float64], classes: Classes, of_chain:
     at = at[norms[at - 1] & norms[at - 2] & (roles[at + 1] == "matmul") & norms[at + 2]]
     for place in (at, at + 1):
         scores[np.ix_(place, [S.EMBEDDING, S.INPUT_NORM])] += DRAFT_INPUT
+
+
+def _joins_rows(item: KernelClass, hidden: int) -> bool:
+    """Whether a kernel reads rows of the residual stream from several tensors and only lays them out."""
+    return item.role == "layout" and sum(shape is not None and shape[-1] == hidden for shape in item.inputs) > 1
 
 
 def _score_query_norms(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
