@@ -35,32 +35,35 @@ TRIED_STARTS = 16
 
 
 class Args(msgspec.Struct, gc=False):
-    """The arguments of events that matter here; other keys are passed over."""
+    """The arguments of events that matter here; other keys are passed over.
 
-    name: str | None = None
-    labels: str | None = None
-    task_type: str | None = msgspec.field(default=None, name="Task Type")
-    stream: int | str | None = msgspec.field(default=None, name="Physic Stream Id")
-    old_stream: int | str | None = msgspec.field(default=None, name="Stream Id")
-    task: int | str | None = msgspec.field(default=None, name="Task Id")
-    model: int | str | None = msgspec.field(default=None, name="Model Id")
+    Fields stand in the order in which the profiler writes the keys: they are looked up from the last one on.
+    """
+
+    connection: int | str | None = msgspec.field(default=None, name="connection_id")
     collective_model: int | str | None = msgspec.field(default=None, name="model id")
     transfer: str | None = msgspec.field(default=None, name="task type")
-    connection: int | str | None = msgspec.field(default=None, name="connection_id")
+    model: int | str | None = msgspec.field(default=None, name="Model Id")
+    task_type: str | None = msgspec.field(default=None, name="Task Type")
+    stream: int | str | None = msgspec.field(default=None, name="Physic Stream Id")
+    task: int | str | None = msgspec.field(default=None, name="Task Id")
+    old_stream: int | str | None = msgspec.field(default=None, name="Stream Id")
+    name: str | None = None
+    labels: str | None = None
 
 
 class Event(msgspec.Struct, gc=False):
-    """One trace event. `ts` is text, because epoch microseconds do not fit a double."""
+    """One trace event, its fields in the order of the keys. `ts` is text: epoch microseconds do not fit a double."""
 
     ph: str = ""
     name: str = ""
-    cat: str | None = None
     pid: int | str | None = None
     tid: int | str | None = None
     ts: str = ""
     dur: float | str | None = None
-    id: int | str | None = None
+    cat: str | None = None
     args: Args | None = None
+    id: int | str | None = None
 
 
 class BareEvent(Event, gc=False):

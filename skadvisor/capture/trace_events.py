@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import count, islice, repeat
 from pathlib import Path
 from struct import error as PackError
 from struct import pack
@@ -64,7 +64,8 @@ class Ranges(msgspec.Struct):
     odd_durations: dict[int, str] = msgspec.field(default_factory=dict)
     kinds: bytearray = msgspec.field(default_factory=bytearray)
 
-    def extend(self, events: list[Event], kinds: Codes) -> None:
+    def extend(self, events: list[Event], kinds: Codes) -> list[int]:
+        """Add the events; the code of each one's kind."""
         durations = [event.dur for event in events]
         try:
             self.durations += pack(f"{len(events)}d", *durations)
@@ -84,7 +85,9 @@ class Ranges(msgspec.Struct):
             [event.tid for event in events],
             strict=True,
         )
-        self.kinds += pack(f"{len(events)}i", *map(kinds.__getitem__, several))
+        codes = [*map(kinds.__getitem__, several)]
+        self.kinds += pack(f"{len(events)}i", *codes)
+        return codes
 
 
 class DeviceTasks(msgspec.Struct):
@@ -101,14 +104,14 @@ class DeviceTasks(msgspec.Struct):
     models: bytearray = msgspec.field(default_factory=bytearray)
     connections: bytearray = msgspec.field(default_factory=bytearray)
 
-    def extend(self, events: list[Event], first_row: int, words: Codes) -> None:
-        """Add those of the events that have a task type, or a model as collectives do."""
+    def extend(self, events: list[Event], host: list[bool], first_row: int, words: Codes) -> None:
+        """Add those of the events, but for `host` ranges, that have a task type, or a model as collectives do."""
         found = [
             (row, args)
-            for row, event in enumerate(events, first_row)
-            if (args := event.args) is not None
+            for row, event, is_host in zip(count(first_row), events, host, strict=False)
+            if not is_host
+            and (args := event.args) is not None
             and (args.task_type is not None or args.collective_model is not None)
-            and event.cat not in HOST_CATEGORIES
         ]
         if not found:
             return
@@ -184,6 +187,7 @@ class _Gatherer:
         self.events = 0
         self.kinds = Codes()
         self.types = Codes()
+        self.host_kinds: list[bool] = []
         self.ranges = Ranges()
         self.device = DeviceTasks()
         self.arrows = {"s": Arrows(), "f": Arrows()}
@@ -195,8 +199,10 @@ class _Gatherer:
         self.events += len(events)
         ranges = [event for event in events if event.ph == "X"]
         if ranges:
-            self.device.extend(ranges, self.ranges.times.count, self.types)
-            self.ranges.extend(ranges, self.kinds)
+            first_row = self.ranges.times.count
+            codes = self.ranges.extend(ranges, self.kinds)
+            is_host = self._is_host()
+            self.device.extend(ranges, [is_host[code] for code in codes], first_row, self.types)
         if len(ranges) == len(events):
             return
         others = [event for event in events if event.ph != "X" and event.ph != "C"]
@@ -207,6 +213,13 @@ class _Gatherer:
         for event in [event for event in others if event.ph == "M"]:
             if event.args is not None:
                 self._add_name(event, event.args)
+
+    def _is_host(self) -> list[bool]:
+        """Whether each kind is one of host ranges."""
+        known = len(self.host_kinds)
+        if known < len(self.kinds):
+            self.host_kinds += [category in HOST_CATEGORIES for _, category, _, _ in islice(self.kinds, known, None)]
+        return self.host_kinds
 
     def _add_name(self, event: Event, args: Args) -> None:
         if event.name == "process_name" and args.name is not None:
