@@ -44,6 +44,16 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
             Message(_("no decoder layers were found; there is nothing to place a scope round")),
             [Message(_("record a decode step of a transformer model, at Level1 so that shapes are there"))],
         )
+    if situation.phase == "unknown":
+        return refusal(
+            Message(
+                _(
+                    "no step was recognised as decode: an encoder has none, and without shapes prefill and decode can "
+                    "look alike"
+                )
+            ),
+            [Message(_("record at least three decode steps of a model that generates text, after warm-up, at Level1"))],
+        )
     if situation.phase not in ("decode", "mixed"):
         return refusal(
             Message(_("no decode step in the capture; prefill has dynamic shapes and does not gain")),

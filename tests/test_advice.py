@@ -90,7 +90,7 @@ def test_a_graph_in_pieces_that_waits_for_the_host_is_refused():
         ({"training": True, "phase": "training"}, "training"),
         ({"decoder_layers": 0}, "no decoder layers"),
         ({"phase": "prefill"}, "no decode step"),
-        ({"phase": "unknown"}, "no decode step"),
+        ({"phase": "unknown"}, "no step was recognised as decode"),
     ],
 )
 def test_refusals_say_why(facts, word):
