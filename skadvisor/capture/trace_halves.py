@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +29,8 @@ def gather_in_two(path: Path) -> Iterator[Gathered]:
 
     Use the first part while the second process still reads.
     """
+    import subprocess  # not needed in the second process
+
     middle = _middle(path)
     if middle is None:
         yield gather(path)
