@@ -50,7 +50,7 @@ def consensus_scores(
     open_rows = np.ones(len(of_chain), dtype=bool)
     regions = posterior @ _MEMBERS
     for keys in ((before, of_chain, after), (before, of_chain), (of_chain, after), (of_chain,)):
-        codes, _unique = pd.factorize(pd.MultiIndex.from_arrays(keys)) if len(keys) > 1 else pd.factorize(keys[0])
+        codes = _looks(keys)
         counts = np.bincount(codes)
         mean = _means(codes, counts, posterior)
         agreed = _means(codes, counts, regions).max(axis=1)
@@ -76,7 +76,7 @@ def same_work_scores(
     shared = (posterior[:, _SHARED].sum(axis=1) > 0.5) & shaped
     before, after = np.append(-1, of_chain[:-1]), np.append(of_chain[1:], -1)
     for keys in ((before, of_chain), (of_chain, after)):
-        codes, _unique = pd.factorize(pd.MultiIndex.from_arrays(keys))
+        codes = _looks(keys)
         counts = np.maximum(1, np.bincount(codes))
         often = [np.bincount(codes, weights=rows, minlength=len(counts)) / counts for rows in (sure_dense, shared)]
         both = ((often[0] >= OFTEN) & (often[1] >= OFTEN))[codes]
@@ -84,7 +84,17 @@ def same_work_scores(
     return scores
 
 
+def _looks(keys: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
+    """A number per kernel that those share which agree in all keys; a key is -1 or a class."""
+    looks = keys[0]
+    for key in keys[1:]:
+        looks = pd.factorize(looks)[0] * (int(key.max(initial=0)) + 2) + key + 1
+    return pd.factorize(looks)[0]
+
+
 def _means(codes: NDArray[np.int64], counts: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    sums = np.zeros((len(counts), values.shape[1]))
-    np.add.at(sums, codes, values)
-    return sums / counts[:, None]
+    if not len(codes):
+        return np.zeros((0, values.shape[1]))
+    order = np.argsort(codes, kind="stable")
+    first = np.append(0, np.cumsum(counts)[:-1])
+    return np.add.reduceat(values[order], first) / counts[:, None]

@@ -29,6 +29,9 @@ FEWEST_PAIRS = 2
 #: The device waits this long, and this many times longer than before other layers, for another step.
 LONG_PAUSE_NS, LONG_PAUSE_RATIO = 20_000, 3.0
 _ATTENTION_ROLES = ["attention_core", "rope", "kv_cache", "indexer"]
+# as plain numbers, because they are compared with many
+_OPENING_NORMS = (int(S.INPUT_NORM), int(S.POST_NORM))
+_BEFORE_LAYERS = (int(S.EMBEDDING), int(S.PREPARE), int(S.HEAD), int(S.SAMPLING))
 #: Roles of kernels that add the sub-block's result to the residual stream, and so close a layer.
 _CLOSING_ROLES = {"residual_norm", "add", "fused_matmul_norm"}
 
@@ -233,14 +236,14 @@ def _split(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
 
 def _after_pauses(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Layer]:
     """A sum right behind a long pause opens the layer that follows: a pipeline's stage begins with the one before's."""
-    state = structure.state[structure.main]
+    norm = np.isin(structure.state[structure.main], NORM_STATES).tolist()
     start = kernels["start_ns"].to_numpy()[structure.main]
     end = np.maximum.accumulate(start + kernels["dur_ns"].to_numpy()[structure.main])
     idle = np.append(0, np.maximum(0, start[1:] - end[:-1]))
     firsts = []
     for layer in layers:
         first = layer.begin
-        while first > 0 and state[first - 1] in NORM_STATES:
+        while first > 0 and norm[first - 1]:
             first -= 1
         firsts.append(first + int(idle[first : layer.begin + 1].argmax()))
     pauses = idle[firsts] if firsts else idle[:0]
@@ -308,9 +311,9 @@ def _experts_anew(state: NDArray[np.int8]) -> NDArray[np.bool_]:
 def _with_norm_before(state: NDArray[np.int8], roles: NDArray[np.object_], position: int) -> int:
     """The begin of a layer whose first kernel behind the norm is at `position`: its own norm belongs to it."""
     first = position
-    while first > 0 and state[first - 1] in (S.INPUT_NORM, S.POST_NORM):
+    while first > 0 and state[first - 1] in _OPENING_NORMS:
         first -= 1
-    opens_stack = first == 0 or state[first - 1] in (S.EMBEDDING, S.PREPARE, S.HEAD, S.SAMPLING)
+    opens_stack = first == 0 or state[first - 1] in _BEFORE_LAYERS
     if opens_stack:
         return first
     for index in range(position - 1, first - 1, -1):

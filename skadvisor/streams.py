@@ -97,11 +97,16 @@ def _conflicts(
     overlaps = np.zeros((count, count), dtype=np.int64)
     if count == 1:
         return np.zeros((1, 1), dtype=bool)
-    latest = np.full(count, np.iinfo(np.int64).min)
-    for stream, begin, finish in zip(streams, start, end, strict=True):
-        floor = max(OVERLAP_FLOOR_NS, (finish - begin) // 10)
-        overlaps[stream, latest > begin + floor] += 1
-        latest[stream] = max(latest[stream], finish)
+    # streams that still run, which are few at any time, and when they end
+    running: dict[int, int] = {}
+    for stream, begin, finish in zip(streams.tolist(), start.tolist(), end.tolist(), strict=True):
+        shared = begin + max(OVERLAP_FLOOR_NS, (finish - begin) // 10)
+        for other, last in [*running.items()]:
+            if last > shared:
+                overlaps[stream, other] += 1
+            elif last <= begin:
+                del running[other]
+        running[stream] = max(running.get(stream, finish), finish)
     np.fill_diagonal(overlaps, 0)
     both = overlaps + overlaps.T
     sizes = np.bincount(streams, minlength=count)
