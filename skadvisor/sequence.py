@@ -5,6 +5,7 @@ The first-order model with known weights is Rabiner (1989), "A tutorial on hidde
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,31 +21,30 @@ OVERLAP = 256
 class Order:
     """How states follow one another.
 
-    `transitions` (S, S) scores state before -> state after; `restart` (N,) is added to those transitions that
-    `restarts` (S, S) marks: those that begin a new step. Into the kernels marked by `leaps` (N,) the scores of
-    `leaping` (S, S) count instead.
+    `transitions` (K, S, S) scores state before -> state after, in K ways of which `ways` (N,) chooses one for the step
+    into each kernel; way 0 is the usual one. `restart` (N,) is added to those transitions that `restarts` (S, S) marks:
+    those that begin a new step.
     """
 
     transitions: Scores
+    ways: NDArray[np.int8]
     restart: Scores
     restarts: NDArray[np.bool_]
-    leaps: NDArray[np.bool_]
-    leaping: Scores
 
 
 def decode(emissions: Scores, order: Order) -> NDArray[np.int8]:
     """The best state per kernel, (N,). `emissions` (N, S) scores each kernel in each state."""
     count, states = emissions.shape
-    transitions, restart = order.transitions, order.restart
+    restart = order.restart
     if count == 0:
         return np.zeros(0, dtype=np.int8)
     back = np.zeros((count, states), dtype=np.int8)
     score = emissions[0].copy()
     marked = order.restarts.astype(np.float64)
-    leaps = order.leaps.tolist()
+    ways = order.ways.tolist()
     columns = np.arange(states)
     for index in range(1, count):
-        paths = score[:, None] + (order.leaping if leaps[index] else transitions)
+        paths = score[:, None] + order.transitions[ways[index]]
         if restart[index]:
             paths += restart[index] * marked
         best = paths.argmax(axis=0)
@@ -71,9 +71,7 @@ def posterior(emissions: Scores, order: Order) -> Scores:
     if len(pieces) == 1:
         places = np.arange(count)[None]
     rows = np.clip(places, 0, count - 1)
-    lanes = _Lanes(
-        emissions[rows], order.restart[rows], order.leaps[rows], starts=places == 0, ends=places >= count - 1
-    )
+    lanes = _Lanes(emissions[rows], order.ways[rows], order.restart[rows], starts=places == 0, ends=places >= count - 1)
     found = _posterior(lanes, order)
     if len(pieces) == 1:
         return found[0]
@@ -88,15 +86,15 @@ class _Lanes:
     """
 
     emissions: Scores
+    ways: NDArray[np.int8]
     restart: Scores
-    leaps: NDArray[np.bool_]
     starts: NDArray[np.bool_]
     ends: NDArray[np.bool_]
 
 
 def _posterior(lanes: _Lanes, order: Order) -> Scores:
     """Forward-backward on every lane at once."""
-    weights, leaping = np.exp(order.transitions), np.exp(order.leaping)
+    weights = np.exp(order.transitions)
     likelihood = np.exp(lanes.emissions - lanes.emissions.max(axis=2, keepdims=True))
     forward = np.zeros_like(likelihood)
     backward = np.ones_like(likelihood)
@@ -104,21 +102,24 @@ def _posterior(lanes: _Lanes, order: Order) -> Scores:
     # a restart scales the marked transitions only: weights + (factor - 1) * (weights where marked)
     marked = np.where(order.restarts, weights, 0.0)
     factor = (np.exp(lanes.restart) - 1.0)[:, :, None]
-    leapt = set(np.flatnonzero(lanes.leaps.any(axis=0)).tolist())
+    other_ways = [np.unique(ways[ways > 0]).tolist() for ways in lanes.ways.T]
+
+    def moved(values: Scores, index: int, turn: Callable[[Scores], Scores]) -> Scores:
+        """`values` (lanes, S) through the transitions into the kernels at `index`, which `turn` may transpose."""
+        reached = values @ turn(weights[0]) + factor[:, index] * (values @ turn(marked[0]))
+        for way in other_ways[index]:
+            through = values @ turn(weights[way]) + factor[:, index] * (values @ turn(marked[way]))
+            reached = np.where(lanes.ways[:, index, None] == way, through, reached)
+        return reached
+
     length = likelihood.shape[1]
     for index in range(1, length):
-        before = forward[:, index - 1]
-        reached = before @ weights + factor[:, index] * (before @ marked)
-        if index in leapt:
-            reached = np.where(lanes.leaps[:, index, None], before @ leaping, reached)
+        reached = moved(forward[:, index - 1], index, np.asarray)
         step = np.where(lanes.starts[:, index, None], 1.0, reached) * likelihood[:, index]
         forward[:, index] = step / step.sum(axis=1, keepdims=True)
     for index in range(length - 2, -1, -1):
-        after = likelihood[:, index + 1] * backward[:, index + 1]
-        step = after @ weights.T + factor[:, index + 1] * (after @ marked.T)
-        if index + 1 in leapt:
-            step = np.where(lanes.leaps[:, index + 1, None], after @ leaping.T, step)
-        step = np.where(lanes.ends[:, index, None], 1.0, step)
+        reached = moved(likelihood[:, index + 1] * backward[:, index + 1], index + 1, np.transpose)
+        step = np.where(lanes.ends[:, index, None], 1.0, reached)
         backward[:, index] = step / step.sum(axis=1, keepdims=True)
     joint = forward * backward
     return joint / joint.sum(axis=2, keepdims=True)

@@ -53,11 +53,11 @@ class Structure:
     """What every kernel works for.
 
     `state` (N,) is -1 for collectives, `backward` kernels and those `apart` (layers of another model before the
-    decoder, such as a vision tower), `chain` (N,) likewise; `probability` (N, STATES) says how
-    sure each state is; `main` are the rows of the main chain; `learned` (classes, STATES) are the scores of unknown
-    operators that were learned, 0 where the operator is known. `joined` says where on the main chain SuperKernels begin
-    and end (None where there is no main chain). `hints` is what the host says, `structural` (N, STATES) how sure each
-    state would be without it (None where it is silent).
+    decoder, such as a vision tower), `chain` (N,) likewise; `probability` (N, STATES) says how sure each state is;
+    `main` are the rows of the main chain; `learned` (classes, STATES) are the scores of unknown operators that were
+    learned, 0 where the operator is known. `joined` says where on the main chain SuperKernels begin and end (None where
+    there is no main chain). `hints` is what the host says, `structural` (N, STATES) how sure each state would be
+    without it (None where it is silent).
     """
 
     classes: Classes
@@ -205,11 +205,11 @@ def _decode_main(
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)[rows]
     emissions[0, [S.FINAL_NORM, S.HEAD, S.SAMPLING]] -= START_LATE
     emissions[-1, _LATE] += END_LATE
-    transitions, leaps, leaping = grammar.transitions(), tokens.leaps, superkernel_spans.leap_scores()
-    if not leaps.any():
-        leaps, leaping = np.append(False, closes[:-1]), grammar.transitions_behind_norms()
+    # into a kernel as usual, right behind a norm in a projection, and to the other end of a SuperKernel
+    transitions = np.stack([grammar.transitions(), grammar.transitions_behind_norms(), superkernel_spans.leap_scores()])
+    ways = np.where(tokens.leaps, 2, np.append(False, closes[tokens.place][:-1])).astype(np.int8)
     parts = [
-        (begin, end, Order(transitions, _restart_bonus(kernels, rows[begin:end]), restarts, leaps[begin:end], leaping))
+        (begin, end, Order(transitions, ways[begin:end], _restart_bonus(kernels, rows[begin:end]), restarts))
         for begin, end in _segments(step_ids)
     ]
     first = np.concatenate([sequence.posterior(emissions[begin:end], order) for begin, end, order in parts])
@@ -294,5 +294,5 @@ def _decode_side(
         emissions = emissions + said
     count = len(emissions)
     never = np.zeros((STATES, STATES), dtype=bool)
-    order = Order(transitions, np.zeros(count), never, np.zeros(count, dtype=bool), transitions)
+    order = Order(transitions[None], np.zeros(count, dtype=np.int8), np.zeros(count), never)
     return sequence.decode(emissions, order), sequence.posterior(emissions, order)
