@@ -131,16 +131,16 @@ def test_at_the_centre_of_the_range_too_little_is_refused(centred):
 
 
 def test_with_any_saving_the_best_comes_first_wherever_it_leads_by_more_than_the_noise(planted):
-    led, refused = 0, 0
+    """Where the saving is far above the centre, which no capture shows, a refusal still names the right template."""
+    led = 0
     for truth, _, recommend in planted:
         best = clear_best(effects_of(truth))
         if best is not None:
             led += 1
             usual = recommend()
-            refused += usual.choice == "none"
             assert (usual.runner_up if usual.choice == "none" else usual.choice) == best
             assert recommend(risk="high").choice == best
-    assert led >= 10 and refused >= 3
+    assert led >= 10
 
 
 def test_where_a_template_is_chosen_no_other_leads_it_by_more_than_the_noise(planted):
