@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skadvisor.events import longest_first
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -38,7 +40,7 @@ def innermost(start: np.ndarray, end: np.ndarray, times: np.ndarray) -> np.ndarr
     """
     if not len(start):
         return np.full(len(times), -1, dtype="int64")
-    order = np.lexsort((-end, start))
+    order = longest_first(start, end)
     starts, ends = start[order], end[order]
     place = np.searchsorted(starts, times, side="right") - 1
     active = np.flatnonzero((place >= 0) & (ends[np.maximum(place, 0)] < times))
@@ -111,7 +113,8 @@ def host_kinds(
     kinds[is_category("python_function") & (by_name != code["module"])] = code["python"]
     kinds[is_category("enqueue", "dequeue")] = code["queue"]
     kinds[is_category("user_annotation") & (by_name != code["step"])] = code["range"]
-    return pd.Categorical.from_codes(kinds, categories=pd.Index(KINDS)).remove_unused_categories()
+    used = np.bincount(kinds, minlength=len(KINDS)) > 0
+    return pd.Categorical.from_codes((np.cumsum(used) - 1).astype("int8")[kinds], categories=pd.Index(KINDS)[used])
 
 
 @cache
@@ -129,12 +132,19 @@ def _matches(words: Sequence[str], name: np.ndarray, pattern: re.Pattern[str]) -
 
 def _has_inner(start: np.ndarray, end: np.ndarray, thread: np.ndarray) -> np.ndarray:
     """Whether the next range of the same thread starts before this one ends."""
-    order = np.lexsort((-end, start, thread))
+    order = longest_first(start, end)
+    order = order[np.argsort(_narrow(thread)[order], kind="stable")]
     result = np.zeros(len(start), dtype=bool)
     if len(order) > 1:
         this, following = order[:-1], order[1:]
         result[this] = (thread[this] == thread[following]) & (start[following] < end[this])
     return result
+
+
+def _narrow(codes: np.ndarray) -> np.ndarray:
+    """Small numbers in a small type, which is sorted by counting."""
+    small = len(codes) and codes.min() >= 0 and codes.max() <= np.iinfo("uint16").max
+    return codes.astype("uint16") if small else codes
 
 
 def step_ids(

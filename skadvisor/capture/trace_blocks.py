@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -66,6 +66,19 @@ class Event(msgspec.Struct, gc=False):
     id: int | str | None = None
 
 
+#: What `ph` may be by the trace event format. A word out of a known list costs no new text for each event.
+Phase = Literal[
+    "X", "s", "f", "C", "M", "B", "E", "i", "I", "b", "n", "e", "t", "S", "T", "p", "F", "P", "N", "O", "D", "V", "v",
+    "R", "c", "(", ")", ",",
+]  # fmt: skip
+
+
+class UsualEvent(Event, gc=False):
+    """An event as profilers write it: a known phase and a quoted time."""
+
+    ph: Phase = ""  # type: ignore[assignment]
+
+
 class BareEvent(Event, gc=False):
     """An event whose `ts` is no string; its text is kept as it stands."""
 
@@ -86,7 +99,7 @@ class LooseEvent(msgspec.Struct, gc=False):
     args: Any = None
 
 
-_EVENTS = msgspec.json.Decoder(list[Event])
+_EVENTS = msgspec.json.Decoder(list[UsualEvent])
 _BARE_EVENTS = msgspec.json.Decoder(list[BareEvent])
 _BARE_EVENT = msgspec.json.Decoder(BareEvent)
 _LOOSE = msgspec.json.Decoder(LooseEvent)

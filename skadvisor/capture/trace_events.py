@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Sequence
-from itertools import count, islice, repeat
+from collections.abc import Iterable, Sequence
+from itertools import compress, islice, repeat
 from pathlib import Path
 from struct import error as PackError
 from struct import pack
@@ -104,13 +104,12 @@ class DeviceTasks(msgspec.Struct):
     models: bytearray = msgspec.field(default_factory=bytearray)
     connections: bytearray = msgspec.field(default_factory=bytearray)
 
-    def extend(self, events: list[Event], host: list[bool], first_row: int, words: Codes) -> None:
-        """Add those of the events, but for `host` ranges, that have a task type, or a model as collectives do."""
+    def extend(self, events: list[Event], device: Iterable[bool], first_row: int, words: Codes) -> None:
+        """Add those of the events that are no host ranges and have a task type, or a model as collectives do."""
         found = [
             (row, args)
-            for row, event, is_host in zip(count(first_row), events, host, strict=False)
-            if not is_host
-            and (args := event.args) is not None
+            for row, event in compress(enumerate(events, first_row), device)
+            if (args := event.args) is not None
             and (args.task_type is not None or args.collective_model is not None)
         ]
         if not found:
@@ -187,7 +186,7 @@ class _Gatherer:
         self.events = 0
         self.kinds = Codes()
         self.types = Codes()
-        self.host_kinds: list[bool] = []
+        self.device_kinds: list[bool] = []
         self.ranges = Ranges()
         self.device = DeviceTasks()
         self.arrows = {"s": Arrows(), "f": Arrows()}
@@ -201,8 +200,7 @@ class _Gatherer:
         if ranges:
             first_row = self.ranges.times.count
             codes = self.ranges.extend(ranges, self.kinds)
-            is_host = self._is_host()
-            self.device.extend(ranges, [is_host[code] for code in codes], first_row, self.types)
+            self.device.extend(ranges, map(self._may_be_device().__getitem__, codes), first_row, self.types)
         if len(ranges) == len(events):
             return
         others = [event for event in events if event.ph != "X" and event.ph != "C"]
@@ -214,12 +212,13 @@ class _Gatherer:
             if event.args is not None:
                 self._add_name(event, event.args)
 
-    def _is_host(self) -> list[bool]:
-        """Whether each kind is one of host ranges."""
-        known = len(self.host_kinds)
+    def _may_be_device(self) -> list[bool]:
+        """Whether each kind is none of host ranges."""
+        known = len(self.device_kinds)
         if known < len(self.kinds):
-            self.host_kinds += [category in HOST_CATEGORIES for _, category, _, _ in islice(self.kinds, known, None)]
-        return self.host_kinds
+            new = islice(self.kinds, known, None)
+            self.device_kinds += [category not in HOST_CATEGORIES for _, category, _, _ in new]
+        return self.device_kinds
 
     def _add_name(self, event: Event, args: Args) -> None:
         if event.name == "process_name" and args.name is not None:

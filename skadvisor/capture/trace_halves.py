@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -15,8 +16,8 @@ from skadvisor.capture.trace_events import Gathered, gather
 
 #: Below this size, starting a second Python costs more than it saves.
 TWO_PROCESSES_BYTES = 64 << 20
-#: What this process reads; the second one has to start first.
-OWN_SHARE = 0.53
+#: What this process reads: the second one has to start first, and to send what it read.
+OWN_SHARE = 0.52
 #: How far from there an event must end.
 SEARCH_BYTES = (64 << 10, 8 << 20)
 #: The second process finds its modules where this one does and skips what Python else prepares at its start.
@@ -30,6 +31,7 @@ def gather_in_two(path: Path) -> Iterator[Gathered]:
     Use the first part while the second process still reads.
     """
     import subprocess  # not needed in the second process
+    from concurrent.futures import ThreadPoolExecutor
 
     middle = _middle(path)
     if middle is None:
@@ -38,18 +40,21 @@ def gather_in_two(path: Path) -> Iterator[Gathered]:
     size = path.stat().st_size
     modules = [str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)]
     command = [sys.executable, *OPTIONS, SECOND, str(path), str(middle + 1), str(size), *modules]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as second:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as second,
+        ThreadPoolExecutor(1) as beside,
+    ):
         assert second.stdout is not None
         try:
+            received = beside.submit(_received, second.stdout)
             first = gather(path, 0, middle)
             if first.cut or "damaged event" in first.faults:
                 yield gather(path)
                 return
             yield first
-            sent = second.stdout.read()
+            yield received.result() or gather(path, middle + 1, size)
         finally:
             second.kill()
-    yield _received(sent) or gather(path, middle + 1, size)
 
 
 def _middle(path: Path) -> int | None:
@@ -77,9 +82,9 @@ def send() -> None:
     os._exit(0)  # the first process need not wait until this one has cleared its memory
 
 
-def _received(sent: bytes) -> Gathered | None:
+def _received(sent: IO[bytes]) -> Gathered | None:
     """What the second process gathered; None where it failed."""
     try:
-        return msgspec.msgpack.decode(sent, type=Gathered)
+        return msgspec.msgpack.decode(sent.read(), type=Gathered)
     except msgspec.DecodeError:
         return None

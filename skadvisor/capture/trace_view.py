@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from skadvisor.capture.trace_columns import TraceColumns, join, trace_columns
 from skadvisor.capture.trace_events import ABSENT_ID, HOST_CATEGORIES, TRANSFER
 from skadvisor.capture.trace_halves import gather_in_two
 from skadvisor.errors import InputError
-from skadvisor.events import SourceFile, host_table, kernel_table, task_table
+from skadvisor.events import SourceFile, host_table, kernel_table, longest_first, task_table
 
 DEVICE_PROCESSES = ("Ascend Hardware",)
 COLLECTIVE_PROCESSES = ("HCCL", "Communication")
@@ -59,10 +60,12 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
 def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[str], rank: int | None) -> Part:
     number = _device(gathered, files[0].path, rank)
     lanes = _lane_kinds(gathered, number)
-    device = _device_rows(gathered, lanes)
-    host, threads = _host(gathered, lanes)
-    kernels = _kernels(gathered, device, lanes)
-    launch, launch_lane = _launches(gathered, kernels["start_ns"], kernels.pop("lane"))
+    with ThreadPoolExecutor(1) as beside:
+        on_host = beside.submit(_host, gathered, lanes)
+        device = _device_rows(gathered, lanes)
+        kernels = _kernels(gathered, device, lanes)
+        launch, launch_lane = _launches(gathered, kernels["start_ns"], kernels.pop("lane"))
+        host, threads = on_host.result()
     _attach(kernels, launch, launch_lane, host, gathered)
     words = [word or "" for word in gathered.words]
     repeated = _without_repeats(kernels)
@@ -75,7 +78,7 @@ def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[str], ran
         format=format,
         producer=producer,
         files=tuple(_as(file, format) for file in files),
-        kernels=kernel_table(columns.with_null_columns(kernels)),
+        kernels=kernel_table(columns.with_null_columns(kernels), copy=False),
         tasks=_tasks(gathered, device, words),
         host=host_table(
             {
@@ -84,7 +87,8 @@ def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[str], ran
                 "name": columns.categorical(host["name"], words),
                 "kind": host["kind"],
                 "thread": threads,
-            }
+            },
+            copy=False,
         ),
         level="unknown",
         device=number,
@@ -248,6 +252,7 @@ def _host(gathered: TraceColumns, lanes: np.ndarray) -> tuple[dict[str, Any], An
     host_category = np.isin(np.array(categories or [NO_CATEGORY], dtype=object), HOST_CATEGORIES)[ranges["cat"]]
     lane = ranges["lane"]
     rows = np.flatnonzero((lanes == "host")[lane] | (host_category & (lanes == "")[lane]))
+    rows = rows[longest_first(ranges["start_ns"][rows], ranges["dur_ns"][rows])]
     made: dict[str, Any] = {name: ranges[name][rows] for name in ("start_ns", "dur_ns", "name", "lane")}
     made["kind"] = links.host_kinds(
         words,
