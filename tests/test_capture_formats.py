@@ -211,6 +211,20 @@ def test_one_arrow_with_several_ends(tmp_path: Path) -> None:
     assert capture.load(tmp_path / "a.json").kernels["launch_ns"].nunique() == 1
 
 
+@pytest.mark.parametrize("phase", ["Z", "complete", "", None])
+def test_events_of_an_unknown_phase_change_nothing(tmp_path: Path, phase: str | None) -> None:
+    path = write_trace_view(example(kernels=6), tmp_path / "t.json")
+    before = capture.load(path)
+    events = json.loads(path.read_text())
+    strange = dict(next(event for event in events if event["ph"] == "X"))
+    strange.pop("ph")
+    path.write_text(json.dumps([*events, strange if phase is None else {"ph": phase} | strange]))
+    after = capture.load(path)
+    pd.testing.assert_frame_equal(before.kernels, after.kernels)
+    pd.testing.assert_frame_equal(before.host, after.host)
+    assert after.files[0].rows == before.files[0].rows + 1
+
+
 def test_two_processes_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from skadvisor.capture import trace_halves
 

@@ -110,6 +110,16 @@ def test_kernels_are_in_the_documented_order(rows: list[tuple[object, ...]]) -> 
     pd.testing.assert_frame_equal(made[table.columns], table.sort_values(names, kind="stable", ignore_index=True))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=30))
+def test_host_ranges_are_in_order_longer_ones_first(ranges: list[tuple[int, int]]) -> None:
+    start, duration = [[row[at] for row in ranges] for at in (0, 1)]
+    table = events.host_table({"start_ns": start, "dur_ns": duration, "thread": range(len(ranges))})
+    expected = sorted(range(len(ranges)), key=lambda row: (start[row], -duration[row]))
+    assert table["thread"].tolist() == expected
+    assert table["dur_ns"].tolist() == [duration[row] for row in expected]
+
+
 def test_a_kernel_table_is_its_own_unless_told_otherwise() -> None:
     start, stream = np.array([1, 2]), pd.array([5, 6], dtype="Int64")
     copied = events.kernel_table({"start_ns": start, "dur_ns": start, "stream": stream})

@@ -109,8 +109,7 @@ class DeviceTasks(msgspec.Struct):
         found = [
             (row, args)
             for row, event in compress(enumerate(events, first_row), device)
-            if (args := event.args) is not None
-            and (args.task_type is not None or args.collective_model is not None)
+            if (args := event.args) is not None and (args.task_type is not None or args.collective_model is not None)
         ]
         if not found:
             return
