@@ -99,7 +99,7 @@ class LooseEvent(msgspec.Struct, gc=False):
     args: Any = None
 
 
-_EVENTS: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[UsualEvent])  # type: ignore[assignment]
+_EVENTS: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[UsualEvent])
 _BARE_EVENTS = msgspec.json.Decoder(list[BareEvent])
 _BARE_EVENT = msgspec.json.Decoder(BareEvent)
 _LOOSE = msgspec.json.Decoder(LooseEvent)
