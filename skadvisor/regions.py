@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,8 @@ OPERATOR_REGIONS = {
     "sampling": "sampling",
     "prepare": "prepare",
 }
+#: Operators that write rows into a larger tensor: before attention, that is the cache of keys and values.
+_WRITING = re.compile(r"scatter|index_?put|index_?copy")
 _LAYOUT_ROLES = {"layout": "layout", "cast": "cast", "quantise": "quantise", "gather": "layout"}
 
 
@@ -84,7 +87,8 @@ def label_regions(structure: Structure) -> Labels:
     confidence = by_region[np.arange(len(decided)), decided]
     region = np.array(region_names, dtype=object)[decided]
     roles = structure.classes.roles_of(structure.classes.of_kernel)
-    role = _roles(likely, roles)
+    writing = np.array([bool(_WRITING.match(item.base)) for item in structure.classes.items], dtype=bool)
+    role = _roles(likely, roles, writing[structure.classes.of_kernel])
     evidence = _evidence(structure, roles)
     draft = _draft_projections(structure)
     region[draft], role[draft] = "other", "draft_proj"
@@ -133,7 +137,8 @@ def _draft_projections(structure: Structure) -> NDArray[np.bool_]:
     return found
 
 
-def _roles(state: NDArray[np.int8], known: NDArray[np.object_]) -> NDArray[np.object_]:
+def _roles(state: NDArray[np.int8], known: NDArray[np.object_], writing: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """The role of each kernel, (N,), from its state and what its operator is known for."""
     role = np.array([_ROLE_OF_STATE.get(value, "") for value in State], dtype=object)
     found = np.where(state >= 0, role[state], "collective")
     named = np.isin(known, list(_NAMED_ROLES)) & np.isin(state, [s for s in State if s not in (S.PREPARE, S.SAMPLING)])
@@ -142,7 +147,9 @@ def _roles(state: NDArray[np.int8], known: NDArray[np.object_]) -> NDArray[np.ob
     matmul = np.isin(known, ["matmul", "fused_matmul_comm", "fused_matmul_norm"])
     found[in_attention & matmul] = np.where(state[in_attention & matmul] == S.ATTENTION_OUT, "out_proj", "qkv_proj")
     found[in_attention & (known == "norm")] = "qk_norm"
-    found[np.isin(state, MOE_STATES) & (known == "activation")] = "activation"
+    found[writing & (state == S.ATTENTION_IN)] = "kv_cache"
+    routed = np.isin(state, MOE_STATES) & ~np.isin(state, [S.SHARED_BEFORE, S.SHARED_AFTER])
+    found[routed & (known == "activation")] = "activation"
     for name, shown in _LAYOUT_ROLES.items():
         inside = np.isin(state, [s for s in State if s not in (S.PREPARE, S.SAMPLING, S.EMBEDDING, S.HEAD)])
         found[(known == name) & inside & (found != "residual_norm")] = shown

@@ -63,6 +63,13 @@ def test_labels_are_right_by_time(sample: tuple[Analysis, pd.DataFrame, dict[str
     assert duration[right].sum() >= 0.99 * duration.sum()
 
 
+def test_roles_are_right_by_time(sample: tuple[Analysis, pd.DataFrame, dict[str, object]]) -> None:
+    analysis, truth, _manifest = sample
+    roles, time = analysis.kernels["role"].astype(str), analysis.kernels["dur_ns"].to_numpy()
+    assert time[(roles == truth["role"]).to_numpy()].sum() > 0.96 * time.sum()
+    assert (roles[truth["role"] == "kv_cache"] == "kv_cache").all()
+
+
 def test_times_add_up_to_the_nanosecond(sample: tuple[Analysis, pd.DataFrame, dict[str, object]]) -> None:
     analysis, _truth, _manifest = sample
     times = analysis.times

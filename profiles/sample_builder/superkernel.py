@@ -185,7 +185,7 @@ def _super_kernel(
         op_type="SuperKernel",
         # a SuperKernel over several sub-blocks works for none of them alone
         region=worked_for.pop() if len(worked_for) == 1 else "other",
-        role="super_kernel",
+        role="superkernel",
         core=MIX_AIC if cube else MIX_AIV,
         blocks=max(member.placed.operation.blocks for member in members),
         lane=first.placed.operation.lane,
