@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -214,6 +215,13 @@ def test_text_names_lack_remedy_and_snippet(tmp_path):
     assert "weak  pmu" in result.output
     assert "-> record with aic_metrics=PipeUtilization" in result.output
     assert "torch_npu.profiler.profile(" in result.output
+
+
+def test_chinese_text_has_chinese_words(tmp_path):
+    result = run(write(tmp_path, pmu=False), "--lang", "zh")
+    assert "\n不足  pmu " in result.output
+    assert "能回答：步" in result.output
+    assert not re.search(r"\b(weak|ok|note|good|weaker|answers|kernels)\b", result.output.split("\n\n# ")[0])
 
 
 def test_a_capture_without_decode_exits_with_3(tmp_path):

@@ -6,13 +6,13 @@ import ast
 import gettext
 import re
 import string
-import sys
 from pathlib import Path
 
 import pytest
 from example_results import ALL, moe_decode
 
 from skadvisor import languages, report
+from skadvisor.datafiles import read_toml
 from skadvisor.errors import InputError
 from skadvisor.report.markdown import render_markdown
 
@@ -22,36 +22,36 @@ HOW = "extract with pybabel, translate zh/LC_MESSAGES/skadvisor.po, compile it w
 
 
 def marked_sentences() -> dict[str, str]:
-    """Every constant inside `_()` in the package and every shipped remedy, with the file it stands in."""
+    """Every constant inside `_()` in the package and every sentence in its data files, with the file it stands in."""
     found: dict[str, str] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
                 assert isinstance(node.args[0], ast.Constant), f"{path.name}:{node.lineno}: _() takes a constant only"
                 found[node.args[0].value] = path.name
-    return found | dict.fromkeys(remedies(), "fusibility.toml")
+    return found | data_sentences()
 
 
-def remedies() -> set[str]:
-    """The remedies of rules that ship as data: they reach reports as sentences."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    found: set[str] = set()
+#: What of the data files reaches reports as sentences.
+SENTENCES = {
+    "fusion/fusibility.toml": ("remedy", "source"),
+    "gain/priors.toml": ("source",),
+    "templates.toml": ("where",),
+}
 
-    def collect(value: object) -> None:
+
+def data_sentences() -> dict[str, str]:
+    """The sentences of rules, priors and templates that ship as data, with the file they stand in."""
+    found: dict[str, str] = {}
+
+    def collect(value: object, keys: tuple[str, ...], file: str) -> None:
         if isinstance(value, dict):
-            if isinstance(value.get("remedy"), str) and value["remedy"]:
-                found.add(value["remedy"])
-            for item in value.values():
-                collect(item)
-        elif isinstance(value, list):
-            for item in value:
-                collect(item)
+            found.update({value[key]: file for key in keys if isinstance(value.get(key), str) and value[key]})
+        for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            collect(item, keys, file)
 
-    for path in sorted(PACKAGE.rglob("*.toml")):
-        collect(tomllib.loads(path.read_text(encoding="utf-8")))
+    for file, keys in SENTENCES.items():
+        collect(read_toml(PACKAGE / file), keys, file)
     return found
 
 
@@ -67,7 +67,7 @@ def fields_of(template: str) -> set[str]:
 
 
 def test_no_sentence_is_untranslated() -> None:
-    assert remedies(), "the rules have remedies"
+    assert set(data_sentences().values()) == set(SENTENCES), "every file has sentences"
     known = compiled()
     missing = {sentence: file for sentence, file in marked_sentences().items() if not known.get(sentence)}
     assert not missing, f"{len(missing)} sentences lack Chinese; {HOW}"
@@ -97,14 +97,26 @@ def test_sentences_speak_the_words_of_the_field() -> None:
         assert word in joined
 
 
+#: Whose sentences a report shows.
+REPORT_FILES = (
+    "sections.py",
+    "gain_sections.py",
+    "rank_section.py",
+    "summary.py",
+    "derivation.py",
+    "glossary.py",
+    "html.py",
+    "eligibility.py",
+    "rules.py",
+)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_chinese_reports_hold_no_english_sentence_of_the_report(name: str) -> None:
     ours = {
         sentence
         for sentence, file in marked_sentences().items()
-        if file in ("sections.py", "summary.py", "derivation.py", "glossary.py", "html.py", "pictures.py")
-        and len(sentence) > 12
-        and "{" not in sentence
+        if file in (*SENTENCES, *REPORT_FILES) and len(sentence) > 12 and "{" not in sentence
     }
     # Only what the catalogue leaves as it is may still be English.
     ours -= {sentence for sentence, chinese in compiled().items() if chinese == sentence}
@@ -116,8 +128,7 @@ def test_sources_of_terms_are_translated() -> None:
     from small_tables import decode_kernels, labelled_table, step_table
 
     from skadvisor import gain, timeline
-    from skadvisor.datafiles import read_toml
-    from skadvisor.report.sources import term_source
+    from skadvisor.report.sources import source_text
     from skadvisor.report.wording import Wording
     from skadvisor.situation import Situation
 
@@ -131,9 +142,9 @@ def test_sources_of_terms_are_translated() -> None:
             sources |= {term.source for term in template.terms.values()}
     assert any(source.startswith("duration minus core time") for source in sources)
     for source in sources:
-        assert term_source(source, Wording("en")).replace("µs", "us") == source
-        assert re.search(r"[\u4e00-\u9fff]", term_source(source, Wording("zh"))), source
-    assert term_source("a source of the user's own", Wording("zh")) == "a source of the user's own"
+        assert source_text(source, Wording("en")).replace("µs", "us") == source
+        assert re.search(r"[\u4e00-\u9fff]", source_text(source, Wording("zh"))), source
+    assert source_text("a source of the user's own", Wording("zh")) == "a source of the user's own"
 
 
 def test_verdict_is_chinese() -> None:

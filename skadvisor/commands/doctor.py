@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skadvisor.messages import Message, _
 from skadvisor.recording import SNIPPETS
 
 if TYPE_CHECKING:
     from skadvisor.doctor import Diagnosis
 
-_MARKS = {"pass": "ok  ", "warn": "weak", "block": "LACK", "unknown": "note"}
+#: Each takes four columns, in Chinese too.
+_MARKS = {"pass": _("ok  "), "warn": _("weak"), "block": _("LACK"), "unknown": _("note")}
+_GRADES = {"good": _("good"), "weaker": _("weaker"), "none": _("none at all")}
+_ANSWERS = {
+    "steps": _("steps"),
+    "labels": _("labels"),
+    "shares": _("shares of time"),
+    "overhead": _("overhead"),
+    "placement": _("placement"),
+    "ranks": _("ranks"),
+}
 
 
 @click.command("doctor")
@@ -47,23 +58,39 @@ def doctor_command(
 
 
 def _text(diagnosis: Diagnosis, translate: Callable[[str], str]) -> str:
-    phases = ", ".join(f"{count} {phase}" for phase, count in diagnosis.phases.items()) or "-"
-    lines = [
-        f"{diagnosis.path}: {diagnosis.producer}, {diagnosis.level}, {diagnosis.mode} mode, "
-        f"{diagnosis.kernels} kernels, steps: {phases}, ranks: {_ranks(diagnosis)}",
-        "",
-    ]
+    lines = [_head(diagnosis).render(translate), ""]
     for finding in diagnosis.findings:
-        lines.append(f"{_MARKS[finding.status]}  {finding.check:<13}  {finding.message.render(translate)}")
+        mark = translate(_MARKS[finding.status])
+        lines.append(f"{mark}  {finding.check:<13}  {finding.message.render(translate)}")
         if finding.remedy is not None and finding.status != "pass":
             lines.append(f"{'':<21}-> {finding.remedy.render(translate)}")
-    lines += ["", "answers: " + ", ".join(f"{answer} {grade}" for answer, grade in diagnosis.grades.items())]
+    grades = [
+        Message(_("{answer} {grade}"), answer=Message(_ANSWERS[answer]), grade=Message(_GRADES[grade]))
+        for answer, grade in diagnosis.grades.items()
+    ]
+    answers = translate(_(", ")).join(grade.render(translate) for grade in grades)
+    lines += ["", Message(_("answers: {answers}"), answers=answers).render(translate)]
     if diagnosis.snippet:
         lines += ["", diagnosis.snippet.rstrip()]
     return "\n".join(lines)
 
 
-def _ranks(diagnosis: Diagnosis) -> str:
+def _head(diagnosis: Diagnosis) -> Message:
+    return Message(
+        _("{path}: {producer}, {level}, {mode} mode, {kernels} kernels, steps: {phases}, ranks: {ranks}"),
+        path=diagnosis.path,
+        producer=diagnosis.producer,
+        level=diagnosis.level,
+        mode=diagnosis.mode,
+        kernels=diagnosis.kernels,
+        phases=", ".join(f"{count} {phase}" for phase, count in diagnosis.phases.items()) or "-",
+        ranks=_ranks(diagnosis),
+    )
+
+
+def _ranks(diagnosis: Diagnosis) -> Message:
     count = len(diagnosis.ranks)
     this = "-" if diagnosis.rank is None else str(diagnosis.rank)
-    return this if count <= 1 else f"{count}, examined {this}"
+    if count <= 1:
+        return Message("{rank}", rank=this)
+    return Message(_("{count}, examined {rank}"), count=count, rank=this)

@@ -29,7 +29,7 @@ def check(situation: Situation, kernels: pd.DataFrame, preview: Preview) -> tupl
 
 def check_mode(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """Fusion needs a compiled graph."""
-    source = "works in GE graphs and in npugraph_ex with static kernels, not in eager mode"
+    source = _("works in GE graphs and in npugraph_ex with static kernels, not in eager mode")
     if situation.mode == "eager":
         return Finding(
             check="mode",
@@ -59,7 +59,7 @@ def check_mode(situation: Situation, inside: pd.DataFrame, preview: Preview) -> 
 
 def check_shapes(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """Dynamic operators do not fuse; in eager mode every operator is dynamic, which says nothing."""
-    source = "compile log: SuperKernelPass only supports static graphs"
+    source = _("compile log: SuperKernelPass only supports static graphs")
     state = inside["state"].astype("object")
     if situation.mode == "eager" or state.isna().all():
         return Finding(
@@ -83,7 +83,7 @@ def check_shapes(situation: Situation, inside: pd.DataFrame, preview: Preview) -
 
 def check_streams(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """More than one stream in a scope, and what would be lost if they no longer overlapped."""
-    source = "GE option stream-fusion; compile log: do not support more than 2 real stream"
+    source = _("GE option stream-fusion; compile log: do not support more than 2 real stream")
     if inside["stream"].isna().any():
         return Finding(
             check="streams",
@@ -126,7 +126,7 @@ def check_core_limits(situation: Situation, inside: pd.DataFrame, preview: Previ
             limits=", ".join(str(limit) for limit in sorted(int(limit) for limit in limits)),
         ),
         remedy=Message(_("place one scope per stream and core limit, as the published three-scope example does")),
-        source="different core limits need separate scopes",
+        source=_("different core limits need separate scopes"),
     )
 
 
@@ -140,13 +140,13 @@ def check_already_fused(situation: Situation, inside: pd.DataFrame, preview: Pre
         status="block",
         message=Message(_("SuperKernel is on already: {count} of them run in the step"), count=found),
         remedy=Message(_("judge it with: skadvisor compare BEFORE AFTER; for a forecast, record with SuperKernel off")),
-        source="operator type SuperKernel",
+        source=_("operator type SuperKernel"),
     )
 
 
 def check_cores(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """A SuperKernel runs with the most cores that any part uses; SyncAll parts with fewer cores can hang."""
-    source = "core counts of a SuperKernel; option feed-sync-all; 1:1 MIX runs at 1:2"
+    source = _("core counts of a SuperKernel; option feed-sync-all; 1:1 MIX runs at 1:2")
     blocks = inside["blocks"].dropna()
     if blocks.empty:
         return Finding(
@@ -188,14 +188,14 @@ def check_collectives(situation: Situation, inside: pd.DataFrame, preview: Previ
         status=status,  # type: ignore[arg-type]
         message=Message(_("{count} collectives per step lie in scope"), count=found),
         remedy=Message(_("set HCCL_OP_EXPANSION_MODE=AIV; otherwise each of them ends a fragment")),
-        source="collectives fuse in GE graphs with AIV expansion only",
+        source=_("collectives fuse in GE graphs with AIV expansion only"),
     )
 
 
 def check_aicpu(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """AI CPU tasks always break."""
     rows = inside[inside["core"].astype("object") == "AI_CPU"]
-    source = "reason word DEFAULT_NODE"
+    source = _("reason word DEFAULT_NODE")
     if rows.empty:
         return Finding(check="aicpu", status="pass", message=Message(_("no AI CPU task in scope")), source=source)
     names = ", ".join(sorted(set(rows["op_type"].astype(str)))[:3])
@@ -220,7 +220,7 @@ def check_tiling(situation: Situation, inside: pd.DataFrame, preview: Preview) -
         status={True: "pass", False: "warn", None: "unknown"}[situation.tiling_sink],  # type: ignore[arg-type]
         message=Message(_("{names} ({count} per step) fuse only with tiling sink"), names=names, count=len(needing)),
         remedy=Message(_("switch tiling sink on (tiling_schedule_optimize), or leave them outside the scope")),
-        source="tiling-offload operators that are not tiling-sunk break; reason word DYNAMIC_TASK_UNSUPPORT",
+        source=_("tiling-offload operators that are not tiling-sunk break; reason word DYNAMIC_TASK_UNSUPPORT"),
     )
 
 
@@ -244,7 +244,7 @@ def check_custom(situation: Situation, inside: pd.DataFrame, preview: Preview) -
         remedy=Message(
             _("custom operators must be bound for SuperKernel and keep the data cache coherent: compare outputs")
         ),
-        source="custom operators fuse only if bound for SuperKernel",
+        source=_("custom operators fuse only if bound for SuperKernel"),
     )
 
 
@@ -264,7 +264,7 @@ def check_single(situation: Situation, inside: pd.DataFrame, preview: Preview) -
                 single=fragments.single_kernel,
             ),
             remedy=Message(_("see the breakers; a smaller scope between them wins the same")),
-            source="a breaker ends a fragment, fusion resumes after it",
+            source=_("a breaker ends a fragment, fusion resumes after it"),
         )
     return Finding(
         check="fragments",
@@ -272,7 +272,7 @@ def check_single(situation: Situation, inside: pd.DataFrame, preview: Preview) -
         message=Message(
             _("{removed} of {all} boundaries can go"), removed=fragments.boundaries_removed, all=fragments.boundaries
         ),
-        source="a breaker ends a fragment, fusion resumes after it",
+        source=_("a breaker ends a fragment, fusion resumes after it"),
     )
 
 
@@ -285,13 +285,13 @@ def check_dump(situation: Situation, inside: pd.DataFrame, preview: Preview) -> 
         status="block",
         message=Message(_("data dump is on")),
         remedy=Message(_("switch data dump off")),
-        source="data dump and SuperKernel exclude each other",
+        source=_("data dump and SuperKernel exclude each other"),
     )
 
 
 def check_hardware(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """A2, A3 and 950 by the newest documents."""
-    source = "newest documents: A2, A3 and 950; older ones say A3 only"
+    source = _("newest documents: A2, A3 and 950; older ones say A3 only")
     status = {"A3": "pass", "950": "pass", "A2": "warn", "unknown": "unknown"}.get(situation.hardware, "block")
     return Finding(
         check="hardware",

@@ -79,32 +79,32 @@ class Rule:
 ON_THE_AICPU = Judgement(
     "unlikely",
     "DEFAULT_NODE",
-    "AI CPU tasks are no AI Core kernels",
+    _("AI CPU tasks are no AI Core kernels"),
     Message(_("keep this operator off the AI CPU (data type, operator version) or outside the scope")),
 )
 ALREADY_COLLECTIVE = Judgement(
     "unlikely",
     "EXTERNAL_DEPEND",
-    "collectives fuse in GE graphs with AIV expansion only",
+    _("collectives fuse in GE graphs with AIV expansion only"),
     Message(_("set HCCL_OP_EXPANSION_MODE=AIV, else the collective ends the fragment")),
     needs="aiv_expansion",
 )
 DYNAMIC_SHAPES = Judgement(
     "unlikely",
     "DYNAMIC_TASK_UNSUPPORT",
-    "only static shapes fuse",
+    _("only static shapes fuse"),
     Message(_("compile the decode graph with static shapes (dynamic=False)")),
 )
 TRITON = Judgement(
     "unlikely",
     "OP_UNSUPPORT",
-    "Triton kernels are no Ascend C kernels",
+    _("Triton kernels are no Ascend C kernels"),
     Message(_("use the Ascend C operator that does the same, or leave it outside the scope")),
 )
 NOT_KNOWN = Judgement(
     "unknown",
     "OP_UNSUPPORT",
-    "no rule names this operator: Ascend C kernels fuse, TBE kernels do not",
+    _("no rule names this operator: Ascend C kernels fuse, TBE kernels do not"),
     Message(_("look in the compile log for 'maybe it is tbe or tik operator'; add a rule of your own")),
 )
 

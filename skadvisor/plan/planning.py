@@ -139,7 +139,7 @@ def _risks(record: Template | None, inside: pd.DataFrame) -> tuple[Risk, ...]:
                     count=round(len(collectives) / max(1, inside["scope"].nunique())),
                 ),
                 remedy=Message(_("export HCCL_OP_EXPANSION_MODE=AIV before the run, for both measurements")),
-                source="TorchAir: communication operators in SuperKernel scopes",
+                source=_("TorchAir: communication operators in SuperKernel scopes"),
             )
         )
     return tuple(risks)
@@ -152,7 +152,7 @@ def _stream_risks(streams: int, mode: str) -> tuple[Risk, ...]:
         what="streams",
         message=Message(_("{count} streams in one scope; the compiler may refuse more than 2"), count=streams),
         remedy=Message(_("one scope per stream")),
-        source="compile log: do not support more than 2 real stream",
+        source=_("compile log: do not support more than 2 real stream"),
     )
     return (risk,)
 

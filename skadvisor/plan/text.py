@@ -95,6 +95,6 @@ def _risk_lines(plan: Plan, translate: Translate) -> list[str]:
     lines = ["## " + translate(_("Risks with exactly these operators")), ""]
     for risk in plan.risks:
         remedy = f" {risk.remedy.render(translate)}" if risk.remedy else ""
-        source = f" ({risk.source})" if risk.source else ""
+        source = f" ({plain(translate(risk.source), 500)})" if risk.source else ""
         lines.append(f"- {plain(risk.what)}: {plain(risk.message.render(translate), 500)}.{remedy}{source}")
     return [*lines, ""]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from skadvisor.messages import _
 from skadvisor.records import Result
 from skadvisor.report.document import Cell, Column, Item, Section, Table, subject
-from skadvisor.report.sources import term_source
+from skadvisor.report.sources import source_text
 from skadvisor.report.wording import STATUS_NAMES, TERM_NAMES, Wording, clip, minus
 
 MOST_FILES = 8
@@ -90,7 +90,7 @@ def _caveats(result: Result, wording: Wording) -> list[Item]:
                 _("{term} is assumed, not measured in this capture"), term=wording.name(TERM_NAMES, name)
             )
             items.append(
-                Item(sentence, "unknown", wording.say(_("assumption")), source=term_source(term.source, wording))
+                Item(sentence, "unknown", wording.say(_("assumption")), source=source_text(term.source, wording))
             )
     for message in result.recommendation.robustness:
         items.append(Item(wording.sentence(message), "pass", wording.say(_("robustness"))))

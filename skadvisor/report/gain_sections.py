@@ -6,7 +6,7 @@ from skadvisor.messages import _
 from skadvisor.records import Result, Template
 from skadvisor.report.cells import number, percent, text
 from skadvisor.report.document import Cell, Column, Item, Section, Table, subject
-from skadvisor.report.sources import term_source
+from skadvisor.report.sources import source_text
 from skadvisor.report.summary import claim_line
 from skadvisor.report.wording import (
     BASIS_NAMES,
@@ -15,7 +15,6 @@ from skadvisor.report.wording import (
     TERM_NAMES,
     VERDICT_NAMES,
     Wording,
-    clip,
 )
 
 
@@ -87,7 +86,7 @@ def breakers(result: Result, wording: Wording) -> Section | None:
             text(wording.name(LIKELIHOOD_NAMES, breaker.likelihood)),
             text(breaker.reason),
             text(wording.sentence(breaker.remedy)),
-            text(breaker.source),
+            text(source_text(breaker.source, wording)),
         )
         for breaker in sorted(template.breakers, key=lambda breaker: -breaker.cost_us)
     )
@@ -143,7 +142,7 @@ def terms(result: Result, wording: Wording) -> Section | None:
             number(term.high_us, wording),
             text(wording.name(BASIS_NAMES, term.basis)),
             text(", ".join(f"{key.replace('_', ' ')} = {value:,.4g}" for key, value in term.inputs.items())),
-            text(term_source(term.source, wording)),
+            text(source_text(term.source, wording)),
         )
         for name, term in template.terms.items()
     )
@@ -180,7 +179,7 @@ def findings(result: Result, wording: Wording) -> Section | None:
             status=finding.status,
             label=wording.name(STATUS_NAMES, finding.status),
             remedy=wording.sentence(finding.remedy),
-            source=clip(finding.source),
+            source=source_text(finding.source, wording),
         )
         for finding in sorted(template.findings, key=lambda finding: order.index(finding.status))
     )
