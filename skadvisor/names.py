@@ -2,8 +2,9 @@
 
 The same operator is written `MatMulV2` (type), `aclnnMm_MatMulCommon_MatMulV2` (eager), `MatMulV2_12` (GE graph),
 `AddRmsNorm_3/AddRmsNormCast` (GE graph after fusion), `static_kernel_MatMulV2_ca12bf08_15_d0` (static kernels),
-`te_matmulv2_5e3c44d2a1b0_1__kernel0` (compiled at load), `MatMulV3_7f3a1b2c4d5e_1000_mix_aic` (binary packages) or
-`_triton_rope_1` (Triton). The base name is lower case, without version, counter or hash.
+`te_matmulv2_5e3c44d2a1b0_1__kernel0` (compiled at load), `MatMulV3_7f3a1b2c4d5e_1000_mix_aic`,
+`MatMulV2_ND_ND_FP16_FP16_false_true_all_98513` or `SwiGlu_3_high_performance_27` (binary packages) or `_triton_rope_1`
+(Triton). The base name is lower case, without version, counter or hash.
 """
 
 from __future__ import annotations
@@ -21,8 +22,13 @@ _HASH = re.compile(r"_(?:[0-9a-f]{12,}|(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]
 #: Static kernels always carry one, however short.
 _STATIC_HASH = re.compile(r"_(?:[0-9a-f]{6,}|(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{4,})(?:_.*)?$", re.IGNORECASE)
 _TAIL = re.compile(
-    r"_(?:static_bin|dynamic_bin|mix_aic|mix_aiv|aic|aiv|aicpu|_?kernel0|tvmbin|d\d+|fusion|\d+)$", re.IGNORECASE
+    r"_(?:static_bin|dynamic_bin|mix_aic|mix_aiv|aic|aiv|aicpu|_?kernel0|tvmbin|high_performance|high_precision|d\d+|fusion|\d+)$",
+    re.IGNORECASE,
 )
+#: Formats and all that follows them, as in `MatMulV2_ND_ND_FP16_FP16_false_true_all_98513`.
+_FORMATS = re.compile(r"_(?:ND|NZ|FRACTAL_NZ|FRACTAL_Z|NCHW|NHWC|NC1HWC0)(?:_.*)?$")
+#: An operator's interface without the kernel behind it, as in `aclnnInplaceCopy`.
+_INTERFACE = re.compile(r"^aclnn(?:Inplace|Inner)?(?=[A-Z]\w)")
 _VERSION = re.compile(r"v\d+(?:_\d+)?$")
 #: Where the operator runs or who wrote it, behind its name: `SliceAiCore`, `LinearOperation` (ATB).
 _CORE = re.compile(r"(?:AiCore|AiCpu|Operation)$", re.IGNORECASE)
@@ -56,7 +62,7 @@ def _operator_of_name(name: str) -> str:
     if name.endswith("_MemSet"):
         return "MemSet"  # clears what the node before it writes
     name = _without_tails(_NODE_NUMBER.sub("", name))
-    bare = _PREFIX.sub("", name)
+    bare = _FORMATS.sub("", _PREFIX.sub("", _INTERFACE.sub("", name)))
     hashed = _STATIC_HASH if "static_kernel_" in name.lower() else _HASH
     name = _without_tails(hashed.sub("", bare)) or bare
     if "_to_" in name and _HUMP.search(name):
@@ -93,12 +99,14 @@ def _fold(operator: str) -> str:
     return folded.rstrip("_") or operator.lower()
 
 
-_LIBRARY_KERNEL = re.compile(r"(?:\d*(?:bf|fp|f|int|uint|i|u)(?:4|8|16|32|64))*(?:nd|nz)?(?:(?:in|out)put\d+)?kernel$")
+_LIBRARY_KERNEL = re.compile(
+    r"(?:\d*(?:bf|fp|f|int|uint|i|u)(?:4|8|16|32|64))*(?:nd|nz)?(?:(?:in|out)put\d+)?(?:aicpu)?(?:kernel|tactic)$"
+)
 _SNAKE_KERNEL = re.compile(r"_(?:kernel|triton)(?:_\w+)?$")
 
 
 def without_kernel_suffix(base: str) -> str:
-    """The operator in a library kernel's name, which ends in its data types and `Kernel` (ATB), or in `_kernel`.
+    """The operator in a library kernel's name: data types and `Kernel` or `Tactic` (ATB), or `_kernel`, end it.
 
     >>> without_kernel_suffix("gather16i64kernel"), without_kernel_suffix("addbf16kernel")
     ('gather', 'add')

@@ -38,6 +38,13 @@ from skadvisor.superkernel_names import parse, scope_of
         ("SliceAiCore", None, "slice"),
         (None, "PagedAttentionOperation", "pagedattention"),
         (None, "Conv2D", "conv2d"),
+        ("MatMulV2_ND_ND_FP16_FP16_false_true_all_98513", None, "matmul"),
+        ("QuantBatchMatmulV3_ND_NZ_int8_int8_bf16_high_performance_24", None, "quantbatchmatmul"),
+        ("AddRmsNorm_3_high_performance_33", None, "addrmsnorm"),
+        ("Add_ce3d1ff8ba23a0bcb292da3577c1625d_high_performance_221000002", None, "add"),
+        (None, "aclnnInplaceCopy", "copy"),
+        (None, "aclnnMm", "mm"),
+        ("AscendQuantV2Aicore", None, "ascendquant"),
         (None, None, ""),
     ],
 )
@@ -57,6 +64,9 @@ def test_base_names(op_type: str | None, name: str | None, base: str) -> None:
         ("rejection_greedy_sample_triton", "rejection_greedy_sample"),
         ("matmul", "matmul"),
         ("kernel", "kernel"),
+        ("addbf16tactic", "add"),
+        ("broadcastaicpukernel", "broadcast"),
+        ("reduce_scatteraicpukernel", "reduce_scatter"),
     ],
 )
 def test_library_kernels_lose_types_and_suffix(base: str, operator: str) -> None:

@@ -62,6 +62,33 @@ VOCABULARY = load_vocabulary()
         ("muls_add_kernel_1", "add"),
         ("triton_red_fused_add_mean_mul_pow_rsqrt_3", "norm"),
         ("triton_poi_fused_add_mul_0", "elementwise"),
+        ("aiv_all_reduce_bfloat16_t", "collective"),
+        ("aiv_all_to_all_vc_half", "collective"),
+        ("AivKernel", "collective"),
+        ("broadcastAicpuKernel", "collective"),
+        ("reduce_scatterAicpuKernel", "collective"),
+        ("batch_getAicpuKernel", "collective"),
+        ("DropOutDoMask", "elementwise"),
+        ("DSAGenBitMask", "elementwise"),
+        ("HistogramV2", "reduce"),
+        ("IndexCheck", "elementwise"),
+        ("ScatterNdUpdateSk", "elementwise"),
+        ("RmsNormTactic", "norm"),
+        ("AddBF16Tactic", "add"),
+        ("ChunkFwdO", "attention_core"),
+        ("_fwd_none_diag_kernel", "attention_core"),
+        ("NpuHammingDistTopK", "indexer"),
+        ("SingleRope", "rope"),
+        ("RopeWithSinCosCache_0_high_performance_20", "rope"),
+        ("QuantBatchMatmulV3_ND_NZ_int8_int8_bf16_high_performance_24", "matmul"),
+        ("QuantLightningIndexerV2", "indexer"),
+        ("QuantLightningIndexerV2Metadata", "prepare"),
+        ("SwigluGroupQuant", "activation"),
+        ("RmsNormCast", "norm"),
+        ("alloc_extend_kernel", "prepare"),
+        ("_temperature_kernel", "sampling"),
+        ("_bad_words_kernel", "sampling"),
+        ("eplb_map_record", "router"),
     ],
 )
 def test_roles_of_operators(op_type: str, role: str) -> None:
@@ -70,7 +97,7 @@ def test_roles_of_operators(op_type: str, role: str) -> None:
     assert found.role == role
 
 
-@pytest.mark.parametrize("base", ["", "frobnicate", "zq", "kernel"])
+@pytest.mark.parametrize("base", ["", "frobnicate", "zq", "kernel", "tactic"])
 def test_unknown_operators_stay_unknown(base: str) -> None:
     assert VOCABULARY.find(base) is None
 
