@@ -239,7 +239,10 @@ class Fragments:
 
 @dataclass(frozen=True, kw_only=True)
 class Breaker:
-    """An operator that ends fragments. `reason` is the compiler's reason word; `cost_us` is lost saving per step."""
+    """An operator that ends fragments.
+
+    `likelihood` says how likely it is to, `reason` is the compiler's reason word, `cost_us` is lost saving per step.
+    """
 
     op_type: str
     role: str

@@ -162,6 +162,7 @@ def test_ai_cpu_tasks_are_never_counted_as_winnable():
     assert template.ceiling_us == 0
     assert template.terms["visible_gaps"].high_us == 0
     assert template.breakers[0].reason == "DEFAULT_NODE" and template.breakers[0].cost_us > 0
+    assert template.breakers[0].likelihood == "likely", "AI CPU tasks surely end a fragment"
 
 
 def test_nothing_is_assessed_where_no_scope_can_be():

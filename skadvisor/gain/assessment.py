@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,12 @@ from skadvisor.units import NS_PER_US, us
 if TYPE_CHECKING:
     from skadvisor.ledger import Ledger
 
+#: How likely an operator is to fuse -> how likely it is to end a fragment.
+BREAKS: dict[str, Literal["likely", "unlikely", "unknown"]] = {
+    "likely": "unlikely",
+    "unlikely": "likely",
+    "unknown": "unknown",
+}
 #: Phases that a SuperKernel scope makes sense for.
 FUSIBLE_PHASES = ("decode", "mixed")
 
@@ -186,7 +192,7 @@ def _breakers(scene: Scene) -> tuple[Breaker, ...]:
                 cuts_per_layer=round(cut.cuts / layers, 3),
                 cuts_per_step=int(cut.cuts),
                 cost_us=round(cost, 3),
-                likelihood=cut.fusible,
+                likelihood=BREAKS[cut.fusible],
                 reason=str(cut.reason),
                 source=str(cut.source),
                 remedy=cut.remedy,

@@ -122,7 +122,7 @@ def _risks(record: Template | None, inside: pd.DataFrame) -> tuple[Risk, ...]:
                 _("cuts the scope {cuts:.1f} times per layer ({reason}, {likelihood})"),
                 cuts=breaker.cuts_per_layer,
                 reason=breaker.reason,
-                likelihood=breaker.likelihood,
+                likelihood=Message(breaker.likelihood),
             ),
             remedy=breaker.remedy,
             source=breaker.source,

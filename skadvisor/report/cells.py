@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from skadvisor.messages import _
 from skadvisor.report.document import Cell
-from skadvisor.report.wording import Wording, clip, minus
+from skadvisor.report.wording import LONGEST_NAME, Wording, clip, minus
 
 
 def number(value: float | None, wording: Wording, digits: int = 1) -> Cell:
@@ -19,7 +19,7 @@ def percent(fraction: float | None, wording: Wording) -> Cell:
     return number(None if fraction is None else 100 * fraction, wording)
 
 
-def text(value: str) -> Cell:
+def text(value: str, longest: int = LONGEST_NAME) -> Cell:
     """Text that sorts as itself."""
-    shown = clip(value)
+    shown = clip(value, longest)
     return Cell(shown, shown)

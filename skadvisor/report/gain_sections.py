@@ -6,11 +6,13 @@ from skadvisor.messages import _
 from skadvisor.records import Result, Template
 from skadvisor.report.cells import number, percent, text
 from skadvisor.report.document import Cell, Column, Item, Section, Table, subject
+from skadvisor.report.inputs import inputs_text
 from skadvisor.report.sources import source_text
 from skadvisor.report.summary import claim_line
 from skadvisor.report.wording import (
     BASIS_NAMES,
     LIKELIHOOD_NAMES,
+    LONGEST_VALUE,
     STATUS_NAMES,
     TERM_NAMES,
     VERDICT_NAMES,
@@ -46,7 +48,7 @@ def templates(result: Result, wording: Wording) -> Section | None:
                 ),
                 number(estimate.mid_us if estimate else None, wording),
                 text(wording.name(VERDICT_NAMES, template.verdict)),
-                text(wording.sentence(template.reason)),
+                text(wording.sentence(template.reason), LONGEST_VALUE),
             )
         )
     columns = (
@@ -85,8 +87,8 @@ def breakers(result: Result, wording: Wording) -> Section | None:
             number(breaker.cuts_per_step, wording, 0),
             text(wording.name(LIKELIHOOD_NAMES, breaker.likelihood)),
             text(breaker.reason),
-            text(wording.sentence(breaker.remedy)),
-            text(source_text(breaker.source, wording)),
+            text(wording.sentence(breaker.remedy), LONGEST_VALUE),
+            text(source_text(breaker.source, wording), LONGEST_VALUE),
         )
         for breaker in sorted(template.breakers, key=lambda breaker: -breaker.cost_us)
     )
@@ -141,8 +143,8 @@ def terms(result: Result, wording: Wording) -> Section | None:
             number(term.mid_us, wording),
             number(term.high_us, wording),
             text(wording.name(BASIS_NAMES, term.basis)),
-            text(", ".join(f"{key.replace('_', ' ')} = {value:,.4g}" for key, value in term.inputs.items())),
-            text(source_text(term.source, wording)),
+            text(inputs_text(term.inputs, wording), LONGEST_VALUE),
+            text(source_text(term.source, wording), LONGEST_VALUE),
         )
         for name, term in template.terms.items()
     )

@@ -6,7 +6,7 @@ from skadvisor.messages import _
 from skadvisor.records import RankRecord, Result
 from skadvisor.report.cells import number, text
 from skadvisor.report.document import Cell, Column, Section, Table
-from skadvisor.report.wording import Wording
+from skadvisor.report.wording import LONGEST_VALUE, Wording
 
 #: Ranks in the table; with more, the reference, the slow and the unreadable ones come first.
 MOST_RANKS = 64
@@ -59,5 +59,5 @@ def _row(rank: RankRecord, wording: Wording) -> tuple[Cell, ...]:
         number(rank.wait_us, wording),
         number(rank.expert_us, wording),
         text(wording.template(rank.choice) if rank.choice else wording.say(_("unknown"))),
-        text(wording.say(_(", ")).join(notes)),
+        text(wording.say(_(", ")).join(notes), LONGEST_VALUE),
     )

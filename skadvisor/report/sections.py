@@ -14,6 +14,7 @@ from skadvisor.report.rank_section import ranks
 from skadvisor.report.wording import (
     LAYER_KIND_NAMES,
     LIKELIHOOD_NAMES,
+    LONGEST_VALUE,
     PHASE_NAMES,
     STATUS_NAMES,
     Wording,
@@ -134,7 +135,10 @@ def _step_table(result: Result, wording: Wording) -> Table:
             number(step.kernels, wording, 0),
             number(step.tokens, wording, 0),
             number(step.layers, wording, 0),
-            text(wording.sentence(step.note) if step.note else wording.say(_("steady")) if step.steady else ""),
+            text(
+                wording.sentence(step.note) if step.note else wording.say(_("steady")) if step.steady else "",
+                LONGEST_VALUE,
+            ),
         )
         for step in shown
     )
