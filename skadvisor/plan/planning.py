@@ -119,10 +119,11 @@ def _risks(record: Template | None, inside: pd.DataFrame) -> tuple[Risk, ...]:
         Risk(
             what=breaker.op_type,
             message=Message(
-                _("cuts the scope {cuts:.1f} times per layer ({reason}, {likelihood})"),
+                _("cuts the scope {cuts:.1f} times per layer ({reason})")
+                if breaker.likelihood == "likely"
+                else _("may cut the scope {cuts:.1f} times per layer ({reason})"),
                 cuts=breaker.cuts_per_layer,
                 reason=breaker.reason,
-                likelihood=Message(breaker.likelihood),
             ),
             remedy=breaker.remedy,
             source=breaker.source,

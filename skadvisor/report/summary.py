@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skadvisor.messages import _
-from skadvisor.records import Result, Template
+from skadvisor.records import Breaker, Result, Template
 from skadvisor.report.document import Summary, subject
 from skadvisor.report.wording import MODE_NAMES, PHASE_NAMES, Wording, clip
 
@@ -162,19 +162,21 @@ def _blockers(result: Result, wording: Wording) -> tuple[str, ...]:
     else:
         dearest = sorted(template.breakers, key=lambda breaker: -breaker.cost_us)
         lines = [
-            _breaker_line(breaker.op_type, breaker.cuts_per_layer, breaker.cost_us, wording)
+            _breaker_line(breaker, wording)
             for breaker in dearest
             if breaker.cost_us >= LEAST_COST_US
         ]
     return tuple(dict.fromkeys(lines[:MOST_BLOCKERS]))
 
 
-def _breaker_line(op_type: str, cuts: float, cost_us: float, wording: Wording) -> str:
+def _breaker_line(breaker: Breaker, wording: Wording) -> str:
+    sentence = (
+        _("{op} cuts the scope {cuts:.1f} times per layer and costs {cost} per step")
+        if breaker.likelihood == "likely"
+        else _("{op} may cut the scope {cuts:.1f} times per layer, which would cost {cost} per step")
+    )
     return wording.say(
-        _("{op} cuts the scope {cuts:.1f} times per layer and costs {cost} per step"),
-        op=clip(op_type, 60),
-        cuts=cuts,
-        cost=wording.us(cost_us),
+        sentence, op=clip(breaker.op_type, 60), cuts=breaker.cuts_per_layer, cost=wording.us(breaker.cost_us)
     )
 
 
