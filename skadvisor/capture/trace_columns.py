@@ -134,13 +134,22 @@ def times(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
         rows = np.flatnonzero(widths == width)
         same = characters[begins[rows][:, None] + np.arange(width)]
         together = np.empty(len(rows), dtype="int64")
-        if width in _WIDTHS and _fixed_point(same, together):
+        padded = _with_three_decimals(same)
+        if padded.shape[1] in _WIDTHS and _fixed_point(padded, together):
             values[rows] = together
             continue
         for row, text in zip(rows.tolist(), same, strict=True):
             value = nanoseconds(text.tobytes().decode().strip().strip('"'))
             values[row], missing[row] = (0, True) if value is None else (value, False)
     return values, missing
+
+
+def _with_three_decimals(rows: np.ndarray) -> np.ndarray:
+    """Texts of one width with zeros behind their decimals, where all have one or all have two."""
+    for missing in (1, 2):
+        if rows.shape[1] > 4 and (rows[:, missing - 5] == _POINT).all():
+            return np.insert(rows, [rows.shape[1] - 1] * missing, _DIGIT, axis=1)
+    return rows
 
 
 def _fixed_point(rows: np.ndarray, values: np.ndarray) -> bool:

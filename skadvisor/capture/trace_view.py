@@ -21,11 +21,12 @@ from skadvisor.capture.trace_halves import gather_in_two
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, longest_first, task_table
 
-DEVICE_PROCESSES = ("Ascend Hardware",)
+#: The second one is that of the old task_time_*.json.
+DEVICE_PROCESSES = ("Ascend Hardware", "Task Scheduler")
 COLLECTIVE_PROCESSES = ("HCCL", "Communication")
-HOST_PROCESSES = ("Python",)
+HOST_PROCESSES = ("Python", "MindSpore")
 TASK_KINDS = ("kernel", "collective", "wait", "record", "copy", "other")
-KERNEL, COLLECTIVE = 0, 1
+KERNEL, COLLECTIVE, OTHER = 0, 1, 5
 #: Stands for an absent category.
 NO_CATEGORY = "\0none"
 
@@ -160,6 +161,10 @@ def _device_rows(gathered: TraceColumns, lanes: np.ndarray) -> dict[str, np.ndar
     is_collective = ~is_device & ~is_transfer & ((lanes == "collective")[kind_of_lane] | is_unnamed)
     chosen = is_device | is_collective
     kinds = _task_kinds(gathered, rows[chosen], type_code[chosen])
+    typed = has_word[type_code[chosen]]
+    if typed.any():
+        # marks, iterations and turns of a server stand in the lane of the tasks, but have no task type
+        kinds[~typed & (kinds == KERNEL)] = OTHER
     kinds[is_collective[chosen]] = COLLECTIVE
     return {"row": rows[chosen], "argument": argument[chosen], "type": type_code[chosen], "kind": kinds}
 
@@ -230,7 +235,10 @@ def _tasks(gathered: TraceColumns, device: dict[str, np.ndarray], words: list[st
 
     kept = device["kind"] > COLLECTIVE
     rows, argument = device["row"][kept], device["argument"][kept]
-    stream = np.where(argument >= 0, gathered.device["stream"][argument] if len(argument) else 0, ABSENT_ID)
+    stream = _streams(gathered)[gathered.ranges["lane"][rows]]
+    given = np.flatnonzero(argument >= 0)
+    named = gathered.device["stream"][argument[given]]
+    stream[given] = np.where(named == ABSENT_ID, stream[given], named)
     return task_table(
         {
             "start_ns": gathered.ranges["start_ns"][rows],
@@ -286,11 +294,21 @@ def _launches(gathered: TraceColumns, start: np.ndarray, lane: np.ndarray) -> tu
         place = np.minimum(np.searchsorted(begins["id"][order], ends["id"]), len(order) - 1)
         source = order[place]
         known = np.flatnonzero(begins["id"][source] == ends["id"])
-        target = _rows_at(start, lane, ends["time_ns"][known], ends["lane"][known])
+        time, time_lane = ends["time_ns"][known], ends["lane"][known]
+        target = _rows_at(start, lane, time, time_lane)
+        # the newest releases write the times of arrows as doubles, of which the shortest text has one decimal
+        loose = np.flatnonzero((target < 0) & (time % 100 == 0))
+        if len(loose):
+            target[loose] = _rows_at(_doubles(start), lane, _doubles(time[loose]), time_lane[loose])
         hit = target >= 0
         launch[target[hit]] = begins["time_ns"][source[known[hit]]]
         launch_lane[target[hit]] = begins["lane"][source[known[hit]]]
     return launch, launch_lane
+
+
+def _doubles(time: np.ndarray) -> np.ndarray:
+    """ns as the nearest double of microseconds."""
+    return time // 1000 + time % 1000 / 1000
 
 
 def _rows_at(start: np.ndarray, lane: np.ndarray, time: np.ndarray, time_lane: np.ndarray) -> np.ndarray:
