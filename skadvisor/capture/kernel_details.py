@@ -32,7 +32,7 @@ CLEAN: dict[str, Callable[[str], str | None]] = {
 def recognises(head: bytes) -> bool:
     """Whether a file that begins with `head` is a table of operators, by its headings."""
     header = read_header(head)
-    return header is not None and {"name", "start_ns", "dur_ns"} <= set(header.known)
+    return header is not None and header.of_operators
 
 
 def is_summary(head: bytes) -> bool:

@@ -45,6 +45,9 @@ HEADINGS = {
     "tasktype": "core",
     "starttime(us)": "start_ns",
     "taskstarttime(us)": "start_ns",
+    # the first releases leave the unit out, which is us all the same
+    "starttime": "start_ns",
+    "taskstarttime": "start_ns",
     "duration(us)": "dur_ns",
     "taskduration(us)": "dur_ns",
     "waittime(us)": "wait_ns",
@@ -61,7 +64,9 @@ HEADINGS = {
     "outputformats": "output_formats",
     "aicore_time(us)": "aic_ns",
     "aic_time(us)": "aic_ns",
+    "aic_total_time(us)": "aic_ns",
     "aiv_time(us)": "aiv_ns",
+    "aiv_total_time(us)": "aiv_ns",
 }
 TIMES = ("start_ns", "dur_ns", "wait_ns", "aic_ns", "aiv_ns")
 INTEGERS = ("step_id", "device", "model", "task", "stream", "blocks", "mix_blocks")
@@ -97,6 +102,12 @@ class Header:
     def used(self) -> dict[str, int]:
         return {**self.known, **self.counters}
 
+    @property
+    def of_operators(self) -> bool:
+        """Whether this is a table of device operators: tables of host calls name the thread of each."""
+        host = any(plain_heading(heading) == "threadid" for heading in self.headings)
+        return {"name", "start_ns", "dur_ns"} <= set(self.known) and not host
+
 
 def plain_heading(heading: str) -> str:
     return heading.strip().strip("\ufeff").replace(" ", "").lower()
@@ -131,7 +142,7 @@ class Reading:
         self.cut = False
         self.rows = 0
         header = read_header(first_bytes(path))
-        if header is None or not {"name", "start_ns", "dur_ns"} <= set(header.known):
+        if header is None or not header.of_operators:
             raise InputError(f"{path} is no table of kernels: it lacks Name, Start Time(us) or Duration(us)")
         self.header = header
         self.table: pa.Table | None = None
