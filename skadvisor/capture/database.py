@@ -14,14 +14,18 @@ from typing import Any
 import numpy as np
 
 from skadvisor.capture import collectives, columns, ids, links
+from skadvisor.capture.database_counters import add_counters
 from skadvisor.capture.database_file import DAMAGE, THREADS, Database
 from skadvisor.capture.device_tasks import kind_of_type
 from skadvisor.capture.ids import ABSENT
-from skadvisor.capture.interface import NO_ID, Format, Part, notes_on_skipped
+from skadvisor.capture.interface import NO_ID, DamagedError, Format, Part, notes_on_skipped
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 
 MAGIC = b"SQLite format 3\x00"
+LONGEST_PATH = 511
+#: Databases of results that the profiler writes beside its own; what they are shows where they can be opened.
+WITHOUT_TASKS = ("analysis.db", "communication_analyzer.db", "cluster_analysis.db")
 #: Column of the kernel table -> names of the id column in COMPUTE_TASK_INFO, newest first.
 WORDS: dict[str, tuple[str, ...]] = {
     "name": ("name",),
@@ -49,8 +53,9 @@ CLEAN: dict[str, Callable[[str], str | None]] = {
 }
 HOST_CATEGORIES = ("cpu_op", "enqueue", "python_function", "user_annotation")
 #: Type of a host call -> the category that a trace gives it.
+#: The types of torch_npu's calls, where ENUM_API_TYPE does not name them.
+API_TYPES = {50001: "op", 50002: "queue", 50003: "trace", 50004: "mstx"}
 CATEGORIES = {"op": "cpu_op", "queue": "enqueue", "trace": "python_function", "mstx": "user_annotation"}
-CORE_TIMES = {"aic_total_time": "aic_ns", "aicore_time": "aic_ns", "aiv_total_time": "aiv_ns", "aiv_time": "aiv_ns"}
 
 
 def recognises(path: Path, head: bytes) -> Format | None:
@@ -61,9 +66,9 @@ def recognises(path: Path, head: bytes) -> Format | None:
         with Database(path) as database:
             if not ({"TASK", "COMPUTE_TASK_INFO"} & set(database.tables)):
                 return None
-            return "database" if {"PYTORCH_API", "RANK_DEVICE_MAP"} & set(database.tables) else "msprof_database"
+            return "database" if _is_of_torch(database) else "msprof_database"
     except DAMAGE:
-        return "database"
+        return None if path.name in WITHOUT_TASKS else "database"
 
 
 def read(paths: Sequence[Path], rank: int | None = None) -> Part:
@@ -74,11 +79,18 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
             return _part(database, rank)
     except DAMAGE as problem:
         reason = " ".join(str(problem).split())[:120]
-        raise InputError(f"{path} cannot be read as a profiler database: {reason}") from None
+        long = len(str(path.resolve())) > LONGEST_PATH
+        hint = f"SQLite opens paths of up to {LONGEST_PATH} characters: copy the file." if long else ""
+        raise DamagedError(f"{path} cannot be read as a profiler database: {reason}", hint) from None
+
+
+def _is_of_torch(database: Database) -> bool:
+    """Whether torch_npu wrote to it, which knows the rank; msprof writes -1 for every device."""
+    return "PYTORCH_API" in database.tables or bool((_ranks(database)["rank"] >= 0).any())
 
 
 def _part(database: Database, rank: int | None) -> Part:
-    tasks, operators = database.numbers_of(
+    tasks, operators, scheduled = database.numbers_of(
         {
             "TASK": {
                 **{name: (column,) for name, column in TASK_NUMBERS.items()},
@@ -89,8 +101,12 @@ def _part(database: Database, rank: int | None) -> Part:
                 "type": ("taskType",),
             },
             "COMPUTE_TASK_INFO": {"global": ("globalTaskId",), **WORDS, **NUMBERS},
+            # kernels by which the AI CPU runs collectives; older schemas list them with the operators
+            "COMMUNICATION_SCHEDULE_TASK_INFO": {"global": ("globalTaskId",), **WORDS, **NUMBERS},
         }
     )
+    if len(scheduled["global"]):
+        operators = {name: np.concatenate([values, scheduled[name]]) for name, values in operators.items()}
     lost = int((~np.isin(operators["global"], tasks["global"])).sum())
     if lost:
         database.faults["operator without a device task"] += lost
@@ -112,7 +128,7 @@ def _part(database: Database, rank: int | None) -> Part:
     known, words = database.strings(*word_ids, tasks["type"], collective["name"], collective["op_type"], host["name"])
     where = ids.place(operators["global"], tasks["global"])
     kernels = _kernels(tasks, operators, collective, where, known, words)
-    _add_counters(database, kernels)
+    add_counters(database, kernels)
     kernels.pop("global")
     _attach(database, kernels, host, known, words)
     made = _usable(database, kernels)
@@ -126,9 +142,10 @@ def _part(database: Database, rank: int | None) -> Part:
     notes = list(notes_on_skipped(file.path, database.faults))
     if database.cut:
         notes.append(f"{file.path}: the database is damaged; what is whole was read")
+    of_torch = _is_of_torch(database)
     return Part(
-        format="database" if "PYTORCH_API" in database.tables else "msprof_database",
-        producer="torch_npu" if {"PYTORCH_API", "RANK_DEVICE_MAP"} & set(database.tables) else "msprof",
+        format="database" if of_torch else "msprof_database",
+        producer="torch_npu" if of_torch else "msprof",
         files=(file,),
         kernels=kernel_table(columns.with_null_columns(made), copy=False),
         tasks=_other_tasks(tasks, where, known, words),
@@ -155,8 +172,12 @@ def _choose_device(database: Database, tasks: dict[str, np.ndarray], rank: int |
     return rank
 
 
+def _ranks(database: Database) -> dict[str, np.ndarray]:
+    return database.numbers("RANK_DEVICE_MAP", {"rank": ("rankId",), "device": ("deviceId",)})
+
+
 def _rank(database: Database, device: int | None) -> int | None:
-    mapped = database.numbers("RANK_DEVICE_MAP", {"rank": ("rankId",), "device": ("deviceId",)})
+    mapped = _ranks(database)
     for rank, of in zip(mapped["rank"].tolist(), mapped["device"].tolist(), strict=True):
         if rank >= 0 and (of == device or len(mapped["rank"]) == 1):
             return int(rank)
@@ -237,32 +258,6 @@ def _usable(database: Database, made: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _add_counters(database: Database, kernels: dict[str, Any]) -> None:
-    """The counters of TASK_PMU_INFO as columns: ratios and cycles as they are, times in us, core times in ns."""
-    import pandas as pd
-
-    if "TASK_PMU_INFO" not in database.tables:
-        return
-    dtype = np.dtype([("task", "int64"), ("name", "int64"), ("value", "float64")])
-    query = "SELECT CAST(globalTaskId AS INTEGER), CAST(name AS INTEGER), CAST(value AS REAL) FROM TASK_PMU_INFO"
-    whole = " WHERE globalTaskId IS NOT NULL AND name IS NOT NULL AND value IS NOT NULL"
-    values = np.fromiter(database.read_rows(query + whole), dtype=dtype)
-    known, words = database.strings(values["name"])
-    rows = ids.place(kernels["global"], values["task"])
-    for number, word in zip(known.tolist(), words, strict=True):
-        mine = (values["name"] == number) & (rows >= 0)
-        made = np.zeros(len(kernels["global"]))
-        missing = np.ones(len(made), dtype=bool)
-        made[rows[mine]] = values["value"][mine]
-        missing[rows[mine]] = False
-        if word in CORE_TIMES:
-            whole_ns = np.floor(np.where(np.isfinite(made), made, 0) + 0.5).astype("int64")
-            kernels[CORE_TIMES[word]] = pd.Series(pd.arrays.IntegerArray(whole_ns, missing))
-        elif word:
-            name, scale = (f"{word}(us)", 1000.0) if word.endswith("_time") else (word, 1.0)
-            kernels[name] = pd.Series(pd.arrays.FloatingArray(made / scale, missing))
-
-
 def _host_calls(database: Database) -> dict[str, Any]:
     """Host ranges of the framework and of mstx; `category` is a code into `HOST_CATEGORIES`."""
     import pandas as pd
@@ -278,9 +273,9 @@ def _host_calls(database: Database) -> dict[str, Any]:
             "connection": ("connectionId",),
         },
     )
-    names: dict[int, str] = {}
+    names = dict(API_TYPES)
     if {"id", "name"} <= set(database.tables.get("ENUM_API_TYPE", [])):
-        names = dict(database.read_rows("SELECT id, name FROM ENUM_API_TYPE"))
+        names |= dict(database.read_rows("SELECT id, name FROM ENUM_API_TYPE"))
     calls["category"] = np.zeros(len(calls["type"]), dtype="int64")
     for number in np.unique(calls["type"]).tolist():
         category = CATEGORIES.get(str(names.get(number, "op")), "cpu_op")

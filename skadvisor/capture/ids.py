@@ -54,6 +54,38 @@ def codes(ids: np.ndarray, known: np.ndarray) -> np.ndarray:
     return table[np.maximum(ids - (low - 1), 0)]
 
 
+class Runs:
+    """The rows of tasks that may run several times under one id: `keys` are the ids, -1 for none, in order of time."""
+
+    def __init__(self, keys: np.ndarray) -> None:
+        self._known = np.flatnonzero(keys >= 0)
+        self._keys = keys[self._known]
+        once = (place(self._keys, self._keys) == np.arange(len(self._keys))).all()
+        self._order = None if once else np.argsort(self._keys, kind="stable")
+
+    def rows(self, wanted: np.ndarray) -> np.ndarray:
+        """The row of each of `wanted`, -1 where there is none; of equal ids the nth means the nth run."""
+        if not len(self._keys):
+            return np.full(len(wanted), ABSENT, dtype="int64")
+        if self._order is None:
+            found = place(self._keys, wanted)
+        else:
+            ordered = self._keys[self._order]
+            at = np.searchsorted(ordered, wanted) + _repetition(wanted)
+            inside = np.minimum(at, len(ordered) - 1)
+            found = np.where((at < len(ordered)) & (ordered[inside] == wanted), self._order[inside], ABSENT)
+        return np.where(found >= 0, self._known[found], ABSENT)
+
+
+def _repetition(values: np.ndarray) -> np.ndarray:
+    """How often each value stood before."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    made = np.empty(len(values), dtype="int64")
+    made[order] = np.arange(len(values)) - np.searchsorted(ordered, ordered)
+    return made
+
+
 def _span(ids: np.ndarray) -> int:
     return int(ids.max()) - int(ids.min()) + 1
 

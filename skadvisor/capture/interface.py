@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from skadvisor.errors import InputError
 from skadvisor.events import SourceFile
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ MAX_EXPANSION = 200
 NO_ID = 4294967295
 #: How an absent value is written in text.
 ABSENT = ("", "N/A", "n/a", "NA", "null", "None", "-")
+
+
+class DamagedError(InputError):
+    """A file of a known kind that cannot be read at all; other files of the rank may do without it."""
 
 
 @dataclass(frozen=True, eq=False)

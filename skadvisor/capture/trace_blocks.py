@@ -16,9 +16,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from skadvisor.capture.interface import MAX_RECORD_BYTES
+from skadvisor.capture.interface import MAX_RECORD_BYTES, DamagedError
 from skadvisor.capture.lines import UTF8_BOM, Source
-from skadvisor.errors import InputError
 
 #: What is decoded at once: few enough events that they stay in the cache until their fields are taken.
 BLOCK_BYTES = 1 << 18
@@ -178,7 +177,7 @@ class EventStream:
                 ended = self._fill()
                 wrapper = WRAPPER.search(self._buffer[: self._filled])
             if wrapper is None:
-                raise InputError(f"{self.path} is no trace: it holds no event array")
+                raise DamagedError(f"{self.path} is no trace: it holds no event array")
             self._wrapped = True
             start = wrapper.end() - 1
         self._drop(start)
