@@ -38,7 +38,8 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
     """Read one rank's capture from a file or folder of any supported format.
 
     `rank` chooses among several captures under a folder. Raises InputError for a missing path, no capture, an
-    unparsed capture or several ranks without a choice; NotEnoughError for a capture without kernels.
+    unparsed capture, a file that may not be read or several ranks without a choice; NotEnoughError for a capture
+    without kernels.
     """
     from skadvisor.capture import folder, merge
 
@@ -56,7 +57,10 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
         raise InputError(
             f"{path} holds {len(found)} captures: {listed}{more}", "Choose one with --rank, or give its folder."
         )
-    capture = merge.read(chosen[0], rank)
+    try:
+        capture = merge.read(chosen[0], rank)
+    except OSError as problem:
+        raise folder.unreadable(Path(problem.filename or path), problem) from None
     if capture.kernels.empty:
         raise NotEnoughError(
             f"{path} is a profiler capture without kernels" + (": " + capture.notes[0] if capture.notes else ""),

@@ -24,10 +24,17 @@ MAX_DEPTH = 8
 MAX_METADATA_BYTES = 16 << 20
 #: Folders that only sort the products of one rank.
 PRODUCT_FOLDERS = {"ascend_profiler_output", "mindstudio_profiler_output", "summary", "timeline"}
+RANK_FOLDERS = ("_ascend_pt", "_ascend_ms")
+#: Folders that hold thousands of raw files and no products.
+RAW = re.compile(r".*/FRAMEWORK|PROF_[^/]*/(host|device_\d+)/(data|sqlite)")
 #: Folders of raw data, by which a capture is known that the profiler has not parsed yet.
 RAW_FOLDERS = ("FRAMEWORK", "PROF_*", "*/FRAMEWORK", "*/PROF_*", "*/*/PROF_*", "host/data", "device_*/data")
 SLICE = re.compile(r"_slice_(\d+)")
 TIMESTAMP = re.compile(r"_\d{8,}")
+#: Where msprof writes its timeline, beside others that each hold a part of it.
+TIMELINE_FOLDERS = {"timeline", "mindstudio_profiler_output"}
+TIMELINE = re.compile(r"msprof(_slice)?[_\d]*\.json.*")
+ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"Rar!")
 HOW_TO_PARSE = (
     'Parse it where it was recorded: python3 -c "from torch_npu.profiler.profiler import analyse; analyse({folder!r})"'
 )
@@ -54,13 +61,21 @@ class RankFiles:
 def find(path: Path) -> list[RankFiles]:
     """The captures at or under `path`, by rank and path; empty where there is none.
 
-    Raises InputError where the path is missing or the folder holds an unparsed capture only.
+    Raises InputError where the path is missing or may not be read, where the file is an archive, and where the folder
+    holds an unparsed capture only.
     """
-    if not path.exists():
-        raise InputError(f"{path} does not exist", "Give a profiler output: a folder or a file in it.")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path} does not exist", "Give a profiler output: a folder or a file in it.") from None
+    except OSError as problem:
+        raise unreadable(path, problem) from None
     if path.is_file():
         format = sniff(path)
-        return [] if format is None else [_with_information(RankFiles(path, {format: _slices(path, format)}))]
+        if format is None:
+            _refuse(path)
+            return []
+        return [_with_information(RankFiles(path, {format: _slices(path, format)}))]
     products: dict[Path, list[tuple[Format, Path]]] = {}
     for file in _walk(path):
         format = sniff(file)
@@ -70,6 +85,21 @@ def find(path: Path) -> list[RankFiles]:
         raise InputError(f"{path} is a capture that was not parsed yet", HOW_TO_PARSE.format(folder=str(path)))
     found = [ranked for root, files in products.items() for ranked in _ranks(root, files)]
     return sorted(found, key=lambda ranked: (ranked.rank is None, ranked.rank or 0, str(ranked.path)))
+
+
+def unreadable(path: Path, problem: OSError) -> InputError:
+    """The error for a path that the system does not let us read."""
+    return InputError(f"{path} cannot be read: {problem.strerror or problem}", "Check the path and its permissions.")
+
+
+def _refuse(file: Path) -> None:
+    """Raise InputError where there is more to say of a file than that it is no capture."""
+    try:
+        head = first_bytes(file)
+    except OSError as problem:
+        raise unreadable(file, problem) from None
+    if head.startswith(ARCHIVES) or head[257:262] == b"ustar":
+        raise InputError(f"{file} is an archive", "Unpack it and give the folder.")
 
 
 def sniff(path: Path) -> Format | None:
@@ -88,17 +118,39 @@ def sniff(path: Path) -> Format | None:
 
 
 def _walk(path: Path) -> Iterator[Path]:
-    """Files under `path` in a fixed order, without links, to a limited depth and number."""
+    """Files under `path` in a fixed order, each once, without raw data, to a limited depth and number."""
     count = 0
-    for folder, names, files in os.walk(path, followlinks=False):
-        names.sort()
-        if len(Path(folder).relative_to(path).parts) >= MAX_DEPTH:
+    top = path.resolve()
+    linked: set[Path] = set()
+
+    def is_new(place: Path) -> bool:
+        """Not so for links to what stands under `path` itself, and for second links to one place."""
+        if not place.is_symlink():
+            return True
+        try:
+            real = place.resolve()
+        except (OSError, RuntimeError):  # links in a circle
+            return False
+        new = real != top and top not in real.parents and real not in linked
+        linked.add(real)
+        return new
+
+    def refuse(problem: OSError) -> None:
+        if problem.filename == str(path):
+            raise unreadable(path, problem)
+
+    for name, names, files in os.walk(path, followlinks=True, onerror=refuse):
+        folder = Path(name)
+        above = f"{folder.parent.name}/{folder.name}"
+        names[:] = [name for name in sorted(names) if not RAW.fullmatch(f"{above}/{name}") and is_new(folder / name)]
+        if len(folder.relative_to(path).parts) >= MAX_DEPTH:
             names.clear()
         for name in sorted(files):
             count += 1
             if count > MAX_FILES:
                 raise InputError(f"{path} holds more than {MAX_FILES} files", "Give a folder nearer to one capture.")
-            yield Path(folder, name)
+            if is_new(folder / name):
+                yield folder / name
 
 
 def _root(file: Path, top: Path) -> Path:
@@ -109,7 +161,7 @@ def _root(file: Path, top: Path) -> Path:
         if any(candidate.glob("profiler_info*.json")):
             return candidate
     for candidate in reversed(above):
-        if candidate.name.endswith("_ascend_pt"):
+        if candidate.name.endswith(RANK_FOLDERS):
             return candidate
     return above[1] if folder.name.lower() in PRODUCT_FOLDERS and len(above) > 1 else folder
 
@@ -117,7 +169,7 @@ def _root(file: Path, top: Path) -> Path:
 def _ranks(root: Path, files: list[tuple[Format, Path]]) -> list[RankFiles]:
     """The captures in one rank folder: one, unless it holds several unrelated tables of one kind."""
     tables: dict[Format, dict[str, list[Path]]] = {}
-    for format, file in files:
+    for format, file in _without_partial_timelines(files):
         stem = TIMESTAMP.sub("", SLICE.sub("", file.name))
         tables.setdefault(format, {}).setdefault(stem, []).append(file)
     if all(len(stems) == 1 for stems in tables.values()):
@@ -129,6 +181,20 @@ def _ranks(root: Path, files: list[tuple[Format, Path]]) -> list[RankFiles]:
         _with_information(RankFiles(paths[0], {format: _newest(paths, [])}))
         for format, stems in tables.items()
         for paths in stems.values()
+    ]
+
+
+def _without_partial_timelines(files: list[tuple[Format, Path]]) -> list[tuple[Format, Path]]:
+    """Without the timelines of one kind (step_trace, task_time, ...) that stand beside the one that holds them all."""
+
+    def beside_others(format: Format, file: Path) -> bool:
+        return format in ("trace_view", "msprof_trace") and file.parent.name.lower() in TIMELINE_FOLDERS
+
+    whole = {file.parent for format, file in files if beside_others(format, file) and TIMELINE.fullmatch(file.name)}
+    return [
+        (format, file)
+        for format, file in files
+        if not (beside_others(format, file) and file.parent in whole and not TIMELINE.fullmatch(file.name))
     ]
 
 

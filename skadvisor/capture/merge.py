@@ -15,7 +15,7 @@ import pandas as pd
 
 from skadvisor.capture import database, kernel_details, trace_view
 from skadvisor.capture.folder import RankFiles
-from skadvisor.capture.interface import Format, Level, Part
+from skadvisor.capture.interface import DamagedError, Format, Level, Part
 from skadvisor.events import KERNEL_COLUMNS, Capture, in_order
 
 #: Files that lead come first; of two formats in one row only the first that is there is read.
@@ -32,8 +32,8 @@ LEVELS: dict[str, Level] = {"Level0": "level0", "Level1": "level1", "Level2": "l
 
 def read(ranked: RankFiles, rank: int | None = None) -> Capture:
     """Read all files of one rank and join what they say; `rank` chooses where one file holds several devices."""
-    parts = [_read_part(format, ranked.files[format], rank) for format in _chosen(ranked)]
-    notes = list(ranked.notes) + [note for part in parts for note in part.notes]
+    parts, damage = _read_parts(ranked, rank)
+    notes = list(ranked.notes) + damage + [note for part in parts for note in part.notes]
     kernels = parts[0].kernels
     agreeing = [parts[0]]
     for part in parts[1:]:
@@ -72,6 +72,20 @@ def _chosen(ranked: RankFiles) -> list[Format]:
         for family in FAMILIES
         if set(family) & set(ranked.files)
     ]
+
+
+def _read_parts(ranked: RankFiles, rank: int | None) -> tuple[list[Part], list[str]]:
+    """What can be read, and a sentence on each file that cannot; raises DamagedError where none can."""
+    parts: list[Part] = []
+    damage: list[DamagedError] = []
+    for format in _chosen(ranked):
+        try:
+            parts.append(_read_part(format, ranked.files[format], rank))
+        except DamagedError as problem:
+            damage.append(problem)
+    if not parts:
+        raise damage[0]
+    return parts, [problem.message for problem in damage]
 
 
 def _read_part(format: Format, paths: Sequence[Path], rank: int | None) -> Part:
@@ -128,6 +142,7 @@ def matching_rows(kernels: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
     rows = joined["row"].fillna(-1).to_numpy(dtype="int64")
     taken = np.zeros(len(other), dtype=bool)
     taken[rows[rows >= 0]] = True
+    _match_longer_names(kernels, other, rows, taken)
     loose = np.flatnonzero((rows < 0) & (kernels["kind"] == "collective").to_numpy())
     for row in loose.tolist():
         candidates = np.flatnonzero(~taken & (translated == code[row]))
@@ -138,6 +153,32 @@ def matching_rows(kernels: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
                 rows[row] = candidates[best]
                 taken[candidates[best]] = True
     return rows
+
+
+def _match_longer_names(kernels: pd.DataFrame, other: pd.DataFrame, rows: np.ndarray, taken: np.ndarray) -> None:
+    """Match what is left by start and duration, where one name ends with the other: `MatMul-op1/MatMulV2`.
+
+    MindSpore writes the operator that launched a kernel before its name, in its table only. Changes `rows` and
+    `taken` of `matching_rows`.
+    """
+    tables = []
+    for table, left in ((kernels, np.flatnonzero(rows < 0)), (other, np.flatnonzero(~taken))):
+        columns: dict[str, Any] = {name: table[name].to_numpy()[left] for name in ("start_ns", "dur_ns")}
+        tables.append(pd.DataFrame(columns | {"row": left, "name": table["name"].cat.codes.to_numpy()[left]}))
+    if not len(tables[0]) or not len(tables[1]):
+        return
+    for table in tables:
+        table["nth"] = table.groupby(["start_ns", "dur_ns"]).cumcount()
+    joined = tables[0].merge(tables[1], on=["start_ns", "dur_ns", "nth"], suffixes=("", "_other"))
+    names, others = kernels["name"].cat.categories, other["name"].cat.categories
+    listed = joined[["row", "name", "row_other", "name_other"]].to_numpy().tolist()
+    for row, name, row_other, name_other in listed:
+        if _continues(str(names[name]), str(others[name_other])):
+            rows[row], taken[row_other] = row_other, True
+
+
+def _continues(name: str, other: str) -> bool:
+    return name.endswith(f"/{other}") or other.endswith(f"/{name}")
 
 
 def _disagreement(kernels: pd.DataFrame, other: pd.DataFrame, rows: np.ndarray, leading: Part, part: Part) -> list[str]:
