@@ -156,7 +156,7 @@ def _unusable(path: Path, error: InputError | NotEnoughError, dialect: str) -> D
 
 def _holds_raw_data(path: Path) -> bool:
     """Whether a folder holds what the profiler writes before it is parsed, at most two folders down."""
-    if not path.is_dir():
+    if not os.path.isdir(path):  # which is no error for a name that is too long
         return False
     levels = (path.glob(pattern) for pattern in ("*", "*/*", "*/*/*"))
     return bool(RAW.match(path.name)) or any(RAW.match(entry.name) for level in levels for entry in level)
