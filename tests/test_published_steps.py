@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
+from typing import Any
 
 import pytest
 from odd_captures import Odd, Score, from_trace, level0, score
+from published_drafts import DRAFTS
 from published_hyper import HYPER
 from published_latent import LATENT
+from published_phases import PHASES
 from published_steps import STEPS, Published
 from unseen_names import compiled_at_load, static_kernels
 
@@ -16,7 +19,7 @@ from skadvisor.labelling import label
 from skadvisor.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
-ALL: dict[str, Published] = {**STEPS, **LATENT, **HYPER}
+ALL: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **DRAFTS}
 
 
 @cache
@@ -42,7 +45,34 @@ def test_each_kernel_runs_as_often_as_was_published(name: str) -> None:
     assert odd.truth["layer"].nunique() == published.layers
 
 
+def cases(*limits: dict[str, str]) -> list[Any]:
+    """All names, with what is known to fail among them."""
+    known = {name: reason for limit in limits for name, reason in limit.items()}
+    marks = {name: [pytest.mark.xfail(strict=True, reason=reason)] for name, reason in known.items()}
+    return [pytest.param(name, marks=marks.get(name, [])) for name in sorted(ALL)]
+
+
+#: Where the layers are not found exactly: name -> why.
+LAYER_LIMITS = dict.fromkeys(
+    (
+        "deepseek-v4.1-flash with drafts from kernel statistics",
+        "deepseek-v4.1-flash with drafts and keys over ranks from kernel statistics",
+    ),
+    "keys that the main model makes for its draft layers look like a layer that has attention only",
+)
+
+
 @pytest.mark.parametrize("name", sorted(ALL))
+def test_time_is_labelled_right_even_where_layers_are_not(name: str) -> None:
+    found = scored(capture(name))
+    assert found.total >= 0.99
+    assert found.worst_share <= 0.01
+    assert found.sure >= 0.98
+    assert found.steps
+    assert found.phases
+
+
+@pytest.mark.parametrize("name", cases(LAYER_LIMITS))
 def test_published_steps_are_labelled(name: str) -> None:
     found = scored(capture(name))
     assert found.total >= 0.97
@@ -62,20 +92,12 @@ NAMES_ONLY_LIMITS = {
 
 
 @pytest.mark.parametrize("change", [level0, from_trace])
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=NAMES_ONLY_LIMITS[name]))
-        if name in NAMES_ONLY_LIMITS
-        else name
-        for name in sorted(ALL)
-    ],
-)
+@pytest.mark.parametrize("name", cases(LAYER_LIMITS, NAMES_ONLY_LIMITS))
 def test_published_steps_are_labelled_by_names_and_order(name: str, change) -> None:  # type: ignore[no-untyped-def]
     assert right(scored(change(capture(name))))
 
 
-@pytest.mark.parametrize("name", sorted({**LATENT, **HYPER}))
+@pytest.mark.parametrize("name", cases(LAYER_LIMITS))
 @pytest.mark.parametrize("change", [static_kernels, compiled_at_load])
 def test_published_steps_are_labelled_under_compiled_names(name: str, change) -> None:  # type: ignore[no-untyped-def]
     assert right(scored(change(capture(name))))

@@ -1,0 +1,214 @@
+"""Steps of published profiles: prompts beside decode, and eager decode of another engine; published_steps.py says how
+they are made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from odd_captures import Odd, Recorder, Shape
+from published_latent import (
+    RANK,
+    ROPE,
+    V3,
+    absorbed,
+    dense_of_latent,
+    one_kernel_of_experts,
+    quantised,
+    static,
+)
+from published_steps import QWEN3_32B, Measured, Published, V, as_read
+from unseen_blocks import BLOCKS, MLP, NORM, A, Card, add_norm, cache, core, forward, layers_of, linear, norm, swiglu
+
+# ---------------------------------------------------------------- Qwen3-32B: prompts in sequence parallel
+
+
+def gathered(r: Recorder, c: Card, back: bool = False) -> None:
+    """A collective that the AICPU drives: listed as a whole and as the task that drives it."""
+    op = "hcom_reduceScatter_" if back else "hcom_allGather_"
+    part: Shape = (c.rows // c.tp, c.hidden)
+    r.put(op, "comm", [c.wide if back else part], [part if back else c.wide], 900.0)
+    row = r.rows[-1]
+    driver = {
+        "name": "reduce_scatterAicpuKernel" if back else "allgatherAicpuKernel",
+        "op_type": None,
+        "core": "AI_CPU",
+    }
+    driver["op_type"] = driver["name"]
+    r.rows.append({**row, **driver, "kind": "kernel", "stream": 21, "task": len(r.rows)})
+
+
+def long_prompt(r: Recorder, c: Card) -> None:
+    """Large projections are other kernels than in decode; a layer's first norm and rotation stay apart."""
+    part = c.at(c.rows // c.tp)
+    width, inter = c.q + 2 * c.kv_width, c.inter // c.tp
+    q, k = (c.rows, c.q // c.dim, c.dim), (c.rows, c.kv_width // c.dim, c.dim)
+    for number in range(c.layers):
+        r.layer, r.kind = number, "dense"
+        if number == 0:
+            norm(r, part)
+        gathered(r, c)
+        r.put("MatMulV2", A, [c.wide, (width, c.hidden)], [(c.rows, width)], 640.0)
+        if number == 0:
+            for heads in (q, k):
+                r.put("RmsNorm", A, [heads, (c.dim,)], [heads, (*heads[:2], 1)], 300.0)
+            r.put("_triton_rope", A, [q, k, (40960, c.dim)], [q, k], 280.0, V)
+        else:
+            r.put("split_qkv_rmsnorm_rope_kernel", A, us=983.0, core=V)
+        cache(r, c)
+        r.put("FusedInferAttentionScore", A, [q, k, k, None, (2048, 2048)], [q, None], 1083.0, "MIX_AIC")
+        r.put("MatMulV2", A, [(c.rows, c.q), (c.hidden, c.q)], [c.wide], 1030.0)
+        r.put("TensorMove", A, [c.wide], [c.wide], 33.0)
+        gathered(r, c, back=True)
+        add_norm(r, part)
+        gathered(r, c)
+        r.put("MatMulV3", MLP, [c.wide, (2 * inter, c.hidden)], [(c.rows, 2 * inter)], 3700.0)
+        r.put("SwiGlu", MLP, [(c.rows, 2 * inter)], [(c.rows, inter)], 281.0)
+        r.put("MatMulV3", MLP, [(c.rows, inter), (c.hidden, inter)], [c.wide], 1950.0)
+        r.put("TensorMove", MLP, [c.wide], [c.wide], 33.0)
+        gathered(r, c, back=True)
+        add_norm(r, part)
+
+
+def graph_layers(r: Recorder, c: Card) -> None:
+    """Decode in a graph: split, norms, rotation and cache by Triton kernels, collectives by vector cores."""
+    for number in range(c.layers):
+        r.layer, r.kind = number, "dense"
+        if number == 0:
+            norm(r, c)
+        linear(r, c, A, c.hidden, c.q + 2 * c.kv_width)
+        r.put("split_qkv_rmsnorm_rope_kernel_0", A, us=6.0, core=V)
+        r.put("reshape_and_cache_200000000", A, us=4.0, core=V, name="reshape_and_cache_200000000")
+        core(r, c)
+        linear(r, c, A, c.q, c.hidden)
+        r.put("hcom_allReduce_", "comm", [c.wide], [c.wide], 79.9)
+        add_norm(r, c)
+        swiglu(r, c)
+        r.put("hcom_allReduce_", "comm", [c.wide], [c.wide], 79.9)
+        add_norm(r, c)
+
+
+def qwen3_phases() -> Odd:
+    """Qwen3-32B, sixteen A3 dies, vLLM-Ascend: ten prompts of 4104 tokens, then decode graphs."""
+    r = Measured(mode="graph", gap_us=0.4)
+    for step, (phase, rows) in enumerate([("prefill", 41040), ("decode", 16), ("decode", 16), ("decode", 16)]):
+        c = QWEN3_32B.at(rows, 10 if phase == "prefill" else 16)
+        r.mode = "eager" if phase == "prefill" else "graph"
+        forward(r, c, long_prompt if phase == "prefill" else graph_layers, step, phase, rows=c.sequences)
+        r.pause(320.0)
+    return as_read(r.finish())
+
+
+# ---------------------------------------------------------------- DeepSeek-V3: prompts in chunks, earlier ones loaded
+
+
+def chunked(r: Recorder, c: Card) -> None:
+    """Keys and values are projected anew; the part before this chunk is loaded, and two results are joined."""
+    rows, heads, rank = c.rows, c.heads, 1536
+    static(r, A, rows, c.hidden)
+    quantised(r, A, rows, c.hidden, rank + RANK + ROPE)
+    norm(r, c, A, rank, "RmsNorm")
+    static(r, A, rows, rank)
+    quantised(r, A, rows, rank, heads * (c.dim + ROPE))
+    pages: list[Shape | None] = [(BLOCKS, 128, 1, ROPE), (BLOCKS, 128, 1, RANK)]
+    r.put("KvRmsNormRopeCache", A, [(rows, 1, 1, RANK + ROPE), (RANK,), (rows, 1, 1, ROPE), *pages], pages, core=V)
+    turned: Shape = (rows, heads, 1, ROPE)
+    r.put("InterleaveRope", A, [turned, (rows, 1, 1, ROPE), (rows, 1, 1, ROPE)], [turned], 20.0)
+    query: Shape = (rows, heads, c.dim + ROPE)
+    for past in (False, True):
+        if past:
+            r.put("PagedCacheLoadNdKernel", A, [*pages, (8, 64), (8,)], [(rows, 1, RANK), (rows, 1, ROPE)], 18.0, V)
+        r.put("MatMulV2", A, [(rows, RANK), (2 * heads * c.dim, RANK)], [(rows, 2 * heads * c.dim)], 90.0)
+        r.put("FusedInferAttentionScore", A, [query, query, (rows, heads, c.dim)], [(rows, heads, c.dim)], 700.0)
+    parts: list[Shape | None] = [(rows * heads,)] * 2 + [(rows * heads, c.dim)] * 2
+    r.put("AttentionUpdate", A, parts, [(rows * heads, c.dim)], 714.0, V)
+    static(r, A, rows, heads * c.dim)
+    quantised(r, A, rows, heads * c.dim, c.hidden)
+    r.put("hcom_reduceScatter_", "comm", [c.wide], [(max(1, rows // c.tp), c.hidden)], 320.0)
+
+
+def latent_layers(r: Recorder, c: Card) -> None:
+    for number in range(c.layers):
+        dense = number < 3
+        r.layer, r.kind = number, "dense" if dense else "moe"
+        if number == 0:
+            norm(r, c)
+        r.put("hcom_allGather_", "comm", [(max(1, c.rows // c.tp), c.hidden)], [c.wide], 140.0)
+        (chunked if r.phase == "prefill" else absorbed)(r, c)
+        if dense:
+            ins: list[Shape | None] = [c.wide, c.wide, (c.hidden,), None, None]
+            r.put("AddRmsNormDynamicQuant", NORM, ins, [c.wide, c.wide, c.wide, (c.rows,), (c.rows,)], 5.0)
+            dense_of_latent(r, c)
+        else:
+            add_norm(r, c)
+            one_kernel_of_experts(r, c)
+        add_norm(r, c)
+
+
+def deepseek_v3_phases() -> Odd:
+    """DeepSeek-V3 W8A8 on A3, vLLM-Ascend: three chunks of a prompt, then decode."""
+    average = {"DispatchFFNCombine": 912.0}
+    r = Measured(mode="graph", gap_us=0.4, average=average)
+    plan = [("prefill", 2048)] * 3 + [("decode", 24)] * 3
+    for step, (phase, rows) in enumerate(plan):
+        c = replace(V3, layers=61).at(rows, 8 if phase == "prefill" else 24)
+        r.mode = "eager" if phase == "prefill" else "graph"
+        forward(r, c, latent_layers, step, phase, rows=c.sequences)
+        r.pause(320.0)
+    return r.finish()
+
+
+# ---------------------------------------------------------------- Qwen2.5-3B: another engine, eager, drawing sampler
+
+QWEN25_3B = Card(
+    hidden=2048, heads=16, kv=2, dim=128, inter=11008, vocab=151936, layers=36, rows=8, add_norm="AddRmsNorm"
+)
+
+
+def paged(r: Recorder, c: Card) -> None:
+    width = c.q + 2 * c.kv_width
+    linear(r, replace(c, bias=True), A, c.hidden, width)
+    q, k = (c.rows, c.q), (c.rows, c.kv_width)
+    r.put("AtbRopeKernel", A, [q, k, (c.rows, c.dim), (c.rows, c.dim), (c.rows,)], [q, k], 1.5, V)
+    cache(r, c)
+    out: Shape = (c.rows, c.heads, c.dim)
+    r.put("ZerosLike", A, [out], [out], 3.0)
+    pages: Shape = (BLOCKS, 128, c.kv, c.dim)
+    r.put("PagedAttentionMaskNdKernel", A, [out, pages, pages, (c.rows, 64), (c.rows,)], [out], 4.5, "MIX_AIC")
+    linear(r, c, A, c.q, c.hidden)
+
+
+def other_engine() -> Odd:
+    """Qwen2.5-3B on one 910B4, another engine in eager mode: kinds and times of its kernels, which sampler and all."""
+    r = Measured(mode="eager", gap_us=14.0)
+    c = QWEN25_3B
+    for step in range(4):
+        r.step, r.layer, r.kind = step, None, None
+        r.put("Cumsum", "prepare", [(c.rows,), (1,)], [(c.rows,)], 40.0)
+        forward(r, c, layers_of(("dense", paged, swiglu)), step)
+        logits: Shape = (c.rows, c.vocab)
+        drawn = ("RealDiv", "Sort", "LessEqual", "MaskedFill", "SoftmaxV2", "DSARandomUniform", "Less", "Log", "Neg")
+        for op in (*drawn, "DSAGenBitMask", "DropOutDoMask", "RealDiv", "ArgMaxV2"):
+            r.put(op, "sampling", [logits], [logits], 36.0)
+        r.pause(320.0)
+    return r.finish()
+
+
+#: name -> how it is built and what was counted.
+PHASES: dict[str, Published] = {
+    "qwen3-32b prompt and graphs from kernel statistics": Published(
+        qwen3_phases,
+        {
+            "MatMulV2": 129, "MatMulV3": 128, "split_qkv_rmsnorm_rope_kernel": 63, "_triton_rope": 1,
+            "ReshapeAndCacheNdKernel": 64, "FusedInferAttentionScore": 64, "SwiGlu": 64, "AddRmsNormBias": 128,
+        },
+        64,
+    ),
+    "deepseek-v3-w8a8 chunks and graphs from kernel statistics": Published(
+        deepseek_v3_phases,
+        {"AttentionUpdate": 61, "PagedCacheLoadNdKernel": 61, "KvRmsNormRopeCache": 61, "DispatchFFNCombine": 58},
+        61,
+    ),
+    "qwen2.5-3b in another engine from kernel statistics": Published(
+        other_engine, {"PagedAttentionMaskNdKernel": 36, "AtbRopeKernel": 36, "ZerosLike": 36, "AddRmsNorm": 72}, 36
+    ),
+}  # fmt: skip
