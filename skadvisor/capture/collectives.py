@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 #: Device kernels that do the work of a collective which is also listed under its own name.
-FRAGMENT = re.compile(r"^(AivKernel|aiv_all|aiv_reduce|aiv_broadcast|hcom_\w+|\w*AicpuKernel)", re.IGNORECASE)
+FRAGMENT = re.compile(r"^(\w*AivKernel|aiv_all|aiv_reduce|aiv_broadcast|hcom_\w+|\w*AicpuKernel)", re.IGNORECASE)
 #: How a collective as a whole is named.
 SUMMARY = re.compile(r"^hcom_", re.IGNORECASE)
 CORE = "COMMUNICATION"
@@ -21,7 +21,8 @@ def kinds(columns: Mapping[str, Any]) -> Any:
 
     A collective is a row whose core is COMMUNICATION, or hcom work on other cores that no such row covers; where
     no row has that core, one that is named hcom_*.
-    A fragment whose interval lies inside a collective is a part of it.
+    A fragment whose interval lies inside a collective is a part of it; so is a task of that core on a stream, where
+    collectives as a whole stand on none.
     """
     import pandas as pd
 
@@ -31,7 +32,14 @@ def kinds(columns: Mapping[str, Any]) -> Any:
     if not collective.any() and "name" in columns:
         # Level0 writes no core: what is listed under its own name is the collective, kernels inside it are its parts
         collective = _matches(columns["name"], SUMMARY, rows)
+    if collective.any() and columns.get("stream") is not None:
+        on_stream = collective & pd.Series(columns["stream"]).notna().to_numpy()
+        if (collective & ~on_stream).any():
+            collective = collective & ~on_stream
+    else:
+        on_stream = np.zeros(rows, bool)
     fragment = _matches(columns["name"], FRAGMENT, rows) & ~collective if "name" in columns else np.zeros(rows, bool)
+    fragment = fragment | (on_stream & ~collective)
     codes[collective | fragment] = 1
     if fragment.any() and collective.any():
         start = np.asarray(columns["start_ns"], dtype="int64")

@@ -20,7 +20,7 @@ _RULES: tuple[tuple[TaskKind, re.Pattern[str]], ...] = (
         "other",
         re.compile(
             r"place[ _]?holder.*|profiling_(enable|disable).*|maintenance.*|(create|destroy|label|stream)_\w+"
-            r"|model_(execute|maintaince|exit|end|update).*|fusion_issue|data_?dump.*|flip.*|nop(_sqe)?|task_type_\w+",
+            r"|write_back|invalid|model_(execute|maintaince|exit|end|update).*|fusion_issue|data_?dump.*|flip.*|nop(_sqe)?|task_type_\w+",
             re.IGNORECASE,
         ),
     ),
