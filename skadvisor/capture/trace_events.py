@@ -23,7 +23,8 @@ from skadvisor.errors import InputError
 
 #: Stands for "absent" in the id columns; no id of a profiler is negative.
 ABSENT_ID = -1
-FLOWS = ("async_npu", "HostToDevice")
+#: Arrows to the device: those of old msprof, of msprof, and of the frameworks.
+FLOWS = ("async_acl_npu", "HostToDevice", "async_npu")
 #: Categories of host ranges; device tasks have none.
 HOST_CATEGORIES = ("cpu_op", "python_function", "enqueue", "dequeue", "user_annotation")
 #: The type that transfers inside a collective get here.

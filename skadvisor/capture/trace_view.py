@@ -16,7 +16,7 @@ from skadvisor.capture import collectives, columns, links
 from skadvisor.capture.device_tasks import kind_of
 from skadvisor.capture.interface import NO_ID, Format, Part, Producer, notes_on_skipped
 from skadvisor.capture.trace_columns import TraceColumns, join, trace_columns
-from skadvisor.capture.trace_events import ABSENT_ID, HOST_CATEGORIES, TRANSFER
+from skadvisor.capture.trace_events import ABSENT_ID, FLOWS, HOST_CATEGORIES, TRANSFER
 from skadvisor.capture.trace_halves import gather_in_two
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, longest_first, task_table
@@ -107,9 +107,19 @@ def _with_skipped(file: SourceFile, reason: str, count: int) -> SourceFile:
 
 
 def _device_number(gathered: TraceColumns, pid: Any) -> int | None:
-    """The device of a process, by a label such as `NPU 3`."""
-    match = re.fullmatch(r"NPU (\d{1,6})", gathered.labels.get(pid, ""))
-    return int(match.group(1)) if match else None
+    """The device of a process, by a label such as `NPU 3`; where labels say `NPU` only, by what its number packs.
+
+    The device is the last two decimal digits in CANN 6, the last five bits later: packed as it is, the several
+    processes of each device end alike.
+    """
+    label = gathered.labels.get(pid, "")
+    match = re.fullmatch(r"NPU (\d{1,6})", label)
+    if match:
+        return int(match.group(1))
+    alike = [other for other, word in gathered.labels.items() if word == label and isinstance(other, int)]
+    if label != "NPU" or pid not in alike or sum(gathered.processes.get(p) in DEVICE_PROCESSES for p in alike) < 2:
+        return None
+    return int(pid % min((32, 100), key=lambda size: len({other % size for other in alike})))
 
 
 def _device(gathered: TraceColumns, path: str, rank: int | None) -> int | None:
@@ -282,7 +292,7 @@ def _launches(gathered: TraceColumns, start: np.ndarray, lane: np.ndarray) -> tu
     """
     launch = np.full(len(start), -1, dtype="int64")
     launch_lane = np.full(len(start), -1, dtype="int64")
-    for category in ("HostToDevice", "async_npu"):
+    for category in FLOWS:
         if category not in gathered.words:
             continue
         code = gathered.words.index(category)
