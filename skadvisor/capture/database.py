@@ -51,6 +51,8 @@ CLEAN: dict[str, Callable[[str], str | None]] = {
     "input_shapes": columns.clean_shapes,
     "output_shapes": columns.clean_shapes,
 }
+#: Task types of rows among the operators that are none, and that op_summary leaves out.
+NO_OPERATORS = ("WRITE_BACK", "INVALID")
 HOST_CATEGORIES = ("cpu_op", "enqueue", "python_function", "user_annotation")
 #: Type of a host call -> the category that a trace gives it.
 #: The types of torch_npu's calls, where ENUM_API_TYPE does not name them.
@@ -123,10 +125,15 @@ def _part(database: Database, rank: int | None) -> Part:
             "device": ("deviceId",),
         },
     )
+    if device is not None:
+        mine = np.isin(collective["device"], (device, ABSENT))
+        collective = {name: values[mine] for name, values in collective.items()}
     host = _host_calls(database)
     word_ids = [values for name, values in operators.items() if name in WORDS]
     known, words = database.strings(*word_ids, tasks["type"], collective["name"], collective["op_type"], host["name"])
     where = ids.place(operators["global"], tasks["global"])
+    for word in set(NO_OPERATORS) & set(words):
+        where[(where >= 0) & (ids.codes(operators["core"], known) == words.index(word))[where]] = -1
     kernels = _kernels(tasks, operators, collective, where, known, words)
     add_counters(database, kernels)
     kernels.pop("global")

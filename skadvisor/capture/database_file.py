@@ -43,7 +43,8 @@ class Database:
     rows: int = 0
 
     def __enter__(self) -> Database:
-        journals = any(Path(f"{self.path}{ending}").exists() for ending in ("-wal", "-journal"))
+        beside = [Path(f"{self.path}{ending}") for ending in ("-wal", "-journal")]
+        journals = any(journal.exists() and journal.stat().st_size for journal in beside)
         options = "mode=ro" if journals else "mode=ro&immutable=1"
         self.uri = f"{self.path.resolve().as_uri()}?{options}"
         self.connection = sqlite3.connect(self.uri, uri=True)
