@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from skadvisor.errors import InputError, NotEnoughError
 
 if TYPE_CHECKING:
-    from skadvisor.capture.folder import Found
+    from skadvisor.capture.folder import Found, RankFiles
     from skadvisor.events import Capture
     from skadvisor.recording import Recording, RecordingWarning, record, record_steps, snippet
 
@@ -37,9 +37,9 @@ def list_captures(path: Path | str) -> tuple[Found, ...]:
 def load(path: Path | str, *, rank: int | None = None) -> Capture:
     """Read one rank's capture from a file or folder of any supported format.
 
-    `rank` chooses among several captures under a folder. Raises InputError for a missing path, no capture, an
-    unparsed capture, a file that may not be read or several ranks without a choice; NotEnoughError for a capture
-    without kernels.
+    `rank` chooses among several captures under a folder, by the device where none says its rank. Raises InputError
+    for a missing path, no capture, an unparsed capture, a file that may not be read or several ranks without a choice;
+    NotEnoughError for a capture without kernels.
     """
     from skadvisor.capture import folder, merge
 
@@ -47,7 +47,10 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
     if not found:
         raise InputError(f"{path} holds no profiler capture", WHAT_IS_READ)
     chosen = found if rank is None else [ranked for ranked in found if ranked.rank == rank]
-    listed = ", ".join(f"{'no rank' if one.rank is None else one.rank} ({one.path.name})" for one in found[:8])
+    if not chosen and all(ranked.rank is None for ranked in found):
+        # msprof knows no ranks, but leaves a folder for each device
+        chosen = [ranked for ranked in found if ranked.device == rank]
+    listed = ", ".join(f"{_named(one)} ({one.path.name})" for one in found[:8])
     if not chosen and len(found) == 1 and found[0].rank is None:
         chosen = found
     if not chosen:
@@ -67,6 +70,12 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
             "Record again with the NPU activity switched on, and parse the capture to its end.",
         )
     return capture
+
+
+def _named(ranked: RankFiles) -> str:
+    if ranked.rank is not None:
+        return str(ranked.rank)
+    return "no rank" if ranked.device is None else f"device {ranked.device}"
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,7 @@ RAW = re.compile(r".*/FRAMEWORK|PROF_[^/]*/(host|device_\d+)/(data|sqlite)")
 #: Folders of raw data, by which a capture is known that the profiler has not parsed yet.
 RAW_FOLDERS = ("FRAMEWORK", "PROF_*", "*/FRAMEWORK", "*/PROF_*", "*/*/PROF_*", "host/data", "device_*/data")
 SLICE = re.compile(r"_slice_(\d+)")
+DEVICE = re.compile(r"device_(\d{1,6})")
 TIMESTAMP = re.compile(r"_\d{8,}")
 #: Where msprof writes its timeline, beside others that each hold a part of it.
 TIMELINE_FOLDERS = {"timeline", "mindstudio_profiler_output"}
@@ -54,6 +55,7 @@ class RankFiles:
     path: Path
     files: dict[Format, list[Path]] = field(default_factory=dict)
     rank: int | None = None
+    device: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -242,6 +244,9 @@ def _with_information(ranked: RankFiles) -> RankFiles:
             arguments = metadata.get("distributed_args")
             if ranked.rank is None and isinstance(arguments, dict):
                 ranked.rank = _whole(arguments.get("rank"))
+    inside = (place.name for place in folder.glob("device_*")) if ranked.path.is_dir() else ()
+    devices = {int(match.group(1)) for name in (folder.name, *inside) if (match := DEVICE.fullmatch(name))}
+    ranked.device = devices.pop() if len(devices) == 1 else None
     return ranked
 
 
