@@ -175,11 +175,13 @@ def lane(pid: int, process: str, label: str, threads: dict[int, str]) -> list[di
     return named
 
 
-def device_lanes(process: str = "Ascend Hardware", collectives: str = "Communication") -> list[dict[str, Any]]:
+def device_lanes(
+    process: str = "Ascend Hardware", collectives: str = "Communication", label: str = "NPU 0"
+) -> list[dict[str, Any]]:
     streams = {kernel.stream: f"Stream {kernel.stream}" for kernel in COMPUTE if kernel.stream is not None}
     return [
-        *lane(DEVICE_PID, process, "NPU 0", streams),
-        *lane(COLLECTIVE_PID, collectives, "NPU 0", {0: "Group 10.0.0.1 Communication", 1: "Plane 0"}),
+        *lane(DEVICE_PID, process, label, streams),
+        *lane(COLLECTIVE_PID, collectives, label, {0: "Group 10.0.0.1 Communication", 1: "Plane 0"}),
     ]
 
 
@@ -277,6 +279,19 @@ def mindspore_trace() -> list[dict[str, Any]]:
 def old_trace(process: str = "Ascend Hardware") -> list[dict[str, Any]]:
     """msprof_0_1.json of CANN 6 and, by Task Scheduler, its task_time_0_1.json (trace_view_header_constant.py)."""
     return [*device_lanes(process, "HCCL"), *device_events(stream_key="Stream Id")]
+
+
+def several_devices(size: int) -> list[dict[str, Any]]:
+    """One msprof json of the devices 2 and 5 (the second without collectives) that are told apart by process numbers.
+
+    trace_view_manager.py packs the device into two decimal digits, json_assembler.cpp into five bits.
+    """
+    made = []
+    for device, kernels in ((2, TRUTH), (5, COMPUTE)):
+        for event in device_lanes(label="NPU") + device_events(kernels):
+            kind = 17 if event["pid"] == COLLECTIVE_PID else 14
+            made.append(event | {"pid": (PROCESS * size + kind) * size + device})
+    return made
 
 
 def written(events: Sequence[dict[str, Any]]) -> bytes:

@@ -123,6 +123,21 @@ def test_timelines_beside_that_of_msprof(tmp_path: Path) -> None:
     assert len(read.files) == 3 and not any("disagree" in note for note in read.notes)
 
 
+def test_folders_of_msprof_are_chosen_by_device(tmp_path: Path) -> None:
+    """Each process leaves a folder for its device, and no rank."""
+    for number, device in enumerate((3, 6)):
+        root = tmp_path / f"PROF_00000{number}_20250101120000000_ABC"
+        for name in ("mindstudio_profiler_output", "host/data", f"device_{device}/data"):
+            (root / name).mkdir(parents=True)
+        table = variants.operator_table(variants.CURRENT, TRUTH[number:])
+        (root / "mindstudio_profiler_output" / "op_summary_20250101120000.csv").write_bytes(table)
+    with pytest.raises(InputError, match=r"device 3 \(PROF_000000.*device 6 \(PROF_000001"):
+        capture.load(tmp_path)
+    check(capture.load(tmp_path, rank=6), IN_TABLE, TRUTH[1:])
+    with pytest.raises(InputError, match="no rank 4"):
+        capture.load(tmp_path, rank=4)
+
+
 def test_raw_data_of_many_ranks_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("skadvisor.capture.folder.MAX_FILES", 60)
     for rank in range(4):

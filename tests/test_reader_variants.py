@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import reader_variants as variants
-from reader_variants import ALWAYS, COLUMNS, COMPUTE, IN_TABLE, TRUTH, check, written
+from reader_variants import ALWAYS, COLUMNS, COMPUTE, IN_TABLE, TRUTH, Kernel, check, written
 from variant_databases import write_database
 
 from skadvisor import capture
-from skadvisor.errors import NotEnoughError
+from skadvisor.errors import InputError, NotEnoughError
 
 # Tables of operators
 
@@ -75,6 +76,52 @@ def test_traces_of_old_msprof(tmp_path: Path, process: str) -> None:
     check(capture.load(tmp_path / "msprof_0_1.json"), ("start", "duration", "name", "kind", "core", "stream", "task"))
 
 
+def test_arrows_of_old_msprof(tmp_path: Path) -> None:
+    """CANN 6 makes the number of an arrow of stream, task and batch (trace_view_manager.py)."""
+    events = variants.old_trace()
+    for number, kernel in enumerate(COMPUTE):
+        common = {"name": "acl_to_npu", "cat": "async_acl_npu", "id": (number << 32) + 7}
+        host = {"pid": variants.CANN_PID, "tid": variants.THREAD, "ts": variants.microseconds(kernel.launch)}
+        end = {"pid": variants.DEVICE_PID, "tid": kernel.stream, "ts": variants.microseconds(kernel.start), "bp": "e"}
+        events += [{"ph": "s", **common, **host}, {"ph": "f", **common, **end}]
+    (tmp_path / "msprof_0_1.json").write_bytes(written(events))
+    read = capture.load(tmp_path / "msprof_0_1.json")
+    launches = read.kernels.loc[read.kernels["kind"] == "kernel", "launch_ns"]
+    assert launches.tolist() == [kernel.launch for kernel in COMPUTE]
+
+
+@pytest.mark.parametrize("size", [100, 32])
+def test_devices_that_only_process_numbers_tell_apart(tmp_path: Path, size: int) -> None:
+    (tmp_path / "msprof_0_1.json").write_bytes(written(variants.several_devices(size)))
+    with pytest.raises(InputError, match="devices 2, 5"):
+        capture.load(tmp_path)
+    check(capture.load(tmp_path, rank=2), (*ALWAYS, "core", "stream", "task"))
+    check(capture.load(tmp_path, rank=5), (*ALWAYS, "core", "stream", "task"), COMPUTE)
+
+
+def part_of_collective() -> Kernel:
+    collective = next(kernel for kernel in TRUTH if kernel.collective)
+    name = "hcom_allReduce__586_0_1_AivKernel"
+    return replace(collective, start=collective.start + 700, duration=9_000, name=name, stream=60, task=9, blocks=40)
+
+
+def test_tasks_of_a_collective_that_carry_its_type(tmp_path: Path) -> None:
+    """op_summary_assembler.cpp lists kernels of collectives as COMMUNICATION too, if their names end so."""
+    part = part_of_collective()
+    rows = sorted([*TRUTH, part], key=lambda kernel: kernel.start)
+    (tmp_path / "op_summary.csv").write_bytes(variants.operator_table(variants.CURRENT, rows))
+    events = variants.device_lanes() + variants.device_events()
+    arguments = {"Model Id": variants.NO_ID, "Task Type": "COMMUNICATION", "Physic Stream Id": 60, "Task Id": 9}
+    event = {"name": part.name, "pid": variants.DEVICE_PID, "tid": 60, "ph": "X", "args": arguments}
+    events.append(event | {"ts": variants.microseconds(part.start), "dur": 9.0})
+    (tmp_path / "msprof.json").write_bytes(written(events))
+    for path in (tmp_path, tmp_path / "op_summary.csv", tmp_path / "msprof.json"):
+        read = capture.load(path)
+        parts = read.kernels[read.kernels["kind"] == "collective_part"]
+        assert parts["name"].tolist() == [part.name] and len(read.kernels) == len(rows)
+        assert read.kernels["kind"].eq("collective").sum() == 1 and read.notes == ()
+
+
 def test_times_as_numbers_in_old_traces(tmp_path: Path) -> None:
     """CANN 5 and 6 count us since the start of the machine, as numbers."""
     events = variants.old_trace()
@@ -129,6 +176,35 @@ def test_kernels_that_run_a_collective_have_a_table_of_their_own(tmp_path: Path)
     assert part["name"].tolist() == ["allreduceAicpuKernel"] and part["stream"].tolist() == [60]
     rest = read.kernels[read.kernels["kind"] != "collective_part"].reset_index(drop=True)
     assert rest["start_ns"].tolist() == [kernel.start for kernel in TRUTH]
+
+
+def test_a_database_of_several_devices(tmp_path: Path) -> None:
+    path = write_database(tmp_path / "d.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "INSERT INTO TASK SELECT startNs + 7, endNs + 7, 1, connectionId, globalTaskId + 100,"
+            " globalPid, taskType, contextId, streamId, taskId, modelId FROM TASK"
+        )
+        connection.execute("UPDATE COMMUNICATION_OP SET deviceId = 1")
+    connection.close()
+    with pytest.raises(InputError, match="devices 0, 1"):
+        capture.load(path)
+    check(capture.load(path, rank=0), IN_TABLE, COMPUTE)
+
+
+def test_rows_among_the_operators_that_are_none(tmp_path: Path) -> None:
+    """db_assembler.cpp keeps what op_summary leaves out by its type."""
+    path = write_database(tmp_path / "d.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO STRING_IDS VALUES (900, 'INVALID'), (901, 'WriteBack_1')")
+        connection.execute("INSERT INTO COMPUTE_TASK_INFO (name, globalTaskId, taskType) VALUES (901, 99, 900)")
+        begin = TRUTH[0].start + 50
+        values = (begin, begin + 60, 0, variants.NO_ID, 99, 1, 900, variants.NO_ID, 31, 50, variants.NO_ID)
+        connection.execute(f"INSERT INTO TASK VALUES ({', '.join('?' * len(values))})", values)
+    connection.close()
+    read = capture.load(path)
+    check(read)
+    assert read.tasks["kind"].tolist() == ["other"]
 
 
 def test_a_database_of_tasks_only_holds_no_kernels(tmp_path: Path) -> None:
