@@ -178,6 +178,43 @@ def test_kernels_that_run_a_collective_have_a_table_of_their_own(tmp_path: Path)
     assert rest["start_ns"].tolist() == [kernel.start for kernel in TRUTH]
 
 
+#: Every type that the runtime gives to tasks (its profiling_agent.cpp), and those of msprof's device logs.
+TASK_TYPES = {
+    "kernel": "KERNEL_AICORE KERNEL_AIVEC KERNEL_AICPU KERNEL_MIX_AIC KERNEL_MIX_AIV KERNEL_SIMT KERNEL_FUSION FFTS_PLUS"
+    " MULTIPLE_TASK AI_CORE AI_VECTOR_CORE AI_CPU MIX_AIC MIX_AIV DSA_SQE DVPP AIV_SQE FUSION_KERNEL",
+    "wait": "EVENT_WAIT NOTIFY_WAIT REMOTE_EVENT_WAIT CAPTURE_WAIT DAVID_EVENT_WAIT IPC_EVENT_WAIT MEM_WAIT_VALUE"
+    " EVENT_WAIT_SQE NOTIFY_WAIT_SQE",
+    "record": "EVENT_RECORD NOTIFY_RECORD EVENT_RESET CAPTURE_RECORD DAVID_EVENT_RECORD DAVID_EVENT_RESET"
+    " IPC_EVENT_RECORD IPC_INT_NOTICE WriteValueTask MEM_WRITE_VALUE CMO BARRIER EVENT_RECORD_SQE WRITE_VALUE_SQE",
+    "copy": "MEMCPY_ASYNC RDMA_SEND RDMA_DB_SEND RDMA_PI_VALUE_MODIFY REDUCE_ASYNC_V2 CCU_LAUNCH SDMA_SQE PCIE_DMA_SQE"
+    " ROCCE_SQE UB_DB_SEND DIRECT_SEND",
+    "other": "MAINTENANCE CREATE_STREAM CREATE_L2_ADDR PC_TRACE MODEL_MAINTAINCE MODEL_EXECUTE STREAM_SWITCH"
+    " STREAM_ACTIVE LABEL_SET LABEL_SWITCH LABEL_GOTO PROFILER_TRACE PROFILER_TRACE_EX STARS_COMMON PROFILING_ENABLE"
+    " PROFILING_DISABLE MODEL_END_GRAPH MODEL_TO_AICPU ACTIVE_AICPU_STREAM DATADUMP_LOADINFO STREAM_SWITCH_N"
+    " HOSTFUNC_CALLBACK ONLINE_PROF_ENABLE ONLINE_PROF_DISABLE STREAM_LABEL_SWITCH_BY_INDEX STREAM_LABEL_GOTO"
+    " DEBUG_REGISTER DEBUG_UNREGISTER FUSIONDUMP_ADDR_SET MODEL_EXIT_GRAPH ADC_PROF DEVICE_RINGBUFFER_CONTROL"
+    " DEBUG_REGISTER_FOR_STREAM TASK_TIMEOUT_SET GET_DEVICE_MSG NPU_GET_FLOAT_STATUS NPU_CLEAR_FLOAT_STATUS"
+    " OVERFLOW_SWTICH_SET STREAM_TAG_SET SET_STREAM_MODE ALLOC_DSA_ADDR FLIP_TASK MODEL_TASK_UPDATE AICPU_LOADINFO NOP"
+    " GET_STARS_VERSION TASK_SQE_UPDATE PLACE_HOLDER_SQE HOST_CPU_SQE CDQM_SQE C_CORE_SQE",
+}
+
+
+@pytest.mark.parametrize("kind", sorted(TASK_TYPES))
+def test_types_of_tasks(tmp_path: Path, kind: str) -> None:
+    """A task that runs no operator bears the name of its type."""
+    events = variants.device_lanes() + variants.device_events()
+    types = TASK_TYPES[kind].split()
+    for number, task_type in enumerate(types):
+        arguments = {"Task Type": task_type, "Physic Stream Id": 31, "Task Id": number, "Model Id": variants.NO_ID}
+        event = {"name": task_type, "pid": variants.DEVICE_PID, "tid": 31, "ph": "X", "args": arguments, "dur": 1.5}
+        events.append(event | {"ts": variants.microseconds(variants.EPOCH_NS + 200_000 + 2_000 * number)})
+    (tmp_path / "trace_view.json").write_bytes(written(events))
+    read = capture.load(tmp_path)
+    added = read.kernels["name"].tolist()[len(TRUTH) :] if kind == "kernel" else read.tasks["name"].tolist()
+    assert added == types
+    assert read.tasks["kind"].eq(kind).all() and len(read.kernels) == len(TRUTH) + len(types) * (kind == "kernel")
+
+
 def test_a_database_of_several_devices(tmp_path: Path) -> None:
     path = write_database(tmp_path / "d.db")
     with sqlite3.connect(path) as connection:

@@ -9,28 +9,35 @@ from typing import Literal
 TaskKind = Literal["kernel", "wait", "record", "copy", "other"]
 
 #: Task types and the names of tasks that carry no type of their own, as the runtime writes them.
-_RULES: tuple[tuple[TaskKind, re.Pattern[str]], ...] = (
-    ("wait", re.compile(r"(event|notify|stream|capture)[ _]?wait.*|stream_wait_event.*|wait_event.*", re.IGNORECASE)),
-    (
-        "record",
-        re.compile(r"(event|notify|capture)[ _]?(record|reset).*|write[ _]?value.*|(cmo|barrier).*", re.IGNORECASE),
-    ),
-    ("copy", re.compile(r"(memcpy|sdma|pcie[ _]?dma|rdma|async_dma)(_?async)?(_sqe)?.*|memset_async", re.IGNORECASE)),
+_RULES: tuple[tuple[TaskKind, str], ...] = (
+    ("wait", r"((david|ipc|remote)_)?(event|notify|stream|capture)[ _]?wait.*|(stream_)?wait_event.*|mem_wait_value"),
+    ("record", r"((david|ipc)_)?(event|notify|capture)[ _]?(record|reset).*|(mem_)?write[ _]?value.*|ipc_int_notice"),
+    ("record", r"(cmo|barrier).*"),
+    ("copy", r"(memcpy|sdma|pcie[ _]?dma|rdma|rocce|async_dma)(_?async)?(_sqe)?.*|memset_async|reduce_async.*"),
+    ("copy", r"ub_db_send|direct_send|ccu(_launch)?"),
+    ("other", r"place[ _]?holder.*|profiling_(enable|disable).*|(pc|profiler)_trace.*|(online|adc)_prof.*|debug_\w+"),
+    ("other", r"maintenance.*|(create|destroy|label|stream)_\w+|active_aicpu_stream|set_stream_mode|task_type_\w+"),
     (
         "other",
-        re.compile(
-            r"place[ _]?holder.*|profiling_(enable|disable).*|maintenance.*|(create|destroy|label|stream)_\w+"
-            r"|write_back|invalid|model_(execute|maintaince|exit|end|update).*|fusion_issue|data_?dump.*|flip.*|nop(_sqe)?|task_type_\w+",
-            re.IGNORECASE,
-        ),
+        r"model_(execute|maintaince|exit|end|update|load|task_update|to_aicpu).*|fusion_issue|write_back|invalid",
     ),
+    (
+        "other",
+        r"(data|fusion)_?dump.*|flip.*|nop(_sqe)?|task_(flip|timeout_set|sqe_update)|update_address|\w+_ringbuffer\w*",
+    ),
+    (
+        "other",
+        r"get_(device_msg|stars_version)|npu_(get|clear)_float_status|overflow_\w+|sq_lock_unlock|alloc_dsa_addr",
+    ),
+    ("other", r"aicpu_(info_load|loadinfo)|hostfunc_\w+|stars_common|common_cmd|(host_cpu|cdqm|c_core)_sqe"),
 )
+_KINDS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _RULES)
 
 
 @cache
 def kind_of_type(task_type: str) -> TaskKind:
     """What a task of this type is; types that nobody knows yet count as kernels."""
-    for kind, pattern in _RULES:
+    for kind, pattern in _KINDS:
         if pattern.fullmatch(task_type):
             return kind
     return "kernel"
