@@ -89,6 +89,16 @@ VOCABULARY = load_vocabulary()
         ("_temperature_kernel", "sampling"),
         ("_bad_words_kernel", "sampling"),
         ("eplb_map_record", "router"),
+        ("SubGreaterEqualLessLogicalAnd", "elementwise"),
+        ("Less_2LogicalOr_1MaskedFill_1SelectV2", "elementwise"),
+        ("autofuse_pointwise_0_Sub_Mul", "elementwise"),
+        ("autofuse_reduce_0_Mul_ReduceMean_Rsqrt_fused", "norm"),
+        ("FusedAscBackend", "elementwise"),
+        ("UpdateModelParam_static_bin", "prepare"),
+        ("aclnnForeachAddListV2_ForeachAddListV2_ForeachAddList", "add"),
+        ("ForeachAddcdivScalar", "training"),
+        ("Reshape_58/ConfusionTranspose/Transpose", "layout"),
+        ("BatchMatMul_1_to_tranpose_batch_matmul", "matmul"),
     ],
 )
 def test_roles_of_operators(op_type: str, role: str) -> None:
