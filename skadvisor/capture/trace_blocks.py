@@ -312,6 +312,13 @@ class EventStream:
                 if begun and whole is not None:
                     events.append(whole)
                     piece = begun.group(1) or b""
+                elif not cut and index == len(starts) - 1:
+                    # what follows the last event is none: `[{...}, true]`
+                    end = piece.rfind(b"}") + 1
+                    whole = _loosely(piece[:end])
+                    if whole is not None:
+                        events.append(whole)
+                        piece = piece[end:].strip(b", \t\r\n")
                 if piece:
                     self.faults["cut event" if last else "damaged event"] += 1
                     events.extend(_inside(piece))
