@@ -30,6 +30,7 @@ RAW = re.compile(r".*/FRAMEWORK|PROF_[^/]*/(host|device_\d+)/(data|sqlite)")
 #: Folders of raw data, by which a capture is known that the profiler has not parsed yet.
 RAW_FOLDERS = ("FRAMEWORK", "PROF_*", "*/FRAMEWORK", "*/PROF_*", "*/*/PROF_*", "host/data", "device_*/data")
 SLICE = re.compile(r"_slice_(\d+)")
+DATABASE = re.compile(r"(ascend_(?:pytorch|mindspore)_profiler|msmonitor_\d+_\d+)_(\d{1,6})\.db")
 DEVICE = re.compile(r"device_(\d{1,6})")
 TIMESTAMP = re.compile(r"_\d{8,}")
 #: Where msprof writes its timeline, beside others that each hold a part of it.
@@ -244,6 +245,10 @@ def _with_information(ranked: RankFiles) -> RankFiles:
             arguments = metadata.get("distributed_args")
             if ranked.rank is None and isinstance(arguments, dict):
                 ranked.rank = _whole(arguments.get("rank"))
+    databases = ranked.files.get("database", [])
+    named = DATABASE.fullmatch(databases[0].name) if databases and ranked.rank is None else None
+    if named:
+        ranked.rank = int(named.group(2))
     inside = (place.name for place in folder.glob("device_*")) if ranked.path.is_dir() else ()
     devices = {int(match.group(1)) for name in (folder.name, *inside) if (match := DEVICE.fullmatch(name))}
     ranked.device = devices.pop() if len(devices) == 1 else None
