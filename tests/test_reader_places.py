@@ -138,6 +138,14 @@ def test_folders_of_msprof_are_chosen_by_device(tmp_path: Path) -> None:
         capture.load(tmp_path, rank=4)
 
 
+def test_databases_of_many_ranks_in_one_folder(tmp_path: Path) -> None:
+    for rank in (0, 1, 12):
+        write_database(tmp_path / f"ascend_pytorch_profiler_{rank}.db", torch=True)
+    write_database(tmp_path / "msmonitor_4321_20250101120000000_7.db", torch=True)
+    assert [rank for rank, _ in capture.list_captures(tmp_path)] == [0, 1, 7, 12]
+    check(capture.load(tmp_path, rank=12), IN_TABLE)
+
+
 def test_raw_data_of_many_ranks_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("skadvisor.capture.folder.MAX_FILES", 60)
     for rank in range(4):

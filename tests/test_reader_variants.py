@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -131,6 +132,27 @@ def test_times_as_numbers_in_old_traces(tmp_path: Path) -> None:
     (tmp_path / "msprof_0_1.json").write_bytes(written(events))
     read = capture.load(tmp_path / "msprof_0_1.json")
     assert read.kernels["start_ns"].tolist() == [kernel.start - variants.EPOCH_NS + 10**15 for kernel in TRUTH]
+
+
+#: How files come out where a producer or a person joined pieces of JSON by hand.
+JOINTS = {
+    "a comma at the end": lambda pieces: "[" + ", ".join(pieces) + ", ]",
+    "two arrays": lambda pieces: "[" + pieces[0] + "]" + "[" + ", ".join(pieces[1:]) + "]",
+    "two arrays on two lines": lambda pieces: "[" + ", ".join(pieces[:9]) + "]\n[" + ", ".join(pieces[9:]) + "]\n",
+    "an array that goes on": lambda pieces: "[" + ", ".join(pieces[:9]) + "], " + ", ".join(pieces[9:]) + "]",
+    "two commas": lambda pieces: "[" + ", ".join(pieces[:9]) + ", , " + ", ".join(pieces[9:]) + "]",
+    "no comma": lambda pieces: "[" + ", ".join(pieces[:9]) + pieces[9] + ", " + ", ".join(pieces[10:]) + "]",
+    "a word at the end": lambda pieces: "[" + ", ".join(pieces) + ", true]",
+}
+
+
+@pytest.mark.parametrize("joint", sorted(JOINTS))
+def test_traces_that_were_joined_badly(tmp_path: Path, joint: str) -> None:
+    """Nothing is lost unseen: what cannot be read is said."""
+    pieces = [json.dumps(event) for event in variants.device_lanes() + variants.device_events()]
+    (tmp_path / "trace_view.json").write_text(JOINTS[joint](pieces))
+    read = capture.load(tmp_path)
+    check(read, (*ALWAYS, "core", "stream", "task"))
 
 
 def test_parts_of_a_trace_and_a_table(tmp_path: Path) -> None:
