@@ -12,6 +12,7 @@ from published_drafts import DRAFTS
 from published_hyper import HYPER
 from published_latent import LATENT
 from published_phases import PHASES
+from published_sparse import SPARSE_STEPS
 from published_steps import STEPS, Published
 from unseen_names import compiled_at_load, static_kernels
 
@@ -19,7 +20,7 @@ from skadvisor.labelling import label
 from skadvisor.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
-ALL: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **DRAFTS}
+ALL: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEPS, **DRAFTS}
 
 
 @cache
