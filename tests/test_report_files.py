@@ -63,7 +63,7 @@ def test_html_is_one_offline_file(name: str) -> None:
 
 def test_html_shows_the_first_screen_before_anything_else() -> None:
     result = moe_decode()
-    words = " ".join(Page(render_html(result)).words)
+    words = " ".join(Page(render_html(result)).words).replace("\N{NO-BREAK SPACE}", " ")
     order = [report.verdict(result), "claim", "What blocks it", "What to do next", "Templates compared"]
     places = [words.index(one) for one in order]
     assert places == sorted(places)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 FOLDER = Path(__file__).parent / "templates"
+#: The blank before a unit.
+UNIT = re.compile(r"(?<=\d) (?=(?:%|µs|ms)(?!\w))")
 
 
 def render_html(result: Result, *, language: str = "en", plan: str = "") -> str:
@@ -40,6 +43,7 @@ def render_html(result: Result, *, language: str = "en", plan: str = "") -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_keep_units,
     )
     environment.filters["code"] = _code
     return environment.get_template("report.html.j2").render(
@@ -55,11 +59,16 @@ def render_html(result: Result, *, language: str = "en", plan: str = "") -> str:
     )
 
 
+def _keep_units(value: object) -> object:
+    """Text in which no line breaks between a number and its unit; markup stays as it is."""
+    return UNIT.sub("\N{NO-BREAK SPACE}", value) if type(value) is str else value
+
+
 def _code(text: str) -> Markup:
     """Text in which what stands between backquotes is set as code; everything is escaped."""
     from markupsafe import Markup, escape
 
-    pieces = text.split("`")
+    pieces = UNIT.sub("\N{NO-BREAK SPACE}", text).split("`")
     if len(pieces) % 2 == 0:
         return escape(text)
     set_pieces = (

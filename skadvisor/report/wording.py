@@ -144,7 +144,8 @@ def minus(number: str) -> str:
 
 
 def typeset(text: str) -> str:
-    """Write microseconds and negative numbers as they are printed."""
+    """Write microseconds, percentages and negative numbers as they are printed."""
+    text = re.sub(r"(?<=\d)%", " %", text)
     return re.sub(r"(?<=[\s(（])-(?=\d)", "−", re.sub(r"(?<=\d) us(?![A-Za-z0-9_])", " µs", text))
 
 
