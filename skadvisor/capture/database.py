@@ -54,9 +54,9 @@ CLEAN: dict[str, Callable[[str], str | None]] = {
 #: Task types of rows among the operators that are none, and that op_summary leaves out.
 NO_OPERATORS = ("WRITE_BACK", "INVALID")
 HOST_CATEGORIES = ("cpu_op", "enqueue", "python_function", "user_annotation")
-#: Type of a host call -> the category that a trace gives it.
 #: The types of torch_npu's calls, where ENUM_API_TYPE does not name them.
 API_TYPES = {50001: "op", 50002: "queue", 50003: "trace", 50004: "mstx"}
+#: Type of a host call -> the category that a trace gives it.
 CATEGORIES = {"op": "cpu_op", "queue": "enqueue", "trace": "python_function", "mstx": "user_annotation"}
 
 

@@ -161,11 +161,7 @@ def _blockers(result: Result, wording: Wording) -> tuple[str, ...]:
         lines = [wording.sentence(message) for message in blocking if message != reason]
     else:
         dearest = sorted(template.breakers, key=lambda breaker: -breaker.cost_us)
-        lines = [
-            _breaker_line(breaker, wording)
-            for breaker in dearest
-            if breaker.cost_us >= LEAST_COST_US
-        ]
+        lines = [_breaker_line(breaker, wording) for breaker in dearest if breaker.cost_us >= LEAST_COST_US]
     return tuple(dict.fromkeys(lines[:MOST_BLOCKERS]))
 
 
