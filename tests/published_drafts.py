@@ -110,7 +110,7 @@ def served(drafts: bool, spread: bool) -> Odd:
     c = replace(V41, rows=8 if drafts else 1)
     r = Measured(gap_us=0.4, average=AVERAGE_V41, stream=47)
     beside: Beside = r.beside
-    for step in range(4):
+    for step in range(3):
         r.step, r.phase = step, "decode"
         runner(r, c)
         spread_work(r, c.rows)

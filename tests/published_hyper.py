@@ -159,7 +159,7 @@ def deepseek_v41(streams: bool, rows: int = 1) -> Odd:
     (two of 40 layers) is left out."""
     c, r = replace(V41, rows=rows), Measured(gap_us=0.4, average=AVERAGE_V41)
     beside: Beside = r.beside if streams else (lambda stream: nullcontext())
-    for step in range(4):
+    for step in range(3):
         r.step, r.phase = step, "decode"
         prepare(r, c)
         spread_work(r, rows)

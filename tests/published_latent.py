@@ -285,7 +285,7 @@ def qwen35() -> Odd:
     rule, full = ("dense", delta_rule, fractal_mlp), ("dense", full_attention, fractal_mlp)
     layers: Layers = layers_of(rule, rule, rule, full)
     r = Measured(mode="eager", gap_us=14.0, average=slow)
-    for step in range(4):
+    for step in range(3):
         c = Q35 if step == 0 else Q35.at(1, 1)
         r.average = slow if step == 0 else quick
         forward(r, c, layers, step, "prefill" if step == 0 else "decode", rows=1)

@@ -181,7 +181,7 @@ def other_engine() -> Odd:
     """Qwen2.5-3B on one 910B4, another engine in eager mode: kinds and times of its kernels, which sampler and all."""
     r = Measured(mode="eager", gap_us=14.0)
     c = QWEN25_3B
-    for step in range(4):
+    for step in range(3):
         r.step, r.layer, r.kind = step, None, None
         r.put("Cumsum", "prepare", [(c.rows,), (1,)], [(c.rows,)], 40.0)
         forward(r, c, layers_of(("dense", paged, swiglu)), step)

@@ -120,7 +120,7 @@ def split_head(r: Recorder, c: Card) -> None:
 def recipe() -> Odd:
     """DeepSeek-V3.2 cut to six layers, recipe, GE graphs: the step's kernels by kind, three drafts in a row."""
     c, r = V32, Measured(gap_us=0.6)
-    for step in range(4):
+    for step in range(3):
         r.step, r.phase = step, "decode"
         split_words(r, c)
         for number in range(c.layers):
@@ -205,7 +205,7 @@ def one_kernel_and_list(r: Recorder, c: Card) -> None:
 def mega() -> Odd:
     """GLM-5.3 W4A4 on eight 950DT, vLLM-Ascend without graphs: counts of 256 forward passes."""
     r = Measured(mode="eager", gap_us=14.0, average={"QuantBatchMatmulV3": 9.4, "MlaPrologV3": 26.0})
-    for step in range(4):
+    for step in range(3):
         forward(r, GLM53, mega_layers, step)
         r.pause(320.0)
     return r.finish()

@@ -63,11 +63,11 @@ class Published:
     layers: int
 
 
-def decode(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 4) -> Odd:
+def decode(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 3) -> Odd:
     return _recorded(c, layers, average, mode, steps).finish()
 
 
-def _recorded(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 4) -> Measured:
+def _recorded(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 3) -> Measured:
     r = Measured(mode=mode, gap_us=0.4 if mode == "graph" else 14.0, average=average)
     for step in range(steps):
         forward(r, c, layers, step)
@@ -199,7 +199,7 @@ def qwen3_eager() -> Odd:
         "Cast": 2.4, "Mul": 4.7, "hcom_allReduce_": 160.0,
     }  # fmt: skip
     r = Measured(mode="eager", gap_us=14.0, average=average)
-    for step in range(4):
+    for step in range(3):
         forward(r, QWEN3_32B, layers_of(("dense", heads_normed, mlp)), step)
         logits: Shape = (QWEN3_32B.rows, QWEN3_32B.vocab)
         drawn = ("RealDiv", "Sort", "MaskedFill", "ApplyTopKTopPCustom", "MaskedFill", "SoftmaxV2", "DSARandomUniform")
@@ -260,7 +260,7 @@ def exported() -> Odd:
         "ApplyRotaryPosEmb": 25.6, "TransData": 162.3, "GatherV2": 49.2, "RmsNorm": 15.6,
     }  # fmt: skip
     c, r = EXPORTED, Measured(gap_us=0.4, average=average)
-    for step in range(4):
+    for step in range(3):
         r.step, r.phase, r.layer, r.kind = step, "prefill", None, None
         r.put("GatherV2", "embedding", [(c.vocab, c.hidden), (c.rows,), (1,)], [c.wide])
         r.put("GatherV2", "prepare", [(32768, c.dim), (c.rows,), (1,)], [(c.rows, c.dim)])
