@@ -279,7 +279,7 @@ HYPER: dict[str, Published] = {
     ),
     "deepseek-v4-flash from counts in an issue": Published(
         deepseek_v4,
-        {"QuantBatchMatmulV3": 279, "MoeDistributeDispatchV3": 43, "SwigluGroupQuant": 86, "HcPre": 86, "HcPost": 86},
+        {"QuantBatchMatmulV3": 279, "MoeDistributeDispatchV3": 43, "SwigluGroupQuant": 86, "HcPre": 86},
         43,
     ),
 }

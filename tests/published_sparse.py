@@ -228,8 +228,7 @@ SPARSE_STEPS: dict[str, Published] = {
         mega,
         {
             "MegaMoe": 75, "QuantBatchMatmulV3": 255, "DynamicMxQuant": 312, "SwiGlu": 78, "ForeachAddList": 75,
-            "Muls": 75, "KvQuantSparseFlashAttention": 78, "MlaPrologV3": 78, "LayerNormV3": 21, "AddRmsNormBias": 156,
-            "TransposeBatchMatMul": 78, "MoeGatingTopK": 75,
+            "Muls": 75,
         },
         78,
     ),
