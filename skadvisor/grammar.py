@@ -189,7 +189,7 @@ ROLES: dict[str, dict[State, float]] = {
     "attention_core": {S.ATTENTION_CORE: 0.0},
     "indexer": {S.ATTENTION_IN: 0.0, S.ATTENTION_CORE: -2.0},
     "kv_cache": {S.ATTENTION_IN: 0.0, S.ATTENTION_CORE: -2.0},
-    "rope": {S.ATTENTION_IN: 0.0, S.PREPARE: -4.0},
+    "rope": {S.ATTENTION_IN: 0.0, S.ATTENTION_OUT: -0.7, S.PREPARE: -4.0},
     "qkv_proj": {S.ATTENTION_IN: 0.0},
     "out_proj": {S.ATTENTION_OUT: 0.0},
     "router": {S.ROUTER: 0.0},

@@ -74,10 +74,24 @@ def find_layers(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
     layers = _with_experts_beside(kernels, structure, _after_pauses(kernels, structure, _split(kernels, structure)))
     if not _is_decoder(structure, layers):
         return []
+    layers = _without_keys_alone(structure, layers)
     if structure.training:
         # what follows the last forward layer is the first matmuls of the backward pass
         return [layer for layer in layers if layer.complete]
     return _pair(kernels, structure, _with_cut_end(structure, layers))
+
+
+def _without_keys_alone(structure: Structure, layers: list[Layer]) -> list[Layer]:
+    """Without runs that only make keys for layers to come: no attention core, no feed-forward, between whole layers."""
+    state = structure.state[structure.main]
+    return [
+        layer
+        for number, layer in enumerate(layers)
+        if layer.kind != "other"
+        or number in (0, len(layers) - 1)
+        or (state[layer.begin : layer.end] == S.ATTENTION_CORE).any()
+        or not (layers[number - 1].complete and layers[number + 1].complete)
+    ]
 
 
 def _with_cut_end(structure: Structure, layers: list[Layer]) -> list[Layer]:

@@ -131,7 +131,16 @@ def _score_loose_norms(scores: NDArray[np.float64], classes: Classes, of_chain: 
             last += 1
         widths = {classes.items[of_chain[row]].last for row in range(first, root)} - {None, 1}
         per_head = bool(widths) and bool(classes.hidden) and not widths & _residuals(classes)
+        per_head |= not widths and _before_rotation(roles, last)
         scores[first : last + 1, _ATTENTION if per_head else _NORMS] += 4.0
+
+
+def _before_rotation(roles: NDArray[np.object_], last: int) -> bool:
+    """Whether rotation, cache or attention core come next, behind nothing but small kernels and other such norms."""
+    following = last + 1
+    while following < min(len(roles), last + 24) and roles[following] in (*_SMALL, "layout", "rsqrt"):
+        following += 1
+    return following < len(roles) and roles[following] in ("rope", "kv_cache", "attention_core")
 
 
 def _score_router_logits(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
