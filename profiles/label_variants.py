@@ -60,7 +60,8 @@ def rename_by_vocabulary(
         if base not in fresh:
             operator = vocabulary.find(base)
             role = operator.role if operator else ""
-            fresh[base] = _fresh_name(role, names, noise, vocabulary) if role in roles else None
+            taken = set(fresh.values())
+            fresh[base] = _fresh_name(role, names, taken, noise, vocabulary) if role in roles else None
         found = fresh[base]
         if found is None:
             continue
@@ -82,11 +83,15 @@ def _category(values: list[str | None]):  # type: ignore[no-untyped-def]
     return pd.Series(values, dtype="object").astype("category")
 
 
-def _fresh_name(role: str, names: Mapping[str, tuple[str, ...]] | None, noise: Noise, vocabulary) -> str:  # type: ignore[no-untyped-def]
+def _fresh_name(  # type: ignore[no-untyped-def]
+    role: str, names: Mapping[str, tuple[str, ...]] | None, taken: Collection[str | None], noise: Noise, vocabulary
+) -> str:
+    """A name that no other operator of the capture got."""
     from skadvisor.names import base_operator
 
     if names is not None:
-        unknown = [name for name in names.get(role, ()) if vocabulary.find(base_operator(name, None)) is None]
+        free = [name for name in names.get(role, ()) if name not in taken]
+        unknown = [name for name in free if vocabulary.find(base_operator(name, None)) is None]
         if unknown:
             return unknown[noise.pick(len(unknown))]
     return "k" + "".join("bdfgjkmpvwxz"[noise.pick(12)] for _ in range(7))
