@@ -27,6 +27,8 @@ ATTENTION_KINDS = ("unknown", "gqa", "mla", "sparse", "linear")
 MOST_MISFITS = 20
 #: Where nothing repeats like a decoder layer, a generic operator is only probably none of its parts.
 UNPLACED = 0.5
+#: With this share of its kernels in whole layers a reading is not doubted.
+MOSTLY_WHOLE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +60,8 @@ def label_path(path: Path, *, rank: int | None = None, operators: Path | None = 
 def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     """Label every kernel of a capture."""
     kernels = capture.kernels
-    structure = find_structure(kernels, vocabulary)
+    structure, layers = _reading(kernels, vocabulary)
     training = structure.training
-    layers = find_layers(kernels, structure)
     steps = find_steps(kernels, structure, layers)
     facts = phases.gather_facts(kernels, structure, steps)
     mode, graph_kind = phases.mode_of(facts, kernels)
@@ -99,6 +100,25 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
         capture.rank,
         _disagreements(structure, step, layer),
     )
+
+
+def _reading(kernels: pd.DataFrame, vocabulary: Vocabulary) -> tuple[Structure, list[Layer]]:
+    """The structure and its layers, by what was learned from other captures unless more layers are whole without it.
+
+    What alike kernels did elsewhere can mislead where there are no shapes; whole layers that repeat hardly do.
+    """
+    structure = find_structure(kernels, vocabulary)
+    layers = find_layers(kernels, structure)
+    if structure.training or not structure.learned.any() or _whole(structure, layers) >= MOSTLY_WHOLE:
+        return structure, layers
+    unaided = find_structure(kernels, vocabulary, learnt=False)
+    found = find_layers(kernels, unaided)
+    return (unaided, found) if _whole(unaided, found) > _whole(structure, layers) else (structure, layers)
+
+
+def _whole(structure: Structure, layers: list[Layer]) -> float:
+    """The share of the main chain's kernels that are in layers with both sub-blocks."""
+    return sum(layer.end - layer.begin for layer in layers if layer.complete) / max(1, len(structure.main))
 
 
 def _disagreements(structure: Structure, step: NDArray[np.int32], layer: NDArray[np.int32]) -> tuple[Message, ...]:

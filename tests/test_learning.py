@@ -195,3 +195,12 @@ assert "sklearn" in sys.modules, "not loaded for unknown operators"
     code = script.format(paths=[path for path in sys.path if path])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_whole_layers_outweigh_what_was_learned() -> None:
+    """Without shapes, a multiplication that is mostly part of the rotation must not turn feed-forwards to attention."""
+    built = build_variant("llama-3.1-8b-plain", "level0_renamed")
+    found = label(built.capture, VOCABULARY)
+    assert found.kernels["layer"].nunique() == built.truth["layer"].nunique()
+    right = (found.kernels["region"].astype(str) == built.truth["region"]).to_numpy()
+    assert right.mean() > 0.99
