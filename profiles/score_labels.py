@@ -44,6 +44,7 @@ FLOORS: dict[str, Floor] = {
     "renamed_telling": RENAMED,
     "merged": RENAMED,
     "level0": LEVEL0,
+    "level0_renamed": LEVEL0,
 }
 CALIBRATION = 0.98
 
