@@ -42,6 +42,8 @@ PART = [
     ("llama-3.1-70b-tp8", "level0"),
     ("qwen3-8b-static", "level0"),
     ("kimi-k2-ge", "level0"),
+    ("llama-3.1-8b-plain", "level0_renamed"),
+    ("qwen3-30b-a3b-ge", "level0_renamed"),
 ]
 #: Every specific name gone, norms kept: shapes, order and learned scores are left.
 UNNAMED = ("qwen3-8b-ge", "qwen3-30b-a3b-ge", "mixtral-8x7b-ge", "glm-4.5-air-acl", "deepseek-v3-acl")
