@@ -163,8 +163,7 @@ def in_order(kernels: pd.DataFrame) -> pd.DataFrame:
     if (start[1:] > start[:-1]).all():
         return kernels
     order = np.argsort(start, kind="stable")
-    same = start[order[1:]] == start[order[:-1]]
-    tied = np.append(same, False) | np.append(False, same)
+    tied = _tied(start, order)
     among = kernels[ORDER].take(order[tied]).reset_index(drop=True).sort_values(ORDER, kind="stable").index
     order[tied] = order[tied][among.to_numpy()]
     if (order[1:] > order[:-1]).all():
@@ -195,21 +194,30 @@ def host_table(columns: Mapping[str, Any], *, copy: bool = True) -> pd.DataFrame
     return ordered
 
 
-def longest_first(start: np.ndarray, duration: np.ndarray) -> np.ndarray:
+def longest_first(start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """The order of ranges by start, the longer ones first among equal starts; equal ranges stay in their order.
 
-    Files are nearly in order of time, for which a stable sort is fast, and few starts are equal.
+    `length` is the duration or the end: among equal starts both say the same. Files are nearly in order of time, for
+    which a stable sort is fast, and few starts are equal.
     """
     import numpy as np
 
     order = np.argsort(start, kind="stable")
+    tied = _tied(start, order)
+    among = order[tied]
+    order[tied] = among[np.lexsort((-length[among], start[among]))]
+    return order
+
+
+def _tied(start: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Which places of an order by start hold a row that starts when a neighbour does."""
+    import numpy as np
+
     same = start[order[1:]] == start[order[:-1]]
     tied = np.zeros(len(order), dtype=bool)
     tied[1:] = same
     tied[:-1] |= same
-    among = order[tied]
-    order[tied] = among[np.lexsort((-duration[among], start[among]))]
-    return order
+    return tied
 
 
 def _table(columns: Mapping[str, Any], known: Mapping[str, tuple[str, str]], copy: bool = True) -> pd.DataFrame:

@@ -111,7 +111,7 @@ def _reading(kernels: pd.DataFrame, vocabulary: Vocabulary) -> tuple[Structure, 
     layers = find_layers(kernels, structure)
     if structure.training or not structure.learned.any() or _whole(structure, layers) >= MOSTLY_WHOLE:
         return structure, layers
-    unaided = find_structure(kernels, vocabulary, learnt=False)
+    unaided = find_structure(kernels, vocabulary, with_learned=False)
     found = find_layers(kernels, unaided)
     return (unaided, found) if _whole(unaided, found) > _whole(structure, layers) else (structure, layers)
 

@@ -24,6 +24,8 @@ BIASED = 0.5
 #: What stands between the norm of queries and the kernel that rotates them: the keys' norm, splits and casts.
 _BETWEEN = {"norm", "layout", "cast"}
 MOST_BETWEEN_NORM_AND_ROPE = 6
+#: Kernels from a norm of several kernels to the rotation, at the most: the keys' norm is as long.
+MOST_BETWEEN_LOOSE_NORM_AND_ROPE = 24
 _NORMS = np.array(NORM_STATES, dtype=np.intp)
 _ATTENTION = np.array(ATTENTION_STATES, dtype=np.intp)
 _FEED_FORWARD = np.array([*MLP_STATES, S.SHARED_BEFORE, S.SHARED_AFTER], dtype=np.intp)
@@ -137,8 +139,8 @@ def _score_loose_norms(scores: NDArray[np.float64], classes: Classes, of_chain: 
 
 def _before_rotation(roles: NDArray[np.object_], last: int) -> bool:
     """Whether rotation, cache or attention core come next, behind nothing but small kernels and other such norms."""
-    following = last + 1
-    while following < min(len(roles), last + 24) and roles[following] in (*_SMALL, "layout", "rsqrt"):
+    following, farthest = last + 1, min(len(roles), last + MOST_BETWEEN_LOOSE_NORM_AND_ROPE)
+    while following < farthest and roles[following] in (*_SMALL, "layout", "rsqrt"):
         following += 1
     return following < len(roles) and roles[following] in ("rope", "kv_cache", "attention_core")
 

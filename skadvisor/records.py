@@ -239,10 +239,7 @@ class Fragments:
 
 @dataclass(frozen=True, kw_only=True)
 class Breaker:
-    """An operator that ends fragments.
-
-    `likelihood` says how likely it is to, `reason` is the compiler's reason word, `cost_us` is lost saving per step.
-    """
+    """An operator that ends fragments, how likely, the compiler's reason word, and the saving lost per step (us)."""
 
     op_type: str
     role: str

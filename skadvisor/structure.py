@@ -92,13 +92,13 @@ class Structure:
         return bool(self.backward.any())
 
 
-def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, learnt: bool = True) -> Structure:
+def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learned: bool = True) -> Structure:
     """Decode every kernel's state. `kernels` is a kernel table (events.KERNEL_COLUMNS), N rows in time order.
 
-    Without `learnt`, what was learned from other captures is left out.
+    Without `with_learned`, what was learned from other captures is left out.
     """
     classes = classify(kernels, vocabulary)
-    learned = learning.unknown_scores(classes, kernels) if learnt else np.zeros((len(classes.items), STATES))
+    learned = learning.unknown_scores(classes, kernels) if with_learned else np.zeros((len(classes.items), STATES))
     working = np.array([item.role in _LAYER_ROLES for item in classes.items], dtype=bool)
     spans = superkernel_spans.spanning_classes(classes, working)
     ends = superkernel_spans.end_scores(classes, spans)

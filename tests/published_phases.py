@@ -11,13 +11,12 @@ from published_latent import (
     ROPE,
     V3,
     absorbed,
-    dense_of_latent,
-    one_kernel_of_experts,
     quantised,
     static,
+    v3_layers,
 )
 from published_steps import QWEN3_32B, Measured, Published, V, as_read
-from unseen_blocks import BLOCKS, MLP, NORM, A, Card, add_norm, cache, core, forward, layers_of, linear, norm, swiglu
+from unseen_blocks import BLOCKS, MLP, A, Card, add_norm, cache, core, forward, layers_of, linear, norm, swiglu
 
 # ---------------------------------------------------------------- Qwen3-32B: prompts in sequence parallel
 
@@ -127,21 +126,7 @@ def chunked(r: Recorder, c: Card) -> None:
 
 
 def latent_layers(r: Recorder, c: Card) -> None:
-    for number in range(c.layers):
-        dense = number < 3
-        r.layer, r.kind = number, "dense" if dense else "moe"
-        if number == 0:
-            norm(r, c)
-        r.put("hcom_allGather_", "comm", [(max(1, c.rows // c.tp), c.hidden)], [c.wide], 140.0)
-        (chunked if r.phase == "prefill" else absorbed)(r, c)
-        if dense:
-            ins: list[Shape | None] = [c.wide, c.wide, (c.hidden,), None, None]
-            r.put("AddRmsNormDynamicQuant", NORM, ins, [c.wide, c.wide, c.wide, (c.rows,), (c.rows,)], 5.0)
-            dense_of_latent(r, c)
-        else:
-            add_norm(r, c)
-            one_kernel_of_experts(r, c)
-        add_norm(r, c)
+    v3_layers(r, c, chunked if r.phase == "prefill" else absorbed)
 
 
 def deepseek_v3_phases() -> Odd:

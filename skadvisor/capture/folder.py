@@ -142,8 +142,8 @@ def _walk(path: Path) -> Iterator[Path]:
         if problem.filename == str(path):
             raise unreadable(path, problem)
 
-    for name, names, files in os.walk(path, followlinks=True, onerror=refuse):
-        folder = Path(name)
+    for here, names, files in os.walk(path, followlinks=True, onerror=refuse):
+        folder = Path(here)
         above = f"{folder.parent.name}/{folder.name}"
         names[:] = [name for name in sorted(names) if not RAW.fullmatch(f"{above}/{name}") and is_new(folder / name)]
         if len(folder.relative_to(path).parts) >= MAX_DEPTH:
