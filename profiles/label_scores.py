@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sample_builder.build import BuiltCapture
 
-    from skadvisor.labelling import Labelled
+    from skadvisor.labelling.labels import Labelled
 
 #: Confidence from which on a label counts as confident.
 CONFIDENT = 0.9
@@ -140,7 +140,7 @@ def _share_error(labelled: Labelled, true: np.ndarray) -> float | None:
 
 
 def _shares(kernels: pd.DataFrame, steps: pd.DataFrame) -> dict[tuple[str, str], float]:
-    from skadvisor.timeline import measure
+    from skadvisor.accounting.timeline import measure
 
     times = measure(kernels, steps)
     phase = times.steps.set_index("step")["phase"].astype("object")

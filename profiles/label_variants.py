@@ -42,8 +42,8 @@ def rename_by_vocabulary(
     Without `names` the new ones are meaningless; else they are drawn from `names`, role by role, those excepted that
     the vocabulary knows. Kernels of one base name stay kernels of one base name.
     """
-    from skadvisor.names import base_operator
-    from skadvisor.operators import load_vocabulary
+    from skadvisor.vocabulary.names import base_operator
+    from skadvisor.vocabulary.operators import load_vocabulary
 
     vocabulary = load_vocabulary()
     kernels = built.capture.kernels.copy()
@@ -87,7 +87,7 @@ def _fresh_name(  # type: ignore[no-untyped-def]
     role: str, names: Mapping[str, tuple[str, ...]] | None, taken: Collection[str | None], noise: Noise, vocabulary
 ) -> str:
     """A name that no other operator of the capture got."""
-    from skadvisor.names import base_operator
+    from skadvisor.vocabulary.names import base_operator
 
     if names is not None:
         free = [name for name in names.get(role, ()) if name not in taken]

@@ -58,8 +58,8 @@ def floor_of(architecture: str, variant: str) -> Floor | None:
 
 def run(architecture: str, variant: str, seed: int = 0) -> Score:
     """Build one capture, label it and score the labels."""
-    from skadvisor.labelling import label
-    from skadvisor.operators import load_vocabulary
+    from skadvisor.labelling.labels import label
+    from skadvisor.vocabulary.operators import load_vocabulary
 
     built = build_variant(architecture, variant, seed)
     begin = time.perf_counter()
@@ -70,8 +70,8 @@ def run(architecture: str, variant: str, seed: int = 0) -> Score:
 
 def recognised(architecture: str) -> bool:
     """Whether a capture that is no decoder inference is declined: no step of it is called prefill or decode."""
-    from skadvisor.labelling import label
-    from skadvisor.operators import load_vocabulary
+    from skadvisor.labelling.labels import label
+    from skadvisor.vocabulary.operators import load_vocabulary
 
     labelled = label(build_variant(architecture, "plain").capture, load_vocabulary())
     return not set(labelled.steps["phase"].astype("object")) & {"prefill", "decode", "mixed"}

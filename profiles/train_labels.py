@@ -1,4 +1,4 @@
-"""Make `skadvisor/learning.csv.gz`, the examples that teach the scores of unknown operators, and judge them.
+"""Make `skadvisor/labelling/learning.csv.gz`, the examples that teach the scores of unknown operators, and judge them.
 
     python profiles/train_labels.py             write the examples
     python profiles/train_labels.py --evaluate  leave one family of architectures out at a time and print what the
@@ -34,13 +34,13 @@ from sample_builder.model import ModelDescription  # noqa: E402
 from sample_builder.noise import Noise  # noqa: E402
 from unknown_names import TRAINING_NAMES  # noqa: E402
 
-from skadvisor import learning  # noqa: E402
 from skadvisor.events import Capture  # noqa: E402
-from skadvisor.grammar import REGION_OF_STATE, State  # noqa: E402
-from skadvisor.kernel_classes import Classes, classify  # noqa: E402
-from skadvisor.learning import GROUP_OF_STATE  # noqa: E402
-from skadvisor.operators import Vocabulary, load_vocabulary  # noqa: E402
-from skadvisor.unknown_operators import guess_role  # noqa: E402
+from skadvisor.labelling import learning  # noqa: E402
+from skadvisor.labelling.class_table import Classes, classify  # noqa: E402
+from skadvisor.labelling.learning import GROUP_OF_STATE  # noqa: E402
+from skadvisor.vocabulary.operators import Vocabulary, load_vocabulary  # noqa: E402
+from skadvisor.vocabulary.states import REGION_OF_STATE, State  # noqa: E402
+from skadvisor.vocabulary.unknown_operators import guess_role  # noqa: E402
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ def _true_states(built: BuiltCapture, vocabulary: Vocabulary) -> tuple[np.ndarra
 
     A region that one state makes up needs no decoding.
     """
-    from skadvisor.labelling import label
+    from skadvisor.labelling.labels import label
 
     labelled = label(built.capture, vocabulary)
     state = labelled.structure.state.astype(int).copy()

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from skadvisor.version import __version__
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis, analyze
     from skadvisor.capture import load
-    from skadvisor.comparison import compare
-    from skadvisor.doctor import diagnose
-    from skadvisor.ranks import analyze_ranks
+    from skadvisor.comparison.judging import compare
+    from skadvisor.doctor.diagnosis import diagnose
+    from skadvisor.ranks.analysis import analyze_ranks
 
 __all__ = ["Analysis", "__version__", "analyze", "analyze_ranks", "compare", "diagnose", "load"]
 
@@ -25,9 +25,9 @@ __all__ = ["Analysis", "__version__", "analyze", "analyze_ranks", "compare", "di
 _PUBLIC = {
     "Analysis": "skadvisor.analysis",
     "analyze": "skadvisor.analysis",
-    "analyze_ranks": "skadvisor.ranks",
-    "compare": "skadvisor.comparison",
-    "diagnose": "skadvisor.doctor",
+    "analyze_ranks": "skadvisor.ranks.analysis",
+    "compare": "skadvisor.comparison.judging",
+    "diagnose": "skadvisor.doctor.diagnosis",
     "load": "skadvisor.capture",
 }
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from skadvisor import __version__
 from skadvisor.records import SCHEMA_VERSION, Result, Tool
+from skadvisor.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skadvisor.accounting.timeline import Times
     from skadvisor.events import Capture
-    from skadvisor.labelling import Labelled
-    from skadvisor.timeline import Times
+    from skadvisor.labelling.labels import Labelled
 
 PathText = str | os.PathLike[str]
 Risk = Literal["low", "balanced", "high"]
@@ -58,7 +58,7 @@ class Analysis:
 
     def explain(self, pattern: str) -> pd.DataFrame:
         """Why kernels whose name or type matches `pattern` (a regular expression) got their label."""
-        from skadvisor.explanation import explain
+        from skadvisor.labelling.explanation import explain
 
         return explain(self.labelled, pattern)
 
@@ -91,9 +91,9 @@ class Analysis:
         return report.verdict(self.result)
 
     def _repr_html_(self) -> str:
-        from skadvisor.display import analysis_html
+        from skadvisor.report.notebook import result_html
 
-        return analysis_html(self)
+        return result_html(self.result)
 
 
 def analyze(
@@ -129,8 +129,8 @@ def analyze_capture(
     rules: tuple[PathText, ...] = (),
 ) -> Analysis:
     """Analyse a capture that was read already; see `analyze`."""
-    from skadvisor.labelling import label
-    from skadvisor.operators import load_vocabulary
+    from skadvisor.labelling.labels import label
+    from skadvisor.vocabulary.operators import load_vocabulary
 
     labelled = label(capture, load_vocabulary(None if operators is None else Path(operators)))
     return assess(capture, labelled, tpot_ms=tpot_ms, risk=risk, ledger=ledger, rules=rules)
@@ -146,10 +146,12 @@ def assess(
     rules: tuple[PathText, ...] = (),
 ) -> Analysis:
     """Measure a labelled capture, assess the templates, and choose; see `analyze` for the options."""
-    from skadvisor import gain, sensitivity, summary, typical
-    from skadvisor.advice import recommend
+    from skadvisor import gain
+    from skadvisor.accounting import representative
+    from skadvisor.accounting.timeline import measure
+    from skadvisor.advice import sensitivity, summary
+    from skadvisor.advice.choice import recommend
     from skadvisor.fusion.shown import shown_fusion
-    from skadvisor.timeline import measure
 
     times = measure(labelled.kernels, labelled.steps, capture.tasks)
     phase = summary.choose_phase(times)
@@ -172,7 +174,7 @@ def assess(
     )
     quality = replace(quality, advice_depends_on_unattributed=depends)
     recommendation = recommend(templates, situation, times, risk=risk, labels=quality)
-    shown = typical.typical_step(times, phase)
+    shown = representative.typical_step(times, phase)
     judged = shown_fusion(labelled.kernels, times, situation, recommendation.choice, user_rules)
     result = Result(
         schema_version=SCHEMA_VERSION,
@@ -182,14 +184,16 @@ def assess(
         graph_kind=labelled.graph_kind,
         host_bound=situation.host_bound,
         phase=phase,
-        steps=typical.step_records(times, labelled.steps),
-        phases=typical.phase_records(times, labelled.steps),
+        steps=representative.step_records(times, labelled.steps),
+        phases=representative.phase_records(times, labelled.steps),
         layers=layers,
         regions=tuple(
-            record for name in dict.fromkeys(times.steps["phase"]) for record in typical.region_records(times, name)
+            record
+            for name in dict.fromkeys(times.steps["phase"])
+            for record in representative.region_records(times, name)
         ),
-        layer_times=() if shown is None else typical.layer_times(times, shown),
-        typical_layers=typical.typical_layers(labelled.kernels, times, phase, judged),
+        layer_times=() if shown is None else representative.layer_times(times, shown),
+        typical_layers=representative.typical_layers(labelled.kernels, times, phase, judged),
         labels=quality,
         templates=templates,
         recommendation=recommendation,

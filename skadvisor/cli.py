@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from skadvisor import __version__
 from skadvisor.errors import SkadvisorError
+from skadvisor.version import __version__
 
 # Commands are imported when they run, so that --help stays fast. Name -> (module, one-line help).
 COMMANDS = {

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from skadvisor.messages import Message
+from skadvisor.text.messages import Message
 
 SCHEMA_VERSION = "1.0"
 

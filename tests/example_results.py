@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from skadvisor.messages import Message, _
 from skadvisor.records import (
     REGIONS,
     SCHEMA_VERSION,
@@ -35,6 +34,7 @@ from skadvisor.records import (
     Tool,
     TypicalLayer,
 )
+from skadvisor.text.messages import Message, _
 
 HOSTILE_NAMES = (
     "<script>document.title='owned'</script>",

@@ -13,7 +13,7 @@ from sample_builder.build import BuiltCapture, build
 from sample_builder.formats.operator_tables import write_kernel_details
 from sample_builder.model import ModelDescription
 
-from skadvisor.skew import WAITING_KERNELS
+from skadvisor.ranks.stragglers import WAITING_KERNELS
 
 SMALL_MOE = ModelDescription(
     name="small-moe", layers=6, hidden=1024, heads=16, kv_heads=4, head_dim=64, intermediate=2048, vocabulary=32000,

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 from small_tables import MOE_LAYER, decode_kernels, labelled_table, step_table
 
-from skadvisor import advice, gain, timeline
-from skadvisor.messages import Message
+from skadvisor import gain
+from skadvisor.accounting import timeline
+from skadvisor.accounting.situation import Situation
+from skadvisor.advice import choice
 from skadvisor.records import Estimate, Finding, LabelQuality, Template
-from skadvisor.situation import Situation
+from skadvisor.text.messages import Message
 
 DENSE = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"dense": 4})
 MOE = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"moe": 4})
@@ -21,7 +23,7 @@ def advise(kernels, situation, mode="graph", **options):
     steps = step_table(labelled, mode)
     times = timeline.measure(labelled, steps)
     templates = gain.assess(labelled, steps, times, situation)
-    return templates, advice.recommend(templates, situation, times, **options)
+    return templates, choice.recommend(templates, situation, times, **options)
 
 
 def labels_with(unattributed, depends=False):
@@ -142,7 +144,7 @@ def estimated(name, low, mid, high, verdict=None, status="pass"):
 
 def choose(*templates, **options):
     labelled = labelled_table(decode_kernels())
-    return advice.recommend(templates, DENSE, timeline.measure(labelled, step_table(labelled)), **options)
+    return choice.recommend(templates, DENSE, timeline.measure(labelled, step_table(labelled)), **options)
 
 
 def test_a_refusal_within_noise_names_its_best_template_and_the_chance_that_it_wins_more():

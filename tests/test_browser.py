@@ -74,7 +74,7 @@ def open_result(
 
 @pytest.fixture(scope="module", params=SAMPLES, ids=lambda path: path.name)
 def sample(request: pytest.FixtureRequest) -> Any:
-    from skadvisor.ranks import analyze_ranks
+    from skadvisor.ranks.analysis import analyze_ranks
 
     return analyze_ranks(request.param, workers=1).result
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sample_builder.formats import write_database, write_kernel_details, write_trace_view
 
 from skadvisor import capture
-from skadvisor.capture import interface, lines, trace_blocks
+from skadvisor.capture import interface, lines
+from skadvisor.capture.trace import blocks
 from skadvisor.errors import InputError, SkadvisorError
 
 
@@ -43,9 +44,9 @@ def test_a_trace_cut_anywhere_gives_the_whole_events_before_the_cut(
     end = int(len(data) * share)
     path = tmp_path_factory.mktemp("cut") / "trace_view.json"
     path.write_bytes(data[:end])
-    stream = trace_blocks.EventStream(path)
+    stream = blocks.EventStream(path)
     count = sum(len(block) for block in stream)
-    positions = [match.start() + 1 for match in trace_blocks.BOUNDARY.finditer(data)]
+    positions = [match.start() + 1 for match in blocks.BOUNDARY.finditer(data)]
     assert stream.cut
     assert count == sum(place <= end for place in positions) + (end >= len(data) - 1)
     assert stream.faults.total() <= 1
@@ -194,9 +195,10 @@ def test_endless_lines_and_events_meet_the_limit(tmp_path: Path) -> None:
 
 
 def test_absurd_numbers_of_rows_meet_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from skadvisor.capture import database_file, trace_events
+    from skadvisor.capture.database import file
+    from skadvisor.capture.trace import events
 
-    for module in (lines, trace_events, database_file):
+    for module in (lines, events, file):
         monkeypatch.setattr(module, "MAX_ROWS", 5)
     for path in (
         write_kernel_details(example(), tmp_path / "k.csv"),

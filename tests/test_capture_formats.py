@@ -188,13 +188,13 @@ def numeric(text: str) -> str:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_other_ways_to_write_a_trace(tmp_path: Path, variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from skadvisor.capture import trace_blocks
+    from skadvisor.capture.trace import blocks
 
     written = example()
     events = json.loads(write_trace_view(written, tmp_path / "a.json").read_text())
     (tmp_path / "b.json").write_text(VARIANTS[variant](events))
     for block in (1 << 20, 3_000):
-        monkeypatch.setattr(trace_blocks, "BLOCK_BYTES", block)
+        monkeypatch.setattr(blocks, "BLOCK_BYTES", block)
         read = capture.load(tmp_path / "b.json")
         same(read, written, IN_TRACE)
         assert (read.state, read.notes) == ("complete", ())
@@ -226,11 +226,11 @@ def test_events_of_an_unknown_phase_change_nothing(tmp_path: Path, phase: str | 
 
 
 def test_two_processes_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from skadvisor.capture import trace_halves
+    from skadvisor.capture.trace import halves
 
     path = write_trace_view(example(kernels=60), tmp_path / "t.json")
     alone = capture.load(path)
-    monkeypatch.setattr(trace_halves, "TWO_PROCESSES_BYTES", 1)
+    monkeypatch.setattr(halves, "TWO_PROCESSES_BYTES", 1)
     together = capture.load(path)
     pd.testing.assert_frame_equal(alone.kernels, together.kernels)
     pd.testing.assert_frame_equal(alone.host, together.host)
@@ -240,7 +240,8 @@ def test_two_processes_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("fails", [False, True])
 def test_two_processes_read_unusual_values_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
     """Durations in text, arrows without a number, tasks with text for ids; and a second process that does not start."""
-    from skadvisor.capture import trace_events, trace_halves
+    from skadvisor.capture.trace import events as trace_events
+    from skadvisor.capture.trace import halves
 
     events = json.loads(write_trace_view(example(kernels=60), tmp_path / "t.json").read_text())
     for number, event in enumerate(events):
@@ -256,11 +257,11 @@ def test_two_processes_read_unusual_values_too(tmp_path: Path, monkeypatch: pyte
     alone = capture.load(tmp_path / "t.json")
     assert alone.kernels["launch_ns"].notna().all()
     assert alone.files[0].skipped == {"event without a time": 1}
-    monkeypatch.setattr(trace_halves, "TWO_PROCESSES_BYTES", 1)
+    monkeypatch.setattr(halves, "TWO_PROCESSES_BYTES", 1)
     here = []
-    monkeypatch.setattr(trace_halves, "gather", lambda *part: here.append(part) or trace_events.gather(*part))
+    monkeypatch.setattr(halves, "gather", lambda *part: here.append(part) or trace_events.gather(*part))
     if fails:
-        monkeypatch.setattr(trace_halves, "SECOND", "raise SystemExit(1)")
+        monkeypatch.setattr(halves, "SECOND", "raise SystemExit(1)")
     together = capture.load(tmp_path / "t.json")
     assert len(here) == (2 if fails else 1)
     pd.testing.assert_frame_equal(alone.kernels, together.kernels)

@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skadvisor import events
-from skadvisor.capture import collectives, columns, decimal_text, ids, links
+from skadvisor.capture import collectives, columns, links
+from skadvisor.capture.csv import decimal_text
+from skadvisor.capture.database import ids
 from skadvisor.capture.device_tasks import kind_of
 from skadvisor.capture.interface import ABSENT
-from skadvisor.capture.trace_columns import times
-from skadvisor.capture.trace_events import Texts
+from skadvisor.capture.trace.columns import times
+from skadvisor.capture.trace.events import Texts
 
 MICROSECONDS = st.decimals(0, 4 * 10**15, allow_nan=False, allow_infinity=False, places=3)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from skadvisor import cluster
 from skadvisor.errors import InputError
+from skadvisor.ranks import cluster
 
 TESTS = Path(__file__).resolve().parent
 
@@ -148,7 +148,7 @@ def first_fast(folder: str, source: str) -> str:
 def test_a_stopped_program_leaves_no_worker_and_no_temporary_file(tmp_path, number):
     script = (
         "import sys, functools\n"
-        "from skadvisor import cluster\n"
+        "from skadvisor.ranks import cluster\n"
         "from test_cluster import slow\n"
         "if __name__ == '__main__':\n"
         "    list(cluster.spread(functools.partial(slow, sys.argv[1]), ['1', '2', '3'], workers=2))\n"
@@ -173,7 +173,7 @@ def test_a_script_without_a_guard_works_and_runs_once(tmp_path):
     (tmp_path / "run.py").write_text(
         "import __main__\n"
         "print('begin', flush=True)\n"
-        "from skadvisor import cluster\n"
+        "from skadvisor.ranks import cluster\n"
         "from test_cluster import refuse\n"
         "print(sorted(dict(cluster.spread(refuse, ['1', '22'], workers=2)).items()))\n"
         "print(__main__.__file__.endswith('run.py'))\n"

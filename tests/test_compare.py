@@ -15,18 +15,18 @@ from sample_builder.build import BuiltCapture, build
 from sample_builder.catalogue import DEEPSEEK_V3, QWEN2_5_7B, QWEN3_0_6B, QWEN3_NEXT
 from sample_builder.superkernel import FusionRules, switch_on
 
-from skadvisor import repeated_runs
 from skadvisor.analysis import Analysis, analyze_capture
 from skadvisor.commands.compare import check_gate, compare_command
-from skadvisor.comparison import compare, scope_of
-from skadvisor.comparison_records import Comparison
-from skadvisor.comparison_text import render_comparison
+from skadvisor.comparison import statistics
+from skadvisor.comparison.judging import compare, scope_of
+from skadvisor.comparison.outcome import keep_outcome
+from skadvisor.comparison.records import Comparison
+from skadvisor.comparison.superkernel_mapping import align
+from skadvisor.comparison.text import render_comparison
 from skadvisor.errors import GateError, NotEnoughError
 from skadvisor.events import kernel_table
-from skadvisor.ledger import Ledger
-from skadvisor.outcome import keep_outcome
+from skadvisor.gain.ledger import Ledger
 from skadvisor.records import from_json, to_json
-from skadvisor.superkernel_mapping import align
 
 DENSE = replace(QWEN3_0_6B, layers=4)
 SPARSE = replace(DEEPSEEK_V3, layers=5)
@@ -241,7 +241,7 @@ def stretched(analysis: Analysis, factors: Sequence[float]) -> Analysis:
 
 
 def replace_times(analysis: Analysis, kernels: Any) -> Analysis:
-    from skadvisor.timeline import measure
+    from skadvisor.accounting.timeline import measure
 
     steps = analysis.steps.assign(steady=True)
     for step, rows in kernels.groupby("step"):
@@ -336,8 +336,8 @@ def test_alignment_keeps_order_and_pairs_equals(before: list[Any], data: Any) ->
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(1, 1e6), min_size=3, max_size=12), st.floats(0.5, 2.0))
 def test_intervals_hold_their_middle_and_scale(values: list[float], factor: float) -> None:
-    interval = repeated_runs.improvement_pct(values, [value * factor for value in values])
+    interval = statistics.improvement_pct(values, [value * factor for value in values])
     assert interval.low <= interval.mid <= interval.high
     assert interval.mid == pytest.approx(100 * (1 - factor), abs=1e-6)
-    same = repeated_runs.saved(values, values)
+    same = statistics.saved(values, values)
     assert same.low <= 0 <= same.high

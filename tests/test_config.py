@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from skadvisor.errors import InputError
-from skadvisor.recipe_config import ConfigReview, review, review_content, write
+from skadvisor.plan.recipe_config import ConfigReview, review, review_content, write
 
 PATH = Path("config.yaml")
 NESTED = """\

@@ -15,11 +15,11 @@ from sample_builder.build import build
 from sample_builder.formats.operator_tables import write_kernel_details
 from sample_builder.model import ModelDescription
 
-from skadvisor import recording
 from skadvisor.commands.doctor import doctor_command
-from skadvisor.doctor import ANSWERS, Diagnosis, diagnose
-from skadvisor.doctor_checks import CHECKS
+from skadvisor.doctor.checks import CHECKS
+from skadvisor.doctor.diagnosis import ANSWERS, Diagnosis, diagnose
 from skadvisor.errors import InputError
+from skadvisor.recording import recorder
 
 SMALL_DENSE = ModelDescription(
     name="small-dense", layers=6, hidden=1024, heads=16, kv_heads=4, head_dim=64, intermediate=3072, vocabulary=32000,
@@ -171,8 +171,8 @@ def test_a_path_without_any_capture_is_an_input_error(tmp_path):
 def test_the_snippet_fits_the_program_that_recorded(tmp_path):
     poor = write(tmp_path / "dp0_pp0_tp0_dcp0_ep0_rank0_1_2026", pmu=False)
     assert diagnose(poor).dialect == "vllm-ascend"
-    assert diagnose(poor).snippet == recording.snippet("vllm-ascend")
-    assert diagnose(poor, dialect="cann-recipes").snippet == recording.snippet("cann-recipes")
+    assert diagnose(poor).snippet == recorder.snippet("vllm-ascend")
+    assert diagnose(poor, dialect="cann-recipes").snippet == recorder.snippet("cann-recipes")
     with pytest.raises(InputError, match="no snippet"):
         diagnose(poor, dialect="mindspore")
 

@@ -6,9 +6,9 @@ import pytest
 from odd_models import ODD
 
 from skadvisor.errors import InputError, NotEnoughError
-from skadvisor.explanation import explain
-from skadvisor.labelling import Labelled, label
-from skadvisor.operators import load_vocabulary
+from skadvisor.labelling.explanation import explain
+from skadvisor.labelling.labels import Labelled, label
+from skadvisor.vocabulary.operators import load_vocabulary
 
 
 @pytest.fixture(scope="module")

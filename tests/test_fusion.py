@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 from small_tables import DENSE_LAYER, MOE_LAYER, decode_kernels, labelled_table, step_table
 
-from skadvisor import fusion, timeline
+from skadvisor import fusion
+from skadvisor.accounting import timeline
+from skadvisor.accounting.representative import step_kernels, typical_step
+from skadvisor.accounting.situation import Situation
 from skadvisor.errors import InputError
-from skadvisor.situation import Situation
-from skadvisor.templates import claim_table, place, template_scope, template_scopes
-from skadvisor.typical import step_kernels, typical_step
+from skadvisor.fusion.templates import claim_table, place, template_scope, template_scopes
 
 SITUATION = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"dense": 4})
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_tables import DENSE_LAYER, MOE_LAYER, decode_kernels, labelled_table, random_labels, step_table
 
-from skadvisor import gain, timeline
+from skadvisor import gain
+from skadvisor.accounting import timeline
+from skadvisor.accounting.situation import Situation
 from skadvisor.gain.interface import priors
 from skadvisor.gain.replay import read_constraints, replay
-from skadvisor.situation import Situation
 
 DENSE = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"dense": 4})
 TERMS = ("low_us", "mid_us", "high_us")

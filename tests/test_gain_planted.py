@@ -20,10 +20,12 @@ from sample_builder.build import build
 from sample_builder.superkernel import FusionRules
 from small_tables import step_table
 
-from skadvisor import advice, analyze, gain, timeline
-from skadvisor.datafiles import read_toml
+from skadvisor import analyze, gain
+from skadvisor.accounting import timeline
+from skadvisor.accounting.situation import Situation
+from skadvisor.advice import choice
 from skadvisor.events import LABEL_COLUMNS
-from skadvisor.situation import Situation
+from skadvisor.files.data_files import read_toml
 
 SEEDS = 50
 LAYERS = 5
@@ -67,7 +69,7 @@ def assess_planted(seed, saving_us=None):
         mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=LAYERS, layer_kinds=dict(kinds)
     )
     templates = gain.assess(labelled, steps, times, situation)
-    return built.planted, templates, partial(advice.recommend, templates, situation, times)
+    return built.planted, templates, partial(choice.recommend, templates, situation, times)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 from odd_captures import Odd, change, from_trace, level0, score
 from odd_models import ODD
 
-from skadvisor.host_evidence import layer_of, regions_of
-from skadvisor.labelling import label
-from skadvisor.operators import load_vocabulary
+from skadvisor.labelling.host_evidence import layer_of, regions_of
+from skadvisor.labelling.labels import label
+from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
 

@@ -16,9 +16,9 @@ from label_variants import VARIANTS, build_variant, is_decoder, rename_by_vocabu
 from sample_builder.catalogue import CATALOGUE
 from unknown_names import BENCHMARK_NAMES, SPECIFIC_ROLES
 
-from skadvisor.labelling import Labelled, label
-from skadvisor.names import base_operator
-from skadvisor.operators import load_vocabulary
+from skadvisor.labelling.labels import Labelled, label
+from skadvisor.vocabulary.names import base_operator
+from skadvisor.vocabulary.operators import load_vocabulary
 
 #: Captures of the benchmark that every run of the tests scores: each design and each change once or more.
 PART = [

@@ -17,9 +17,9 @@ from odd_models import ODD
 
 from skadvisor.capture import load
 from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture, kernel_table
-from skadvisor.labelling import Labelled, label
-from skadvisor.operators import load_vocabulary
+from skadvisor.labelling.labels import Labelled, label
 from skadvisor.records import REGIONS
+from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
 LABELS = ["step", "phase", "layer", "layer_kind", "region", "role", "owner"]

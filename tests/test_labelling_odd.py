@@ -8,8 +8,8 @@ from odd_captures import from_trace, keep, level0, renamed, score
 from odd_models import ODD
 from odd_plain import ODD_PLAIN
 
-from skadvisor.labelling import label
-from skadvisor.operators import load_vocabulary
+from skadvisor.labelling.labels import label
+from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
 ALL = {**ODD, **ODD_PLAIN}

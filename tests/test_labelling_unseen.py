@@ -17,8 +17,8 @@ from unseen_others import OTHERS
 from unseen_serving import SERVING
 from unseen_sparse import SPARSE
 
-from skadvisor.labelling import label
-from skadvisor.operators import load_vocabulary
+from skadvisor.labelling.labels import label
+from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
 ALL = {**DENSE, **SPARSE, **LINEAR, **SERVING, **MORE}

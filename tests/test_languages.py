@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from example_results import ALL, moe_decode
 
-from skadvisor import languages, report
-from skadvisor.datafiles import read_toml
+from skadvisor import report
 from skadvisor.errors import InputError
+from skadvisor.files.data_files import read_toml
 from skadvisor.report.markdown import render_markdown
+from skadvisor.text import languages
 
-PACKAGE = Path(languages.__file__).parent
+PACKAGE = Path(languages.__file__).parents[1]
 CATALOGUE = languages.FOLDER / "zh" / "LC_MESSAGES"
 HOW = "extract with pybabel, translate zh/LC_MESSAGES/skadvisor.po, compile it with pybabel"
 
@@ -36,7 +37,7 @@ def marked_sentences() -> dict[str, str]:
 SENTENCES = {
     "fusion/fusibility.toml": ("remedy", "source"),
     "gain/priors.toml": ("source",),
-    "templates.toml": ("where",),
+    "fusion/templates.toml": ("where",),
 }
 
 
@@ -127,10 +128,11 @@ def test_chinese_reports_hold_no_english_sentence_of_the_report(name: str) -> No
 def test_sources_of_terms_are_translated() -> None:
     from small_tables import decode_kernels, labelled_table, step_table
 
-    from skadvisor import gain, timeline
+    from skadvisor import gain
+    from skadvisor.accounting import timeline
+    from skadvisor.accounting.situation import Situation
     from skadvisor.report.sources import source_text
     from skadvisor.report.wording import Wording
-    from skadvisor.situation import Situation
 
     priors = read_toml(PACKAGE / "gain" / "priors.toml")
     sources = {str(prior["source"]) for prior in priors.values()} | {"12 before/after pairs, published and own"}

@@ -7,8 +7,8 @@ from odd_blocks import Model
 from odd_captures import keep
 from odd_models import ODD, run
 
-from skadvisor.labelling import label
-from skadvisor.operators import load_vocabulary
+from skadvisor.labelling.labels import label
+from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
 

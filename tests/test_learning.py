@@ -19,13 +19,13 @@ from odd_models import ODD
 from sample_builder.catalogue import build_entry
 from unknown_names import BENCHMARK_NAMES, SPECIFIC_ROLES, TRAINING_NAMES
 
-from skadvisor import learning
-from skadvisor.grammar import STATES, State
-from skadvisor.kernel_classes import Classes, classify
-from skadvisor.labelling import label
-from skadvisor.names import base_operator
-from skadvisor.operators import load_vocabulary
-from skadvisor.structure import find_structure
+from skadvisor.labelling import learning
+from skadvisor.labelling.class_table import Classes, classify
+from skadvisor.labelling.labels import label
+from skadvisor.labelling.structure import find_structure
+from skadvisor.vocabulary.names import base_operator
+from skadvisor.vocabulary.operators import load_vocabulary
+from skadvisor.vocabulary.states import STATES, State
 
 VOCABULARY = load_vocabulary()
 #: Captures that tests/odd_models.py writes down by itself, and the names that a renamed form keeps.
@@ -185,8 +185,8 @@ def test_scikit_learn_is_loaded_only_for_unknown_operators() -> None:
 import sys
 sys.path[:0] = {paths!r}
 from label_variants import build_variant
-from skadvisor.labelling import label
-from skadvisor.operators import load_vocabulary
+from skadvisor.labelling.labels import label
+from skadvisor.vocabulary.operators import load_vocabulary
 label(build_variant("mixtral-8x7b-ge", "plain").capture, load_vocabulary())
 assert "sklearn" not in sys.modules, "loaded for known operators"
 label(build_variant("mixtral-8x7b-ge", "renamed").capture, load_vocabulary())

@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from skadvisor import analyze
-from skadvisor import ledger as ledgers
 from skadvisor.commands.calibrate import calibrate_command
 from skadvisor.errors import InputError
+from skadvisor.gain import ledger as ledgers
 from skadvisor.gain.calibrated import COLUMNS
+from skadvisor.gain.ledger import Forecast, Ledger, Outcome
 from skadvisor.gain.refit import own_cases, refit
-from skadvisor.ledger import Forecast, Ledger, Outcome
 
 FORECAST = Forecast(
     fingerprint="abc",

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skadvisor.names import base_operator, without_kernel_suffix
-from skadvisor.superkernel_names import parse, scope_of
+from skadvisor.vocabulary.names import base_operator, without_kernel_suffix
+from skadvisor.vocabulary.superkernel_names import parse, scope_of
 
 
 @pytest.mark.parametrize(

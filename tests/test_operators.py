@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from skadvisor.errors import InputError
-from skadvisor.grammar import ROLES
-from skadvisor.names import base_operator
-from skadvisor.operators import load_vocabulary
+from skadvisor.vocabulary.names import base_operator
+from skadvisor.vocabulary.operators import load_vocabulary
+from skadvisor.vocabulary.states import ROLES
 
 VOCABULARY = load_vocabulary()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from skadvisor.errors import InputError
-from skadvisor.output import check_output, write_atomically
+from skadvisor.files.output import check_output, write_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -129,7 +129,7 @@ def test_the_umask_and_the_mode_of_a_replaced_file_are_kept(tmp_path):
 def test_an_interrupt_leaves_nothing_behind(tmp_path):
     script = (
         "import sys, time\n"
-        "from skadvisor.output import write_atomically\n"
+        "from skadvisor.files.output import write_atomically\n"
         "def fill(path):\n"
         "    path.write_text('half'); print('writing', flush=True); time.sleep(60)\n"
         "write_atomically(sys.argv[1], fill)\n"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from recorder import Recorder, load
 
 from skadvisor.errors import InputError
-from skadvisor.patch import SOURCE_DIALECTS, Declined, Patch, Request, propose, propose_for, write
+from skadvisor.plan.patch import SOURCE_DIALECTS, Declined, Patch, Request, propose, propose_for, write
 
 PATH = Path("modeling_tiny.py")
 WHOLE = sources.HEAD + sources.ATTENTION + sources.MLP + sources.LAYER + sources.MODEL

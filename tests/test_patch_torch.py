@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from recorder import Recorder
 
-from skadvisor.patch import SOURCE_DIALECTS, Patch, Request, propose
+from skadvisor.plan.patch import SOURCE_DIALECTS, Patch, Request, propose
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 

@@ -9,9 +9,9 @@ from odd_captures import change, level0
 from odd_models import ODD, phases, run
 from odd_plain import encoder
 
-from skadvisor.labelling import label
-from skadvisor.operators import load_vocabulary
-from skadvisor.phases import graph_kernels, steady_steps
+from skadvisor.labelling.labels import label
+from skadvisor.labelling.phases import graph_kernels, steady_steps
+from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
 

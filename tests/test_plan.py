@@ -19,10 +19,10 @@ from sample_builder.catalogue import DEEPSEEK_V3, QWEN3_8B
 from skadvisor.analysis import Analysis, analyze_capture
 from skadvisor.commands.plan import plan_command
 from skadvisor.errors import InputError
-from skadvisor.patch import DIALECTS
 from skadvisor.plan import TEMPLATES, choose_dialect, make_plan, render_plan
 from skadvisor.plan.code import compile_code, scope_code, skeleton
-from skadvisor.plan.options import count_streams, options_text, scope_kernels, weigh_options
+from skadvisor.plan.compile_options import count_streams, options_text, scope_kernels, weigh_options
+from skadvisor.plan.patch import DIALECTS
 from skadvisor.records import from_json, to_json
 
 CONFIG = types.SimpleNamespace(enable_superkernel=True)

@@ -16,8 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from example_results import ALL, dense_decode, eager_refusal, hostile, moe_decode
 
-from skadvisor import plots
 from skadvisor.records import LAYER_REGIONS, REGIONS
+from skadvisor.report import plots
 from skadvisor.report.palette import GAP_COLOURS, REGION_COLOURS, contrast, text_on
 
 RESULT_FIGURES = (plots.region_shares, plots.gains, plots.layer_strip, plots.steps)
@@ -84,7 +84,7 @@ def test_dollar_signs_of_names_are_no_mathematics() -> None:
 
 
 def test_importing_plots_loads_no_matplotlib() -> None:
-    code = "import sys, skadvisor.plots; sys.exit('matplotlib' in sys.modules or 'pandas' in sys.modules)"
+    code = "import sys, skadvisor.report.plots; sys.exit('matplotlib' in sys.modules or 'pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

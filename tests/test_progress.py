@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from skadvisor.progress import bar
+from skadvisor.files.progress import bar
 
 SCRIPT = """
 import sys

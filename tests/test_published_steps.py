@@ -17,8 +17,8 @@ from published_sparse import SPARSE_STEPS
 from published_steps import STEPS, Published
 from unseen_names import compiled_at_load, static_kernels
 
-from skadvisor.labelling import label
-from skadvisor.operators import load_vocabulary
+from skadvisor.labelling.labels import label
+from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
 ALL: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEPS, **DRAFTS, **LOOSE}

@@ -23,12 +23,12 @@ from rank_samples import SMALL_MOE, write_ranks
 from skadvisor import records
 from skadvisor.analysis import analyze
 from skadvisor.errors import InputError, NotEnoughError
-from skadvisor.messages import Message
-from skadvisor.rank_merge import Merger
-from skadvisor.rank_summary import RankAnswer
-from skadvisor.ranks import Place, analyze_ranks, find_places
+from skadvisor.ranks.analysis import Place, analyze_ranks, find_places
+from skadvisor.ranks.merge import Merger
+from skadvisor.ranks.stragglers import Collectives
+from skadvisor.ranks.summary import RankAnswer
 from skadvisor.records import Notice, Result
-from skadvisor.skew import Collectives
+from skadvisor.text.messages import Message
 
 SLOW = [0, 30_000, 0, 5_000]
 
@@ -325,7 +325,7 @@ def test_the_users_files_are_checked_before_the_work_and_reach_every_worker(rank
 
 
 def test_rows_that_sqlite_keeps_beside_a_ledger_travel_with_it(tmp_path):
-    from skadvisor.ranks import _attach_database
+    from skadvisor.ranks.analysis import _attach_database
 
     ledger = tmp_path / "ledger.db"
     writer = sqlite3.connect(ledger)

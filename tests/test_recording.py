@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 import pytest
 from click.testing import CliRunner
 
-from skadvisor import recording
 from skadvisor.commands.capture import capture_command
 from skadvisor.errors import InputError
-from skadvisor.recording import RecordingWarning, record, record_steps, snippet
+from skadvisor.recording import recorder
+from skadvisor.recording.recorder import RecordingWarning, record, record_steps, snippet
 
 
 class Action(Enum):
@@ -280,7 +280,7 @@ def test_torch_npu_takes_every_argument_that_is_given_to_it():
         "_ExperimentalConfig": ("experimental_config.py", "_ExperimentalConfig", "__init__"),
     }
     seen = set()
-    for text in (inspect.getsource(recording._npu_profiler), snippet("torch_npu")):
+    for text in (inspect.getsource(recorder._npu_profiler), snippet("torch_npu")):
         for call in ast.walk(ast.parse(text)):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in files:
                 file, name, method = files[call.func.attr]
@@ -305,14 +305,14 @@ def test_impossible_settings_are_refused(torch_npu, tmp_path, wrong):
     [("torch", "auto", "capture"), ("torch", "cpu", "capture"), ("torch_npu", "npu", "npu")],
 )
 def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch, missing, device, extra):
-    real = recording.import_module
+    real = recorder.import_module
 
     def import_module(name: str):
         if name == missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return types.ModuleType(name) if name.startswith("torch") else real(name)
 
-    monkeypatch.setattr(recording, "import_module", import_module)
+    monkeypatch.setattr(recorder, "import_module", import_module)
     with pytest.raises(InputError) as caught, record(tmp_path / "new", device=device):
         pass
     assert f"skadvisor[{extra}]" in caught.value.hint
@@ -325,7 +325,7 @@ def test_a_torch_npu_without_its_libraries_is_no_silent_cpu_recording(tmp_path, 
             raise ImportError("libascendcl.so: cannot open shared object file")
         return types.ModuleType(name)
 
-    monkeypatch.setattr(recording, "import_module", import_module)
+    monkeypatch.setattr(recorder, "import_module", import_module)
     with pytest.raises(InputError, match=r"libascendcl\.so") as caught, record(tmp_path):
         pass
     assert "set_env.sh" in caught.value.hint
@@ -386,7 +386,7 @@ def run(*arguments: str):
 def test_print_shows_every_snippet_or_one():
     every = run("--print")
     assert every.exit_code == 0
-    for name in recording.SNIPPETS:
+    for name in recorder.SNIPPETS:
         one = run("--print", name)
         assert one.exit_code == 0
         assert one.output in every.output
@@ -439,6 +439,7 @@ def test_unknown_snippets_are_refused():
 
 
 def test_importing_the_module_loads_no_torch():
-    code = "import sys, skadvisor.recording, skadvisor.commands.capture; print({'torch', 'pandas'} & set(sys.modules))"
+    modules = "sys, skadvisor.recording.recorder, skadvisor.commands.capture"
+    code = f"import {modules}; print({{'torch', 'pandas'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

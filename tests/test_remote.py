@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from skadvisor import remote
 from skadvisor.errors import InputError
+from skadvisor.ranks import remote
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed (extra `cluster`)")
 

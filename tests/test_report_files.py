@@ -230,7 +230,7 @@ def private_result() -> records.Result:
     """The dense decode with places and people in every kind of text."""
     from dataclasses import replace
 
-    from skadvisor.messages import Message
+    from skadvisor.text.messages import Message
 
     result = dense_decode()
     said = (
@@ -280,7 +280,7 @@ def test_redaction_of_operator_names_is_whole_and_consistent() -> None:
 def test_redaction_keeps_units_and_ratios() -> None:
     from dataclasses import replace
 
-    from skadvisor.messages import Message
+    from skadvisor.text.messages import Message
 
     said = "1200 tokens/s, 5/12 layers, INT8/BF16, read/write"
     result = redact_result(replace(dense_decode(), warnings=(records.Notice(code="x", message=Message(said)),)))
@@ -346,7 +346,7 @@ def test_a_plan_is_shown_as_it_is_typed(tmp_path: Path, suffix: str) -> None:
 def test_ranks_are_compared_where_there_are_several() -> None:
     from dataclasses import replace
 
-    from skadvisor.messages import Message
+    from skadvisor.text.messages import Message
 
     rank = records.RankRecord(rank=0, path="a", state="read", reference=True, wall_us=4987.3, wait_us=12.5)
     lost = records.RankRecord(rank=7, path="b", state="unreadable", reason=Message("cut off"))

@@ -98,9 +98,9 @@ def test_a_choice_within_the_noise_is_not_sold_as_a_gain() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_first_screen_says_nothing_twice(name: str) -> None:
-    from skadvisor.report.document import build
+    from skadvisor.report.build import build_document
 
-    summary = build(ALL[name]()).summary
+    summary = build_document(ALL[name]()).summary
     lines = [summary.headline, summary.reason, *summary.blockers, *summary.next]
     plain = [re.sub(r"\W+", " ", line).strip().lower() for line in lines]
     assert len(set(plain)) == len(plain)
@@ -155,9 +155,9 @@ def test_markdown_tables_are_rectangular(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["dense", "moe", "toy", "eager"])
 def test_every_number_column_of_time_says_its_unit(name: str) -> None:
-    from skadvisor.report.document import build
+    from skadvisor.report.build import build_document
 
-    for section in build(ALL[name]()).sections:
+    for section in build_document(ALL[name]()).sections:
         for table in section.tables:
             for column in table.columns:
                 if re.search(r"(?i)\b(wall|exposed|busy|gap|gaps|duration|start|span|share)\b", column.title):

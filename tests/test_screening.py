@@ -17,9 +17,17 @@ from sample_builder.catalogue import DEEPSEEK_V3
 
 from skadvisor.analysis import Analysis, analyze_capture
 from skadvisor.commands.screen import screen_command
+from skadvisor.plan.screening import (
+    FEWEST_OFF,
+    FEWEST_ON,
+    MOST_RUNS,
+    analyse_power,
+    make_sheet,
+    measure_spread,
+    runs_needed,
+)
+from skadvisor.plan.screening_text import sheet_table, sheet_yaml
 from skadvisor.records import Estimate, Result
-from skadvisor.screening import FEWEST_OFF, FEWEST_ON, MOST_RUNS, analyse_power, make_sheet, measure_spread, runs_needed
-from skadvisor.screening_text import sheet_table, sheet_yaml
 
 
 @pytest.fixture(scope="module")

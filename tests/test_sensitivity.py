@@ -11,11 +11,14 @@ import pytest
 from sample_builder.catalogue import build_entry
 from small_tables import MOE_LAYER, decode_kernels, labelled_table, step_table
 
-from skadvisor import advice, analysis, gain, sensitivity, timeline
-from skadvisor.labelling import label
-from skadvisor.operators import load_vocabulary
+from skadvisor import analysis, gain
+from skadvisor.accounting import timeline
+from skadvisor.accounting.situation import Situation
+from skadvisor.advice import sensitivity
+from skadvisor.advice.choice import recommend
+from skadvisor.labelling.labels import label
 from skadvisor.records import REGIONS
-from skadvisor.situation import Situation
+from skadvisor.vocabulary.operators import load_vocabulary
 
 DENSE = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"dense": 4})
 MOE = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"moe": 4})
@@ -112,13 +115,13 @@ def test_the_answer_is_that_of_assessing_every_scenario_from_the_start(block, si
     steps = step_table(labelled)
     times = timeline.measure(labelled, steps)
 
-    def choice(table):
+    def chosen(table):
         again = timeline.measure(table, steps)
         found = gain.assess(table, steps, again, situation)
-        return found, advice.recommend(found, situation, again, risk=risk).choice
+        return found, recommend(found, situation, again, risk=risk).choice
 
-    templates, usual = choice(labelled)
-    others = {choice(table)[1] for table in sensitivity.unattributed_scenarios(labelled).values()}
+    templates, usual = chosen(labelled)
+    others = {chosen(table)[1] for table in sensitivity.unattributed_scenarios(labelled).values()}
     given = sensitivity.depends_on_unattributed(
         labelled, steps, times, situation, templates, share_of(labelled), risk=risk
     )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skadvisor import events
-from skadvisor.skew import Collectives, align, collect, compare
+from skadvisor.ranks.stragglers import Collectives, align, collect, compare
 
 PERIOD = 1_000_000
 

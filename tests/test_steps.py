@@ -7,9 +7,9 @@ from odd_blocks import Model
 from odd_captures import Odd, Recorder
 from odd_models import ODD, cut, forward, run
 
-from skadvisor.labelling import label
-from skadvisor.operators import load_vocabulary
-from skadvisor.repetition import _is_regular
+from skadvisor.labelling.labels import label
+from skadvisor.labelling.repetition import _is_regular
+from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
 

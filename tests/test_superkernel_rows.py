@@ -8,10 +8,10 @@ import pytest
 from sample_builder.superkernel import BREAKERS, FusionRules, switch_on
 from test_samples import entry
 
-from skadvisor.kernel_classes import classify
-from skadvisor.labelling import label
-from skadvisor.operators import load_vocabulary
-from skadvisor.superkernel_names import base_of, end_roles, state_of
+from skadvisor.labelling.class_table import classify
+from skadvisor.labelling.labels import label
+from skadvisor.vocabulary.operators import load_vocabulary
+from skadvisor.vocabulary.superkernel_names import base_of, end_roles, state_of
 
 LAYER_REGIONS = ["attention", "mlp", "moe", "norm", "comm"]
 FEWER_BREAKERS = FusionRules(breakers=BREAKERS - {"SplitVD", "ScatterNdUpdate"})

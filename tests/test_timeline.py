@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_tables import decode_kernels, labelled_table, random_labels, step_table
 
-from skadvisor import timeline
+from skadvisor.accounting import timeline
 from skadvisor.events import task_table
 from skadvisor.records import REGIONS
 

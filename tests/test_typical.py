@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from small_tables import DENSE_LAYER, decode_kernels, labelled_table, step_table
 
-from skadvisor import timeline, typical
+from skadvisor.accounting import representative, timeline
 from skadvisor.records import REGIONS
 
 
@@ -29,7 +29,7 @@ def three_steps():
 
 def test_figures_are_medians_over_steady_steps():
     _, steps, times = measured(three_steps(), steady=[True, True, False])
-    record = typical.phase_records(times, steps)["decode"]
+    record = representative.phase_records(times, steps)["decode"]
     assert (record.steps, record.steady_steps) == (3, 2)
     assert record.wall_us == pytest.approx((times.steps["wall_ns"][0] + times.steps["wall_ns"][1]) / 2000, abs=0.001)
     assert record.tokens == 1
@@ -37,19 +37,19 @@ def test_figures_are_medians_over_steady_steps():
 
 def test_without_a_steady_step_all_count():
     _, steps, times = measured(three_steps(), steady=[False] * 3)
-    assert typical.steady_steps(times, "decode") == [0, 1, 2]
-    assert typical.phase_records(times, steps)["decode"].steady_steps == 0
+    assert representative.steady_steps(times, "decode") == [0, 1, 2]
+    assert representative.phase_records(times, steps)["decode"].steady_steps == 0
 
 
 def test_the_typical_step_is_the_one_nearest_the_median():
     _, _, times = measured(three_steps())
-    assert typical.typical_step(times, "decode") == 1
-    assert typical.typical_step(times, "prefill") is None
+    assert representative.typical_step(times, "decode") == 1
+    assert representative.typical_step(times, "prefill") is None
 
 
 def test_region_shares_and_gaps_add_up_to_one_in_a_single_step():
     _, _, times = measured(decode_kernels(layers=2))
-    records = typical.region_records(times, "decode")
+    records = representative.region_records(times, "decode")
     gap = times.steps["gap_ns"].item() / times.steps["wall_ns"].item()
     assert sum(record.share for record in records) + gap == pytest.approx(1.0)
     assert [record.share for record in records] == sorted((record.share for record in records), reverse=True)
@@ -61,13 +61,13 @@ def test_a_region_that_some_steps_lack_counts_as_nothing_there():
         kernel for kernel in decode_kernels(layers=1, steps=3) if kernel["step"] == 0 or kernel["region"] != "mlp"
     ]
     _, _, times = measured(kernels)
-    mlp = next(record for record in typical.region_records(times, "decode") if record.region == "mlp")
+    mlp = next(record for record in representative.region_records(times, "decode") if record.region == "mlp")
     assert (mlp.kernels, mlp.share) == (0, 0.0)
 
 
 def test_step_records_count_from_the_first_kernel():
     _, steps, times = measured(three_steps(), phases=["prefill", "decode", "decode"])
-    records = typical.step_records(times, steps)
+    records = representative.step_records(times, steps)
     assert [record.phase for record in records] == ["prefill", "decode", "decode"]
     assert records[0].start_us == 0.0
     assert records[0].kernels == 2 * len(DENSE_LAYER)
@@ -78,11 +78,11 @@ def test_layers_of_a_step_and_the_typical_one():
     kernels = decode_kernels(layers=3, gap_ns=100)
     kernels[12]["dur_ns"] += 50
     labelled, _, times = measured(kernels)
-    layers = typical.layer_times(times, 0)
+    layers = representative.layer_times(times, 0)
     assert [layer.layer for layer in layers] == [0, 1, 2]
     assert layers[0].regions_us == {"attention": 50.0, "mlp": 41.0, "norm": 6.0}
     judged = pd.DataFrame({"fusible": ["likely"] * 30, "fragment": [0] * 29 + [-1]}, index=range(30))
-    (shown,) = typical.typical_layers(labelled, times, "decode", judged)
+    (shown,) = representative.typical_layers(labelled, times, "decode", judged)
     assert shown.kind == "dense" and shown.layer in (0, 2)
     assert [kernel.op_type for kernel in shown.kernels] == [row[0] for row in DENSE_LAYER]
     assert shown.kernels[0].start_us == 0.0 and shown.kernels[1].gap_before_us == 0.1

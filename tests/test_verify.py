@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skadvisor.commands.verify import verify_command
-from skadvisor.compile_log import read_compile_logs, read_lines
 from skadvisor.errors import GateError, InputError, NotEnoughError
-from skadvisor.output_files import compare_outputs
-from skadvisor.performance_files import compare_performance, improvement, read_performance
-from skadvisor.verification import verify
-from skadvisor.verification_text import render_verification
+from skadvisor.verification.checks import verify
+from skadvisor.verification.compile_log import read_compile_logs, read_lines
+from skadvisor.verification.output_files import compare_outputs
+from skadvisor.verification.performance_files import compare_performance, improvement, read_performance
+from skadvisor.verification.text import render_verification
 
 # ruff: noqa: E501 (log lines are as long as they are)
 GE_LOG = """\

@@ -8,7 +8,7 @@ from conftest import REPOSITORY
 import skadvisor
 from skadvisor.analysis import Analysis
 from skadvisor.errors import NotEnoughError
-from skadvisor.whatif import with_batch, without
+from skadvisor.scenarios import with_batch, without
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pandas as pd
 from odd_captures import Odd, change
 
-from skadvisor.names import base_operator
-from skadvisor.operators import load_vocabulary
+from skadvisor.vocabulary.names import base_operator
+from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
 #: Operators that change from library to library; projections, norms and experts keep their names longer.

@@ -1,7 +1,7 @@
 """Reading captures: every format into one kernel table.
 
 `load` reads one capture, `list_captures` says which ones a folder holds. What records a good capture is
-`skadvisor.recording`, whose names stand here too: `skadvisor.capture.record("prof")`.
+`skadvisor.recording.recorder`, whose names stand here too: `skadvisor.capture.record("prof")`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from skadvisor.errors import InputError, NotEnoughError
 if TYPE_CHECKING:
     from skadvisor.capture.folder import Found, RankFiles
     from skadvisor.events import Capture
-    from skadvisor.recording import Recording, RecordingWarning, record, record_steps, snippet
+    from skadvisor.recording.recorder import Recording, RecordingWarning, record, record_steps, snippet
 
 _RECORDING = ("Recording", "RecordingWarning", "record", "record_steps", "snippet")
 __all__ = ["Recording", "RecordingWarning", "list_captures", "load", "record", "record_steps", "snippet"]
@@ -81,6 +81,6 @@ def _named(ranked: RankFiles) -> str:
 def __getattr__(name: str) -> Any:
     if name not in _RECORDING:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from skadvisor import recording
+    from skadvisor.recording import recorder
 
-    return getattr(recording, name)
+    return getattr(recorder, name)

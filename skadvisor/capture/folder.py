@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skadvisor.capture import database, kernel_details, trace_blocks
+from skadvisor.capture.csv import reader as csv_reader
+from skadvisor.capture.database import reader as database_reader
 from skadvisor.capture.interface import Format
 from skadvisor.capture.lines import first_bytes
+from skadvisor.capture.trace import blocks
 from skadvisor.errors import InputError
 
 MAX_FILES = 20_000
@@ -113,11 +115,11 @@ def sniff(path: Path) -> Format | None:
         head = first_bytes(path)
     except OSError:
         return None
-    if kernel_details.recognises(head):
-        return "op_summary" if kernel_details.is_summary(head) else "kernel_details"
-    if trace_blocks.recognises(head):
+    if csv_reader.recognises(head):
+        return "op_summary" if csv_reader.is_summary(head) else "kernel_details"
+    if blocks.recognises(head):
         return "msprof_trace" if path.name.startswith("msprof") else "trace_view"
-    return database.recognises(path, head)
+    return database_reader.recognises(path, head)
 
 
 def _walk(path: Path) -> Iterator[Path]:

@@ -13,9 +13,11 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from skadvisor.capture import database, kernel_details, trace_view
+from skadvisor.capture.csv import reader as csv_reader
+from skadvisor.capture.database import reader as database_reader
 from skadvisor.capture.folder import RankFiles
 from skadvisor.capture.interface import DamagedError, Format, Level, Part
+from skadvisor.capture.trace import reader as trace_reader
 from skadvisor.events import KERNEL_COLUMNS, Capture, in_order
 
 #: Files that lead come first; of two formats in one row only the first that is there is read.
@@ -90,10 +92,10 @@ def _read_parts(ranked: RankFiles, rank: int | None) -> tuple[list[Part], list[s
 
 def _read_part(format: Format, paths: Sequence[Path], rank: int | None) -> Part:
     if format in ("kernel_details", "op_summary"):
-        return kernel_details.read(paths, rank)
+        return csv_reader.read(paths, rank)
     if format in ("database", "msprof_database"):
-        return database.read(paths, rank)
-    return trace_view.read(paths, rank)
+        return database_reader.read(paths, rank)
+    return trace_reader.read(paths, rank)
 
 
 def _first(values: Sequence[int | None]) -> int | None:

@@ -50,7 +50,7 @@ def analyze_command(context: click.Context, /, path: str, outputs: tuple[Path, .
     PATH is a profiler file or folder of any supported format; a folder of many ranks gives one answer for all.
     """
     from skadvisor import report
-    from skadvisor.languages import default_language
+    from skadvisor.text.languages import default_language
 
     language = options["language"] or default_language()
     for output in outputs:
@@ -79,9 +79,9 @@ def analyze_command(context: click.Context, /, path: str, outputs: tuple[Path, .
 def _analyze(path: str, options: dict[str, Any], quiet: bool) -> tuple[Result, dict[str, Any]]:
     """The result, and the tables that a trace is written from where one rank was read."""
     from skadvisor.analysis import analyze
-    from skadvisor.ledger import default_path
-    from skadvisor.progress import bar
-    from skadvisor.ranks import analyze_ranks
+    from skadvisor.files.progress import bar
+    from skadvisor.gain.ledger import default_path
+    from skadvisor.ranks.analysis import analyze_ranks
 
     ledger = options["ledger"]
     if ledger is None and not options["no_ledger"]:
@@ -104,8 +104,8 @@ def _plan(result: Result, tables: dict[str, Any], language: str) -> str:
     """What to type for the recommended template; nothing where none is, or where several ranks were read."""
     if result.recommendation.choice == "none" or not tables:
         return ""
-    from skadvisor.languages import translator
     from skadvisor.plan import choose_dialect, make_plan, render_plan
+    from skadvisor.text.languages import translator
 
     plan = make_plan(result, tables["kernels"], result.recommendation.choice, choose_dialect(result))
     return render_plan(plan, translator(language))
@@ -114,7 +114,7 @@ def _plan(result: Result, tables: dict[str, Any], language: str) -> str:
 def _keep_forecasts(result: Result, ledger: Path | None) -> None:
     """Keep what was foretold; the answer does not depend on whether this works in the user's own data folder."""
     from skadvisor.errors import SkadvisorError
-    from skadvisor.ledger import record_forecasts
+    from skadvisor.gain.ledger import record_forecasts
 
     try:
         record_forecasts(result, ledger)

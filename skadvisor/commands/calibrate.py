@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from skadvisor.ledger import Forecast, Ledger
+    from skadvisor.gain.ledger import Forecast, Ledger
 
 
 @click.command("calibrate")
@@ -22,7 +22,7 @@ def calibrate_command(
     path: Path | None, number: int | None, before_us: float | None, after_us: float | None, note: str, published: bool
 ) -> None:
     """List forecasts with their outcomes and errors, and refit the gain model from them."""
-    from skadvisor.ledger import Ledger, Outcome
+    from skadvisor.gain.ledger import Ledger, Outcome
 
     if published:
         from skadvisor.gain.published import compare_published, table

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from skadvisor import recording
+from skadvisor.recording import recorder
 
 # --print alone prints them all.
 _ALL = "all"
@@ -18,12 +18,12 @@ _ALL = "all"
     "dialect",
     is_flag=False,
     flag_value=_ALL,
-    type=click.Choice([_ALL, *recording.SNIPPETS]),
+    type=click.Choice([_ALL, *recorder.SNIPPETS]),
     help="Print the recording snippet: for plain torch_npu, cann-recipes, vLLM-Ascend, or all of them.",
 )
 @click.option("--folder", default=None, help="Where the capture is to go.  [default: ./prof]")
-@click.option("--steps", type=click.IntRange(1), default=recording.STEPS, show_default=True, help="Steps to record.")
-@click.option("--skip", type=click.IntRange(0), default=recording.SKIP, show_default=True, help="Steps to skip first.")
+@click.option("--steps", type=click.IntRange(1), default=recorder.STEPS, show_default=True, help="Steps to record.")
+@click.option("--skip", type=click.IntRange(0), default=recorder.SKIP, show_default=True, help="Steps to skip first.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the snippet to a file.")
 @click.option("--force", is_flag=True, help="Replace the output file if it exists.")
 def capture_command(
@@ -39,13 +39,13 @@ def capture_command(
             "a recording runs inside your program. Print the lines for it with --print, for example --print vllm-ascend"
         )
     text = "\n".join(
-        recording.snippet(name, folder=_folder(folder, name), skip=skip, steps=steps)
-        for name in (recording.SNIPPETS if dialect == _ALL else [dialect])
+        recorder.snippet(name, folder=_folder(folder, name), skip=skip, steps=steps)
+        for name in (recorder.SNIPPETS if dialect == _ALL else [dialect])
     )
     if output is None:
         click.echo(text, nl=False)
     else:
-        from skadvisor.output import write_atomically
+        from skadvisor.files.output import write_atomically
 
         write_atomically(output, text, force=force)
 

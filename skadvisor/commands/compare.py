@@ -12,7 +12,7 @@ from skadvisor.plan import TEMPLATES
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
-    from skadvisor.comparison_records import Comparison
+    from skadvisor.comparison.records import Comparison
 
 
 @click.command("compare")
@@ -48,11 +48,11 @@ def compare_command(
 
     BEFORE is a capture with SuperKernel off, AFTER one with it on. The same model, batch, shapes and ranks.
     """
-    from skadvisor.comparison import compare
-    from skadvisor.comparison_text import render_comparison
-    from skadvisor.languages import default_language, translator
-    from skadvisor.output import check_output, write_atomically
+    from skadvisor.comparison.judging import compare
+    from skadvisor.comparison.text import render_comparison
+    from skadvisor.files.output import check_output, write_atomically
     from skadvisor.records import to_json
+    from skadvisor.text.languages import default_language, translator
 
     if output is not None:
         check_output(output, force=force, inputs=[before, after])
@@ -66,7 +66,7 @@ def compare_command(
         write_atomically(output, to_json(comparison) if output.suffix == ".json" else text, force=force)
         click.echo(f"wrote {output}", err=True)
     if keep or ledger is not None:
-        from skadvisor.outcome import keep_outcome
+        from skadvisor.comparison.outcome import keep_outcome
 
         click.echo(str(keep_outcome(ledger, first[0].result, comparison)), err=True)
     if limit is not None:

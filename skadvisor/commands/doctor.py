@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skadvisor.messages import Message, _
-from skadvisor.recording import SNIPPETS
+from skadvisor.recording.recorder import SNIPPETS
+from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
-    from skadvisor.doctor import Diagnosis
+    from skadvisor.doctor.diagnosis import Diagnosis
 
 #: Each takes four columns, in Chinese too.
 _MARKS = {"pass": _("ok  "), "warn": _("weak"), "block": _("LACK"), "unknown": _("note")}
@@ -41,9 +41,9 @@ def doctor_command(
 
     Exit code 3 if it holds too little to say where a scope belongs.
     """
-    from skadvisor.doctor import diagnose
-    from skadvisor.languages import default_language, translator
-    from skadvisor.progress import bar
+    from skadvisor.doctor.diagnosis import diagnose
+    from skadvisor.files.progress import bar
+    from skadvisor.text.languages import default_language, translator
 
     translate = translator(language or default_language())
     with bar("Examining the capture", quiet=bool((context.obj or {}).get("quiet"))):

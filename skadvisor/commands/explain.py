@@ -17,8 +17,8 @@ def explain_command(path: Path, pattern: str, rank: int | None, operators: Path 
 
     Weights are natural-log odds between the label and the runner-up: +2.3 is ten to one.
     """
-    from skadvisor.explanation import explain
-    from skadvisor.labelling import label_path
+    from skadvisor.labelling.explanation import explain
+    from skadvisor.labelling.labels import label_path
 
     table = explain(label_path(path, rank=rank, operators=operators), pattern)
     for row in table.to_dict("records"):

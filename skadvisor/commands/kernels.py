@@ -17,8 +17,8 @@ import click
 @click.option("--force", is_flag=True, help="Replace the output file if it exists.")
 def kernels_command(path: Path, output: Path, rank: int | None, operators: Path | None, force: bool) -> None:
     """Write one row per kernel with its step, phase, layer, region, role, confidence and evidence."""
-    from skadvisor.kernel_table import write_kernel_table
-    from skadvisor.labelling import label_path
+    from skadvisor.labelling.labels import label_path
+    from skadvisor.report.kernel_table import write_kernel_table
 
     labelled = label_path(path, rank=rank, operators=operators)
     rows = write_kernel_table(labelled.kernels, output, rank=labelled.rank, inputs=[path], force=force)

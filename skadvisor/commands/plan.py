@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import click
 
 from skadvisor.errors import InputError
-from skadvisor.messages import Message, _
-from skadvisor.patch import DIALECTS
-from skadvisor.plain_text import plain
 from skadvisor.plan import TEMPLATES
+from skadvisor.plan.patch import DIALECTS
+from skadvisor.text.messages import Message, _
+from skadvisor.text.plain_text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skadvisor.languages import Translate
-    from skadvisor.patch import Declined, Patch
     from skadvisor.plan import Plan
-    from skadvisor.recipe_config import ConfigReview
+    from skadvisor.plan.patch import Declined, Patch
+    from skadvisor.plan.recipe_config import ConfigReview
+    from skadvisor.text.languages import Translate
 
 
 @click.command("plan")
@@ -55,9 +55,9 @@ def plan_command(
 ) -> None:
     """Print the code, configuration, options, risks and checks for a scope, from the capture that it is for."""
     from skadvisor.analysis import analyze
-    from skadvisor.languages import default_language, translator
-    from skadvisor.output import check_output
+    from skadvisor.files.output import check_output
     from skadvisor.plan import choose_dialect, make_plan, render_plan
+    from skadvisor.text.languages import default_language, translator
 
     if apply and model is None and config is None:
         raise click.UsageError("--write changes files: name them with --model or --config")
@@ -94,7 +94,7 @@ def plan_command(
 def _propose(
     model: Path, plan: Plan, classes: tuple[str, ...], enable: str | None, decode_when: str | None
 ) -> Patch | Declined:
-    from skadvisor import patch
+    from skadvisor.plan import patch
 
     request = patch.Request(
         template=plan.template,
@@ -112,8 +112,8 @@ def _propose(
 
 
 def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
-    from skadvisor.plan.options import count_streams, scope_kernels
-    from skadvisor.recipe_config import review
+    from skadvisor.plan.compile_options import count_streams, scope_kernels
+    from skadvisor.plan.recipe_config import review
 
     if plan.dialect == "vllm-ascend":
         raise InputError("vLLM-Ascend has no configuration file of its own", "Type the additional_config of the plan.")
@@ -123,7 +123,7 @@ def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
 
 
 def _patch_text(answer: Patch | Declined, translate: Translate) -> str:
-    from skadvisor.patch import Patch
+    from skadvisor.plan.patch import Patch
 
     def show(messages: tuple[Message, ...]) -> list[str]:
         return [f"- {plain(message.render(translate))}" for message in messages]
@@ -162,7 +162,7 @@ def _save(
     force: bool,
     capture: Path,
 ) -> None:
-    from skadvisor.output import write_atomically
+    from skadvisor.files.output import write_atomically
     from skadvisor.records import to_json
 
     content: str | bytes = text
@@ -178,7 +178,7 @@ def _save(
 
 def _apply(answer: Patch | Declined | None, reviewed: ConfigReview | None) -> None:
     """Write what can be written; a file that was declined is an error, because the user asked for the change."""
-    from skadvisor import patch, recipe_config
+    from skadvisor.plan import patch, recipe_config
 
     refused: list[str] = []
     if isinstance(answer, patch.Patch):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from skadvisor.patch import DIALECTS
+from skadvisor.plan.patch import DIALECTS
 
 
 @click.command("screen")
@@ -36,11 +36,11 @@ def screen_command(
 ) -> None:
     """List which scopes to try, with which options, how often, and when to stop."""
     from skadvisor.analysis import analyze
-    from skadvisor.languages import default_language, translator
-    from skadvisor.output import check_output, write_atomically
+    from skadvisor.files.output import check_output, write_atomically
     from skadvisor.plan import choose_dialect
-    from skadvisor.screening import make_sheet
-    from skadvisor.screening_text import sheet_table, sheet_yaml
+    from skadvisor.plan.screening import make_sheet
+    from skadvisor.plan.screening_text import sheet_table, sheet_yaml
+    from skadvisor.text.languages import default_language, translator
 
     if output is not None:
         check_output(output, force=force, inputs=[capture])

@@ -57,10 +57,10 @@ def verify_command(
     """
     import json
 
-    from skadvisor.languages import default_language, translator
-    from skadvisor.output import check_output, write_atomically
-    from skadvisor.verification import verify
-    from skadvisor.verification_text import render_verification
+    from skadvisor.files.output import check_output, write_atomically
+    from skadvisor.text.languages import default_language, translator
+    from skadvisor.verification.checks import verify
+    from skadvisor.verification.text import render_verification
 
     if bool(before) != bool(after):
         raise click.UsageError("performance has two sides: give --before and --after")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from skadvisor.fusion.streams import overlaps
-from skadvisor.messages import Message, _
+from skadvisor.fusion.overlaps import overlaps
 from skadvisor.records import Finding
+from skadvisor.text.messages import Message, _
 from skadvisor.units import us
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skadvisor.accounting.situation import Situation
     from skadvisor.fusion.preview import Preview
-    from skadvisor.situation import Situation
 
 #: A Situation, the step's kernels inside the scope and the preview lead to one finding, or none where it is no topic.
 Check = Callable[["Situation", "pd.DataFrame", "Preview"], "Finding | None"]

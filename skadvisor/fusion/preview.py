@@ -16,11 +16,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.fusion.rules import Judgement, Rule, judge, operator_label
+from skadvisor.fusion.templates import Variant, place
 from skadvisor.records import Fragments
-from skadvisor.templates import Variant, place
 
 if TYPE_CHECKING:
-    from skadvisor.typical import StepKernels
+    from skadvisor.accounting.representative import StepKernels
 
 Ints = NDArray[np.int64]
 

@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from skadvisor.datafiles import read_toml
 from skadvisor.errors import InputError
-from skadvisor.messages import Message, _
-from skadvisor.names import base_operator, words
-from skadvisor.superkernel_names import parse
+from skadvisor.files.data_files import read_toml
+from skadvisor.text.messages import Message, _
+from skadvisor.vocabulary.names import base_operator, words
+from skadvisor.vocabulary.superkernel_names import parse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skadvisor.accounting.representative import step_kernels, typical_step
 from skadvisor.fusion.preview import preview
 from skadvisor.fusion.rules import load_rules
-from skadvisor.templates import template_scope
-from skadvisor.typical import step_kernels, typical_step
+from skadvisor.fusion.templates import template_scope
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skadvisor.situation import Situation
-    from skadvisor.timeline import Times
+    from skadvisor.accounting.situation import Situation
+    from skadvisor.accounting.timeline import Times
 
 
 def shown_fusion(

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from skadvisor.accounting.representative import StepKernels, step_kernels, typical_step
+from skadvisor.accounting.timeline import Times, exposed_inside
 from skadvisor.fusion import Rule, check, load_rules, preview
+from skadvisor.fusion.templates import TemplateScope, Variant, template_scopes
 from skadvisor.gain.bands import estimate, terms
 from skadvisor.gain.boundaries import breaker_costs
 from skadvisor.gain.capture_check import Rescaling, rescale
@@ -17,15 +20,12 @@ from skadvisor.gain.features import case_row, interval_pct
 from skadvisor.gain.interface import Draws, Model, Scene, Situation, priors
 from skadvisor.gain.overhead import OverheadModel
 from skadvisor.gain.replay import Constraints, read_constraints
-from skadvisor.messages import Message, _
 from skadvisor.records import Breaker, Estimate, Finding, Template, Verdict
-from skadvisor.templates import TemplateScope, Variant, template_scopes
-from skadvisor.timeline import Times, exposed_inside
-from skadvisor.typical import StepKernels, step_kernels, typical_step
+from skadvisor.text.messages import Message, _
 from skadvisor.units import NS_PER_US, us
 
 if TYPE_CHECKING:
-    from skadvisor.ledger import Ledger
+    from skadvisor.gain.ledger import Ledger
 
 #: How likely an operator is to fuse -> how likely it is to end a fragment.
 BREAKS: dict[str, Literal["likely", "unlikely", "unknown"]] = {
@@ -83,8 +83,8 @@ def make_scene(
 def _model(ledger: Ledger | str | Path | None) -> Model:
     if ledger is None:
         return OverheadModel()
+    from skadvisor.gain.ledger import Ledger
     from skadvisor.gain.refit import refit
-    from skadvisor.ledger import Ledger
 
     if isinstance(ledger, Ledger):
         return refit(ledger) or OverheadModel()

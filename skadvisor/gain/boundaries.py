@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from skadvisor.accounting.gaps import GRAPH_FLOOR_NS
 from skadvisor.gain.interface import Floats, Scene, priors
 from skadvisor.gain.replay import Constraints, replay
-from skadvisor.gaps import GRAPH_FLOOR_NS
 from skadvisor.units import NS_PER_US
 
 Ints = NDArray[np.int64]

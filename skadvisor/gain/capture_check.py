@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skadvisor.messages import Message, _
+from skadvisor.accounting.representative import typical_step
 from skadvisor.records import Notice
-from skadvisor.typical import typical_step
+from skadvisor.text.messages import Message, _
 from skadvisor.units import NS_PER_MS, NS_PER_US
 
 if TYPE_CHECKING:
-    from skadvisor.situation import Situation
-    from skadvisor.timeline import Times
+    from skadvisor.accounting.situation import Situation
+    from skadvisor.accounting.timeline import Times
 
 #: Longer gaps or steps than this, as a ratio to the time without the profiler, make the capture unreliable.
 INFLATION = 1.3

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from skadvisor.messages import Message, _
+from skadvisor.fusion.templates import claim_table
 from skadvisor.records import Claim
-from skadvisor.templates import claim_table
+from skadvisor.text.messages import Message, _
 
 
 def claim(template: str, share: float, moe: bool) -> Claim | None:

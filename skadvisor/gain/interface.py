@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.datafiles import read_toml
-from skadvisor.fusion.streams import Overlaps, overlaps
+from skadvisor.accounting.situation import Situation
+from skadvisor.files.data_files import read_toml
+from skadvisor.fusion.overlaps import Overlaps, overlaps
 from skadvisor.gain.replay import Constraints
 from skadvisor.records import Basis
-from skadvisor.situation import Situation
 
 if TYPE_CHECKING:
+    from skadvisor.accounting.representative import StepKernels
     from skadvisor.fusion import Preview
-    from skadvisor.typical import StepKernels
 
 __all__ = ["Draws", "Model", "Part", "Scene", "Situation", "priors"]
 

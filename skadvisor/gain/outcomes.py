@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skadvisor.datafiles import read_toml
+from skadvisor.files.data_files import read_toml
+from skadvisor.fusion.templates import template_scope
 from skadvisor.gain.interface import Scene, Situation
 from skadvisor.gain.replay import read_constraints
-from skadvisor.templates import template_scope
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,8 +73,8 @@ def published_cases() -> tuple[Case, ...]:
 
 def scene(case: Case) -> Scene:
     """A step like the case's: its operators with the published time shared among them, and the published gaps."""
+    from skadvisor.accounting.representative import StepKernels
     from skadvisor.fusion import load_rules, preview
-    from skadvisor.typical import StepKernels
 
     kernels = _kernels(case)
     step = StepKernels(0, "graph", kernels)

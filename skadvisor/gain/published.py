@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from skadvisor.fusion.templates import claim_table
 from skadvisor.gain.calibrated import leave_one_out, published_answers, published_rows
 from skadvisor.gain.outcomes import Case, published_cases
-from skadvisor.templates import claim_table
 
 
 @dataclass(frozen=True)

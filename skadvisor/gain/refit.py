@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from skadvisor.gain.calibrated import COLUMNS, CalibratedModel, fit_calibrated
 
 if TYPE_CHECKING:
-    from skadvisor.ledger import Ledger
+    from skadvisor.gain.ledger import Ledger
 
 
 def own_cases(ledger: Ledger) -> list[tuple[dict[str, float], float]]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skadvisor.messages import Message, _
-from skadvisor.patch import Dialect, Patch, Request, propose_for
+from skadvisor.plan.patch import Dialect, Patch, Request, propose_for
 from skadvisor.plan.records import Snippet
+from skadvisor.text.messages import Message, _
 
 _SKELETONS = Path(__file__).parent / "skeletons"
 #: template, variant -> skeleton. Variants that have no entry of their own use the one of the template.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skadvisor.errors import InputError
-from skadvisor.messages import Message, _
-from skadvisor.patch import DIALECTS, Dialect
-from skadvisor.plan import code, options, troubleshooting
+from skadvisor.plan import code, compile_options, troubleshooting
+from skadvisor.plan.patch import DIALECTS, Dialect
 from skadvisor.plan.records import Expected, Option, Plan, Risk
 from skadvisor.records import Result, Template
+from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,11 +45,13 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
     """
     _check(template, dialect, variant)
     record = next((item for item in result.templates if item.name == template), None)
-    inside = options.scope_kernels(kernels, template, variant)
-    weighed = options.weigh_options(inside, result.mode) if dialect in ("ge", "recipes") else _no_options(dialect)
-    text = options.options_text(weighed)
+    inside = compile_options.scope_kernels(kernels, template, variant)
+    weighed = (
+        compile_options.weigh_options(inside, result.mode) if dialect in ("ge", "recipes") else _no_options(dialect)
+    )
+    text = compile_options.options_text(weighed)
     marked = dialect != "vllm-ascend" and template != "automatic"
-    streams = options.count_streams(inside) if not inside.empty else 0
+    streams = compile_options.count_streams(inside) if not inside.empty else 0
     return Plan(
         template=template,
         variant=variant if template == "attention-only" else "",

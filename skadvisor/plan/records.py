@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skadvisor.messages import Message
 from skadvisor.records import Basis, Claim, Estimate
+from skadvisor.text.messages import Message
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from skadvisor.messages import Message, _
-from skadvisor.plain_text import plain
 from skadvisor.plan.records import Expected, Plan, Snippet
+from skadvisor.text.messages import Message, _
+from skadvisor.text.plain_text import plain
 
 Translate = Callable[[str], str]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from skadvisor.messages import Message, _
-from skadvisor.patch import Dialect
+from skadvisor.plan.patch import Dialect
 from skadvisor.plan.records import LogCheck, Remedy
+from skadvisor.text.messages import Message, _
 
 
 def log_checks(dialect: Dialect) -> tuple[LogCheck, ...]:

@@ -50,7 +50,7 @@ def suffix_of(path: str | Path) -> str:
 
 def check_target(path: str | Path, *, force: bool = False) -> str:
     """Say early whether `write` would refuse this path; returns the suffix. Raises InputError."""
-    from skadvisor.output import check_output
+    from skadvisor.files.output import check_output
 
     suffix = suffix_of(path)
     check_output(path, force=force)
@@ -86,7 +86,7 @@ def write(
             kernels = redact_kernels(kernels, op_names=redact_op_names)
         plan = redact_text(plan, result, op_names=redact_op_names)
         result = redact_result(result, op_names=redact_op_names)
-    from skadvisor.output import write_atomically
+    from skadvisor.files.output import write_atomically
 
     content = _renderer(suffix, kernels, steps, plan)(result, language)
     return write_atomically(target, content, force=force)

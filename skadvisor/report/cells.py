@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from skadvisor.messages import _
 from skadvisor.report.document import Cell
 from skadvisor.report.wording import LONGEST_NAME, Wording, clip, minus
+from skadvisor.text.messages import _
 
 
 def number(value: float | None, wording: Wording, digits: int = 1) -> Cell:

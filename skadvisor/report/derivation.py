@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from skadvisor.messages import _
 from skadvisor.records import Result
-from skadvisor.report.document import Cell, Column, Item, Section, Table, subject
+from skadvisor.report.document import Cell, Column, Item, Section, Table
 from skadvisor.report.sources import source_text
+from skadvisor.report.subject import subject_template
 from skadvisor.report.wording import STATUS_NAMES, TERM_NAMES, Wording, clip, minus
+from skadvisor.text.messages import _
 
 MOST_FILES = 8
 
@@ -83,7 +84,7 @@ def _labels(result: Result, wording: Wording) -> Table:
 def _caveats(result: Result, wording: Wording) -> list[Item]:
     warn = wording.name(STATUS_NAMES, "warn")
     items = [Item(wording.sentence(notice.message), "warn", warn) for notice in result.warnings]
-    template = subject(result)
+    template = subject_template(result)
     for name, term in (template.terms if template else {}).items():
         if term.basis == "assumed":
             sentence = wording.say(

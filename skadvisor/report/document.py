@@ -6,11 +6,7 @@ written with their unit, and each cell keeps the value to sort by. Renderers onl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-from skadvisor.records import Result, Template
-from skadvisor.report.glossary import Glossary
-from skadvisor.report.wording import Wording
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -107,58 +103,3 @@ class Document:
     summary: Summary
     sections: tuple[Section, ...]
     words: tuple[tuple[str, str], ...]
-
-
-def subject(result: Result) -> Template | None:
-    """The template that the report speaks of: the recommended one, else the one that promises most, else None."""
-    for template in result.templates:
-        if template.name == result.recommendation.choice:
-            return template
-    assessed = [template for template in result.templates if template.estimate is not None]
-    if assessed:
-        return max(assessed, key=lambda template: template.estimate.mid_us if template.estimate else 0.0)
-    return next(iter(result.templates), None)
-
-
-def build(result: Result, language: str = "en", plan: str = "") -> Document:
-    """Put a result into words. Abbreviations are explained where they first appear; `plan` is what to type."""
-    from skadvisor.report import sections, summary
-
-    wording = Wording(language)
-    document = Document(
-        title=summary.title(result, wording),
-        language=language,
-        tool=f"{result.tool.name} {result.tool.version}",
-        capture=summary.capture_name(result),
-        summary=summary.summarise(result, wording),
-        sections=sections.write_sections(result, wording, plan),
-        words=(),
-    )
-    return _explained(document, wording)
-
-
-def _explained(document: Document, wording: Wording) -> Document:
-    """The document with each abbreviation written out at its first use, in reading order."""
-    glossary = Glossary(wording)
-    first = document.summary
-    shown = [first.headline, first.reason, *first.blockers, *first.next]
-    shown += [text for fact in first.facts for text in fact]
-    sections = []
-    reading = glossary.legend(shown)
-    for section in document.sections:
-        lead = glossary.write_out(section.lead)
-        items = tuple(
-            replace(item, text=glossary.write_out(item.text), remedy=glossary.write_out(item.remedy))
-            for item in section.items
-        )
-        tables = tuple(_with_legend(table, glossary) for table in section.tables)
-        sections.append(replace(section, lead=lead, items=items, tables=tables))
-    return replace(document, summary=replace(first, reading=reading), sections=tuple(sections), words=glossary.words())
-
-
-def _with_legend(table: Table, glossary: Glossary) -> Table:
-    texts = [column.heading for column in table.columns]
-    texts += [cell.text for row in table.rows for cell in row]
-    legend = glossary.legend(texts)
-    note = glossary.write_out(table.note)
-    return replace(table, note=f"{note} {legend}".strip())

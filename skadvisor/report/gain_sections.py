@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from skadvisor.messages import _
 from skadvisor.records import Result, Template
 from skadvisor.report.cells import number, percent, text
-from skadvisor.report.document import Cell, Column, Item, Section, Table, subject
+from skadvisor.report.document import Cell, Column, Item, Section, Table
 from skadvisor.report.inputs import inputs_text
 from skadvisor.report.sources import source_text
+from skadvisor.report.subject import subject_template
 from skadvisor.report.summary import claim_line
 from skadvisor.report.wording import (
     BASIS_NAMES,
@@ -18,6 +18,7 @@ from skadvisor.report.wording import (
     VERDICT_NAMES,
     Wording,
 )
+from skadvisor.text.messages import _
 
 
 def step_wall(result: Result) -> float | None:
@@ -75,7 +76,7 @@ def templates(result: Result, wording: Wording) -> Section | None:
 
 def breakers(result: Result, wording: Wording) -> Section | None:
     """What cuts the scope, dearest first."""
-    template = subject(result)
+    template = subject_template(result)
     if template is None or (not template.breakers and template.fragments is None):
         return None
     rows = tuple(
@@ -133,7 +134,7 @@ def _fragment_words(template: Template, wording: Wording) -> str:
 
 def terms(result: Result, wording: Wording) -> Section | None:
     """The named parts of the estimate."""
-    template = subject(result)
+    template = subject_template(result)
     if template is None or not template.terms:
         return None
     rows = tuple(
@@ -171,7 +172,7 @@ def terms(result: Result, wording: Wording) -> Section | None:
 
 def findings(result: Result, wording: Wording) -> Section | None:
     """The eligibility checks of the template in question, the blocking ones first."""
-    template = subject(result)
+    template = subject_template(result)
     if template is None or not template.findings:
         return None
     order = ("block", "warn", "unknown", "pass")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from skadvisor.messages import _
 from skadvisor.report.wording import Wording
+from skadvisor.text.messages import _
 
 #: Abbreviation -> what it stands for. Matched as a whole word, in this writing or all small.
 ABBREVIATIONS = {

@@ -12,14 +12,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skadvisor.messages import _
 from skadvisor.records import Result
 from skadvisor.report import pictures
-from skadvisor.report.document import build, subject
+from skadvisor.report.build import build_document
 from skadvisor.report.gain_sections import step_wall
 from skadvisor.report.layer_picture import draw_layer
 from skadvisor.report.palette import GAP_COLOURS, REGION_COLOURS, text_on
+from skadvisor.report.subject import subject_template
 from skadvisor.report.wording import Wording
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -35,7 +36,7 @@ def render_html(result: Result, *, language: str = "en", plan: str = "") -> str:
     from markupsafe import Markup
 
     wording = Wording(language)
-    document = build(result, language, plan)
+    document = build_document(result, language, plan)
     script = (FOLDER / "report.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -79,7 +80,7 @@ def _code(text: str) -> Markup:
 
 def _hero(result: Result, wording: Wording) -> dict[str, object]:
     """The picture of the first screen: the gain of the template in question, else where the step's time goes."""
-    template = subject(result)
+    template = subject_template(result)
     wall = step_wall(result)
     if template is not None:
         bars = pictures.gain_bars(template, wall, pictures.gain_axis([template], wall), wording)
@@ -92,7 +93,7 @@ def _hero(result: Result, wording: Wording) -> dict[str, object]:
 
 def _pictures(result: Result, wording: Wording) -> dict[str, object]:
     """The geometry of each section's picture, by the section's picture name; None where there is nothing to draw."""
-    template = subject(result)
+    template = subject_template(result)
     return {
         "templates": pictures.all_gains(result, wording),
         "steps": pictures.step_columns(result, wording),

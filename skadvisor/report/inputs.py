@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from skadvisor.messages import _
 from skadvisor.report.wording import Wording, minus
+from skadvisor.text.messages import _
 
 BANDS = ("low", "mid", "high")
 #: Inputs that the gain models name; another one is shown with its underscores replaced.

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from skadvisor import records
-from skadvisor.languages import translator
 from skadvisor.records import Result
+from skadvisor.text.languages import translator
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schema.json"
 

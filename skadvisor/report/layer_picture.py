@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skadvisor.messages import _
 from skadvisor.records import TimelineKernel, TypicalLayer
 from skadvisor.report.pictures import Axis, make_axis
 from skadvisor.report.sections import layer_title
 from skadvisor.report.wording import LIKELIHOOD_NAMES, Wording, clip
+from skadvisor.text.messages import _
 
 #: Boxes drawn of one layer; of more kernels only the longest are drawn.
 MOST_BOXES = 800

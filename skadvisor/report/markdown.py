@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
-from skadvisor.messages import _
 from skadvisor.records import Result
-from skadvisor.report.document import Document, Section, Table, build
+from skadvisor.report.build import build_document
+from skadvisor.report.document import Document, Section, Table
 from skadvisor.report.text import SIGNS, item_line
 from skadvisor.report.wording import Wording
+from skadvisor.text.messages import _
 
 
 def render_markdown(result: Result, *, language: str = "en", plan: str = "") -> str:
     """The whole report as Markdown."""
-    document = build(result, language, plan)
+    document = build_document(result, language, plan)
     parts = [_summary(document, Wording(language))]
     parts += [_section(section) for section in document.sections]
     words = "\n".join(f"- **{escape(word)}**: {escape(meaning)}" for word, meaning in document.words)

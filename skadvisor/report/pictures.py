@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from skadvisor.messages import _
 from skadvisor.records import Result, Template
 from skadvisor.report.gain_sections import step_wall
 from skadvisor.report.sections import gap_parts, outliers
 from skadvisor.report.summary import main_phase
 from skadvisor.report.wording import PHASE_NAMES, TERM_NAMES, Wording
+from skadvisor.text.messages import _
 
 #: Segments thinner than this percentage of the bar carry no letters.
 LETTERS_FROM = 8.0

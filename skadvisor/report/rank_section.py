@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from skadvisor.messages import _
 from skadvisor.records import RankRecord, Result
 from skadvisor.report.cells import number, text
 from skadvisor.report.document import Cell, Column, Section, Table
 from skadvisor.report.wording import LONGEST_VALUE, Wording
+from skadvisor.text.messages import _
 
 #: Ranks in the table; with more, the reference, the slow and the unreadable ones come first.
 MOST_RANKS = 64

@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args
 
 from skadvisor import records
-from skadvisor.messages import Message
 from skadvisor.records import Result
+from skadvisor.text.messages import Message
 
 if TYPE_CHECKING:
     import pandas as pd

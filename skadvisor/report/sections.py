@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from skadvisor.messages import _
 from skadvisor.records import LayerTime, Result, TimelineKernel, TypicalLayer
 from skadvisor.report.cells import number, percent, text
 from skadvisor.report.derivation import derivation
@@ -20,6 +19,7 @@ from skadvisor.report.wording import (
     Wording,
     clip,
 )
+from skadvisor.text.messages import _
 
 #: Steps in the table; with more, the ones that are not steady and the first steady ones are shown.
 MOST_STEPS = 60

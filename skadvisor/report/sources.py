@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from skadvisor.messages import _
 from skadvisor.report.wording import Wording
+from skadvisor.text.messages import _
 
 #: What a term was made from, written before the source of a prior.
 LEADS = (

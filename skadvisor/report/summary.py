@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from skadvisor.messages import _
 from skadvisor.records import Breaker, Result, Template
-from skadvisor.report.document import Summary, subject
+from skadvisor.report.document import Summary
+from skadvisor.report.subject import subject_template
 from skadvisor.report.wording import MODE_NAMES, PHASE_NAMES, Wording, clip
+from skadvisor.text.messages import _
 
 MOST_BLOCKERS = 4
 MOST_REGIONS = 4
@@ -28,7 +29,7 @@ def capture_name(result: Result) -> str:
 def headline(result: Result, wording: Wording) -> str:
     """The verdict in one sentence."""
     choice = result.recommendation.choice
-    template = subject(result)
+    template = subject_template(result)
     if choice == "none":
         return wording.say(_("Place no SuperKernel scope for now."))
     name = wording.template(choice)
@@ -152,7 +153,7 @@ def _blockers(result: Result, wording: Wording) -> tuple[str, ...]:
 
     What the reason says already is not said again, and what costs nothing that a report shows is left out.
     """
-    template = subject(result)
+    template = subject_template(result)
     if template is None:
         return ()
     reason = result.recommendation.reason

@@ -5,10 +5,11 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from skadvisor.messages import _
 from skadvisor.records import Result
-from skadvisor.report.document import Document, Item, Section, Table, build
+from skadvisor.report.build import build_document
+from skadvisor.report.document import Document, Item, Section, Table
 from skadvisor.report.wording import Wording
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +41,7 @@ def render_text(
     """
     from rich.console import Console
 
-    document = build(result, language, plan)
+    document = build_document(result, language, plan)
     target = StringIO()
     console = Console(
         file=target,

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from skadvisor.messages import _
 from skadvisor.records import REGIONS, Result
 from skadvisor.report.wording import PHASE_NAMES, Wording
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     import pandas as pd

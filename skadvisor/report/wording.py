@@ -7,8 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-from skadvisor.languages import Translate, translator
-from skadvisor.messages import Message, _
+from skadvisor.text.languages import Translate, translator
+from skadvisor.text.messages import Message, _
 
 LONGEST_NAME = 120
 LONGEST_VALUE = 300

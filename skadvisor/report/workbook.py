@@ -6,11 +6,12 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from skadvisor.messages import _
 from skadvisor.records import Result
-from skadvisor.report.document import Cell, Document, Table, build
+from skadvisor.report.build import build_document
+from skadvisor.report.document import Cell, Document, Table
 from skadvisor.report.palette import GAP_COLOURS, REGION_COLOURS, text_on
 from skadvisor.report.wording import Wording
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -22,7 +23,7 @@ def render_workbook(result: Result, *, language: str = "en") -> bytes:
     """The workbook's bytes. Cells from the capture are always text, never formulas."""
     from openpyxl import Workbook
 
-    document = build(result, language)
+    document = build_document(result, language)
     wording = Wording(language)
     workbook = Workbook()
     sheet = workbook.active

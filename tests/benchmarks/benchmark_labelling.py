@@ -40,8 +40,8 @@ def one_step(kernels: int, renamed: bool) -> BuiltCapture:
 
 def seconds_to_label(built: BuiltCapture, repeats: int) -> tuple[float, float]:
     """The best of several runs: seconds on the clock, seconds of the processor."""
-    from skadvisor.labelling import label
-    from skadvisor.operators import load_vocabulary
+    from skadvisor.labelling.labels import label
+    from skadvisor.vocabulary.operators import load_vocabulary
 
     vocabulary = load_vocabulary()
     clock, processor = [], []
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     seconds_to_label(one_step(500, False), 1)  # imports and the vocabulary are not what is measured
     if options.renamed:
-        from skadvisor.learning import shipped_model
+        from skadvisor.labelling.learning import shipped_model
 
         begin = time.perf_counter()
         shipped_model()

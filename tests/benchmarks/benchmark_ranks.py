@@ -35,7 +35,7 @@ def measure(folder: str, workers: int, dask: bool) -> dict[str, object]:
     import hashlib
     import resource
 
-    from skadvisor.ranks import analyze_ranks
+    from skadvisor.ranks.analysis import analyze_ranks
     from skadvisor.records import to_json
 
     if dask:

@@ -1,0 +1,1 @@
+"""The choice of a scope, or a refusal with its reason, and what it hangs on."""

@@ -1,0 +1,104 @@
+"""The refusals that follow from a plain fact of the capture, before any gain is weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from skadvisor.accounting.representative import typical_step
+from skadvisor.records import Recommendation, Template
+from skadvisor.text.messages import Message, _
+from skadvisor.units import NS_PER_MS
+
+if TYPE_CHECKING:
+    from skadvisor.accounting.situation import Situation
+    from skadvisor.accounting.timeline import Times
+
+#: How sure a refusal is that follows from a plain fact of the capture, as a fraction; labels can still be wrong.
+PLAIN_FACT = 0.95
+
+
+def refusal(reason: Message, steps: Sequence[Message]) -> Recommendation:
+    """Place no scope, for a reason as sure as the labels."""
+    return Recommendation(
+        choice="none", reason=reason, confidence=PLAIN_FACT, runner_up=None, next=tuple(steps), robustness=()
+    )
+
+
+def refuse(templates: Sequence[Template], situation: Situation, times: Times) -> Recommendation | None:
+    """A refusal that no gain could change: training, no layers, no decode, no graph, fused already; else None."""
+    if situation.training:
+        reason = (
+            _("this is training; SuperKernel scopes are for the decode phase of inference")
+            if situation.decoder_layers
+            else _("this is training, and no decoder layers were found; SuperKernel scopes are for decode")
+        )
+        return refusal(Message(reason), [Message(_("record decode steps of the inference service"))])
+    if situation.superkernels:
+        return refusal(
+            Message(_("SuperKernel is on already: {count} of them run in the step"), count=situation.superkernels),
+            [Message(_("judge it with: skadvisor compare BEFORE AFTER; for a forecast, record with SuperKernel off"))],
+        )
+    if not situation.decoder_layers:
+        return refusal(
+            Message(_("no decoder layers were found; there is nothing to place a scope round")),
+            [Message(_("record a decode step of a transformer model, at Level1 so that shapes are there"))],
+        )
+    if situation.phase == "unknown":
+        return refusal(
+            Message(
+                _(
+                    "no step was recognised as decode: an encoder has none, and without shapes prefill and decode can "
+                    "look alike"
+                )
+            ),
+            [Message(_("record at least three decode steps of a model that generates text, after warm-up, at Level1"))],
+        )
+    if situation.phase not in ("decode", "mixed"):
+        return refusal(
+            Message(_("no decode step in the capture; prefill has dynamic shapes and does not gain")),
+            [Message(_("record at least three decode steps after warm-up"))],
+        )
+    if situation.mode == "eager" or situation.host_bound:
+        return _graph_first(situation, times)
+    if not templates:
+        return refusal(Message(_("no template could be assessed on this capture")), [])
+    fused = next((finding for finding in templates[0].findings if finding.check == "superkernel"), None)
+    if fused is not None:
+        return refusal(fused.message, [fused.remedy] if fused.remedy else [])
+    return None
+
+
+def _graph_first(situation: Situation, times: Times) -> Recommendation:
+    step = typical_step(times, situation.phase)
+    row = times.steps[times.steps["step"] == step].iloc[0]
+    figures = {
+        "busy": row["busy_ns"] / NS_PER_MS,
+        "wall": row["wall_ns"] / NS_PER_MS,
+        "host": row["gap_host_ns"] / NS_PER_MS,
+    }
+    again = Message(_("then record again and ask again: the shares will have moved"))
+    if situation.mode == "eager" and situation.host_bound:
+        reason = Message(
+            _(
+                "eager and host-bound, so first graph mode: {busy:.1f} ms of kernels in a {wall:.1f} ms step; no scope "
+                "can remove the {host:.1f} ms in which the device waits for the host"
+            ),
+            **figures,
+        )
+    elif situation.mode == "eager":
+        reason = Message(
+            _("the decode steps are eager, so first graph mode ({busy:.1f} ms of kernels in a {wall:.1f} ms step)"),
+            **figures,
+        )
+    else:
+        reason = Message(
+            _(
+                "first one whole graph: the device waits {host:.1f} ms of a {wall:.1f} ms step for the "
+                "host ({busy:.1f} ms of kernels), and what fusion saves there would be waited away"
+            ),
+            **figures,
+        )
+        return refusal(reason, [Message(_("capture decode as one graph instead of pieces (full decode graph)")), again])
+    mode = Message(_("switch decode to graph mode (exe_mode ge_graph or npugraph_ex, static shapes)"))
+    return refusal(reason, [mode, again])

@@ -1,0 +1,131 @@
+"""What if: whether the advice would be another one if all unattributed time worked for one region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skadvisor.accounting.representative import typical_step
+from skadvisor.advice.choice import LEAST_SHARE, Risk, recommend
+from skadvisor.advice.refusal import refuse
+from skadvisor.fusion.templates import place, template_scopes
+from skadvisor.records import Template
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skadvisor.accounting.situation import Situation
+    from skadvisor.accounting.timeline import Times
+
+#: Regions that unattributed kernels of decoder layers can belong to.
+CANDIDATES = ("attention", "mlp", "moe", "norm")
+
+
+def unattributed_scenarios(labelled: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The labelled kernel table with all unattributed kernels given to one region, per region that could be right.
+
+    Collectives that move an unattributed result go with it. Kernels without a layer join the layer that runs before
+    them in their step, else the first, because a scope holds kernels of layers only.
+
+    `labelled` holds events.KERNEL_COLUMNS and LABEL_COLUMNS and stays as it is. Attention is always a candidate,
+    another region where the table holds it already; of `mlp` and `moe` at least one is, and both where the table
+    holds neither. Empty where nothing is unattributed.
+    """
+    unattributed = _unattributed(labelled)
+    if not unattributed.any():
+        return {}
+    present = {"attention", *labelled["region"].dropna().astype("object")}
+    if not present & {"mlp", "moe"}:
+        present |= {"mlp", "moe"}
+    region, owner = (labelled[name].astype("object").to_numpy() for name in ("region", "owner"))
+    layer = labelled["layer"].mask(unattributed | (owner == "unattributed"), _nearest_layers(labelled))
+    scenarios = {}
+    for candidate in CANDIDATES:
+        if candidate in present:
+            given = np.where(unattributed, candidate, region)
+            moved = np.where(owner == "unattributed", candidate, owner)
+            scenarios[candidate] = labelled.assign(region=_as(labelled, given), owner=_as(labelled, moved), layer=layer)
+    return scenarios
+
+
+def advice_depends(labelled: pd.DataFrame, usual: str, choose: Callable[[str, pd.DataFrame], str]) -> bool:
+    """Whether the advised choice would not be `usual` in any scenario.
+
+    `choose` takes the region that all unattributed kernels were given to and the labelled table with them. It has to
+    depend on regions only through the scopes of the templates: it is not asked for a scenario that places every scope
+    as `labelled` does or as one before did. Asks no further once one answer differs.
+    """
+    judged = [_placed(labelled)]
+    for region, scenario in unattributed_scenarios(labelled).items():
+        placed = _placed(scenario)
+        if any(np.array_equal(placed, known) for known in judged):
+            continue
+        judged.append(placed)
+        if choose(region, scenario) != usual:
+            return True
+    return False
+
+
+def depends_on_unattributed(
+    labelled: pd.DataFrame,
+    steps: pd.DataFrame,
+    times: Times,
+    situation: Situation,
+    templates: Sequence[Template],
+    share: float,
+    *,
+    risk: Risk = "balanced",
+    ledger: Path | None = None,
+    rules: tuple[Path, ...] = (),
+) -> bool:
+    """Whether the choice would be another one if all unattributed time of the typical step were of one region.
+
+    Assessed and chosen anew for each region, with the tables and options that gave `templates`. Only the typical step
+    is looked at, as by the gain, so the cost is at most that of one assessment per region whatever the length of the
+    capture. `share` is the unattributed share of the device time, a fraction; below LEAST_SHARE, and where a plain
+    fact of the capture decides, the answer is no and nothing is assessed.
+    """
+    if share < LEAST_SHARE or refuse(templates, situation, times) is not None:
+        return False
+    from skadvisor import gain
+
+    def choose(region: str, table: pd.DataFrame) -> str:
+        facts = _with_experts(situation) if region == "moe" else situation
+        assessed = gain.assess(table, steps, times, facts, ledger=ledger, rules=rules)
+        return recommend(assessed, facts, times, risk=risk).choice
+
+    usual = recommend(templates, situation, times, risk=risk).choice
+    step = typical_step(times, situation.phase)
+    return advice_depends(labelled[labelled["step"] == step], usual, choose)
+
+
+def _with_experts(situation: Situation) -> Situation:
+    """The situation of a model with experts; where no layer was known to have any, all may."""
+    return situation if situation.moe else replace(situation, layer_kinds={"moe": situation.decoder_layers})
+
+
+def _placed(labelled: pd.DataFrame) -> NDArray[np.int64]:
+    """For every variant of every template and every kernel, the scope that it is in."""
+    variants = [variant for scope in template_scopes() for variant in scope.variants]
+    return np.stack([place(labelled, variant) for variant in variants])
+
+
+def _unattributed(labelled: pd.DataFrame) -> np.ndarray:
+    return (labelled["region"].astype("object") == "unattributed").to_numpy()
+
+
+def _nearest_layers(labelled: pd.DataFrame) -> pd.Series[Any]:
+    """Each kernel's own layer, else that of the last one before it in its step, else the step's first."""
+    before = labelled["layer"].groupby(labelled["step"]).ffill()
+    return before.groupby(labelled["step"]).bfill()
+
+
+def _as(labelled: pd.DataFrame, values: np.ndarray) -> pd.Series:
+    import pandas as pd
+
+    return pd.Series(values, index=labelled.index, dtype="object").astype("category")

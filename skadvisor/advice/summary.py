@@ -1,0 +1,212 @@
+"""What the analysis says about the capture itself: inputs, layers, trust in the labels, and notices."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from skadvisor.accounting.representative import steady_steps, typical_step
+from skadvisor.records import (
+    LAYER_REGIONS,
+    CaptureRecord,
+    LabelQuality,
+    LayerKindRecord,
+    LayersRecord,
+    Notice,
+)
+from skadvisor.text.messages import Message, _
+from skadvisor.units import us
+
+if TYPE_CHECKING:
+    from skadvisor.accounting.situation import Situation
+    from skadvisor.accounting.timeline import Times
+    from skadvisor.events import Capture
+    from skadvisor.labelling.labels import Labelled
+
+#: The phase that a placement is judged in comes first; the others only where it is missing.
+PHASE_ORDER = ("decode", "mixed", "prefill", "unknown", "training")
+#: A device that waits this share of its step for the host is bound by the host.
+HOST_BOUND_SHARE = 0.25
+#: Labels below this confidence are counted as uncertain.
+CERTAIN = 0.9
+
+
+def choose_phase(times: Times) -> Any:
+    """The phase that the answer speaks of: decode where the capture holds any."""
+    present = set(times.steps["phase"])
+    return next((phase for phase in PHASE_ORDER if phase in present), "unknown")
+
+
+def host_share(times: Times, phase: str) -> float:
+    """Median share of a step's wall time in which the device waits for the host, a fraction."""
+    steps = times.steps[times.steps["step"].isin(steady_steps(times, phase))]
+    if steps.empty:
+        return 0.0
+    return float((steps["gap_host_ns"] / steps["wall_ns"].clip(lower=1)).median())
+
+
+def situation(labelled: Labelled, times: Times, phase: str, layers: LayersRecord, tpot_ms: float | None) -> Situation:
+    """What the gain and the advice have to know about the capture as a whole."""
+    from skadvisor.accounting.situation import Situation as Facts
+
+    share = host_share(times, phase)
+    kinds: dict[str, int] = {}
+    for kind in layers.kinds:
+        kinds[kind.kind] = kinds.get(kind.kind, 0) + kind.count
+    return Facts(
+        mode=labelled.mode,
+        phase=phase,  # type: ignore[arg-type]
+        graph_kind=labelled.graph_kind,
+        host_bound=share >= HOST_BOUND_SHARE,
+        host_share=share,
+        training=labelled.training,
+        decoder_layers=layers.count,
+        layer_kinds=kinds,
+        tpot_ms=tpot_ms,
+        superkernels=_superkernels(labelled, times, phase),
+    )
+
+
+def _superkernels(labelled: Labelled, times: Times, phase: str) -> int:
+    """SuperKernels in the phase's typical step, in the whole capture where there is no such step."""
+    kernels = labelled.kernels
+    fused = kernels["role"] == "superkernel"
+    step = typical_step(times, phase)
+    return int((fused & (kernels["step"] == step)).sum()) if step is not None else int(fused.sum())
+
+
+def capture_record(capture: Capture) -> CaptureRecord:
+    """The record of one capture that was read."""
+    kernels = capture.kernels
+    end = kernels["start_ns"] + kernels["dur_ns"]
+    skipped: dict[str, int] = {}
+    for file in capture.files:
+        for reason, count in file.skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + count
+    return CaptureRecord(
+        path=str(capture.path),
+        producer=capture.producer,
+        rank=capture.rank,
+        level=capture.level,
+        state=capture.state,
+        kernels=int((kernels["kind"] != "collective_part").sum()),
+        span_us=us(int(end.max()) - int(kernels["start_ns"].min())),
+        files=tuple(file.path for file in capture.files),
+        skipped=skipped,
+        fingerprint=fingerprint(kernels),
+    )
+
+
+def fingerprint(kernels: pd.DataFrame) -> str:
+    """A digest of starts, durations and names: the same for one run in every format that holds all its kernels."""
+    digest = hashlib.sha256()
+    start = kernels["start_ns"].to_numpy()
+    digest.update((start - start.min()).astype("<i8").tobytes())
+    digest.update(kernels["dur_ns"].to_numpy().astype("<i8").tobytes())
+    digest.update("\n".join(kernels["name"].astype("object").fillna("").astype(str)).encode())
+    return digest.hexdigest()[:32]
+
+
+def layers_record(labelled: Labelled, times: Times, phase: str) -> LayersRecord:
+    """The layers of the phase's typical step, by kind."""
+    step = typical_step(times, phase)
+    kernels = labelled.kernels
+    inside = kernels[(kernels["step"] == step) & kernels["layer"].notna()]
+    if step is None or inside.empty:
+        return LayersRecord(count=0, kinds=(), confidence=0.0, misfits=labelled.misfits)
+    walls = times.layers[times.layers["step"] == step].set_index("layer")["wall_ns"]
+    layers = inside.groupby("layer", observed=True).agg(
+        kind=("layer_kind", "first"), attention=("attention_kind", "first"), kernels=("start_ns", "size")
+    )
+    kinds = []
+    key: Any
+    for key, rows in layers.groupby(["kind", "attention"], observed=True, sort=False):
+        numbers = [int(number) for number in rows.index]
+        kinds.append(
+            LayerKindRecord(
+                kind=key[0],
+                attention_kind=key[1],
+                count=len(numbers),
+                layers=ranges(numbers),
+                kernels=int(rows["kernels"].median()),
+                wall_us=us(walls.reindex(numbers).median()),
+            )
+        )
+    usual = layers.groupby(["kind", "attention"], observed=True)["kernels"].transform("median")
+    regular = float((layers["kernels"] / usual).between(0.7, 1.4).mean())
+    weight = inside["dur_ns"].sum() or 1
+    sure = float((inside["confidence"] * inside["dur_ns"]).sum() / weight)
+    return LayersRecord(
+        count=len(layers), kinds=tuple(kinds), confidence=round(sure * regular, 4), misfits=labelled.misfits
+    )
+
+
+def ranges(numbers: list[int]) -> str:
+    """Sorted numbers as ranges.
+
+    >>> ranges([0, 1, 2, 5])
+    '0-2, 5'
+    """
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in parts)
+
+
+def label_quality(labelled: Labelled, times: Times, phase: str) -> LabelQuality:
+    """How far the labels of the phase's steady steps can be trusted, in shares of their device time.
+
+    Whether the advice depends on what is unattributed is left to `sensitivity`.
+    """
+    kernels = labelled.kernels
+    chosen = kernels[kernels["step"].isin(steady_steps(times, phase))]
+    total = float(chosen["dur_ns"].sum()) or 1.0
+
+    def share(rows: Any) -> float:
+        return round(float(chosen.loc[rows, "dur_ns"].sum()) / total, 6)
+
+    evidence = chosen["evidence"].astype("object").fillna("").astype(str)
+    return LabelQuality(
+        unattributed_share=share((chosen["region"] == "unattributed").to_numpy()),
+        low_confidence_share=share((chosen["confidence"] < CERTAIN).to_numpy()),
+        learned_share=share(evidence.str.contains("learned").to_numpy()),
+        host_checked_share=share(evidence.str.contains("host").to_numpy()),
+        advice_depends_on_unattributed=False,
+    )
+
+
+def region_shares(times: Times, phase: str) -> dict[str, float]:
+    """Exposed time of each region as a fraction of the phase's wall time, over its steady steps."""
+    steps = steady_steps(times, phase)
+    wall = float(times.steps.loc[times.steps["step"].isin(steps), "wall_ns"].sum()) or 1.0
+    inside = times.regions[times.regions["step"].isin(steps)]
+    return {str(region): float(rows["exposed_ns"].sum()) / wall for region, rows in inside.groupby("region")}
+
+
+def notices(
+    capture: Capture, labelled: Labelled, quality: LabelQuality, shares: dict[str, float]
+) -> tuple[Notice, ...]:
+    """What the reader of a report has to know about the capture and its labels."""
+    found = [Notice(code="capture", message=Message("{note}", note=note)) for note in capture.notes]
+    if capture.state == "truncated":
+        found.append(
+            Notice(code="truncated", message=Message(_("The capture is truncated: only what is whole was read.")))
+        )
+    if (kernels := labelled.kernels)["input_shapes"].isna().all() and len(kernels):
+        text = _("The capture has no shapes: labels rest on names and order alone.")
+        found.append(Notice(code="no_shapes", message=Message(text)))
+    if quality.unattributed_share >= 0.01:
+        text = _("{share:.1%} of the device time could not be attributed to a region.")
+        found.append(Notice(code="unattributed", message=Message(text, share=quality.unattributed_share)))
+    found += [Notice(code="labels_disagree", message=said) for said in labelled.disagreements]
+    comm = shares.get("comm", 0.0)
+    inside = sum(shares.get(region, 0.0) for region in LAYER_REGIONS)
+    if comm > 0.1 and comm > 0.2 * inside:
+        text = _("Collectives take {share:.0%} of the step; one rank cannot tell work from waiting for other ranks.")
+        found.append(Notice(code="collectives", message=Message(text, share=comm)))
+    return tuple(found)

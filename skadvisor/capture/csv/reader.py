@@ -1,0 +1,210 @@
+"""Read kernel_details.csv and op_summary_*.csv (with its slices): one row is one operator on the device.
+
+The rows come parsed from `operator_rows`; here they become the columns of the kernel table, exact and checked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skadvisor.capture import collectives, columns
+from skadvisor.capture.csv.rows import INTEGERS, THREADS, TIMES, WORDS, Reading, plain_heading, read_header
+from skadvisor.capture.interface import Format, Part, Producer, notes_on_skipped
+from skadvisor.capture.lines import first_bytes
+from skadvisor.errors import InputError
+from skadvisor.events import SourceFile, host_table, kernel_table, task_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CLEAN: dict[str, Callable[[str], str | None]] = {
+    "name": str.strip,
+    "core": columns.clean_core,
+    "input_shapes": columns.clean_shapes,
+    "output_shapes": columns.clean_shapes,
+}
+
+
+def recognises(head: bytes) -> bool:
+    """Whether a file that begins with `head` is a table of operators, by its headings."""
+    header = read_header(head)
+    return header is not None and header.of_operators
+
+
+def is_summary(head: bytes) -> bool:
+    """Whether the headings are those of msprof (op_summary) and not those of torch_npu (kernel_details)."""
+    header = read_header(head)
+    return header is not None and "opname" in {plain_heading(heading) for heading in header.headings}
+
+
+def read(paths: Sequence[Path], rank: int | None = None) -> Part:
+    """Read the CSV file of one rank; several paths are slices of one table.
+
+    `rank` chooses the device where the file holds several. Raises InputError where a file is no table of
+    operators, or holds several devices without a choice.
+    """
+    readings = [Reading(path) for path in paths]
+    for reading in readings:
+        reading.run()
+    header = readings[0].header
+    format: Format = "op_summary" if is_summary(first_bytes(paths[0])) else "kernel_details"
+    made, skipped = _assemble(readings)
+    files = tuple(
+        SourceFile(
+            path=str(reading.path),
+            format=format,
+            rows=reading.rows,
+            state="truncated" if reading.cut else "complete",
+            skipped=dict(reading.faults + (skipped if reading is readings[0] else Counter())),
+        )
+        for reading in readings
+    )
+    made, device = _one_device(made, paths[0], rank)
+    notes = [note for file in files for note in notes_on_skipped(file.path, Counter(file.skipped))]
+    notes += [f"{file.path}: the file is cut; what is whole was read" for file in files if file.state == "truncated"]
+    producer: Producer = "msprof" if format == "op_summary" else "torch_npu"
+    return Part(
+        format=format,
+        producer=producer,
+        files=files,
+        kernels=kernel_table(columns.with_null_columns(made), copy=False),
+        tasks=task_table({"start_ns": [], "dur_ns": []}),
+        host=host_table({"start_ns": [], "dur_ns": []}),
+        level="level1" if "input_shapes" in header.known else "level0",
+        device=device,
+        notes=tuple(notes),
+    )
+
+
+def _one_device(made: dict[str, Any], path: Path, rank: int | None) -> tuple[dict[str, Any], int | None]:
+    """The rows of one device and its number; several devices without a choice is an error."""
+    values = made.pop("device", None)
+    devices = [] if values is None else sorted(values.dropna().unique().tolist())
+    if len(devices) < 2:
+        return made, int(devices[0]) if devices else None
+    if rank not in devices:
+        raise InputError(f"{path} holds the devices {', '.join(map(str, devices))}", "Choose one of them with --rank.")
+    kept = (values == rank).fillna(False).to_numpy(dtype=bool)
+    return {column: series[kept].reset_index(drop=True) for column, series in made.items()}, rank
+
+
+def _assemble(readings: Sequence[Reading]) -> tuple[dict[str, Any], Counter[str]]:
+    """The columns of the kernel table from all slices, without the rows that cannot be used."""
+    import pandas as pd
+
+    faults: Counter[str] = Counter()
+    made: dict[str, list[Any]] = {}
+    total = 0
+    for reading in readings:
+        if reading.table is None:
+            continue
+        rows = reading.table.num_rows
+        part = _converted(reading, faults)
+        for column in part:
+            made.setdefault(column, [pd.Series([None] * total, dtype="object")] if total else [])
+        for column, pieces in made.items():
+            pieces.append(part[column] if column in part else pd.Series([None] * rows, dtype="object"))
+        total += rows
+    joined = {column: pieces[0] if len(pieces) == 1 else _joined(pieces) for column, pieces in made.items()}
+    if not joined:
+        return {"start_ns": [], "dur_ns": []}, faults
+    return _usable(joined, faults), faults
+
+
+def _joined(pieces: list[Any]) -> Any:
+    """Slices of one column under each other."""
+    import pandas as pd
+
+    if any(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
+        words = pd.concat([piece.astype("object") for piece in pieces], ignore_index=True)
+        codes, uniques = pd.factorize(words)
+        return pd.Series(columns.categorical(codes, [str(word) for word in uniques]))
+    dtype = next((piece.dtype for piece in pieces if piece.dtype != object), pieces[0].dtype)
+    return pd.concat([piece.astype(dtype) for piece in pieces], ignore_index=True)
+
+
+def _converted(reading: Reading, faults: Counter[str]) -> dict[str, Any]:
+    """The columns of one file; its arrow table is given up."""
+    import pandas as pd
+
+    assert reading.table is not None
+    arrow = dict(zip(reading.table.column_names, reading.table.columns, strict=True))
+    reading.table = None
+
+    def convert(item: tuple[str, int]) -> tuple[Any, int]:
+        return _column(item[0], arrow.pop(f"c{item[1]}"), reading.typed)
+
+    made: dict[str, Any] = {}
+    with ThreadPoolExecutor(THREADS) as threads:
+        for (column, at), (values, failed) in zip(
+            reading.header.used.items(), threads.map(convert, reading.header.used.items()), strict=True
+        ):
+            if failed:
+                faults[f"unreadable value in {reading.header.headings[at].strip()}"] += failed
+            if values is not None:
+                made[column] = pd.Series(values, copy=False)
+    return made
+
+
+def _column(column: str, values: pa.ChunkedArray, typed: bool) -> tuple[Any, int]:
+    """One column as a pandas array, None where it says nothing, and how many of its values are unreadable."""
+    if column in WORDS:
+        return _words(values, column), 0
+    if typed:
+        return _typed(values, column), 0
+    return columns.text_column(values.to_pylist(), *_conversion(column))
+
+
+def _conversion(column: str) -> tuple[Any, str]:
+    if column in TIMES:
+        return columns.nanoseconds, "Int64"
+    return (columns.integer, "Int64") if column in INTEGERS else (columns.number, "Float64")
+
+
+def _words(values: pa.ChunkedArray, column: str) -> Any:
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    array = values.unify_dictionaries().combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks else pa.array([], type=values.type)
+    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return columns.categorical(codes, array.dictionary.to_pylist(), CLEAN.get(column, columns.clean_text))
+
+
+def _typed(values: pa.ChunkedArray, column: str) -> Any:
+    import pandas as pd
+
+    if column in INTEGERS or column in TIMES:
+        return pd.arrays.IntegerArray(*columns.whole_numbers(values))
+    return pd.arrays.FloatingArray(*columns.floats(values))
+
+
+def _usable(made: dict[str, Any], faults: Counter[str]) -> dict[str, Any]:
+    """Without rows that lack a time, and without repeated rows; each is counted. Adds `kind`."""
+    start, duration = made["start_ns"], made["dur_ns"]
+    bad_time = (start.isna() | duration.isna()).to_numpy()
+    negative = ((start.fillna(0) < 0) | (duration.fillna(0) < 0)).to_numpy() & ~bad_time
+    repeated = collectives.repeated(made) & ~bad_time & ~negative
+    for reason, rows in (
+        ("row without a time", bad_time),
+        ("row with a negative time", negative),
+        ("repeated row", repeated),
+    ):
+        if rows.any():
+            faults[reason] += int(rows.sum())
+    keep = ~(bad_time | negative | repeated)
+    if not keep.all():
+        made = {column: values[keep].reset_index(drop=True) for column, values in made.items()}
+    if "core" in made and "blocks" in made:
+        # The file writes 0 for collectives, which run on no cores of their own.
+        made["blocks"] = made["blocks"].mask((made["core"] == collectives.CORE).fillna(False).to_numpy(dtype=bool))
+    if "model" in made:
+        made["model"] = columns.without_no_id(made["model"])
+    made["kind"] = collectives.kinds(made)
+    return made

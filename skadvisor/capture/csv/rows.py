@@ -1,0 +1,288 @@
+"""Parse tables of operators: headings to columns, rows to an arrow table, damage to counts.
+
+pyarrow parses the text. Typed columns come first, because they are fast, straight from the file where it is plain
+UTF-8; a file with one value that does not fit its type is read again as text, to be converted value by value;
+damaged quotes are met line by line.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skadvisor.capture.csv.decimal_text import decimal_nanoseconds
+from skadvisor.capture.interface import ABSENT
+from skadvisor.capture.lines import Lines, Source, as_utf8, first_bytes, is_plain
+from skadvisor.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Small enough for the caches of a processor, and large enough that its columns need few calls.
+BLOCK_BYTES = 3 << 19
+#: Threads that convert columns; the work between their calls into compiled code allows no more.
+THREADS = 2
+#: Heading in lower case without blanks -> column of the kernel table; both producers, old and new.
+HEADINGS = {
+    "stepid": "step_id",
+    "device_id": "device",
+    "deviceid": "device",
+    "modelid": "model",
+    "taskid": "task",
+    "streamid": "stream",
+    "name": "name",
+    "opname": "name",
+    "type": "op_type",
+    "optype": "op_type",
+    "opstate": "state",
+    "acceleratorcore": "core",
+    "tasktype": "core",
+    "starttime(us)": "start_ns",
+    "taskstarttime(us)": "start_ns",
+    # the first releases leave the unit out, which is us all the same
+    "starttime": "start_ns",
+    "taskstarttime": "start_ns",
+    "duration(us)": "dur_ns",
+    "taskduration(us)": "dur_ns",
+    "waittime(us)": "wait_ns",
+    "taskwaittime(us)": "wait_ns",
+    "blockdim": "blocks",
+    "blocknum": "blocks",
+    "mixblockdim": "mix_blocks",
+    "mixblocknum": "mix_blocks",
+    "inputshapes": "input_shapes",
+    "inputdatatypes": "input_types",
+    "inputformats": "input_formats",
+    "outputshapes": "output_shapes",
+    "outputdatatypes": "output_types",
+    "outputformats": "output_formats",
+    "aicore_time(us)": "aic_ns",
+    "aic_time(us)": "aic_ns",
+    "aic_total_time(us)": "aic_ns",
+    "aiv_time(us)": "aiv_ns",
+    "aiv_total_time(us)": "aiv_ns",
+}
+TIMES = ("start_ns", "dur_ns", "wait_ns", "aic_ns", "aiv_ns")
+INTEGERS = ("step_id", "device", "model", "task", "stream", "blocks", "mix_blocks")
+WORDS = (
+    "name",
+    "op_type",
+    "state",
+    "core",
+    "input_shapes",
+    "input_types",
+    "input_formats",
+    "output_shapes",
+    "output_types",
+    "output_formats",
+)
+#: Headings of counters of the cores (PMU), which vary with the metric that was recorded.
+PMU = re.compile(
+    r"^(aic|aiv|aicore|cube|vec|mac|mte|scalar|fixpipe|icache|total_cycles|memory|l[012]|ub|hbm|main_mem|gm)"
+    r"|_bw\b|_ratio|_rate|_time\(us\)|cycles|utilization",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The headings of a file and what each of its columns holds: a table column, a counter, or nothing for us."""
+
+    headings: tuple[str, ...]
+    known: dict[str, int]
+    counters: dict[str, int]
+
+    @property
+    def used(self) -> dict[str, int]:
+        return {**self.known, **self.counters}
+
+    @property
+    def of_operators(self) -> bool:
+        """Whether this is a table of device operators: tables of host calls name the thread of each."""
+        host = any(plain_heading(heading) == "threadid" for heading in self.headings)
+        return {"name", "start_ns", "dur_ns"} <= set(self.known) and not host
+
+
+def plain_heading(heading: str) -> str:
+    return heading.strip().strip("\ufeff").replace(" ", "").lower()
+
+
+def read_header(head: bytes) -> Header | None:
+    """The header from the first bytes of a file; None where the first line cannot be headings."""
+    lines = as_utf8(head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0]).decode("utf-8", errors="replace")
+    if "," not in lines or "\x00" in lines:
+        return None
+    try:
+        headings = tuple(next(csv.reader([lines.strip("\r")])))
+    except (csv.Error, StopIteration):
+        return None
+    known: dict[str, int] = {}
+    counters: dict[str, int] = {}
+    for index, heading in enumerate(headings):
+        column = HEADINGS.get(plain_heading(heading))
+        if column is not None:
+            known.setdefault(column, index)
+        elif PMU.search(heading.strip()):
+            counters.setdefault(heading.strip(), index)
+    return Header(headings, known, counters)
+
+
+class Reading:
+    """One file being read: its rows as an arrow table with one column per used heading, and what went wrong."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.faults: Counter[str] = Counter()
+        self.cut = False
+        self.rows = 0
+        header = read_header(first_bytes(path))
+        if header is None or not header.of_operators:
+            raise InputError(f"{path} is no table of kernels: it lacks Name, Start Time(us) or Duration(us)")
+        self.header = header
+        self.table: pa.Table | None = None
+        self.typed = True
+
+    def run(self) -> None:
+        import pyarrow as pa
+
+        for typed, straight in ((True, True), (True, False), (False, False)):
+            if straight and not is_plain(self.path, len(self.header.headings)):
+                continue
+            self.typed = typed
+            try:
+                self.table = self._from_file() if straight else self._from_lines(typed)
+                break
+            except pa.ArrowInvalid:
+                continue
+        else:
+            batches = list(self._row_by_row())
+            self.table = pa.Table.from_batches(batches) if batches else None
+        self.rows = 0 if self.table is None else self.table.num_rows
+
+    def _from_file(self) -> pa.Table | None:
+        """All rows of a plain file; raises ArrowInvalid where anything is odd: encoding, number of columns, length."""
+        import pyarrow as pa
+
+        with pa.OSFile(str(self.path)) as file:
+            return self._parsed(file, typed=True, skip=None)
+
+    def _from_lines(self, typed: bool) -> pa.Table | None:
+        """All rows of a file that is packed, cut, not UTF-8, or holds rows to pass over."""
+        source = Source(self.path)
+        lines = Lines(source)
+
+        def skip(row: Any) -> str:
+            if row.text is not None and "\n" in row.text:
+                return "error"  # an open quote swallowed the end of a line
+            self.faults["row with a wrong number of columns"] += 1
+            return "skip"
+
+        try:
+            table = self._parsed(lines, typed, skip)
+        finally:
+            source.close()
+        self.faults.update(lines.faults)
+        self.cut = lines.cut or source.cut
+        return table
+
+    def _parsed(self, source: Any, typed: bool, skip: Callable[[Any], str] | None) -> pa.Table | None:
+        """All rows, parsed by pyarrow in parallel; None where the file has only headings."""
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+
+        self.faults.clear()
+        names = [f"c{index}" for index in range(len(self.header.headings))]
+        try:
+            table = arrow_csv.read_csv(
+                source,
+                read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1, block_size=BLOCK_BYTES),
+                parse_options=arrow_csv.ParseOptions(invalid_row_handler=skip),
+                convert_options=arrow_csv.ConvertOptions(
+                    include_columns=[f"c{index}" for index in self.header.used.values()],
+                    column_types={f"c{at}": _arrow_type(column, typed) for column, at in self.header.used.items()},
+                    null_values=list(ABSENT),
+                    strings_can_be_null=typed,
+                ),
+                # arrow's own pool gives back the memory of each block and takes it anew, which costs more system time
+                memory_pool=pa.system_memory_pool(),
+            )
+        except pa.ArrowInvalid as empty:
+            if "Empty CSV" not in str(empty):
+                raise
+            table = None
+        if table is not None and typed:
+            table = self._with_times(table)
+        if table is not None and any(_holds_line_end(column) for column in table.columns):
+            raise pa.ArrowInvalid("an open quote swallowed the end of a line")
+        return table
+
+    def _with_times(self, table: pa.Table) -> pa.Table:
+        """The table with its times as int64 ns; raises ArrowInvalid where one is no number of one line."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        places = [at for column, at in self.header.used.items() if column in TIMES]
+        with ThreadPoolExecutor(THREADS) as threads:
+            times = threads.map(decimal_nanoseconds, [table.column(f"c{at}") for at in places])
+            for at, values in zip(places, times, strict=True):
+                table = table.set_column(table.column_names.index(f"c{at}"), f"c{at}", values)
+        return table
+
+    def _row_by_row(self) -> Iterator[pa.RecordBatch]:
+        """For damaged quotes, over which pyarrow stumbles: each line on its own, through the csv module."""
+        import pyarrow as pa
+
+        self.faults.clear()
+        source = Source(self.path)
+        lines = Lines(source)
+        lines.read(0)
+        used = list(self.header.used.values())
+        schema = pa.schema([(f"c{index}", pa.string()) for index in used])
+        first = True
+        while block := lines.read(BLOCK_BYTES):
+            rows: list[list[str]] = []
+            for line in block.decode("utf-8", errors="replace").replace("\x00", "").splitlines():
+                if first or not line:
+                    first = False
+                    continue
+                try:
+                    row = next(csv.reader(io.StringIO(line), strict=True))
+                except (csv.Error, StopIteration):
+                    self.faults["row with damaged quotes"] += 1
+                    continue
+                if len(row) != len(self.header.headings):
+                    self.faults["row with a wrong number of columns"] += 1
+                    continue
+                rows.append([row[index] for index in used])
+            if rows:
+                yield pa.record_batch([pa.array(column) for column in zip(*rows, strict=True)], schema=schema)
+        self.faults.update(lines.faults)
+        self.cut = lines.cut or source.cut
+        source.close()
+
+
+def _holds_line_end(column: pa.ChunkedArray) -> bool:
+    import numpy as np
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        texts = [chunk.dictionary for chunk in column.chunks]
+    else:
+        texts = column.chunks if pa.types.is_string(column.type) else []
+    # the characters of a text column are its third buffer
+    return any((np.frombuffer(text.buffers()[2] or b"", dtype="uint8") == ord("\n")).any() for text in texts)
+
+
+def _arrow_type(column: str, typed: bool) -> Any:
+    import pyarrow as pa
+
+    if column in WORDS:
+        return pa.dictionary(pa.int32(), pa.string()) if typed else pa.string()
+    if not typed or column in TIMES:
+        return pa.string()
+    return pa.int64() if column in INTEGERS else pa.float64()

@@ -1,0 +1,1 @@
+"""Profiler databases: ascend_pytorch_profiler_<rank>.db and msprof_*.db."""

@@ -1,0 +1,392 @@
+"""Read ascend_pytorch_profiler_<rank>.db and msprof_*.db, which hold times in ns and names as ids.
+
+Every table is read on its own as numbers and joined here: a damaged or hostile file then costs no more than its
+rows, and the strings are fetched once. Only real tables are read, never views, and nothing is ever written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skadvisor.capture import collectives, columns, links
+from skadvisor.capture.database import ids
+from skadvisor.capture.database.counters import add_counters
+from skadvisor.capture.database.file import DAMAGE, THREADS, Database
+from skadvisor.capture.database.ids import ABSENT
+from skadvisor.capture.device_tasks import kind_of_type
+from skadvisor.capture.interface import NO_ID, DamagedError, Format, Part, notes_on_skipped
+from skadvisor.errors import InputError
+from skadvisor.events import SourceFile, host_table, kernel_table, task_table
+
+MAGIC = b"SQLite format 3\x00"
+LONGEST_PATH = 511
+#: Databases of results that the profiler writes beside its own; what they are shows where they can be opened.
+WITHOUT_TASKS = ("analysis.db", "communication_analyzer.db", "cluster_analysis.db")
+#: Column of the kernel table -> names of the id column in COMPUTE_TASK_INFO, newest first.
+WORDS: dict[str, tuple[str, ...]] = {
+    "name": ("name",),
+    "op_type": ("opType",),
+    "core": ("taskType",),
+    "state": ("opState",),
+    "input_shapes": ("inputShapes",),
+    "input_types": ("inputDataTypes",),
+    "input_formats": ("inputFormats",),
+    "output_shapes": ("outputShapes",),
+    "output_types": ("outputDataTypes",),
+    "output_formats": ("outputFormats",),
+}
+NUMBERS: dict[str, tuple[str, ...]] = {
+    "blocks": ("blockNum", "blockDim", "block_dim"),
+    "mix_blocks": ("mixBlockNum", "mixBlockDim"),
+    "wait_ns": ("waitNs",),
+}
+TASK_NUMBERS = {"stream": "streamId", "task": "taskId", "model": "modelId", "connection": "connectionId"}
+CLEAN: dict[str, Callable[[str], str | None]] = {
+    "name": str.strip,
+    "core": columns.clean_core,
+    "input_shapes": columns.clean_shapes,
+    "output_shapes": columns.clean_shapes,
+}
+#: Task types of rows among the operators that are none, and that op_summary leaves out.
+NO_OPERATORS = ("WRITE_BACK", "INVALID")
+HOST_CATEGORIES = ("cpu_op", "enqueue", "python_function", "user_annotation")
+#: The types of torch_npu's calls, where ENUM_API_TYPE does not name them.
+API_TYPES = {50001: "op", 50002: "queue", 50003: "trace", 50004: "mstx"}
+#: Type of a host call -> the category that a trace gives it.
+CATEGORIES = {"op": "cpu_op", "queue": "enqueue", "trace": "python_function", "mstx": "user_annotation"}
+
+
+def recognises(path: Path, head: bytes) -> Format | None:
+    """`database` or `msprof_database` where the file holds device tasks; None for other files."""
+    if not head.startswith(MAGIC):
+        return None
+    try:
+        with Database(path) as database:
+            if not ({"TASK", "COMPUTE_TASK_INFO"} & set(database.tables)):
+                return None
+            return "database" if _is_of_torch(database) else "msprof_database"
+    except DAMAGE:
+        return None if path.name in WITHOUT_TASKS else "database"
+
+
+def read(paths: Sequence[Path], rank: int | None = None) -> Part:
+    """Read the database of one rank; `rank` chooses the device where one database holds several."""
+    path = paths[0]
+    try:
+        with Database(path) as database:
+            return _part(database, rank)
+    except DAMAGE as problem:
+        reason = " ".join(str(problem).split())[:120]
+        long = len(str(path.resolve())) > LONGEST_PATH
+        hint = f"SQLite opens paths of up to {LONGEST_PATH} characters: copy the file." if long else ""
+        raise DamagedError(f"{path} cannot be read as a profiler database: {reason}", hint) from None
+
+
+def _is_of_torch(database: Database) -> bool:
+    """Whether torch_npu wrote to it, which knows the rank; msprof writes -1 for every device."""
+    return "PYTORCH_API" in database.tables or bool((_ranks(database)["rank"] >= 0).any())
+
+
+def _part(database: Database, rank: int | None) -> Part:
+    tasks, operators, scheduled = database.numbers_of(
+        {
+            "TASK": {
+                **{name: (column,) for name, column in TASK_NUMBERS.items()},
+                "start_ns": ("startNs",),
+                "end_ns": ("endNs",),
+                "global": ("globalTaskId",),
+                "device": ("deviceId",),
+                "type": ("taskType",),
+            },
+            "COMPUTE_TASK_INFO": {"global": ("globalTaskId",), **WORDS, **NUMBERS},
+            # kernels by which the AI CPU runs collectives; older schemas list them with the operators
+            "COMMUNICATION_SCHEDULE_TASK_INFO": {"global": ("globalTaskId",), **WORDS, **NUMBERS},
+        }
+    )
+    if len(scheduled["global"]):
+        operators = {name: np.concatenate([values, scheduled[name]]) for name, values in operators.items()}
+    lost = int((~np.isin(operators["global"], tasks["global"])).sum())
+    if lost:
+        database.faults["operator without a device task"] += lost
+    device = _choose_device(database, tasks, rank)
+    collective = database.numbers(
+        "COMMUNICATION_OP",
+        {
+            "start_ns": ("startNs",),
+            "end_ns": ("endNs",),
+            "connection": ("connectionId",),
+            "name": ("opName",),
+            "op_type": ("opType",),
+            "wait_ns": ("waitNs",),
+            "device": ("deviceId",),
+        },
+    )
+    if device is not None:
+        mine = np.isin(collective["device"], (device, ABSENT))
+        collective = {name: values[mine] for name, values in collective.items()}
+    host = _host_calls(database)
+    word_ids = [values for name, values in operators.items() if name in WORDS]
+    known, words = database.strings(*word_ids, tasks["type"], collective["name"], collective["op_type"], host["name"])
+    where = ids.place(operators["global"], tasks["global"])
+    for word in set(NO_OPERATORS) & set(words):
+        where[(where >= 0) & (ids.codes(operators["core"], known) == words.index(word))[where]] = -1
+    kernels = _kernels(tasks, operators, collective, where, known, words)
+    add_counters(database, kernels)
+    kernels.pop("global")
+    _attach(database, kernels, host, known, words)
+    made = _usable(database, kernels)
+    file = SourceFile(
+        path=str(database.path),
+        format="database",
+        rows=len(made["start_ns"]),
+        state="truncated" if database.cut else "complete",
+        skipped=dict(database.faults),
+    )
+    notes = list(notes_on_skipped(file.path, database.faults))
+    if database.cut:
+        notes.append(f"{file.path}: the database is damaged; what is whole was read")
+    of_torch = _is_of_torch(database)
+    return Part(
+        format="database" if of_torch else "msprof_database",
+        producer="torch_npu" if of_torch else "msprof",
+        files=(file,),
+        kernels=kernel_table(columns.with_null_columns(made), copy=False),
+        tasks=_other_tasks(tasks, where, known, words),
+        host=_host_table(host, known, words),
+        level="level1" if (operators["input_shapes"] >= 0).any() else "level0",
+        rank=_rank(database, device),
+        device=device,
+        notes=tuple(notes),
+    )
+
+
+def _choose_device(database: Database, tasks: dict[str, np.ndarray], rank: int | None) -> int | None:
+    """Keep the tasks of one device only; several without a choice is an error."""
+    devices = np.unique(tasks["device"][tasks["device"] >= 0]).tolist()
+    if len(devices) < 2:
+        return int(devices[0]) if devices else None
+    if rank is None or rank not in devices:
+        raise InputError(
+            f"{database.path} holds the devices {', '.join(map(str, devices))}", "Choose one of them with --rank."
+        )
+    kept = tasks["device"] == rank
+    for name in tasks:
+        tasks[name] = tasks[name][kept]
+    return rank
+
+
+def _ranks(database: Database) -> dict[str, np.ndarray]:
+    return database.numbers("RANK_DEVICE_MAP", {"rank": ("rankId",), "device": ("deviceId",)})
+
+
+def _rank(database: Database, device: int | None) -> int | None:
+    mapped = _ranks(database)
+    for rank, of in zip(mapped["rank"].tolist(), mapped["device"].tolist(), strict=True):
+        if rank >= 0 and (of == device or len(mapped["rank"]) == 1):
+            return int(rank)
+    return None
+
+
+def _kernels(
+    tasks: dict[str, np.ndarray],
+    operators: dict[str, np.ndarray],
+    collective: dict[str, np.ndarray],
+    where: np.ndarray,
+    known: np.ndarray,
+    words: list[str],
+) -> dict[str, Any]:
+    """The columns of the kernel table, operators on the device and collectives, by their start."""
+    chosen = np.flatnonzero(where >= 0)
+    operator = where[chosen]
+    nothing = np.full(len(collective["start_ns"]), ABSENT, dtype="int64")
+    start = np.concatenate([tasks["start_ns"][chosen], collective["start_ns"]])
+    order = None if (start[1:] > start[:-1]).all() else np.argsort(start, kind="stable")
+
+    def joined(of_operators: np.ndarray, of_collectives: np.ndarray) -> np.ndarray:
+        values = np.concatenate([of_operators, of_collectives])
+        return values if order is None else values[order]
+
+    def column(name: str) -> Any:
+        if name in TASK_NUMBERS:
+            values = joined(tasks[name][chosen], collective["connection"] if name == "connection" else nothing)
+            if name in ("model", "connection"):
+                values[values == NO_ID] = ABSENT
+            return _nullable(values)
+        if name in NUMBERS:
+            return _nullable(joined(operators[name][operator], collective["wait_ns"] if name == "wait_ns" else nothing))
+        below = ids.codes(collective[name], known) if name in collective else nothing
+        if name == "core":
+            below = np.full(len(nothing), len(words))
+        codes = joined(ids.codes(operators[name], known)[operator], below)
+        return columns.categorical(codes, [*words, collectives.CORE], CLEAN.get(name, columns.clean_text))
+
+    made: dict[str, Any] = {
+        "start_ns": joined(start[: len(chosen)], start[len(chosen) :]),
+        "end_ns": joined(tasks["end_ns"][chosen], collective["end_ns"]),
+        "global": joined(tasks["global"][chosen], nothing),
+    }
+    names = (*TASK_NUMBERS, *NUMBERS, *WORDS)
+    with ThreadPoolExecutor(THREADS) as threads:
+        made |= dict(zip(names, threads.map(column, names), strict=True))
+    return {name: values for name, values in made.items() if values is not None}
+
+
+def _nullable(values: np.ndarray) -> Any:
+    import pandas as pd
+
+    return pd.Series(pd.arrays.IntegerArray(np.maximum(values, 0), values < 0), copy=False)
+
+
+def _usable(database: Database, made: dict[str, Any]) -> dict[str, Any]:
+    """Without rows that lack a time or repeat another; `end_ns` becomes `dur_ns`, and `kind` is added."""
+    import pandas as pd
+
+    start, end = made["start_ns"], made.pop("end_ns")
+    made["dur_ns"] = end - start
+    without = (start < 0) | (end < 0)
+    negative = ~without & (made["dur_ns"] < 0)
+    repeated = collectives.repeated(made) & ~without & ~negative
+    for reason, rows in (
+        ("row without a time", without),
+        ("row with a negative time", negative),
+        ("repeated row", repeated),
+    ):
+        if rows.any():
+            database.faults[reason] += int(rows.sum())
+    keep = ~(without | negative | repeated)
+    kept = {name: pd.Series(values) for name, values in made.items()}
+    if not keep.all():
+        kept = {name: values[keep].reset_index(drop=True) for name, values in kept.items()}
+    kept["kind"] = collectives.kinds(kept)
+    return kept
+
+
+def _host_calls(database: Database) -> dict[str, Any]:
+    """Host ranges of the framework and of mstx; `category` is a code into `HOST_CATEGORIES`."""
+    import pandas as pd
+
+    calls = database.numbers(
+        "PYTORCH_API",
+        {
+            "start_ns": ("startNs",),
+            "end_ns": ("endNs",),
+            "thread": ("globalTid",),
+            "name": ("name",),
+            "type": ("type",),
+            "connection": ("connectionId",),
+        },
+    )
+    names = dict(API_TYPES)
+    if {"id", "name"} <= set(database.tables.get("ENUM_API_TYPE", [])):
+        names |= dict(database.read_rows("SELECT id, name FROM ENUM_API_TYPE"))
+    calls["category"] = np.zeros(len(calls["type"]), dtype="int64")
+    for number in np.unique(calls["type"]).tolist():
+        category = CATEGORIES.get(str(names.get(number, "op")), "cpu_op")
+        calls["category"][calls["type"] == number] = HOST_CATEGORIES.index(category)
+    marks = database.numbers(
+        "MSTX_EVENTS",
+        {"start_ns": ("startNs",), "end_ns": ("endNs",), "thread": ("globalTid",), "name": ("message",)},
+    )
+    count = len(marks["start_ns"])
+    annotation = HOST_CATEGORIES.index("user_annotation")
+    marks |= {"connection": np.full(count, ABSENT), "category": np.full(count, annotation)}
+    made: dict[str, Any] = {name: np.concatenate([calls[name], marks[name]]) for name in marks}
+    good = (made["start_ns"] >= 0) & (made["end_ns"] >= made["start_ns"])
+    if not good.all():
+        database.faults["host call without a time"] += int((~good).sum())
+    made = {name: values[good] for name, values in made.items()}
+    texts = database.strings(made["name"])
+    made["kind"] = links.host_kinds(
+        texts[1],
+        np.maximum(ids.codes(made["name"], texts[0]), 0),
+        pd.Categorical.from_codes(made["category"], categories=pd.Index(HOST_CATEGORIES)),
+        made["start_ns"],
+        made["end_ns"],
+        made["thread"],
+    )
+    return made
+
+
+def _host_table(host: dict[str, Any], known: np.ndarray, words: list[str]) -> Any:
+    return host_table(
+        {
+            "start_ns": host["start_ns"],
+            "dur_ns": host["end_ns"] - host["start_ns"],
+            "name": columns.categorical(ids.codes(host["name"], known), words),
+            "kind": host["kind"],
+            "thread": _nullable(np.where(host["thread"] >= 0, host["thread"] & 0xFFFFFFFF, ABSENT)),
+        }
+    )
+
+
+def _attach(
+    database: Database, kernels: dict[str, Any], host: dict[str, Any], known: np.ndarray, words: list[str]
+) -> None:
+    """Add `launch_ns`, `module`, `range` and `step_id` by the connection ids."""
+    import pandas as pd
+
+    connection = kernels["connection"].fillna(ABSENT).to_numpy(dtype="int64")
+    launch, thread = _launches(database, host, connection)
+    kernels["launch_ns"] = _nullable(launch)
+    for column, kind in (("module", "module"), ("range", "range")):
+        chosen = np.flatnonzero(host["kind"] == kind)
+        found = links.innermost_on_threads(
+            host["start_ns"][chosen], host["end_ns"][chosen], host["thread"][chosen], launch, thread
+        )
+        codes = ids.codes(host["name"][chosen], known)
+        names = np.where(found >= 0, codes[found] if len(codes) else -1, -1)
+        values = columns.categorical(names, words, lambda word: word.removeprefix(links.MODULE))
+        if values is not None:
+            kernels[column] = pd.Series(values)
+    steps = database.numbers("STEP_TIME", {"number": ("id",), "start": ("startNs",), "end": ("endNs",)})
+    listed = sorted(zip(*(values.tolist() for values in steps.values()), strict=True))
+    if listed:
+        number, missing = links.step_ids(listed, kernels["start_ns"], launch)
+        kernels["step_id"] = pd.Series(pd.arrays.IntegerArray(number, missing))
+
+
+def _launches(database: Database, host: dict[str, Any], connection: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Launch time and thread of each kernel, -1 where unknown: by the framework's call, else by the CANN call."""
+    launch = np.full(len(connection), ABSENT, dtype="int64")
+    thread = np.full(len(connection), ABSENT, dtype="int64")
+    cann = database.numbers(
+        "CANN_API", {"start_ns": ("startNs",), "thread": ("globalTid",), "connection": ("connectionId",)}
+    )
+    pairs = database.numbers("CONNECTION_IDS", {"id": ("id",), "connection": ("connectionId",)})
+    calls = np.flatnonzero((host["connection"] >= 0) & (host["category"] == HOST_CATEGORIES.index("cpu_op")))
+    call_of = ids.place(host["connection"][calls], pairs["id"])
+    linked = np.flatnonzero(call_of >= 0)
+    framework = {
+        "connection": pairs["connection"][linked],
+        "start_ns": host["start_ns"][calls[call_of[linked]]],
+        "thread": host["thread"][calls[call_of[linked]]],
+    }
+    for source in (cann, framework):
+        rows = ids.place(source["connection"], connection)
+        hit = (rows >= 0) & (connection >= 0)
+        launch[hit] = source["start_ns"][rows[hit]]
+        thread[hit] = source["thread"][rows[hit]]
+    return launch, thread
+
+
+def _other_tasks(tasks: dict[str, np.ndarray], where: np.ndarray, known: np.ndarray, words: list[str]) -> Any:
+    """Device tasks that are no operators. Tasks of a compute type without an operator belong to one listed already."""
+    codes = ids.codes(tasks["type"], known)
+    kinds = np.array([kind_of_type(word) for word in words] + ["kernel"], dtype=object)
+    kind = kinds[codes]
+    good = (where < 0) & (kind != "kernel") & (tasks["start_ns"] >= 0) & (tasks["end_ns"] >= tasks["start_ns"])
+    rows = np.flatnonzero(good)
+    return task_table(
+        {
+            "start_ns": tasks["start_ns"][rows],
+            "dur_ns": tasks["end_ns"][rows] - tasks["start_ns"][rows],
+            "name": columns.categorical(codes[rows], words),
+            "kind": kind[rows],
+            "stream": _nullable(tasks["stream"][rows]),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Timelines: trace_view.json and msprof_*.json."""

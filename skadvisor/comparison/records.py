@@ -1,0 +1,141 @@
+"""What a comparison says, as frozen records. Times are microseconds per decode step; `_pct` is percent.
+
+`change` is after minus before; `improvement` and `saved` are before minus after, so that positive is faster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from skadvisor.comparison.statistics import Spread
+from skadvisor.text.messages import Message
+
+Outcome = Literal["beneficial", "neutral", "regressed", "insufficient_evidence", "not_comparable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseChange:
+    """The wall time of a step of one phase, medians over steady steps."""
+
+    phase: str
+    steps_before: int
+    steps_after: int
+    before_us: float
+    after_us: float
+    change_us: float
+    change_pct: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionChange:
+    """Exposed time and kernels of a region; regions that one SuperKernel joined are one row."""
+
+    regions: tuple[str, ...]
+    before_us: float
+    after_us: float
+    change_us: float
+    kernels_before: float
+    kernels_after: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerChange:
+    """Exposed time of one decoder layer."""
+
+    layer: int
+    kind: str
+    before_us: float
+    after_us: float
+    change_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapChange:
+    """Idle time of the step by kind: inside, between, host."""
+
+    kind: str
+    before_us: float
+    after_us: float
+    change_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperKernelChange:
+    """One SuperKernel against the interval that it replaced. `floor_us` is the noise floor, `saved_*` its gain."""
+
+    name: str
+    scope: str
+    regions: tuple[str, ...]
+    layers: tuple[int, ...]
+    children: int
+    occurrences_before: int
+    occurrences_after: int
+    before_us: float
+    after_us: float
+    saved_us: float
+    saved_low_us: float
+    saved_high_us: float
+    floor_us: float
+    verdict: Outcome
+    action: Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unmapped:
+    """A SuperKernel whose children were not found before."""
+
+    name: str
+    reason: Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastCheck:
+    """What the analysis of BEFORE expected of the template, against what came; percent of the decode step."""
+
+    template: str
+    low_pct: float
+    mid_pct: float
+    high_pct: float
+    outcome_pct: float
+    inside: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why two captures cannot be compared; `code` is batch, shapes, layers, ranks, mode, order or phase."""
+
+    code: str
+    message: Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The answer. Where the captures are not comparable the figures are None or empty and `reasons` says why.
+
+    `unit` says what the spreads count: decode steps of one run, or runs.
+    """
+
+    verdict: Outcome
+    reasons: tuple[Reason, ...]
+    unit: Literal["steps", "runs"]
+    runs_before: int
+    runs_after: int
+    before: Spread | None
+    after: Spread | None
+    improvement_us: float | None
+    improvement_pct: float | None
+    improvement_low_pct: float | None
+    improvement_high_pct: float | None
+    action: Message
+    phases: tuple[PhaseChange, ...] = ()
+    regions: tuple[RegionChange, ...] = ()
+    layers: tuple[LayerChange, ...] = ()
+    gaps: tuple[GapChange, ...] = ()
+    kernels_before: float | None = None
+    kernels_after: float | None = None
+    superkernels: tuple[SuperKernelChange, ...] = ()
+    unmapped: tuple[Unmapped, ...] = ()
+    template: str | None = None
+    forecast: ForecastCheck | None = None
+    notes: tuple[Message, ...] = ()

@@ -1,0 +1,281 @@
+"""Which kernels of a step without SuperKernels each SuperKernel of the same step with them replaced.
+
+The kernels that stayed are matched in order; what lies between two matches in the one step and a SuperKernel in the
+other is what was fused. The first and last operator in the SuperKernel's name confirm it, or it stays unmapped.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import numpy as np
+import pandas as pd
+
+from skadvisor.comparison.superkernel_steps import Token
+from skadvisor.text.messages import Message, _
+from skadvisor.vocabulary.names import base_operator
+
+#: Stretches longer than this on both sides are matched by their unique tokens only: difflib is quadratic.
+LONGEST_STRETCH = 1500
+
+
+@dataclass(frozen=True)
+class Site:
+    """One SuperKernel of a step: its row in the step after, and the rows that it replaced in the step before."""
+
+    row: int
+    children: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """`twins[i]` is the row before of row `i` after (-1: none). `unmapped` are SuperKernels with the reason."""
+
+    twins: tuple[int, ...]
+    sites: tuple[Site, ...]
+    unmapped: tuple[tuple[int, Message], ...]
+
+    def matched_share(self, fused: Sequence[bool]) -> float:
+        """Of the kernels after that are no SuperKernels, the share that has a twin before (1.0 where there is none)."""
+        plain = [twin for twin, sk in zip(self.twins, fused, strict=True) if not sk]
+        return sum(twin >= 0 for twin in plain) / len(plain) if plain else 1.0
+
+
+def map_step(
+    before: pd.DataFrame, after: pd.DataFrame, tokens_before: Sequence[Token], tokens_after: Sequence[Token]
+) -> Mapping:
+    """Map one step's kernels; both tables in the same program order, without fragments of collectives."""
+    twins = align(tokens_before, tokens_after)
+    names_before = _plain_names(before)
+    names_after = list(after["name"].astype("object").fillna("").astype(str))
+    rows = [row for row, token in enumerate(tokens_after) if token[0] == "SuperKernel"]
+    used = {place for place in twins if place >= 0}
+    found: dict[int, tuple[int, ...]] = {}
+    for group, free in _groups(rows, twins, len(tokens_before)):
+        shared = _divide([names_after[row] for row in group], free, names_before, tokens_before)
+        found.update((row, children) for row, children in zip(group, shared, strict=True) if children)
+    # What began on one stream and ended on another lies in no single stretch: look by time, first near, then anywhere.
+    for windows in (True, False):
+        left = [row for row in rows if row not in found]
+        used |= {place for children in found.values() for place in children}
+        for group, free in _groups_by_time(before, after, left, twins, used, windows):
+            shared = _divide([names_after[row] for row in group], free, names_before, tokens_before)
+            found.update((row, children) for row, children in zip(group, shared, strict=True) if children)
+    found = _add_side_kernels(before, found, used)
+    sites = tuple(Site(row, found[row]) for row in rows if row in found)
+    unmapped = tuple((row, _why(names_after[row])) for row in rows if row not in found)
+    return Mapping(tuple(twins), sites, unmapped)
+
+
+def _groups_by_time(
+    before: pd.DataFrame, after: pd.DataFrame, rows: Sequence[int], twins: Sequence[int], used: set[int], windows: bool
+) -> list[tuple[list[int], list[int]]]:
+    """SuperKernels in time order with the free rows before, in time order, that ran at their place in the step.
+
+    Their place is between the matched kernels that start next before and after them; without `windows` it is the
+    whole step.
+    """
+    starts_before, starts_after = _starts(before), _starts(after)
+    free = sorted((place for place in range(len(starts_before)) if place not in used), key=starts_before.__getitem__)
+    ordered = sorted(rows, key=starts_after.__getitem__)
+    if not windows:
+        return [(ordered, free)] if ordered else []
+    matched = sorted((starts_after[row], starts_before[twin]) for row, twin in enumerate(twins) if twin >= 0)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row in ordered:
+        position = bisect.bisect_left(matched, (starts_after[row], -1))
+        low = matched[position - 1][1] if position else -1
+        high = matched[position][1] if position < len(matched) else starts_before[free[-1]] + 1 if free else 0
+        groups.setdefault((low, high), []).append(row)
+    return [
+        (group, [place for place in free if low < starts_before[place] < high]) for (low, high), group in groups.items()
+    ]
+
+
+def _add_side_kernels(
+    before: pd.DataFrame, found: dict[int, tuple[int, ...]], used: set[int]
+) -> dict[int, tuple[int, ...]]:
+    """Kernels of another stream that ran while a SuperKernel's children did and are gone: it holds them, too."""
+    start = before["start_ns"].to_numpy(dtype="int64")
+    end = start + before["dur_ns"].to_numpy(dtype="int64")
+    taken = used | {place for children in found.values() for place in children}
+    gone = [place for place in range(len(start)) if place not in taken]
+    answer = {}
+    for row, children in found.items():
+        window = (start[list(children)].min(), end[list(children)].max())
+        side = [place for place in gone if start[place] < window[1] and end[place] > window[0]]
+        gone = [place for place in gone if place not in set(side)]
+        answer[row] = tuple(sorted((*children, *side), key=lambda place: int(start[place])))
+    return answer
+
+
+def _starts(kernels: pd.DataFrame) -> list[int]:
+    return [int(start) for start in kernels["start_ns"]]
+
+
+def _why(name: str) -> Message:
+    ends = _ends(name)
+    if ends is None:
+        return Message(_("its name does not say what it holds"))
+    return Message(_("no kernels of BEFORE from {first} to {last} are left for it"), first=ends[0], last=ends[1])
+
+
+def align(before: Sequence[Token], after: Sequence[Token]) -> list[int]:
+    """For each token after the place before of its twin, -1 where it has none; twins are in order.
+
+    Tokens that occur equally often on both sides pair up in order and anchor the rest.
+    """
+    twins = [-1] * len(after)
+    for row, place in _increasing(_anchors(before, after)):
+        twins[row] = place
+    known = [(-1, -1), *((row, place) for row, place in enumerate(twins) if place >= 0), (len(after), len(before))]
+    for (row, place), (next_row, next_place) in itertools.pairwise(known):
+        rows, places = range(row + 1, next_row), range(place + 1, next_place)
+        if rows and places and max(len(rows), len(places)) <= LONGEST_STRETCH:
+            matcher = SequenceMatcher(None, [before[i] for i in places], [after[i] for i in rows], autojunk=False)
+            for block in matcher.get_matching_blocks():
+                for offset in range(block.size):
+                    twins[rows[block.b + offset]] = places[block.a + offset]
+    return twins
+
+
+def _anchors(before: Sequence[Token], after: Sequence[Token]) -> list[tuple[int, int]]:
+    counts_before, counts_after = Counter(before), Counter(after)
+    equal = {token for token, count in counts_after.items() if counts_before[token] == count}
+    places: dict[Token, list[int]] = defaultdict(list)
+    for place, token in enumerate(before):
+        if token in equal:
+            places[token].append(place)
+    taken: Counter[Token] = Counter()
+    pairs = []
+    for row, token in enumerate(after):
+        if token in equal:
+            pairs.append((row, places[token][taken[token]]))
+            taken[token] += 1
+    return pairs
+
+
+def _increasing(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The longest run of pairs in which both sides increase (patience)."""
+    tails: list[int] = []
+    last: list[int] = []
+    link = [-1] * len(pairs)
+    for index, (_row, place) in enumerate(pairs):
+        position = bisect.bisect_left(tails, place)
+        if position == len(tails):
+            tails.append(place)
+            last.append(index)
+        else:
+            tails[position], last[position] = place, index
+        link[index] = last[position - 1] if position else -1
+    chosen = []
+    index = last[-1] if last else -1
+    while index >= 0:
+        chosen.append(pairs[index])
+        index = link[index]
+    return chosen[::-1]
+
+
+def _groups(rows: Sequence[int], twins: Sequence[int], size: int) -> list[tuple[list[int], list[int]]]:
+    """SuperKernels that lie between the same two matches, with the rows before that are free there."""
+    used = {place for place in twins if place >= 0}
+    known = np.asarray(twins, dtype=np.int64)
+    previous = np.maximum.accumulate(np.append(-1, known))  # previous[row]: the last match before the row
+    following = np.minimum.accumulate(np.append(np.where(known >= 0, known, size), size)[::-1])[::-1]
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row in rows:
+        groups.setdefault((int(previous[row]), int(following[row])), []).append(row)
+    return [
+        (group, [place for place in range(low + 1, high) if place not in used]) for (low, high), group in groups.items()
+    ]
+
+
+def _divide(
+    names: Sequence[str], free: Sequence[int], names_before: Sequence[str], tokens_before: Sequence[Token]
+) -> list[tuple[int, ...]]:
+    """Share the free rows out among SuperKernels in order, by the operators in their names; empty where that fails."""
+    answers: list[tuple[int, ...]] = []
+    position = 0
+    for number, name in enumerate(names):
+        ends = _ends(name)
+        following = _ends(names[number + 1]) if number + 1 < len(names) else None
+        first = _find(ends[0], free, position, names_before, tokens_before) if ends else None
+        last = None
+        if ends is not None and first is not None:
+            limit = _limit(ends[1], following, free, first, names_before, tokens_before)
+            last = _find_last(ends[1], free, first, limit, names_before, tokens_before)
+        answers.append(tuple(free[first : last + 1]) if first is not None and last is not None else ())
+        position = last + 1 if last is not None else position
+    return answers
+
+
+def _limit(
+    last: str,
+    following: tuple[str, str] | None,
+    free: Sequence[int],
+    first: int,
+    names: Sequence[str],
+    tokens: Sequence[Token],
+) -> int:
+    """Where the next SuperKernel begins: at its first operator's name if that is unique, else where both meet."""
+    if following is None:
+        return len(free)
+    named = [position for position in range(first + 1, len(free)) if names[free[position]] == following[0]]
+    if len(named) == 1:
+        return named[0]
+    for exact in (0, 1):  # by name, then by operator
+        for position in range(first + 1, len(free)):
+            ends = _matches(last, free[position - 1], names, tokens)[exact]
+            if ends and _matches(following[0], free[position], names, tokens)[exact]:
+                return position
+    return len(free)
+
+
+def _ends(name: str) -> tuple[str, str] | None:
+    """The first and last operator as the name writes them."""
+    head, separator, last = name.rpartition("_end_")
+    _scope, other, first = head.partition("_start_")
+    return (first, last) if separator and other and first and last else None
+
+
+def _matches(wanted: str, place: int, names: Sequence[str], tokens: Sequence[Token]) -> tuple[bool, bool]:
+    """Whether the kernel has exactly the name, and whether it is the same operator."""
+    base = base_operator(None, wanted)
+    return names[place] == wanted, base in (base_operator(None, names[place]), base_operator(tokens[place][0], None))
+
+
+def _find(wanted: str, free: Sequence[int], start: int, names: Sequence[str], tokens: Sequence[Token]) -> int | None:
+    judged = [_matches(wanted, free[i], names, tokens) for i in range(start, len(free))]
+    exact = next((i for i, (same, _alike) in enumerate(judged) if same), None)
+    similar = next((i for i, (_same, alike) in enumerate(judged) if alike), None)
+    found = exact if exact is not None else similar
+    return None if found is None else start + found
+
+
+def _find_last(
+    wanted: str, free: Sequence[int], start: int, limit: int, names: Sequence[str], tokens: Sequence[Token]
+) -> int | None:
+    judged = [_matches(wanted, free[i], names, tokens) for i in range(start, limit)]
+    # The last one: static kernels of the same operator and shapes share one name.
+    exact = next((i for i in range(len(judged) - 1, -1, -1) if judged[i][0]), None)
+    similar = next((i for i in range(len(judged) - 1, -1, -1) if judged[i][1]), None)
+    found = exact if exact is not None else similar
+    return None if found is None else start + found
+
+
+def _plain_names(kernels: pd.DataFrame) -> list[str]:
+    """Names as a SuperKernel's name can hold them."""
+    return [name.replace("/", "_") for name in kernels["name"].astype("object").fillna("").astype(str)]
+
+
+def intervals(kernels: pd.DataFrame, children: Sequence[int]) -> int:
+    """From the first child's start to the last child's end, ns."""
+    rows = np.asarray(children)
+    start = kernels["start_ns"].to_numpy(dtype="int64")[rows]
+    end = start + kernels["dur_ns"].to_numpy(dtype="int64")[rows]
+    return int(end.max() - start.min())

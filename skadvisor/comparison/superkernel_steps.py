@@ -1,0 +1,117 @@
+"""The decode steps of a capture with SuperKernels, found with the help of the same model's capture without.
+
+Fused layers no longer repeat as kernels, so steps cannot always be found from the capture alone. A replayed graph
+runs each SuperKernel once per step: its occurrences count the steps, and the kernels that a step of the other
+capture begins with say where each of them starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor.vocabulary import superkernel_names
+from skadvisor.vocabulary.names import base_operator
+
+Token = tuple[str, str]
+#: How many of a step's first kernels are compared.
+PREFIX = 6
+
+
+def is_superkernel(kernels: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are SuperKernels, by type or, where the capture has no types, by name."""
+    types = kernels["op_type"].astype("object").fillna("").astype(str).to_numpy()
+    names = kernels["name"].astype("object").fillna("").astype(str)
+    named = np.array([superkernel_names.parse(name) is not None for name in names], dtype=bool)
+    return (types == "SuperKernel") | (named & (types == ""))
+
+
+def tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> list[Token]:
+    """What a kernel is, for comparing two captures: (operator, input shapes).
+
+    `shapes` and `types` say whether both captures have them. A SuperKernel's token is its name.
+    """
+    names = kernels["name"].astype("object").fillna("").astype(str)
+    if types:
+        operators = list(kernels["op_type"].astype("object").fillna("").astype(str))
+    else:
+        bases = {name: base_operator(None, name) for name in set(names)}
+        operators = [bases[name] for name in names]
+    sizes = kernels["input_shapes"].astype("object").fillna("").astype(str) if shapes else [""] * len(kernels)
+    fused = is_superkernel(kernels)
+    return [
+        ("SuperKernel", name) if sk else (operator, size)
+        for sk, name, operator, size in zip(fused, names, operators, sizes, strict=True)
+    ]
+
+
+def number_steps(kernels: pd.DataFrame, own: Sequence[Token], prefix: Sequence[Token]) -> NDArray[np.int64]:
+    """A step number per row, -1 outside steps; `own` are the tokens of `kernels`, `prefix` those a step begins with.
+
+    Steps that the capture's labels have right are kept.
+    """
+    labelled = kernels["step"].to_numpy(dtype="int64")
+    fused = is_superkernel(kernels)
+    if not fused.any():
+        return np.where(kernels["phase"].astype("object") == "decode", labelled, -1)
+    leader = _leader(kernels, fused)
+    if _labels_hold(kernels, labelled, fused, leader):
+        return np.where(np.isin(labelled, labelled[leader]), labelled, -1)
+    starts = _step_starts(kernels, own, prefix, leader)
+    return np.searchsorted(starts, np.arange(len(kernels)), side="right") - 1
+
+
+def _labels_hold(
+    kernels: pd.DataFrame, labelled: NDArray[np.int64], fused: NDArray[np.bool_], leader: NDArray[np.int64]
+) -> bool:
+    """Whether the capture's own steps are whole: one leader each, and nothing of decode between them or beside."""
+    steps = labelled[leader]
+    if (steps < 0).any() or len(set(steps)) != len(steps):
+        return False
+    prefill = kernels["phase"].astype("object").isin(["prefill", "mixed"]).to_numpy(dtype=bool)
+    known = np.isin(labelled, steps)
+    between = np.zeros(len(kernels), dtype=bool)
+    between[leader[0] : leader[-1] + 1] = True
+    return bool(known[fused].all() and (known | prefill)[between].all())
+
+
+def _leader(kernels: pd.DataFrame, fused: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rows of the SuperKernel that comes first among those that occur most often."""
+    names = kernels["name"].astype("object").astype(str).to_numpy()
+    rows = np.flatnonzero(fused)
+    counts = pd.Series(names[rows]).value_counts()
+    usual = set(counts[counts == counts.max()].index)
+    first = next(names[row] for row in rows if names[row] in usual)
+    return rows[names[rows] == first]
+
+
+def _step_starts(
+    kernels: pd.DataFrame, own: Sequence[Token], prefix: Sequence[Token], leader: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The first row of each step: the best match of the prefix before its leader, else behind the longest pause."""
+    start = kernels["start_ns"].to_numpy(dtype="int64")
+    reach = np.maximum.accumulate(start + kernels["dur_ns"].to_numpy(dtype="int64"))
+    pause = np.append(0, start[1:] - reach[:-1])
+    wanted = list(prefix[:PREFIX])
+    starts = []
+    previous = 0
+    for row in leader:
+        window = range(previous, int(row) + 1)
+        scores = [_agreement(own, place, wanted) for place in window]
+        best = max(scores, default=0)
+        if best > 0:
+            starts.append(max(place for place, score in zip(window, scores, strict=True) if score == best))
+        else:
+            starts.append(previous + int(np.argmax(pause[previous : row + 1])))
+        previous = int(row) + 1
+    return np.asarray(starts, dtype=np.int64)
+
+
+def _agreement(own: Sequence[Token], place: int, wanted: Sequence[Token]) -> int:
+    """How many tokens from `place` on are the wanted ones; 0 unless the first is."""
+    if not wanted or own[place] != wanted[0]:
+        return 0
+    return sum(mine == theirs for mine, theirs in zip(own[place : place + len(wanted)], wanted, strict=False))

@@ -1,0 +1,1 @@
+"""What a capture lacks for which answer, and how to record a better one."""

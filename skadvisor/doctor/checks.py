@@ -1,0 +1,266 @@
+"""The checks of the doctor: what was read in, one finding out. `block` takes an answer away, `warn` weakens it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skadvisor.recording import recorder
+from skadvisor.records import Finding, Status
+from skadvisor.text.messages import Message, _
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skadvisor.analysis import Analysis
+    from skadvisor.events import Capture
+
+#: Steady steps below this leave medians at the mercy of one odd step.
+ENOUGH_STEPS = 5
+#: A replayed decode step with less than this share of the kernels per layer of the eager steps was not recorded whole.
+WHOLE_REPLAY = 0.5
+#: Kernels without shapes are a lack from this share on.
+MISSING_SHAPES = 0.2
+#: Collectives from this share of a step on make one rank alone a lack.
+COLLECTIVES = 0.1
+#: Kernels that wait for other ranks inside a region.
+MC2 = re.compile("MoeDistribute")
+PARSE = "python3 -c \"from torch_npu.profiler.profiler import analyse; analyse('FOLDER')\""
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What the checks look at; `analysis` is None where the capture holds too little for one."""
+
+    path: Path
+    capture: Capture
+    analysis: Analysis | None
+    ranks: tuple[int | None, ...]
+
+    @property
+    def kernels(self) -> pd.DataFrame:
+        """The kernel table without collectives."""
+        table = self.capture.kernels
+        chosen: pd.DataFrame = table[table["kind"].astype("object") == "kernel"]
+        return chosen
+
+
+def _check_parsed(read: Read) -> Finding:
+    message = Message(
+        _("{producer} capture with {kernels} kernels, read from {files} files"),
+        producer=read.capture.producer,
+        kernels=len(read.kernels),
+        files=len(read.capture.files),
+    )
+    return finding("parsed", "pass", message)
+
+
+def _check_complete(read: Read) -> Finding:
+    skipped = sum(count for file in read.capture.files for count in file.skipped.values())
+    if read.capture.state == "truncated":
+        return finding(
+            "complete",
+            "warn",
+            Message(_("a file is cut off: only what is whole was read, the last step may lack kernels")),
+            Message(_("parse the raw data again, on a disk with room: {command}"), command=PARSE),
+        )
+    if skipped:
+        return finding("complete", "warn", Message(_("{rows} damaged rows were left out"), rows=skipped))
+    return finding("complete", "pass", Message(_("all files are whole")))
+
+
+def _check_level(read: Read) -> Finding:
+    formats = {file.format for file in read.capture.files}
+    if formats <= {"trace_view", "msprof_trace"}:
+        message = Message(_("a timeline alone: no operator types; labels rest on kernel names alone"))
+        return finding(
+            "level", "warn", message, Message(_("give the folder with kernel_details.csv or op_summary too"))
+        )
+    if read.capture.level == "level0" or read.kernels["op_type"].isna().all():
+        message = Message(_("recorded at Level0: no operator types, shapes or streams; labels rest on names alone"))
+        return finding("level", "warn", message, Message(_("record with profiler_level=Level1")))
+    if read.capture.level == "unknown":
+        return finding("level", "unknown", Message(_("the files do not say at which level they were recorded")))
+    return finding("level", "pass", Message(_("recorded at Level1 or above")))
+
+
+def _check_shapes(read: Read) -> Finding:
+    missing = float(read.kernels["input_shapes"].isna().mean()) if len(read.kernels) else 1.0
+    if missing < MISSING_SHAPES:
+        return finding("shapes", "pass", Message(_("{share:.0%} of the kernels have shapes"), share=1 - missing))
+    message = Message(
+        _("{share:.0%} of the kernels have no shapes: projections and batch size are told by order alone"),
+        share=missing,
+    )
+    remedy = Message(_("record at Level1, and give kernel_details.csv: timelines hold no shapes"))
+    return finding("shapes", "warn", message, remedy)
+
+
+def _check_pmu(read: Read) -> Finding:
+    timed = read.kernels["aic_ns"].notna() | read.kernels["aiv_ns"].notna()
+    if timed.any():
+        message = Message(
+            _("{share:.0%} of the kernels have core times: their overhead is measured"), share=timed.mean()
+        )
+        return finding("pmu", "pass", message)
+    message = Message(_("no core times (PMU columns): the overhead of each kernel is assumed and the estimate wider"))
+    return finding("pmu", "warn", message, Message(_("record with aic_metrics=PipeUtilization at Level1")))
+
+
+def _check_step_marks(read: Read) -> Finding:
+    if read.capture.kernels["step_id"].notna().any():
+        return finding("step_marks", "pass", Message(_("the profiler marked the steps")))
+    message = Message(_("no Step Id: steps are told by what repeats, which is enough for decode"))
+    return finding("step_marks", "unknown", message, Message(_("record with a schedule and call step()")))
+
+
+def _check_phase(read: Read) -> Finding:
+    phases = {step.phase for step in read.analysis.result.steps} if read.analysis else set()
+    if "training" in phases:
+        message = Message(_("this is training; SuperKernel scopes are for the decode steps of inference"))
+        return finding("phase", "block", message, Message(_("record the inference service while it decodes")))
+    if "decode" in phases:
+        return finding("phase", "pass", Message(_("decode steps are there")))
+    if "mixed" in phases:
+        message = Message(_("every step mixes prefill and decode: shares are those of the mixture"))
+        return finding("phase", "warn", message, Message(_("record while no new requests come in")))
+    message = Message(_("no decode step was found"))
+    return finding("phase", "block", message, Message(_("start recording after the prefill, and let it run on")))
+
+
+def _check_step_count(read: Read) -> Finding:
+    result = read.analysis.result if read.analysis else None
+    steady = sum(step.steady and step.phase == result.phase for step in result.steps) if result else 0
+    if steady >= ENOUGH_STEPS:
+        return finding("step_count", "pass", Message(_("{steps} steady steps"), steps=steady))
+    remedy = Message(_("record {wanted} steps after the warm-up"), wanted=recorder.STEPS)
+    if steady == 0:
+        return finding("step_count", "block", Message(_("no steady step of one forward pass was found")), remedy)
+    message = Message(_("only {steps} steady steps: an odd one cannot be told from the usual"), steps=steady)
+    return finding("step_count", "warn", message, remedy)
+
+
+def _check_warm_up(read: Read) -> Finding:
+    steps = read.analysis.result.steps if read.analysis else ()
+    odd = [step for step in steps if not step.steady and step.note is not None]
+    if not odd:
+        return finding("warm_up", "pass", Message(_("no warm-up or odd step inside")))
+    message = Message(
+        _("{count} of {steps} steps are not typical and were left out; the first is step {first}: {note}"),
+        count=len(odd),
+        steps=len(steps),
+        first=odd[0].index,
+        note=odd[0].note,
+    )
+    return finding("warm_up", "warn", message, Message(_("skip the first steps with skip_first in the schedule")))
+
+
+def _check_mode(read: Read) -> Finding:
+    mode = read.analysis.result.mode if read.analysis else "unknown"
+    if mode == "graph":
+        return finding("mode", "pass", Message(_("the steps run as a graph")))
+    if mode == "unknown":
+        return finding("mode", "unknown", Message(_("the capture does not say whether the steps run as a graph")))
+    message = Message(
+        _("recorded in eager mode: SuperKernel needs graph mode, where other kernels run and the gaps are others")
+    )
+    return finding("mode", "warn", message, Message(_("switch graph mode on (no enforce_eager), then record again")))
+
+
+def _check_host_bound(read: Read) -> Finding:
+    if read.analysis is None:
+        return finding("host_bound", "unknown", Message(_("without steps nothing is known of the host")))
+    if not read.analysis.result.host_bound:
+        return finding("host_bound", "pass", Message(_("the device does not wait for the host")))
+    phase = read.analysis.result.phases.get(read.analysis.result.phase)
+    share = phase.gap.host_us / phase.wall_us if phase and phase.wall_us else 0.0
+    message = Message(
+        _("the device waits for the host in {share:.0%} of the step: fusing kernels does not shorten that"), share=share
+    )
+    remedy = Message(_("run in graph mode, and record without Python stacks (with_modules and with_stack off)"))
+    return finding("host_bound", "warn", message, remedy)
+
+
+def _check_graph_replay(read: Read) -> Finding:
+    """A replayed graph whose kernels the profiler did not see leaves steps with few kernels and large gaps."""
+    result = read.analysis.result if read.analysis else None
+    if result is None or result.mode == "eager":
+        return finding("graph_replay", "pass", Message(_("nothing was replayed")))
+    if _super_kernels(read):
+        return finding("graph_replay", "unknown", Message(_("SuperKernels hide how many kernels a layer has")))
+    present = {row.region for row in result.regions if row.phase == "decode"}
+    decode = [step for step in result.steps if step.phase == "decode" and step.steady]
+    whole = max(
+        (step.kernels / step.layers for step in result.steps if step.phase == "prefill" and step.layers), default=0.0
+    )
+    thin = [step for step in decode if not step.layers or step.kernels / step.layers < WHOLE_REPLAY * whole]
+    halved = bool(present) and ("attention" not in present or present.isdisjoint({"mlp", "moe"}))
+    if not decode or (not halved and len(thin) <= len(decode) / 2):
+        return finding("graph_replay", "pass", Message(_("replayed steps hold as many kernels as they should")))
+    message = Message(
+        _("the replayed graph is under-recorded: decode steps lack attention, feed-forward, or most kernels of a layer")
+    )
+    remedy = Message(_("start the profiler before the graph is captured, at Level1, with a current CANN and driver"))
+    return finding("graph_replay", "block", message, remedy)
+
+
+def _super_kernels(read: Read) -> int:
+    """How many rows are SuperKernels."""
+    from skadvisor.vocabulary.superkernel_names import parse
+
+    fused = [name for name in read.kernels["name"].cat.categories if parse(str(name)) is not None]
+    return int(read.kernels["name"].isin(fused).sum())
+
+
+def _check_super_kernels(read: Read) -> Finding:
+    count = _super_kernels(read)
+    if not count:
+        return finding("super_kernels", "pass", Message(_("no SuperKernel runs in it")))
+    message = Message(_("{count} SuperKernels run in it already and hide the kernels inside them"), count=count)
+    remedy = Message(
+        _("to choose a scope record without SuperKernel; to judge this run: skadvisor compare BEFORE AFTER")
+    )
+    return finding("super_kernels", "warn", message, remedy)
+
+
+def _check_ranks(read: Read) -> Finding:
+    if len(read.ranks) > 1:
+        message = Message(
+            _("{count} ranks are here: work and waiting in collectives can be told apart"), count=len(read.ranks)
+        )
+        return finding("ranks", "pass", message)
+    result = read.analysis.result if read.analysis else None
+    share = (
+        sum(row.share for row in result.regions if row.region == "comm" and row.phase == result.phase) if result else 0
+    )
+    waits = any(MC2.search(str(name)) for name in read.capture.kernels["op_type"].cat.categories)
+    if share < COLLECTIVES and not waits:
+        return finding("ranks", "pass", Message(_("one rank is enough: it hardly waits for others")))
+    message = Message(_("one rank only: its time in collectives may be waiting for other ranks"))
+    return finding("ranks", "warn", message, Message(_("record all ranks into one folder and give that folder")))
+
+
+CHECKS: tuple[Callable[[Any], Finding], ...] = (
+    _check_parsed,
+    _check_complete,
+    _check_level,
+    _check_shapes,
+    _check_pmu,
+    _check_phase,
+    _check_mode,
+    _check_host_bound,
+    _check_graph_replay,
+    _check_super_kernels,
+    _check_step_count,
+    _check_step_marks,
+    _check_warm_up,
+    _check_ranks,
+)
+
+
+def finding(check: str, status: Status, message: Message, remedy: Message | None = None) -> Finding:
+    """A finding without a source: the capture itself is the source."""
+    return Finding(check=check, status=status, message=message, remedy=remedy)

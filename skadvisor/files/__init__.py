@@ -1,0 +1,1 @@
+"""Files of the user's: written whole or not at all, rules and priors read, progress shown."""

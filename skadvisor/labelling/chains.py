@@ -1,0 +1,184 @@
+"""Chains: streams whose kernels follow one another, told from streams that run beside them.
+
+Every piece of a replayed graph may have a stream of its own, so a stream is no unit of work. Streams that never
+run at the same time form one chain, read in time order; a stream that overlaps the main chain is a chain beside it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from skadvisor.labelling.class_table import Classes
+    from skadvisor.labelling.kernel_class import KernelClass
+
+#: Two kernels overlap when they share more than this, and more than a tenth of the later one.
+OVERLAP_FLOOR_NS = 300
+#: More kernels than this do not run at the same time.
+MOST_LANES = 8
+#: So many kernels a SuperKernel counts for, where streams are compared by the number of theirs.
+KERNELS_IN_SUPERKERNEL = 6
+#: A tower of layers beside the decoder's has more kernels, norms and projections than latent attention has.
+SHORTEST_TOWER, FEWEST_NORMS, FEWEST_PROJECTIONS = 16, 3, 4
+
+
+def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_], fused: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Row numbers per chain in time order, the main chain first, of the rows that `inside` (N,) marks.
+
+    The stream with most kernels is the main one; SuperKernels, which `fused` (N,) marks, stand for several. Rows
+    without a stream are one stream of their own; where no row has one, kernels that run at the same time are taken
+    apart.
+    """
+    rows = np.flatnonzero(inside)
+    if not len(rows):
+        return []
+    start = kernels["start_ns"].to_numpy()[rows]
+    end = start + kernels["dur_ns"].to_numpy()[rows]
+    named = kernels["stream"]
+    streams = pd.factorize(named.fillna(-1).to_numpy()[rows])[0] if named.notna().any() else _lanes(start, end)
+    count = int(streams.max()) + 1
+    conflicts = _conflicts(streams, start, end, count)
+    sizes = np.bincount(streams, weights=np.where(fused[rows], KERNELS_IN_SUPERKERNEL, 1), minlength=count)
+    groups: list[list[int]] = []
+    for stream in np.argsort(-sizes, kind="stable"):
+        for group in groups:
+            if not conflicts[stream, group].any():
+                group.append(int(stream))
+                break
+        else:
+            groups.append([int(stream)])
+    return [rows[np.isin(streams, group)] for group in groups]
+
+
+def _lanes(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A lane per kernel such that kernels of one lane do not overlap; lane 0 is taken for the main stream.
+
+    While the device is busy without a pause, a kernel goes to the free lane that ended last, for kernels of a graph
+    follow one another closely; the lane with most kernels of such a busy time is the main one.
+    """
+    busy_until = np.append(start[:1], np.maximum.accumulate(end)[:-1])
+    period = np.cumsum(start >= busy_until)
+    lanes = np.zeros(len(start), dtype=np.int64)
+    for members in np.split(np.arange(len(start)), np.flatnonzero(np.diff(period)) + 1):
+        if len(members) > 1:
+            lanes[members] = _lanes_of_period(start[members].tolist(), end[members].tolist())
+    return lanes
+
+
+def _lanes_of_period(start: list[int], end: list[int]) -> NDArray[np.int64]:
+    ends: list[int] = []
+    taken = np.zeros(len(start), dtype=np.int64)
+    for place, (begin, finish) in enumerate(zip(start, end, strict=True)):
+        free = [lane for lane, last in enumerate(ends) if last <= begin + OVERLAP_FLOOR_NS]
+        if free:
+            lane = max(free, key=lambda one: ends[one])
+        elif len(ends) < MOST_LANES:
+            lane = len(ends)
+            ends.append(0)
+        else:
+            lane = MOST_LANES - 1
+        taken[place] = lane
+        ends[lane] = max(ends[lane], finish)
+    by_size = np.argsort(-np.bincount(taken, minlength=len(ends)), kind="stable")
+    rank = np.empty_like(by_size)
+    rank[by_size] = np.arange(len(by_size))
+    return rank[taken]
+
+
+def _conflicts(
+    streams: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64], count: int
+) -> NDArray[np.bool_]:
+    """Which streams run at the same time, (count, count): more than stray kernels of the smaller one overlap."""
+    overlaps = np.zeros((count, count), dtype=np.int64)
+    if count == 1:
+        return np.zeros((1, 1), dtype=bool)
+    # streams that still run, which are few at any time, and when they end
+    running: dict[int, int] = {}
+    for stream, begin, finish in zip(streams.tolist(), start.tolist(), end.tolist(), strict=True):
+        shared = begin + max(OVERLAP_FLOOR_NS, (finish - begin) // 10)
+        for other, last in [*running.items()]:
+            if last > shared:
+                overlaps[stream, other] += 1
+            elif last <= begin:
+                del running[other]
+        running[stream] = max(running.get(stream, finish), finish)
+    np.fill_diagonal(overlaps, 0)
+    both = overlaps + overlaps.T
+    sizes = np.bincount(streams, minlength=count)
+    smaller = np.minimum(sizes[:, None], sizes[None, :])
+    return both >= np.maximum(2, smaller // 50)
+
+
+def other_models(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Kernels of the chain that are layers of another width than the decoder's, (len(chain),): a vision tower's.
+
+    A long run of kernels that leaves the decoder's residual stream alone and has one of its own: normalised several
+    times, read and written by projections. What flows out of its end belongs to it, the projection to the decoder's
+    width with it.
+    """
+    found = _convolved_towers(classes, chain)
+    widths = {classes.hidden, classes.second.hidden if classes.second else None} - {None}
+    if not widths:
+        return found
+    of_chain = classes.of_kernel[chain]
+    touching = np.array([any(item.touches(width or 0) for width in widths) for item in classes.items], dtype=bool)
+    edges = [-1, *np.flatnonzero(touching[of_chain]).tolist(), len(chain)]
+    for before, after in itertools.pairwise(edges):
+        if after - before <= SHORTEST_TOWER:
+            continue
+        items = [classes.items[number] for number in of_chain[before + 1 : after + 1]]
+        own = _own_width(items[: after - before - 1])
+        if own is not None:
+            first, last = _extent(items, own)
+            found[before + 1 + first : before + 2 + last] = True
+    return found
+
+
+def _convolved_towers(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Kernels from a convolution on, up to the last projection before a lookup, that attend but keep nothing cached.
+
+    Only beside a decoder that does keep keys and values; needs no shapes.
+    """
+    found = np.zeros(len(chain), dtype=bool)
+    roles = classes.roles_of(classes.of_kernel[chain])
+    cached = np.flatnonzero(roles == "kv_cache")
+    free_from = 0
+    for start in np.flatnonzero(roles == "vision").tolist():
+        following = np.searchsorted(cached, start)
+        if start < free_from or following == len(cached):
+            continue
+        limit = int(cached[following])
+        cores = start + np.flatnonzero(roles[start:limit] == "attention_core")
+        last = int(cores[-1]) if len(cores) else limit
+        lookups = last + np.flatnonzero(np.isin(roles[last:limit], ["gather", "prepare"]))
+        end = int(lookups[0]) if len(lookups) else start
+        projections = np.flatnonzero(roles[start:end] == "matmul")
+        if len(projections) >= FEWEST_PROJECTIONS:
+            free_from = start + int(projections[-1]) + 1
+            found[start:free_from] = True
+    return found
+
+
+def _own_width(items: list[KernelClass]) -> int | None:
+    """The width of a residual stream that these kernels have for themselves."""
+    normed = Counter(item.last for item in items if item.role in ("norm", "residual_norm") and item.last)
+    for width, count in normed.most_common(1):
+        projections = sum(bool(item.matmul and width in (item.matmul.inner, item.matmul.outer)) for item in items)
+        if count >= FEWEST_NORMS and projections >= FEWEST_PROJECTIONS:
+            return width
+    return None
+
+
+def _extent(items: list[KernelClass], width: int) -> tuple[int, int]:
+    """The first and the last kernel of a tower of this width."""
+    inside = [number for number, item in enumerate(items) if item.touches(width) or item.role == "vision"]
+    last = inside[-1]
+    while last + 1 < len(items) and (items[last + 1].last or 1) % width == 0:
+        last += 1
+    return inside[0], last

@@ -1,0 +1,42 @@
+"""A class of kernels that look alike: one operator, shapes and core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skadvisor.vocabulary.shapes import MatmulDims, Shape
+from skadvisor.vocabulary.states import State
+
+
+@dataclass(frozen=True)
+class KernelClass:
+    """Kernels that look alike. `last` is the last dimension of the first input, `out` of the first output.
+
+    `fused` is the state that stands for a SuperKernel, None for one that spans several sub-blocks; `ends` are the roles
+    of the operators that a SuperKernel begins and ends with, empty for other kernels.
+    """
+
+    base: str
+    role: str
+    known: bool
+    core: str
+    inputs: tuple[Shape | None, ...]
+    outputs: tuple[Shape | None, ...]
+    matmul: MatmulDims | None
+    count: int
+    fused: State | None = None
+    ends: tuple[str, ...] = ()
+
+    @property
+    def last(self) -> int | None:
+        shape = next((shape for shape in self.inputs if shape), None)
+        return shape[-1] if shape else None
+
+    @property
+    def out(self) -> int | None:
+        shape = self.outputs[0] if self.outputs else None
+        return shape[-1] if shape else None
+
+    def touches(self, width: int) -> bool:
+        """Whether it reads or writes rows of this width."""
+        return width in (self.last, self.out) or bool(self.matmul and width in (self.matmul.inner, self.matmul.outer))

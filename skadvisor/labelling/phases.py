@@ -1,0 +1,310 @@
+"""Phase, mode and steadiness of each step.
+
+Decode passes one token (or a few speculated ones) per sequence through the layers, prefill whole prompts. What says
+so, in order of weight: which attention kernel runs, the shapes of its inputs, how many rows reach the head compared
+with how many pass through the layers, and at last whether the step was replayed from a static graph.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor.labelling.class_table import Classes
+from skadvisor.labelling.kernel_class import KernelClass
+from skadvisor.labelling.steps import Step
+from skadvisor.labelling.structure import Structure
+from skadvisor.records import Mode, Phase
+from skadvisor.text.messages import Message, _
+from skadvisor.vocabulary.states import ATTENTION_STATES, State
+
+S = State
+#: More new tokens per sequence than this is no speculation any more.
+MOST_SPECULATED = 8
+#: A step this many times slower than its phase's median is not typical.
+SLOW_STEP = 1.5
+#: Without shapes, steps whose layers' times agree within this fraction repeat the same work ...
+SAME_LENGTH = 0.15
+#: ... and one that takes this many times as long does another work.
+LONGER_STEP = 1.4
+_BLOCK_TABLE_SLOT = 14  # of FusedInferAttentionScore, by its operator description
+_DECODE_WORDS = ("incre", "paged", "decode", "recurrent", "mlapa", "infer_decode", "nsaselectedattentioninfer")
+_PREFILL_WORDS = ("promptflash", "prefill", "unpad", "chunk", "ringmla", "varlen")
+#: Operators with these words in their names read or write what earlier tokens left.
+_KEEPING_WORDS = (
+    "incre", "paged", "decode", "recurrent", "mla", "latent", "infer", "delta", "kda", "conv", "state", "scan",
+    "linear", "lightning", "sparse", "nsa", "chunk",
+)  # fmt: skip
+#: With this share of known operators, a cache that is written would have been seen.
+MOSTLY_NAMED = 0.99
+_DECODE_EXCEPT = ("prefill", "splitfuse")
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """What one step's kernels say: rows through the layers, rows at the head, sequences, phase of its attention.
+
+    `predicts` says whether there is a head or sampling, `generates` whether names or sizes prove that something is kept
+    for later tokens or a token is chosen; `named` is the share of kernels whose operator is known.
+    """
+
+    tokens: int | None
+    head_rows: int | None
+    sequences: int | None
+    attention: frozenset[str]
+    writes_cache: bool
+    graph_share: float
+    predicts: bool = True
+    generates: bool = True
+    named: float = 0.0
+
+
+def gather_facts(kernels: pd.DataFrame, structure: Structure, steps: list[Step]) -> list[StepFacts]:
+    """The facts of every step."""
+    graph = graph_kernels(kernels)
+    return [_facts(structure, structure.main[step.begin : step.end], graph) for step in steps]
+
+
+def _facts(structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.float64]) -> StepFacts:
+    classes, state = structure.classes, structure.state[rows]
+    of_rows = classes.of_kernel[rows]
+    cores = [classes.items[number] for number in of_rows[state == S.ATTENTION_CORE]]
+    roles = classes.roles_of(of_rows)
+    named = [item for item in cores if item.role == "attention_core"]
+    known = graph[rows][np.isin(state, [*ATTENTION_STATES, S.POST_NORM, S.MLP_UP, S.MLP_DOWN, S.EXPERTS])]
+    known = known[~np.isnan(known)]
+    return StepFacts(
+        tokens=_layer_rows(classes, of_rows, state),
+        head_rows=_head_rows(classes, of_rows, state),
+        sequences=_most_common([count for item in named or cores if (count := _sequences(item)) is not None]),
+        attention=frozenset(kind for item in named if (kind := _core_phase(item))),
+        writes_cache=bool(np.isin(roles, ["kv_cache"]).any()) or any("paged" in item.base for item in cores),
+        graph_share=float(known.mean()) if len(known) else float("nan"),
+        predicts=bool(np.isin(state, [S.HEAD, S.SAMPLING]).any()),
+        generates=_generates(classes, of_rows, state),
+        named=float((roles != "unknown").mean()) if len(roles) else 0.0,
+    )
+
+
+def _generates(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.int8]) -> bool:
+    """Whether a kernel keeps keys, values or a state for later tokens, makes a vocabulary's logits or chooses a token.
+
+    Also where no attention core was recorded: then what it reads is not known.
+    """
+    cores = classes.roles_of(of_rows[state == S.ATTENTION_CORE])
+    if not np.isin(cores, ["attention_core", "softmax"]).any():
+        return True
+    if any(_keeps(classes.items[number]) for number in np.unique(of_rows)):
+        return True
+    if np.isin(classes.roles_of(of_rows[state == S.SAMPLING]), ["sampling"]).any():
+        return True
+    heads = [classes.items[number].matmul for number in np.unique(of_rows[state == S.HEAD])]
+    return any(dims is not None and dims.outer == classes.vocabulary for dims in heads)
+
+
+def _keeps(item: KernelClass) -> bool:
+    if item.role in ("kv_cache", "indexer"):
+        return True
+    if item.role not in ("attention_core", "qkv_proj"):
+        return False
+    if item.base.startswith("fusedinferattentionscore") and item.inputs:
+        return _sequences(item) is not None
+    return any(word in item.base for word in _KEEPING_WORDS)
+
+
+def _layer_rows(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.int8]) -> int | None:
+    """Rows of the projections and norms that read the residual stream inside layers."""
+    inside = np.isin(state, [S.ATTENTION_IN, S.POST_NORM, S.MLP_UP])
+    counted: list[int] = []
+    for number in of_rows[inside]:
+        item = classes.items[number]
+        if item.matmul and item.matmul.inner == classes.hidden:
+            counted.append(item.matmul.rows)
+        elif item.role in ("norm", "residual_norm") and item.last == classes.hidden and item.inputs and item.inputs[0]:
+            counted.append(int(np.prod(item.inputs[0][:-1])))
+    return _most_common(counted)
+
+
+def _head_rows(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.int8]) -> int | None:
+    """Rows that tokens are predicted from: of the head's projection, or of the scores that sampling reads."""
+    heads = [classes.items[number].matmul for number in of_rows[state == S.HEAD]]
+    rows = [dims.rows for dims in heads if dims and dims.outer == classes.vocabulary]
+    if not rows and classes.vocabulary:
+        sampled = [classes.items[number] for number in of_rows[np.isin(state, [S.HEAD, S.SAMPLING])]]
+        shapes = [item.inputs[0] for item in sampled if item.inputs]
+        # one number per word of the vocabulary for each row
+        rows = [int(np.prod(shape[:-1])) for shape in shapes if shape and shape[-1] == classes.vocabulary]
+    return rows[0] if rows else None
+
+
+def _most_common(values: list[int]) -> int | None:
+    return Counter(values).most_common(1)[0][0] if values else None
+
+
+def _sequences(item: KernelClass) -> int | None:
+    """Sequences that an attention kernel serves: rows of its block table, where it has one."""
+    if item.base.startswith("fusedinferattentionscore") or not item.known:
+        table = item.inputs[_BLOCK_TABLE_SLOT] if len(item.inputs) > _BLOCK_TABLE_SLOT else None
+        if table and len(table) == 2:
+            return table[0]
+    return None
+
+
+def _core_phase(item: KernelClass) -> str:
+    """`decode`, `prefill` or nothing, from an attention kernel's name and shapes."""
+    base = item.base
+    if any(word in base for word in _DECODE_WORDS) and not any(word in base for word in _DECODE_EXCEPT):
+        return "decode"
+    if any(word in base for word in _PREFILL_WORDS):
+        return "prefill"
+    query = item.inputs[0] if item.inputs else None
+    keys = item.inputs[1] if len(item.inputs) > 1 else None
+    if query and keys and base.startswith("fusedinferattentionscore") and _sequences(item) is None:
+        if len(query) == len(keys) == 3 and (query[0], query[2]) == (keys[0], keys[2]) and query[0] > 1:
+            return "prefill"
+        if len(query) == 4 and len(keys) == 4:
+            return _padded_phase(query)
+    if base.startswith("flashattention") and query and int(np.prod(query[:-2] or (1,))) > 1:
+        return "prefill"
+    return ""
+
+
+def _padded_phase(query: tuple[int, ...]) -> str:
+    """Of a query with a sequence dimension: one position is decode. Its place (BSND or BNSD) is not written."""
+    return "decode" if 1 in query[1:3] else ""
+
+
+def find_phases(facts: list[StepFacts], busy_ns: NDArray[np.int64], training: bool) -> list[Phase]:
+    """The phase of every step; `busy_ns` (steps,) is the time of the kernels in each one's layers."""
+    if training:
+        return ["training"] * len(facts)
+    found = [_phase_of(fact) for fact in facts]
+    if not any(fact.generates or fact.named < MOSTLY_NAMED for fact in facts):
+        # an encoder: every operator is known, and none keeps or chooses anything
+        return ["unknown"] * len(facts)
+    if not any(fact.predicts or fact.writes_cache for fact in facts):
+        # nothing is kept for later tokens and no token is predicted: an encoder reads whole inputs, it prefills nothing
+        found = ["unknown" if phase == "prefill" else phase for phase in found]
+    if "unknown" in found and len(found) >= 2 and all(fact.tokens is None for fact in facts):
+        return _by_length(found, busy_ns)
+    return found
+
+
+def _by_length(found: list[Phase], busy_ns: NDArray[np.int64]) -> list[Phase]:
+    """Without shapes: the shortest steps that repeat are decode, clearly longer ones before them prefill."""
+    usual = float(np.median(np.sort(busy_ns)[: max(2, len(busy_ns) // 2 + 1)]))
+    like_usual = np.abs(busy_ns - usual) <= SAME_LENGTH * usual
+    if like_usual.sum() < 2:
+        return found
+    named: list[Phase] = []
+    for phase, same, busy in zip(found, like_usual, busy_ns, strict=True):
+        longer: Phase = "prefill" if busy > LONGER_STEP * usual else "unknown"
+        named.append(phase if phase != "unknown" else "decode" if same else longer)
+    return named
+
+
+def _phase_of(facts: StepFacts) -> Phase:
+    if {"decode", "prefill"} <= facts.attention:
+        return "mixed"
+    if facts.tokens and facts.sequences:
+        return _by_sequences(facts)
+    if facts.attention:
+        return cast(Phase, next(iter(facts.attention)))
+    if facts.tokens and facts.head_rows:
+        if facts.tokens <= MOST_SPECULATED * facts.head_rows:
+            return "decode" if facts.writes_cache or facts.tokens <= 512 else "unknown"
+        return "prefill"
+    if facts.tokens and facts.tokens <= MOST_SPECULATED and facts.writes_cache:
+        return "decode"
+    return "decode" if facts.graph_share > 0.5 else "unknown"
+
+
+def _by_sequences(facts: StepFacts) -> Phase:
+    """From tokens per sequence, where attention reads a paged cache.
+
+    Fresh prompts attend to themselves without a block table, so many tokens over several cached sequences are
+    prompts added to sequences that decode. Fewer rows than sequences are one rank's part of a decoding batch.
+    """
+    assert facts.tokens is not None and facts.sequences is not None
+    if facts.sequences % facts.tokens == 0:
+        return "decode"
+    if facts.tokens % facts.sequences == 0 and facts.tokens // facts.sequences <= MOST_SPECULATED:
+        return "decode"
+    return "mixed" if facts.sequences > 1 else "prefill"
+
+
+def graph_kernels(kernels: pd.DataFrame) -> NDArray[np.float64]:
+    """1.0 for kernels replayed from a graph, 0.0 for eagerly launched ones, nan where the capture does not say, (N,).
+
+    A model id or the state `static` means a graph, `dynamic` without a model id means eager; names are asked last.
+    """
+    has_model = kernels["model"].notna().to_numpy()
+    op_state = kernels["state"].astype("object").to_numpy()
+    verdict = np.full(len(kernels), np.nan)
+    names = kernels["name"].cat
+    by_name = np.array([*(_name_mode(str(name)) for name in names.categories), np.nan])
+    verdict[:] = by_name[names.codes.to_numpy()]
+    if not kernels["model"].isna().all() or (op_state == "dynamic").any():
+        verdict[op_state == "static"] = 1.0
+        verdict[has_model] = 1.0
+        verdict[(op_state == "dynamic") & ~has_model] = 0.0
+    return verdict
+
+
+def _name_mode(name: str) -> float:
+    if name.startswith("aclnn"):
+        return 0.0
+    if name.startswith(("trans_", "hcom")):
+        return float("nan")  # format conversions and collectives are numbered in every mode
+    if name.startswith("static_kernel") or "/" in name or name.rsplit("_", 1)[-1].isdigit():
+        return 1.0
+    return float("nan")
+
+
+def mode_of(facts: list[StepFacts], kernels: pd.DataFrame) -> tuple[Mode, str | None]:
+    """Mode of a capture and, in graph mode, which kind of graph: `ge_graph`, `acl_graph` or `npugraph_ex`."""
+    shares = [fact.graph_share for fact in facts if not np.isnan(fact.graph_share)]
+    if not shares:
+        verdicts = graph_kernels(kernels)
+        shares = [float(np.nanmean(verdicts))] if not np.isnan(verdicts).all() else []
+    if not shares:
+        return "unknown", None
+    if float(np.median(shares)) < 0.5:
+        return "eager", None
+    return "graph", graph_kind(kernels)
+
+
+def graph_kind(kernels: pd.DataFrame) -> Literal["ge_graph", "acl_graph", "npugraph_ex"]:
+    """Which graph compiler made the kernels, by their names."""
+    counts = kernels["name"].value_counts()
+    names = counts.index.astype(str)
+    total = max(1, int(counts.sum()))
+    static = counts[names.str.startswith(("static_kernel", "sk_")) & ~names.str.startswith("sk_scope")].sum()
+    eager_style = counts[names.str.startswith("aclnn")].sum()
+    if static * 5 >= total:
+        return "npugraph_ex"
+    return "acl_graph" if eager_style * 5 >= total else "ge_graph"
+
+
+def steady_steps(walls_ns: NDArray[np.int64], phases: list[str], layers: list[int]) -> list[Message | None]:
+    """Why each step is not typical of its phase (too few layers, much slower), None where it is."""
+    notes: list[Message | None] = [None] * len(walls_ns)
+    for phase in set(phases):
+        members = [place for place, name in enumerate(phases) if name == phase]
+        counts = Counter(layers[member] for member in members)
+        usual = max(counts, key=lambda count: (counts[count], count))
+        complete = [member for member in members if layers[member] == usual]
+        median = float(np.median(walls_ns[complete]))
+        for member in members:
+            if layers[member] != usual:
+                notes[member] = Message(_("{found} layers instead of {usual}"), found=layers[member], usual=usual)
+            elif len(complete) >= 3 and walls_ns[member] > SLOW_STEP * median:
+                ratio = float(walls_ns[member]) / median
+                text = _("warm-up: {ratio:.1f} times the median") if member == 0 else _("{ratio:.1f} times the median")
+                notes[member] = Message(text, ratio=ratio)
+    return notes

@@ -1,0 +1,149 @@
+"""Steps: one forward pass each, from the profiler's own marks or from what happens once per pass.
+
+A pass ends where head or sampling give way to preparation, embedding or a first layer. A short pass right behind a
+long one (a draft layer behind its main model) is part of the same step.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor.labelling.layers import Layer
+from skadvisor.labelling.repetition import step_cuts
+from skadvisor.labelling.structure import Structure
+from skadvisor.vocabulary.states import LAYER_STATES, State
+
+S = State
+_LATE = [S.FINAL_NORM, S.HEAD, S.SAMPLING]
+_EDGES = [S.PREPARE, S.EMBEDDING, S.HEAD, S.SAMPLING]
+#: A pass with at most this share of the layers of the pass before it belongs to the same step.
+DRAFT_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Step:
+    """One forward pass: positions [begin, end) on the main chain; `layers` and `draft_layers` index the layer list."""
+
+    begin: int
+    end: int
+    layers: tuple[int, ...]
+    draft_layers: tuple[int, ...]
+
+
+def find_steps(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Step]:
+    """All steps in time order; main-chain kernels in none of them stand outside every step."""
+    state = structure.state[structure.main]
+    if not len(state):
+        return []
+    step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)[structure.main]
+    if structure.training:
+        return _training_steps(structure, step_ids, layers)
+    cuts = _pass_starts(state, step_ids)
+    if not layers:
+        return _marked_steps(step_ids)
+    passes = _with_repeated(kernels, structure, layers, _passes(cuts, len(state), layers))
+    return _merge(passes, _marked(step_ids, [one.begin for one in passes]), np.isin(state, _LATE))
+
+
+def _with_repeated(kernels: pd.DataFrame, structure: Structure, layers: list[Layer], passes: list[Step]) -> list[Step]:
+    """Passes of layers alone are cut where the layers begin anew."""
+    edges = np.isin(structure.state[structure.main], _EDGES)
+    whole = Counter(len(one.layers) for one in passes if one.layers and edges[one.begin : one.end].any())
+    usual = max(whole, key=lambda count: (whole[count], count)) if whole else None
+    found: list[Step] = []
+    for one in passes:
+        held = one.layers
+        if not held or edges[one.begin : one.end].any():
+            found.append(one)
+            continue
+        cuts = step_cuts(kernels, structure, [layers[index] for index in held], usual)
+        places = [one.begin, *(layers[held[cut]].begin for cut in cuts), one.end]
+        found.extend(
+            Step(begin, end, held[first:last], ())
+            for (begin, end), (first, last) in zip(
+                itertools.pairwise(places), itertools.pairwise([0, *cuts, len(held)]), strict=True
+            )
+        )
+    return found
+
+
+def _training_steps(structure: Structure, step_ids: NDArray[np.float64], layers: list[Layer]) -> list[Step]:
+    """In training the main chain holds forward passes only, each cut from the next by its backward pass."""
+    passed = np.cumsum(structure.backward)[structure.main]
+    marks = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
+    cuts = [0, *(np.flatnonzero((np.diff(passed) > 0) | (np.diff(marks) != 0)) + 1).tolist()]
+    return _passes(cuts, len(structure.main), layers)
+
+
+def _marked_steps(step_ids: NDArray[np.float64]) -> list[Step]:
+    """Without layers only the profiler's own marks tell steps apart; without those all is one step."""
+    marks = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
+    cuts = [0, *(np.flatnonzero(np.diff(marks)) + 1).tolist()]
+    return [Step(begin, end, (), ()) for begin, end in zip(cuts, [*cuts[1:], len(marks)], strict=True)]
+
+
+def _pass_starts(state: NDArray[np.int8], step_ids: NDArray[np.float64]) -> list[int]:
+    late = np.isin(state, _LATE)
+    # without a head in the capture, preparation or embedding begins a pass
+    looked_up = np.isin(state[:-1], LAYER_STATES) & np.isin(state[1:], [S.PREPARE, S.EMBEDDING])
+    turns = (late[:-1] & ~late[1:]) | looked_up
+    marks = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
+    changes = np.diff(marks) != 0
+    return [0, *(np.flatnonzero(turns | changes) + 1).tolist()]
+
+
+def _passes(cuts: list[int], length: int, layers: list[Layer]) -> list[Step]:
+    passes = []
+    for begin, end in zip(cuts, [*cuts[1:], length], strict=True):
+        held = tuple(index for index, layer in enumerate(layers) if begin <= layer.begin < end)
+        passes.append(Step(begin, end, held, ()))
+    return passes
+
+
+def _marked(step_ids: NDArray[np.float64], cuts: list[int]) -> list[float]:
+    """The profiler's step number of each pass, nan where it wrote none."""
+    marks = pd.Series(step_ids).ffill().bfill().to_numpy()
+    return [float(marks[cut]) for cut in cuts]
+
+
+def _merge(passes: list[Step], marks: list[float], late: NDArray[np.bool_]) -> list[Step]:
+    """Join draft passes to the step before them, and passes without layers to the step that they serve."""
+    steps: list[Step] = []
+    step_marks: list[float] = []
+    pending: int | None = None
+    for current, mark in zip(passes, marks, strict=True):
+        same_mark = not steps or step_marks[-1] == mark or (np.isnan(mark) and np.isnan(step_marks[-1]))
+        if not current.layers:
+            if steps and same_mark and pending is None and not np.isnan(mark):
+                steps[-1] = _extended(steps[-1], current.end)
+            elif pending is None:
+                pending = current.begin
+            continue
+        draft = (
+            steps
+            and same_mark
+            and pending is None
+            and len(steps[-1].layers) >= 4
+            and len(current.layers) <= max(1, DRAFT_SHARE * len(steps[-1].layers))
+            # a step that the capture's end cuts short is no draft: drafts have a head of their own
+            and (current is not passes[-1] or late[current.begin : current.end].any())
+        )
+        if draft:
+            last = steps[-1]
+            steps[-1] = Step(last.begin, current.end, last.layers, last.draft_layers + current.layers)
+        else:
+            begin = pending if pending is not None else current.begin
+            steps.append(Step(begin, current.end, current.layers, ()))
+            step_marks.append(mark)
+        pending = None
+    return steps
+
+
+def _extended(step: Step, end: int) -> Step:
+    return Step(step.begin, end, step.layers, step.draft_layers)

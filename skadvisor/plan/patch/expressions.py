@@ -1,0 +1,204 @@
+"""The Python expressions of a scope: what switches it on, what says that this is decode, what names the layer.
+
+They are taken from what the method and its class really have. Where nothing says it, the answer is a Doubt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import libcst as cst
+
+from skadvisor.plan.patch.placement import Doubt, Place
+from skadvisor.plan.patch.structure import Method, ModelClass, Source, assigned_names, dotted_name
+from skadvisor.text.messages import Message, _
+
+ENABLE = "enable_superkernel"
+#: Names of the layer's number, as modeling files use them.
+_LAYER_NUMBERS = ("layer_idx", "layer_id", "layer_index", "layer_number", "layer_num")
+#: Objects that carry `is_prefill`, as cann-recipes passes them.
+_METADATA = ("forward_metadata", "attn_metadata", "forward_context")
+#: parameter of __init__ -> how the switch is read from it. Source: cann-recipes (new and old form), published template.
+_SWITCHES = {
+    "infer_config": f'infer_config.model_config.custom_params.get("{ENABLE}", False)',
+    "runner_settings": f'runner_settings.get("model_config", {{}}).get("{ENABLE}", False)',
+    "config": f'getattr(config, "{ENABLE}", False)',
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Switch:
+    """`expression` reads the switch in the method; `assignments` have to be added to `__init__` of `owner` for it."""
+
+    expression: str
+    owner: ModelClass | None = None
+    assignments: tuple[str, ...] = ()
+
+
+def find_switch(source: Source, place: Place) -> Switch | Doubt:
+    """How the method learns that SuperKernel is on."""
+    family = source.family(place.model_class)
+    if any(_stores(item, ENABLE) for item in family):
+        return Switch(f"self.{ENABLE}")
+    owner = next((item for item in family if "__init__" in item.methods), None)
+    if owner is None or owner.methods["__init__"].suite is None:
+        return Doubt(
+            Message(
+                _("{name} has no __init__ here in which self.{switch} could be set"), name=family[0].name, switch=ENABLE
+            )
+        )
+    parameters = owner.methods["__init__"].parameters
+    for known in _switch_expressions(source):
+        if known[0] in parameters:
+            return Switch(f"self.{ENABLE}", owner, (f"self.{ENABLE} = {known[1]}",))
+    return Doubt(
+        Message(
+            _("__init__ of {name} takes no configuration from which self.{switch} could be set"),
+            name=owner.name,
+            switch=ENABLE,
+        )
+    )
+
+
+def _switch_expressions(source: Source) -> list[tuple[str, str]]:
+    """(parameter needed, expression): first as other classes of the file write it, then the known forms."""
+    written: list[tuple[str, str]] = []
+    for item in source.classes.values():
+        start = item.methods.get("__init__")
+        if start is None:
+            continue
+        for value in _values_of(start, ENABLE):
+            root = _root_name(value)
+            if root in start.parameters and root != "self":
+                written.append((root, source.module.code_for_node(value)))
+    return [pair for pair in written if "\n" not in pair[1]] + list(_SWITCHES.items())
+
+
+def _values_of(method: Method, attribute: str) -> list[cst.BaseExpression]:
+    values: list[cst.BaseExpression] = []
+
+    class Finder(cst.CSTVisitor):
+        def visit_Assign(self, node: cst.Assign) -> None:
+            if any(dotted_name(target.target) == ("self", attribute) for target in node.targets):
+                values.append(node.value)
+
+    method.node.visit(Finder())
+    return values
+
+
+def _root_name(value: cst.BaseExpression) -> str:
+    """`infer_config.model_config.custom_params.get("x")` -> infer_config; empty for anything less plain."""
+    while not isinstance(value, cst.Name):
+        if isinstance(value, cst.Call):
+            if not all(isinstance(argument.value, (cst.SimpleString, cst.Name)) for argument in value.args):
+                return ""
+            value = value.func
+        elif isinstance(value, (cst.Attribute, cst.Subscript)):
+            value = value.value
+        else:
+            return ""
+    return value.value
+
+
+def _stores(model_class: ModelClass, attribute: str) -> bool:
+    return any(_values_of(method, attribute) for method in model_class.methods.values())
+
+
+@dataclass(frozen=True)
+class DecodeTest:
+    """`expression` is true in decode only; None where the method runs in decode only."""
+
+    expression: str | None
+
+
+def find_decode_test(source: Source, place: Place, given: str | None = None) -> DecodeTest | Doubt:
+    """How the method knows that this pass is a decode step. `given` is what the user says, as an expression."""
+    if given is not None:
+        return DecodeTest(operand(given))
+    method = place.method
+    if "decode" in method.name:
+        return DecodeTest(None)
+    if "is_prefill" in method.parameters:
+        return DecodeTest("not is_prefill")
+    if method.suite is not None:
+        top = place.first if place.suite is method.suite else _index_of(method.suite, place.suite)
+        before = assigned_names(method.suite.body[:top])
+        if "is_prefill" in before:
+            return DecodeTest("not is_prefill")
+        if "is_decode" in before:
+            return DecodeTest("is_decode")
+    if "is_decode" in method.parameters:
+        return DecodeTest("is_decode")
+    for name in _METADATA:
+        if name in method.parameters and (f"{name}.is_prefill" in source.attribute_reads or _is_metadata(method, name)):
+            return DecodeTest(f"{name} is not None and not {name}.is_prefill")
+    return Doubt(
+        Message(
+            _("nothing in {place} tells decode from prefill; name the test with --decode-when, for example {example}"),
+            place=place.title,
+            example="'not is_prefill'",
+        )
+    )
+
+
+def operand(expression: str) -> str:
+    """The user's expression, in brackets unless it binds at least as tightly as `and`. Raises ValueError if none."""
+    try:
+        parsed = cst.parse_expression(expression)
+    except cst.ParserSyntaxError as error:
+        raise ValueError(f"not a Python expression: {expression}") from error
+    loose = isinstance(parsed, (cst.IfExp, cst.Lambda, cst.NamedExpr, cst.Tuple)) or (
+        isinstance(parsed, cst.BooleanOperation) and isinstance(parsed.operator, cst.Or)
+    )
+    return f"({expression.strip()})" if loose and not parsed.lpar else expression.strip()
+
+
+def _index_of(outer: cst.IndentedBlock, inner: cst.IndentedBlock) -> int:
+    """The statement of `outer` in which `inner` lies."""
+    for index, statement in enumerate(outer.body):
+        found: list[bool] = []
+
+        class Finder(cst.CSTVisitor):
+            def on_visit(self, node: cst.CSTNode) -> bool:
+                found.append(node is inner)  # noqa: B023
+                return True
+
+        statement.visit(Finder())
+        if any(found):
+            return index
+    return 0
+
+
+def _is_metadata(method: Method, name: str) -> bool:
+    """Whether the parameter's annotation says ForwardMetaData."""
+    for parameter in (*method.node.params.params, *method.node.params.kwonly_params):
+        if parameter.name.value == name and parameter.annotation is not None:
+            return dotted_name(parameter.annotation.annotation)[-1:] == ("ForwardMetaData",)
+    return False
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """`expression` names the scope; `owner` and `assignments` as in Switch."""
+
+    expression: str
+    per_layer: bool
+    owner: ModelClass | None = None
+    assignments: tuple[str, ...] = ()
+
+
+def name_scope(source: Source, place: Place, base: str) -> Label:
+    """A name per layer (`base_layer_3`) where the class knows its number, else one name for all layers.
+
+    Layers that share a name count as one scope that the compiler cuts apart again; it works, but logs say less.
+    """
+    family = source.family(place.model_class)
+    for number in _LAYER_NUMBERS:
+        if any(_stores(item, number) for item in family):
+            return Label(f'f"{base}_layer_{{self.{number}}}"', True)
+    owner = next((item for item in family if "__init__" in item.methods), None)
+    if owner is not None and owner.methods["__init__"].suite is not None:
+        for number in _LAYER_NUMBERS:
+            if number in owner.methods["__init__"].parameters:
+                return Label(f'f"{base}_layer_{{self.{number}}}"', True, owner, (f"self.{number} = {number}",))
+    return Label(f'"{base}"', False)

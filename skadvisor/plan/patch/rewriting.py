@@ -1,0 +1,233 @@
+"""Putting a scope into the parsed source: statements are enclosed, `__init__` and the imports completed.
+
+Only nodes are moved and added; libcst keeps every other byte, comments and line ends included.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import libcst as cst
+
+from skadvisor.plan.patch import dialects
+from skadvisor.plan.patch.dialects import Dialect, Scope
+from skadvisor.plan.patch.placement import Doubt, Place
+from skadvisor.plan.patch.structure import ModelClass, contains, dotted_name
+from skadvisor.text.messages import Message, _
+
+#: Holds what a `return` inside a scope would have returned, where the scope has to be closed before it.
+_RESULT = "superkernel_result"
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """One scope at one place, with the assignments that `__init__` of some classes needs for it."""
+
+    place: Place
+    scope: Scope
+    assignments: tuple[tuple[ModelClass, str], ...] = ()
+
+
+def rewrite(module: cst.Module, edits: Sequence[Edit], dialect: Dialect) -> cst.Module | Doubt:
+    """The module with all edits made, or a Doubt where a pair of calls could not enclose the statements."""
+    torchair = _name_of_torchair(module)
+    suites: dict[int, cst.IndentedBlock] = {}
+    for edit in edits:
+        enclosed = _enclose(module, edit, dialect, torchair)
+        if isinstance(enclosed, Doubt):
+            return enclosed
+        suite = edit.place.suite
+        suites[id(suite)] = suite.with_changes(
+            body=[*suite.body[: edit.place.first], *enclosed, *suite.body[edit.place.last + 1 :]]
+        )
+    for owner, lines in _by_owner(edits):
+        start = owner.methods["__init__"].suite
+        assert start is not None
+        base = suites.get(id(start), start)
+        suites[id(start)] = _add_assignments(base, lines)
+    changed = module.visit(_SuiteReplacer(suites))
+    assert isinstance(changed, cst.Module)
+    return _add_imports(changed, dialect)
+
+
+class _SuiteReplacer(cst.CSTTransformer):
+    def __init__(self, suites: dict[int, cst.IndentedBlock]) -> None:
+        self.suites = suites
+
+    def leave_IndentedBlock(self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock) -> cst.BaseSuite:
+        return self.suites.get(id(original_node), updated_node)
+
+
+def _by_owner(edits: Sequence[Edit]) -> list[tuple[ModelClass, list[str]]]:
+    collected: dict[str, tuple[ModelClass, list[str]]] = {}
+    for edit in edits:
+        for owner, line in edit.assignments:
+            lines = collected.setdefault(owner.name, (owner, []))[1]
+            if line not in lines:
+                lines.append(line)
+    return list(collected.values())
+
+
+def _enclose(module: cst.Module, edit: Edit, dialect: Dialect, torchair: str) -> list[cst.BaseStatement] | Doubt:
+    statements = list(edit.place.statements)
+    blank, statements[0] = _split_blank_lines(statements[0])
+    if dialects.opens_with_statement(dialect):
+        header = dialects.with_header(dialect, edit.scope, torchair, module.default_indent)
+        opened = _statement(f"{header}\n    pass\n")
+        assert isinstance(opened, cst.With)
+        block = opened.body.with_changes(body=statements)
+        return [opened.with_changes(body=block, leading_lines=blank)]
+    begin, end = (_statement(text) for text in dialects.pair_calls(edit.scope))
+    if _rebinds(edit.scope.condition, statements):
+        return Doubt(
+            Message(
+                _("{place} changes inside the scope what its begin and end are decided by ({condition})"),
+                place=edit.place.title,
+                condition=edit.scope.condition,
+            )
+        )
+    closed = _close_before_return(statements)
+    if closed is None:
+        return Doubt(
+            Message(
+                _("{place} returns from inside the scope, which would leave a begin without its end"),
+                place=edit.place.title,
+            )
+        )
+    inside, after = closed
+    return [begin.with_changes(leading_lines=blank), *inside, end, *after]
+
+
+def _close_before_return(
+    statements: list[cst.BaseStatement],
+) -> tuple[list[cst.BaseStatement], list[cst.BaseStatement]] | None:
+    """What stays inside the pair and what follows it; None where a return would skip the end."""
+    last = statements[-1]
+    if any(contains(statement, cst.Return) for statement in statements[:-1]):
+        return None
+    if not contains(last, cst.Return):
+        return statements, []
+    if not isinstance(last, cst.SimpleStatementLine) or not isinstance(last.body[-1], cst.Return):
+        return None
+    value = last.body[-1].value
+    if value is None or len(last.body) > 1:
+        return None
+    result = cst.Assign([cst.AssignTarget(cst.Name(_RESULT))], value)
+    kept = last.with_changes(body=[result])
+    returned = _statement(f"return {_RESULT}\n")
+    return [*statements[:-1], kept], [returned]
+
+
+def _rebinds(condition: str, statements: list[cst.BaseStatement]) -> bool:
+    """Whether a statement binds a name or attribute of the condition: the end would then not follow its begin."""
+
+    class Bound(cst.CSTVisitor):
+        def __init__(self) -> None:
+            self.names: set[tuple[str, ...]] = set()
+
+        def visit_AssignTarget(self, node: cst.AssignTarget) -> None:
+            several = node.target.elements if isinstance(node.target, (cst.Tuple, cst.List)) else ()
+            self.names.update(dotted_name(target) for target in (node.target, *(item.value for item in several)))
+
+    bound = Bound()
+    for statement in statements:
+        statement.visit(bound)
+    words = set(re.findall(r"[\w.]+", condition))
+    return bool({".".join(name) for name in bound.names} & words)
+
+
+def _split_blank_lines(statement: cst.BaseStatement) -> tuple[list[cst.EmptyLine], cst.BaseStatement]:
+    """Blank lines before the first comment stay in front of the scope; comments go with their statement."""
+    lines: list[cst.EmptyLine] = list(getattr(statement, "leading_lines", ()))
+    count = next((i for i, line in enumerate(lines) if line.comment is not None), len(lines))
+    return lines[:count], statement.with_changes(leading_lines=lines[count:])
+
+
+def _add_assignments(suite: cst.IndentedBlock, lines: list[str]) -> cst.IndentedBlock:
+    """Put them behind `super().__init__(...)`, or at the end where that is not called."""
+    body = list(suite.body)
+    place = next((i + 1 for i, statement in enumerate(body) if _calls_super(statement)), len(body))
+    added = [_statement(f"{line}\n") for line in lines]
+    return suite.with_changes(body=[*body[:place], *added, *body[place:]])
+
+
+def _calls_super(statement: cst.CSTNode) -> bool:
+    if not isinstance(statement, cst.SimpleStatementLine) or not isinstance(statement.body[0], cst.Expr):
+        return False
+    call = statement.body[0].value
+    return isinstance(call, cst.Call) and isinstance(call.func, cst.Attribute) and call.func.attr.value == "__init__"
+
+
+def _add_imports(module: cst.Module, dialect: Dialect) -> cst.Module:
+    missing = [line for line in dialects.imports(dialect) if not _is_imported(module, line)]
+    if not missing:
+        return module
+    body = list(module.body)
+    head = next((i for i, item in enumerate(body) if isinstance(item, (cst.ClassDef, cst.FunctionDef))), len(body))
+    last = max((i for i, statement in enumerate(body[:head]) if _is_import(statement)), default=None)
+    added = [_statement(f"{line}\n") for line in missing]
+    if last is not None:
+        return module.with_changes(body=[*body[: last + 1], *added, *body[last + 1 :]])
+    place = 1 if body and _is_docstring(body[0]) else 0
+    return module.with_changes(body=[*body[:place], *added, *body[place:]])
+
+
+def _is_import(statement: cst.CSTNode) -> bool:
+    return isinstance(statement, cst.SimpleStatementLine) and any(
+        isinstance(small, (cst.Import, cst.ImportFrom)) for small in statement.body
+    )
+
+
+def _is_docstring(statement: cst.CSTNode) -> bool:
+    return (
+        isinstance(statement, cst.SimpleStatementLine)
+        and isinstance(statement.body[0], cst.Expr)
+        and isinstance(statement.body[0].value, (cst.SimpleString, cst.ConcatenatedString))
+    )
+
+
+def _is_imported(module: cst.Module, line: str) -> bool:
+    """Whether the file has the import at its top level already, whatever else it imports in the same statement."""
+    wanted = cst.parse_statement(line)
+    assert isinstance(wanted, cst.SimpleStatementLine)
+    small = wanted.body[0]
+    for statement in module.body:
+        if not isinstance(statement, cst.SimpleStatementLine):
+            continue
+        for have in statement.body:
+            if isinstance(small, cst.Import) and isinstance(have, cst.Import):
+                name = dotted_name(small.names[0].name)
+                if any(dotted_name(item.name) == name and _usable(item, name) for item in have.names):
+                    return True
+            elif isinstance(small, cst.ImportFrom) and isinstance(have, cst.ImportFrom):
+                names = () if isinstance(have.names, cst.ImportStar) else have.names
+                assert not isinstance(small.names, cst.ImportStar)
+                wanted_name = dotted_name(small.names[0].name)
+                if any(dotted_name(item.name) == wanted_name and item.asname is None for item in names):
+                    return True
+    return False
+
+
+def _usable(item: cst.ImportAlias, name: tuple[str, ...]) -> bool:
+    """torchair is called by the name it was given; other modules only by their own."""
+    return item.asname is None or name == ("torchair",)
+
+
+def _name_of_torchair(module: cst.Module) -> str:
+    for statement in module.body:
+        if isinstance(statement, cst.SimpleStatementLine):
+            for small in statement.body:
+                if isinstance(small, cst.Import):
+                    for item in small.names:
+                        if dotted_name(item.name) == ("torchair",) and item.asname is not None:
+                            return ".".join(dotted_name(item.asname.name))
+    return "torchair"
+
+
+def _statement(text: str) -> cst.BaseStatement:
+    """A statement of our own; line ends and indentation become the module's."""
+    parsed = cst.parse_statement(text)
+    assert isinstance(parsed, cst.BaseStatement)
+    return parsed

@@ -1,0 +1,113 @@
+"""Which attribute of `self` plays which part in a decoder, by the names that model code uses.
+
+Names as they occur in the modeling files of transformers, vLLM, vLLM-Ascend, SGLang and cann-recipes. Where a name
+says nothing, the class that `__init__` builds for it decides.
+"""
+
+from __future__ import annotations
+
+import re
+
+from skadvisor.plan.patch.structure import ModelClass, Uses
+
+_INPUT_PROJECTION = re.compile(
+    r"""(merged_|fused_)?(w?qkv|q|k|v|kv|qk)(_[ab])?(_lora)?_proj(_with_mqa|s)?
+    |fused_qkv(_a)?(_proj)?(_with_mqa)?|q_[ab]_proj|kv_[ab]_proj(_with_mqa)?|w?qkv(_proj)?|w[qkv]|wk?v|wq_[ab]|wkv(_[ab])?
+    |query_key_value|query|key|value|c_attn|W_pack|qkv_projection|to_(q|k|v|qkv)|in_proj(_\w+)?|q_lin|k_lin|v_lin
+    |linear_(q|k|v|qkv)""",
+    re.VERBOSE,
+)
+_OUTPUT_PROJECTION = re.compile(
+    r"o_proj|o_[ab]_proj|out_proj|output_proj|wo(_[ab])?|dense|c_proj|to_out|attn_out|out_lin|linear_proj|linear_out"
+)
+_ATTENTION = re.compile(r"(\w+_)?(self_)?(attn|attention)s?(_layer|_block)?|token_mixer|temporal_block|mla|linear_attn")
+_ATTENTION_CLASS = re.compile(r"Attention|Attn|GatedDelta|MLA(?![a-z])")
+_NORM = re.compile(r"\w*norms?(_?\d+|_[a-z])?|\w*layer_?norm\w*|ln_?(\d+|attn|mlp|f)?|rms_?norm\w*", re.IGNORECASE)
+_HEAD_NORM = re.compile(r"(q|k|v|kv|qk|query|key)_(a_|lora_)?(layer_?|rms_?)?norm\w*|(q|k)_ln", re.IGNORECASE)
+_MLP = re.compile(
+    r"""mlps?|ffn?|feed_forward\w*|moe\w*|block_sparse_moe|experts?|shared_(expert|mlp)\w*|mlp_\w+|sparse_moe
+    |fc_?(1|2|in|out)|intermediate|linear_?[12]|(gate|up|down|gate_up|up_gate)_proj|dense_(h_to_4h|4h_to_h)""",
+    re.VERBOSE,
+)
+_EXPERTS = re.compile(
+    r"(routed_|fused_|moe_|mlp_|local_)?experts(_layer|_list|_impl)?|expert_layer|fused_moe|grouped_experts"
+)
+_EXPERTS_CLASS = re.compile(r"Fused\w*MoE|Experts(?!Choice)|GroupedExperts|DeepEPMoE")
+_SHARED_EXPERTS = re.compile(r"shared_(expert|mlp)s?(?!\w*gate)\w*|shared_experts?")
+_ROUTER = re.compile(
+    r"(moe_|expert_|topk_|top_k_)?(gate|router|gating)(_layer|_proj_moe|_linear)?|wg|routing|route|classifier"
+)
+_ROUTER_CALLS = re.compile(r"\w*(top_?k|gating)\w*|softmax|select_experts|\w*routing_weights", re.IGNORECASE)
+_EXCHANGE_CALLS = re.compile(
+    r"\w*(dispatch|combine|permute_tokens|unpermute|init_routing|re_routing|finalize_routing|all_to_all)\w*"
+)
+_LAYERS = re.compile(r"(decoder_|transformer_|moe_)?(layers|blocks)|h")
+_NOT_DECODER = re.compile(r"Vision|Visual|ViT|Audio|Speech|Image|Encoder")
+
+
+def is_input_projection(name: str) -> bool:
+    """q/k/v or latent projections."""
+    return bool(_INPUT_PROJECTION.fullmatch(name))
+
+
+def is_output_projection(name: str) -> bool:
+    return bool(_OUTPUT_PROJECTION.fullmatch(name))
+
+
+def is_attention(name: str, model_class: ModelClass) -> bool:
+    """A self-attention block as a part of a decoder layer; attention to an encoder is another one."""
+    built = model_class.parts.get(name, "")
+    if (
+        is_norm(name)
+        or "mask" in name
+        or "cross" in name
+        or "encoder" in name
+        or name.startswith(("use_", "enable_", "has_", "is_"))
+    ):
+        return False
+    return bool(_ATTENTION.fullmatch(name)) or bool(_ATTENTION_CLASS.search(built) and "Norm" not in built)
+
+
+def is_norm(name: str) -> bool:
+    """A norm between sub-blocks; those of queries, keys and latents work inside the attention."""
+    return bool(_NORM.fullmatch(name)) and not _HEAD_NORM.fullmatch(name)
+
+
+def is_mlp(name: str) -> bool:
+    """A feed-forward or MoE block as a part of a decoder layer."""
+    return bool(_MLP.fullmatch(name))
+
+
+def is_experts(name: str, model_class: ModelClass) -> bool:
+    """The routed experts of a MoE block."""
+    built = model_class.parts.get(name, "")
+    if is_shared_experts(name):
+        return False
+    return bool(_EXPERTS.fullmatch(name)) or bool(_EXPERTS_CLASS.search(built))
+
+
+def is_shared_experts(name: str) -> bool:
+    return bool(_SHARED_EXPERTS.fullmatch(name))
+
+
+def is_router(name: str) -> bool:
+    return bool(_ROUTER.fullmatch(name))
+
+
+def routes(uses: Uses) -> bool:
+    """Whether something chooses experts by a function: a top-k over scores, a gating kernel."""
+    return any(_ROUTER_CALLS.fullmatch(name) for name in uses.functions)
+
+
+def exchanges(uses: Uses) -> bool:
+    """Whether something brings tokens to their experts or back."""
+    return any(_EXCHANGE_CALLS.fullmatch(name) for name in uses.functions)
+
+
+def is_layer_list(name: str) -> bool:
+    return bool(_LAYERS.fullmatch(name))
+
+
+def is_decoder_class(name: str) -> bool:
+    """False for classes whose name says that they belong to an encoder: they have no decode step."""
+    return "Decoder" in name or not _NOT_DECODER.search(name)

@@ -1,0 +1,1 @@
+"""Many ranks: each analysed where it can be read, one answer for all of them."""

@@ -1,0 +1,1 @@
+"""Recording a good capture, from a program or with lines to paste."""

@@ -1,0 +1,16 @@
+"""The template that a report speaks of."""
+
+from __future__ import annotations
+
+from skadvisor.records import Result, Template
+
+
+def subject_template(result: Result) -> Template | None:
+    """The template that the report speaks of: the recommended one, else the one that promises most, else None."""
+    for template in result.templates:
+        if template.name == result.recommendation.choice:
+            return template
+    assessed = [template for template in result.templates if template.estimate is not None]
+    if assessed:
+        return max(assessed, key=lambda template: template.estimate.mid_us if template.estimate else 0.0)
+    return next(iter(result.templates), None)

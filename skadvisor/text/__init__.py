@@ -1,0 +1,1 @@
+"""Words for people: sentences in every language that is offered, and text from files made harmless."""

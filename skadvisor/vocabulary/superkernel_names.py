@@ -1,0 +1,85 @@
+"""Names of SuperKernel rows: which scope they come from and which operators they begin and end with.
+
+GE writes `sk_<scope>[_split_<a>_<b>]_start_<first>_end_<last>`, npugraph_ex
+`sk_<id>_<scope or none>_start_static_kernel_<first>_..._end_..._<last>`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from skadvisor.vocabulary.names import base_operator
+from skadvisor.vocabulary.operators import Vocabulary
+from skadvisor.vocabulary.states import State
+
+S = State
+PREFIX = "sk:"
+
+_NAME = re.compile(r"^sk_(?P<scope>.*?)(?:_split_\d+_\d+)?_start_(?P<first>.+)_end_(?P<last>.+)$", re.IGNORECASE)
+_WORDS = (
+    (re.compile(r"attn|attention"), "attention"),
+    (re.compile(r"moe|expert"), "moe"),
+    (re.compile(r"mlp|ffn|feed_?forward"), "mlp"),
+    (re.compile(r"layer|decoder|block|full|model"), "whole"),
+)
+_STATES = {"attention": S.ATTENTION_CORE, "moe": S.EXPERTS, "mlp": S.MLP_UP}
+_ATTENTION_ROLES = {"attention_core", "indexer", "kv_cache", "rope", "qkv_proj", "out_proj"}
+_MOE_ROLES = {"router", "dispatch", "expert_matmul", "combine", "shared_expert"}
+
+
+@dataclass(frozen=True)
+class SuperKernelName:
+    """Scope label without numbers, and the base names of the first and the last operator."""
+
+    scope: str
+    first: str
+    last: str
+
+
+def parse(name: str) -> SuperKernelName | None:
+    """The parts of a SuperKernel row's name; None for any other kernel.
+
+    >>> parse("sk_attention_layer_3_start_MatMulV2_12_end_MatMulV2_15")
+    SuperKernelName(scope='attention_layer', first='matmul', last='matmul')
+    """
+    found = _NAME.match(name)
+    if found is None:
+        return None
+    scope = re.sub(r"_?\d+", "", found["scope"]).strip("_").lower()
+    return SuperKernelName(scope, base_operator(None, found["first"]), base_operator(None, found["last"]))
+
+
+def scope_of(name: str) -> str:
+    """The scope of a SuperKernel row with its numbers, the whole name where it has none.
+
+    >>> scope_of("sk_layer_3_split_1_2_start_MatMulV2_12_end_MatMulV2_15")
+    'layer_3'
+    """
+    found = _NAME.match(name)
+    return found["scope"] if found else name
+
+
+def base_of(name: str) -> str | None:
+    """A base name that keeps what `state_of` needs; None for any other kernel."""
+    parts = parse(name)
+    return None if parts is None else f"{PREFIX}{parts.scope}:{parts.first}:{parts.last}"
+
+
+def end_roles(base: str, vocabulary: Vocabulary) -> tuple[str, str]:
+    """The roles of the first and the last operator, `unknown` where the vocabulary does not know it."""
+    _scope, *operators = base.removeprefix(PREFIX).split(":", 2)
+    first, last = (vocabulary.find(operator) for operator in operators)
+    return (first.role if first else "unknown", last.role if last else "unknown")
+
+
+def state_of(base: str, vocabulary: Vocabulary) -> State | None:
+    """The state that stands for a SuperKernel's sub-block; None where it spans several or nothing tells."""
+    scope = base.removeprefix(PREFIX).split(":", 1)[0]
+    for pattern, meaning in _WORDS:
+        if pattern.search(scope):
+            return _STATES.get(meaning)
+    roles = set(end_roles(base, vocabulary))
+    if roles <= _ATTENTION_ROLES:
+        return S.ATTENTION_CORE
+    return S.EXPERTS if roles <= _MOE_ROLES else None
