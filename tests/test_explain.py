@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from odd_models import ODD
+from deployments.variants import BLOCK_VARIANTS
 
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.labelling.explanation import explain
@@ -13,7 +13,7 @@ from skadvisor.vocabulary.operators import load_vocabulary
 
 @pytest.fixture(scope="module")
 def labelled() -> Labelled:
-    return label(ODD["separate-tp"]().capture, load_vocabulary())
+    return label(BLOCK_VARIANTS["separate-tp"]().capture, load_vocabulary())
 
 
 def test_every_matching_kernel_is_explained_once(labelled: Labelled) -> None:

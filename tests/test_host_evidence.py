@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from odd_captures import Odd, change, from_trace, level0, score
-from odd_models import ODD
+from deployments.variants import BLOCK_VARIANTS
+from sample_builder.recorder import Recorded, change, from_trace, level0, score
 
 from skadvisor.labelling.host_evidence import layer_of, regions_of
 from skadvisor.labelling.labels import label
@@ -56,14 +56,14 @@ def test_layers_that_the_host_counts(text: str, layer: int) -> None:
     assert layer_of(text) == layer
 
 
-def with_modules(odd: Odd, names: dict[str, str], launches: bool = True) -> Odd:
+def with_modules(recorded: Recorded, names: dict[str, str], launches: bool = True) -> Recorded:
     """As an eager trace with modules would say it: each kernel's region by a module of this name, numbered by layer."""
     modules = [
         f"{names[region]}_{0 if pd.isna(layer) else int(layer)}" if region in names else None
-        for region, layer in zip(odd.truth["region"], odd.truth["layer"], strict=True)
+        for region, layer in zip(recorded.truth["region"], recorded.truth["layer"], strict=True)
     ]
-    launch = odd.capture.kernels["start_ns"] - 50_000 if launches else odd.capture.kernels["start_ns"].iloc[0]
-    return change(odd, module=pd.Series(modules, dtype=object), launch_ns=launch)
+    launch = recorded.capture.kernels["start_ns"] - 50_000 if launches else recorded.capture.kernels["start_ns"].iloc[0]
+    return change(recorded, module=pd.Series(modules, dtype=object), launch_ns=launch)
 
 
 WORDS = {
@@ -75,8 +75,8 @@ WORDS = {
 @pytest.mark.parametrize("name", ["moe-first-dense", "gpt", "mla", "hybrid-delta"])
 def test_modules_decide_where_nothing_else_is_left(name: str) -> None:
     """Names of nobody, no shapes: only the host knows."""
-    odd = change(level0(ODD[name]()), name=lambda text: "kernel_x" if "hcom" not in text else text)
-    told = with_modules(odd, WORDS)
+    recorded = change(level0(BLOCK_VARIANTS[name]()), name=lambda text: "kernel_x" if "hcom" not in text else text)
+    told = with_modules(recorded, WORDS)
     labelled = label(told.capture, VOCABULARY)
     assert score(told, labelled).accuracy >= 0.97
     inside = labelled.kernels["region"].isin(["attention", "mlp", "moe"])
@@ -84,14 +84,14 @@ def test_modules_decide_where_nothing_else_is_left(name: str) -> None:
 
 
 def test_agreement_is_silent_and_shown_as_evidence() -> None:
-    labelled = label(with_modules(ODD["swish-mul"](), WORDS).capture, VOCABULARY)
+    labelled = label(with_modules(BLOCK_VARIANTS["swish-mul"](), WORDS).capture, VOCABULARY)
     assert labelled.disagreements == ()
     attention = labelled.kernels[labelled.kernels["region"] == "attention"]
     assert attention["evidence"].astype(str).str.contains("host").all()
 
 
 def test_the_host_is_followed_and_the_disagreement_reported() -> None:
-    told = with_modules(ODD["swish-mul"](), {**WORDS, "mlp": "NetAttention"})
+    told = with_modules(BLOCK_VARIANTS["swish-mul"](), {**WORDS, "mlp": "NetAttention"})
     labelled = label(told.capture, VOCABULARY)
     feed_forward = labelled.kernels[(told.truth["region"] == "mlp").to_numpy()]
     assert set(feed_forward["region"]) == {"attention"}
@@ -99,28 +99,28 @@ def test_the_host_is_followed_and_the_disagreement_reported() -> None:
 
 
 def test_the_launch_of_a_whole_graph_says_nothing_of_its_kernels() -> None:
-    told = with_modules(ODD["swish-mul"](), dict.fromkeys(WORDS, "NetAttention"), launches=False)
+    told = with_modules(BLOCK_VARIANTS["swish-mul"](), dict.fromkeys(WORDS, "NetAttention"), launches=False)
     labelled = label(told.capture, VOCABULARY)
     assert score(told, labelled).accuracy >= 0.99
     assert not labelled.kernels["evidence"].astype(str).str.contains("host").any()
 
 
 def test_other_layers_than_the_repetition_are_reported() -> None:
-    odd = ODD["swish-mul"]()
-    layers = odd.truth["layer"].fillna(0).astype(int) // 2
+    recorded = BLOCK_VARIANTS["swish-mul"]()
+    layers = recorded.truth["layer"].fillna(0).astype(int) // 2
     scopes = pd.Series([f"model.layers.{layer}.block" for layer in layers], dtype=object)
-    told = change(odd, range=scopes, launch_ns=odd.capture.kernels["start_ns"])
+    told = change(recorded, range=scopes, launch_ns=recorded.capture.kernels["start_ns"])
     labelled = label(told.capture, VOCABULARY)
     assert any("layers" in str(message) for message in labelled.disagreements)
 
 
 def test_paths_in_node_names_count() -> None:
-    odd = ODD["mindspore"]()
-    labelled = label(odd.capture, VOCABULARY)
-    assert score(odd, labelled).accuracy >= 0.99
+    recorded = BLOCK_VARIANTS["mindspore"]()
+    labelled = label(recorded.capture, VOCABULARY)
+    assert score(recorded, labelled).accuracy >= 0.99
     assert labelled.kernels["evidence"].astype(str).str.contains("host").mean() > 0.5
 
 
 def test_a_timeline_with_modules_is_labelled_like_one_without() -> None:
-    odd = from_trace(ODD["moe-shared-between"]())
-    assert score(odd, label(with_modules(odd, WORDS).capture, VOCABULARY)).accuracy >= 0.99
+    recorded = from_trace(BLOCK_VARIANTS["moe-shared-between"]())
+    assert score(recorded, label(with_modules(recorded, WORDS).capture, VOCABULARY)).accuracy >= 0.99

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import captures
+from deployments.variants import BLOCK_VARIANTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd_captures import score
-from odd_models import ODD
+from sample_builder.recorder import score
 
 from skadvisor.capture import load
 from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture, kernel_table
@@ -85,12 +85,12 @@ def test_optimizer_trace_is_training_without_layers() -> None:
 
 @pytest.fixture(scope="module")
 def dense() -> Capture:
-    return ODD["swish-mul"]().capture
+    return BLOCK_VARIANTS["swish-mul"]().capture
 
 
 @pytest.fixture(scope="module")
 def experts() -> Capture:
-    return ODD["moe-shared-beside"]().capture
+    return BLOCK_VARIANTS["moe-shared-beside"]().capture
 
 
 def changed(capture: Capture, **columns: Any) -> Capture:
@@ -116,7 +116,7 @@ def test_columns_are_those_of_the_contract(dense: Capture) -> None:
 @given(shift=st.integers(-(10**15), 10**15))
 @settings(max_examples=5, deadline=None)
 def test_another_clock_changes_nothing(shift: int) -> None:
-    capture = ODD["moe-shared-beside"]().capture
+    capture = BLOCK_VARIANTS["moe-shared-beside"]().capture
     moved = changed(capture, start_ns=capture.kernels["start_ns"] + shift)
     assert_same_labels(label(capture, VOCABULARY), label(moved, VOCABULARY))
 
@@ -124,7 +124,7 @@ def test_another_clock_changes_nothing(shift: int) -> None:
 @given(seed=st.integers(0, 2**16))
 @settings(max_examples=4, deadline=None)
 def test_the_order_of_rows_changes_nothing(seed: int) -> None:
-    capture = ODD["moe-shared-beside"]().capture
+    capture = BLOCK_VARIANTS["moe-shared-beside"]().capture
     shuffled = capture.kernels.sample(frac=1.0, random_state=seed)
     again = replace(capture, kernels=kernel_table({name: shuffled[name] for name in shuffled}))
     assert_same_labels(label(capture, VOCABULARY), label(again, VOCABULARY))
@@ -133,13 +133,13 @@ def test_the_order_of_rows_changes_nothing(seed: int) -> None:
 @given(factor=st.integers(1, 9), offset=st.integers(0, 1000))
 @settings(max_examples=4, deadline=None)
 def test_the_numbers_of_streams_change_nothing(factor: int, offset: int) -> None:
-    capture = ODD["moe-shared-beside"]().capture
+    capture = BLOCK_VARIANTS["moe-shared-beside"]().capture
     renumbered = changed(capture, stream=capture.kernels["stream"] * factor + offset)
     assert_same_labels(label(capture, VOCABULARY), label(renumbered, VOCABULARY))
 
 
 def test_a_table_without_kernels_is_labelled() -> None:
-    capture = ODD["tiny"]().capture
+    capture = BLOCK_VARIANTS["tiny"]().capture
     labelled = label(replace(capture, kernels=capture.kernels.iloc[:0]), VOCABULARY)
     assert len(labelled.kernels) == 0
     assert len(labelled.steps) == 0
@@ -148,10 +148,10 @@ def test_a_table_without_kernels_is_labelled() -> None:
 def test_a_user_vocabulary_names_a_custom_kernel(tmp_path: Path) -> None:
     file = tmp_path / "operators.toml"
     file.write_text('[[operator]]\nrole = "activation"\nnames = ["ourgate"]\nsource = "ours"\n')
-    odd = ODD["mqa"]()
-    kernels = odd.capture.kernels
+    recorded = BLOCK_VARIANTS["mqa"]()
+    kernels = recorded.capture.kernels
     renamed = kernels["op_type"].astype(object).replace("SwiGlu", "OurGate").astype("category")
-    capture = replace(odd.capture, kernels=kernels.assign(op_type=renamed))
+    capture = replace(recorded.capture, kernels=kernels.assign(op_type=renamed))
     labelled = label(capture, load_vocabulary(file))
     ours = labelled.kernels[labelled.kernels["op_type"] == "OurGate"]
     assert set(ours["region"]) == {"mlp"}
@@ -159,8 +159,8 @@ def test_a_user_vocabulary_names_a_custom_kernel(tmp_path: Path) -> None:
 
 
 def test_collectives_bear_the_region_whose_result_they_move() -> None:
-    odd = ODD["separate-tp"]()
-    labelled = label(odd.capture, VOCABULARY)
+    recorded = BLOCK_VARIANTS["separate-tp"]()
+    labelled = label(recorded.capture, VOCABULARY)
     collectives = labelled.kernels[labelled.kernels["kind"] == "collective"]
     assert set(collectives["region"]) == {"comm"}
     assert texts(collectives["owner"])[:4] == ["attention", "mlp", "attention", "mlp"]
@@ -171,13 +171,13 @@ def test_collectives_bear_the_region_whose_result_they_move() -> None:
     [("mla", "moe", "mla"), ("indexer", "moe", "sparse"), ("mla-prolog", "moe", "mla"), ("mqa", "dense", "gqa")],
 )
 def test_the_kind_of_attention_is_named(name: str, layer_kind: str, attention_kind: str) -> None:
-    kernels = label(ODD[name]().capture, VOCABULARY).kernels
+    kernels = label(BLOCK_VARIANTS[name]().capture, VOCABULARY).kernels
     inside = kernels[kernels["layer_kind"] == layer_kind]
     assert set(inside["attention_kind"].astype(str)) == {attention_kind}
 
 
 def test_a_slow_first_step_is_named() -> None:
-    steps = label(ODD["warm-up"]().capture, VOCABULARY).steps
+    steps = label(BLOCK_VARIANTS["warm-up"]().capture, VOCABULARY).steps
     assert steps["steady"].tolist() == [False, True, True, True]
     assert "warm-up" in str(steps["note"].iloc[0])
 
@@ -202,13 +202,13 @@ def test_published_models_are_labelled(entry: str) -> None:
 
 
 def test_confident_labels_are_right_where_names_and_shapes_are_gone() -> None:
-    from odd_captures import from_trace, level0, renamed
+    from sample_builder.recorder import from_trace, level0, renamed
 
     hits = total = 0.0
     for change in (from_trace, level0, renamed):
         for name in ("gpt", "moe-first-dense", "swish-mul", "mla", "sandwich", "w8a8-static"):
-            odd = change(ODD[name]())
-            found = score(odd, label(odd.capture, VOCABULARY))
-            confident = found.sure_share * len(odd.truth)
+            recorded = change(BLOCK_VARIANTS[name]())
+            found = score(recorded, label(recorded.capture, VOCABULARY))
+            confident = found.sure_share * len(recorded.truth)
             hits, total = hits + found.sure * confident, total + confident
     assert hits >= 0.98 * total

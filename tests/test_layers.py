@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from odd_blocks import Model
-from odd_captures import keep
-from odd_models import ODD, run
+from deployments.small_blocks import Model
+from deployments.variants import BLOCK_VARIANTS, run
+from sample_builder.recorder import keep
 
 from skadvisor.labelling.labels import label
 from skadvisor.vocabulary.operators import load_vocabulary
@@ -15,7 +15,7 @@ VOCABULARY = load_vocabulary()
 
 def kinds(name: str) -> list[str]:
     """The kinds of the first step's layers, in order."""
-    kernels = label(ODD[name]().capture, VOCABULARY).kernels
+    kernels = label(BLOCK_VARIANTS[name]().capture, VOCABULARY).kernels
     inside = kernels[(kernels["step"] == 0) & kernels["layer"].notna()]
     return inside.groupby("layer")["layer_kind"].first().astype(str).tolist()
 
@@ -43,17 +43,17 @@ def test_layers_are_counted(layers: int) -> None:
 
 
 def test_missing_kernels_change_neither_count_nor_kinds() -> None:
-    odd = run(Model(layers=24))
+    recorded = run(Model(layers=24))
     for row in (20, 21, 22, 23, 24, 25, 26, 27, 28, 29):
-        labelled = label(keep(odd, [place != row for place in range(len(odd.truth))]).capture, VOCABULARY)
+        labelled = label(keep(recorded, [place != row for place in range(len(recorded.truth))]).capture, VOCABULARY)
         assert labelled.steps["layers"].tolist() == [24, 24, 24], row
         assert set(labelled.kernels["layer_kind"].dropna()) == {"dense"}, row
 
 
 def test_side_streams_belong_to_the_layer_in_whose_time_they_run() -> None:
-    odd = ODD["moe-shared-beside"]()
-    kernels = label(odd.capture, VOCABULARY).kernels
+    recorded = BLOCK_VARIANTS["moe-shared-beside"]()
+    kernels = label(recorded.capture, VOCABULARY).kernels
     beside = (kernels["stream"] == 9).to_numpy()
     assert beside.any()
-    assert (kernels["layer"][beside].astype(float) == odd.truth["layer"][beside].astype(float)).all()
+    assert (kernels["layer"][beside].astype(float) == recorded.truth["layer"][beside].astype(float)).all()
     assert set(kernels["region"][beside]) == {"moe"}

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import train_labels
 from conftest import captures
+from deployments.variants import BLOCK_VARIANTS
 from label_variants import build_variant, rename_by_vocabulary
-from odd_captures import Odd, level0, renamed, score
-from odd_models import ODD
 from sample_builder.catalogue import build_entry
+from sample_builder.recorder import Recorded, level0, renamed, score
 from unknown_names import BENCHMARK_NAMES, SPECIFIC_ROLES, TRAINING_NAMES
 
 from skadvisor.labelling import learning
@@ -28,7 +28,7 @@ from skadvisor.vocabulary.operators import load_vocabulary
 from skadvisor.vocabulary.states import STATES, State
 
 VOCABULARY = load_vocabulary()
-#: Captures that tests/odd_models.py writes down by itself, and the names that a renamed form keeps.
+#: Captures that tests/deployments.variants.py writes down by itself, and the names that a renamed form keeps.
 FOREIGN = (
     "moe-one-kernel",
     "moe-unfused-loop",
@@ -55,9 +55,9 @@ def held_out(family: str) -> tuple[learning.Model, pd.DataFrame]:
     return learning.fit(table[~held]), table[held]
 
 
-def accuracy(odd: Odd, weight: float) -> float:
+def accuracy(recorded: Recorded, weight: float) -> float:
     with mock.patch.object(learning, "WEIGHT", weight):
-        return score(odd, label(odd.capture, VOCABULARY)).accuracy
+        return score(recorded, label(recorded.capture, VOCABULARY)).accuracy
 
 
 def test_examples_are_many_small_and_of_every_state() -> None:
@@ -133,16 +133,16 @@ def test_a_telling_name_is_understood_where_nothing_else_is_known() -> None:
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_learning_does_no_harm_on_captures_of_another_builder(name: str) -> None:
-    odd = ODD[name]()
-    assert accuracy(odd, learning.WEIGHT) >= accuracy(odd, 0.0) - 0.002
-    other = renamed(odd, ("matmul", "norm"))
+    recorded = BLOCK_VARIANTS[name]()
+    assert accuracy(recorded, learning.WEIGHT) >= accuracy(recorded, 0.0) - 0.002
+    other = renamed(recorded, ("matmul", "norm"))
     assert accuracy(other, learning.WEIGHT) >= accuracy(other, 0.0) - 0.002
 
 
 def test_learning_helps_where_neither_names_nor_shapes_are_left() -> None:
-    bare = [level0(renamed(ODD[name](), ("matmul", "norm", "quant", "cast", "add"))) for name in FOREIGN]
-    without = [accuracy(odd, 0.0) for odd in bare]
-    learned = [accuracy(odd, learning.WEIGHT) for odd in bare]
+    bare = [level0(renamed(BLOCK_VARIANTS[name](), ("matmul", "norm", "quant", "cast", "add"))) for name in FOREIGN]
+    without = [accuracy(recorded, 0.0) for recorded in bare]
+    learned = [accuracy(recorded, learning.WEIGHT) for recorded in bare]
     assert np.mean(learned) > np.mean(without) + 0.02
     assert np.median(learned) > 0.97
 
@@ -153,7 +153,7 @@ def test_learning_carries_a_real_capture_without_names_and_shapes() -> None:
 
     truth = pd.read_csv(captures("qwen2.5-0.5b-vllm-eager", "truth.csv"))
     real = load(captures("qwen2.5-0.5b-vllm-eager"))
-    bare = level0(Odd(real, truth, "eager"))
+    bare = level0(Recorded(real, truth, "eager"))
     built = replace(build_entry("qwen2.5-0.5b-eager"), capture=bare.capture, truth=truth)
     unnamed = rename_by_vocabulary(built, set(SPECIFIC_ROLES) - {"norm", "residual_norm"})
     time = unnamed.capture.kernels["dur_ns"].to_numpy()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from odd_blocks import Model
-from odd_captures import change, level0
-from odd_models import ODD, phases, run
-from odd_plain import encoder
+from deployments.loose import encoder
+from deployments.small_blocks import Model
+from deployments.variants import BLOCK_VARIANTS, phases, run
+from sample_builder.recorder import change, level0
 
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.phases import graph_kernels, steady_steps
@@ -34,15 +34,15 @@ def test_phase_from_tokens_and_sequences(rows: int, sequences: int, phase: str) 
 
 
 def test_an_unknown_kernel_that_is_called_chunk_proves_no_prefill() -> None:
-    odd = ODD["only-scan"]()
-    renamed = change(odd, op_type=lambda op: "ssd_chunk_state_k" if op == "ssd_state_k" else op)
+    recorded = BLOCK_VARIANTS["only-scan"]()
+    renamed = change(recorded, op_type=lambda op: "ssd_chunk_state_k" if op == "ssd_state_k" else op)
     labelled = label(renamed.capture, VOCABULARY)
     assert set(labelled.steps["phase"].astype(str)) == {"decode"}
 
 
 def test_without_shapes_and_graph_nothing_is_claimed() -> None:
-    odd = level0(phases(Model(), [("prefill", 512, 1), ("mixed", 300, 5), ("decode", 6, 6)]))
-    assert set(label(odd.capture, VOCABULARY).steps["phase"].astype(str)) == {"unknown"}
+    recorded = level0(phases(Model(), [("prefill", 512, 1), ("mixed", 300, 5), ("decode", 6, 6)]))
+    assert set(label(recorded.capture, VOCABULARY).steps["phase"].astype(str)) == {"unknown"}
 
 
 @pytest.mark.parametrize(("mode", "kind"), [("eager", None), ("graph", "ge_graph")])
@@ -52,8 +52,8 @@ def test_mode_and_kind_of_graph(mode: str, kind: str | None) -> None:
 
 
 def test_numbered_conversions_and_collectives_tell_no_mode() -> None:
-    odd = run(Model(tp=2), mode="eager")
-    names = change(odd, name=lambda text: "trans_TransData_3" if "Split" in text else text, state=None)
+    recorded = run(Model(tp=2), mode="eager")
+    names = change(recorded, name=lambda text: "trans_TransData_3" if "Split" in text else text, state=None)
     verdict = graph_kernels(names.capture.kernels)
     named = names.capture.kernels["name"].astype(str)
     assert np.isnan(verdict[named.str.startswith(("trans_", "hcom")).to_numpy()]).all()

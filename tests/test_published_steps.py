@@ -7,15 +7,15 @@ from functools import cache
 from typing import Any
 
 import pytest
-from odd_captures import Odd, Score, from_trace, level0, score
-from published_drafts import DRAFTS
-from published_hyper import HYPER
-from published_latent import LATENT
-from published_loose import LOOSE
-from published_phases import PHASES
-from published_sparse import SPARSE_STEPS
-from published_steps import STEPS, Published
-from unseen_names import compiled_at_load, static_kernels
+from deployments.published import STEPS, Published
+from deployments.published_drafts import DRAFTS
+from deployments.published_hyper import HYPER
+from deployments.published_latent import LATENT
+from deployments.published_loose import LOOSE
+from deployments.published_phases import PHASES
+from deployments.published_sparse import SPARSE_STEPS
+from sample_builder.recorder import Recorded, Score, from_trace, level0, score
+from sample_builder.renaming import compiled_at_load, static_kernels
 
 from skadvisor.labelling.labels import label
 from skadvisor.vocabulary.operators import load_vocabulary
@@ -25,12 +25,12 @@ ALL: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEP
 
 
 @cache
-def capture(name: str) -> Odd:
+def capture(name: str) -> Recorded:
     return ALL[name].build()
 
 
-def scored(odd: Odd) -> Score:
-    return score(odd, label(odd.capture, VOCABULARY))
+def scored(recorded: Recorded) -> Score:
+    return score(recorded, label(recorded.capture, VOCABULARY))
 
 
 def right(found: Score) -> bool:
@@ -39,12 +39,12 @@ def right(found: Score) -> bool:
 
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_each_kernel_runs_as_often_as_was_published(name: str) -> None:
-    odd, published = capture(name), ALL[name]
-    kernels = odd.capture.kernels
-    inside = (odd.truth["step"] == 0) & (kernels["kind"].astype(str) != "collective_part")
+    recorded, published = capture(name), ALL[name]
+    kernels = recorded.capture.kernels
+    inside = (recorded.truth["step"] == 0) & (kernels["kind"].astype(str) != "collective_part")
     found = Counter(kernels["op_type"][inside].astype(str))
     assert {op: found[op] for op in published.per_step} == published.per_step
-    assert odd.truth["layer"].nunique() == published.layers
+    assert recorded.truth["layer"].nunique() == published.layers
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

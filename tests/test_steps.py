@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from odd_blocks import Model
-from odd_captures import Odd, Recorder
-from odd_models import ODD, cut, forward, run
+from deployments.small_blocks import Model
+from deployments.variants import BLOCK_VARIANTS, cut, forward, run
+from sample_builder.recorder import Recorded, Recorder
 
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.repetition import _is_regular
@@ -14,8 +14,8 @@ from skadvisor.vocabulary.operators import load_vocabulary
 VOCABULARY = load_vocabulary()
 
 
-def layers_found(odd: Odd) -> list[int]:
-    return label(odd.capture, VOCABULARY).steps["layers"].tolist()
+def layers_found(recorded: Recorded) -> list[int]:
+    return label(recorded.capture, VOCABULARY).steps["layers"].tolist()
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
@@ -40,13 +40,13 @@ def test_a_capture_of_layers_that_begins_and_ends_within_steps() -> None:
 
 
 def test_a_step_cut_short_at_the_end_is_no_draft() -> None:
-    labelled = label(ODD["cut-early"]().capture, VOCABULARY)
+    labelled = label(BLOCK_VARIANTS["cut-early"]().capture, VOCABULARY)
     assert "mtp" not in set(labelled.kernels["layer_kind"].dropna())
     assert len(labelled.steps) == 3
 
 
 def test_draft_runs_belong_to_the_step_before_them() -> None:
-    labelled = label(ODD["eagle-3"]().capture, VOCABULARY)
+    labelled = label(BLOCK_VARIANTS["eagle-3"]().capture, VOCABULARY)
     kernels = labelled.kernels
     drafts = kernels[kernels["layer_kind"] == "mtp"].groupby("step")["layer"].nunique()
     assert drafts.to_dict() == {0: 3, 1: 3}

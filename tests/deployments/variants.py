@@ -1,11 +1,13 @@
-"""Odd captures by name: each function writes one deployment down with its truth."""
+"""Captures by name: each function writes one deployment down with its truth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from odd_blocks import (
+from sample_builder.recorder import Recorded, Recorder, Shape, change, from_trace, keep, level0, renamed, without_shapes
+
+from deployments.small_blocks import (
     ATB,
     PLAIN,
     Block,
@@ -33,14 +35,13 @@ from odd_blocks import (
     router,
     shared,
 )
-from odd_captures import Odd, Recorder, Shape, change, from_trace, keep, level0, renamed, without_shapes
 
 Layers = Callable[[Recorder, Model], None]
 
 
 def run(
     m: Model, layers: Layers | None = None, steps: int = 3, mode: str = "graph", bare: bool = False, seed: int = 0
-) -> Odd:
+) -> Recorded:
     """Some decode steps: embedding, layers, head, sampling; `bare` leaves all but the layers away."""
     r = Recorder(mode=mode, gap_us=0.2 if mode == "graph" else 12.0, seed=seed)
     for step in range(steps):
@@ -298,7 +299,7 @@ def draft(r: Recorder, m: Model, number: int, kind_of: Block = mlp) -> None:
     head(r, m)
 
 
-def drafted(m: Model, drafts: int, layers: Layers | None = None, steps: int = 2) -> Odd:
+def drafted(m: Model, drafts: int, layers: Layers | None = None, steps: int = 2) -> Recorded:
     """A main model that checks several tokens, then `drafts` runs of its draft layer."""
     r = Recorder()
     for step in range(steps):
@@ -310,7 +311,7 @@ def drafted(m: Model, drafts: int, layers: Layers | None = None, steps: int = 2)
     return r.finish()
 
 
-def phases(m: Model, plan: list[tuple[str, int, int]], mode: str = "eager", layers: Layers | None = None) -> Odd:
+def phases(m: Model, plan: list[tuple[str, int, int]], mode: str = "eager", layers: Layers | None = None) -> Recorded:
     """Steps of (phase, rows, sequences)."""
     r = Recorder(mode=mode, gap_us=12.0 if mode == "eager" else 0.2)
     for step, (phase, rows, sequences) in enumerate(plan):
@@ -319,7 +320,7 @@ def phases(m: Model, plan: list[tuple[str, int, int]], mode: str = "eager", laye
     return r.finish()
 
 
-def warm_up() -> Odd:
+def warm_up() -> Recorded:
     r = Recorder()
     for step in range(4):
         r.slow = 5.0 if step == 0 else 1.0
@@ -328,21 +329,21 @@ def warm_up() -> Odd:
     return r.finish()
 
 
-def cut(odd: Odd, first: int, last: int) -> Odd:
+def cut(recorded: Recorded, first: int, last: int) -> Recorded:
     """Without the first and the last kernels."""
-    count = len(odd.truth)
-    return keep(odd, [first <= row < count - last for row in range(count)])
+    count = len(recorded.truth)
+    return keep(recorded, [first <= row < count - last for row in range(count)])
 
 
-def without(odd: Odd, *regions: str) -> Odd:
-    return keep(odd, ~odd.truth["region"].isin(regions).to_numpy())
+def without(recorded: Recorded, *regions: str) -> Recorded:
+    return keep(recorded, ~recorded.truth["region"].isin(regions).to_numpy())
 
 
-def thinned(odd: Odd, every: int) -> Odd:
-    return keep(odd, [row % every != every // 2 for row in range(len(odd.truth))])
+def thinned(recorded: Recorded, every: int) -> Recorded:
+    return keep(recorded, [row % every != every // 2 for row in range(len(recorded.truth))])
 
 
-def two_models() -> Odd:
+def two_models() -> Recorded:
     """A draft model of its own, of other width, that runs four times behind the main model's check."""
     r = Recorder()
     small = Model(layers=2, hidden=1024, heads=8, kv=2, dim=128, inter=2816, vocab=64000, rows=4)
@@ -364,7 +365,7 @@ def two_models() -> Odd:
     return r.finish()
 
 
-def pieces(m: Model) -> Odd:
+def pieces(m: Model) -> Recorded:
     """Graph pieces with a stream each, attention eager on another stream."""
     r = Recorder()
     for step in range(3):
@@ -391,7 +392,7 @@ def pieces(m: Model) -> Odd:
     return r.finish()
 
 
-def fused_rows(scope: str, parts: Callable[[str], str]) -> Odd:
+def fused_rows(scope: str, parts: Callable[[str], str]) -> Recorded:
     """A capture with SuperKernels on; `parts(sub-block)` is `keep` or the scope that swallows it."""
     m = Model()
     r = Recorder()
@@ -419,31 +420,36 @@ def fused_rows(scope: str, parts: Callable[[str], str]) -> Odd:
     return r.finish()
 
 
-def mindspore(m: Model) -> Odd:
+def mindspore(m: Model) -> Recorded:
     """Names as MindSpore writes them: the path of the cell, then the operator with its number."""
-    odd = run(replace(m, names=PLAIN, qkv="separate", mlp="swish"))
+    recorded = run(replace(m, names=PLAIN, qkv="separate", mlp="swish"))
     cells = {"attention": "attention-LlamaAttention", "mlp": "feed_forward-LlamaFeedForward", "norm": "norm-RMSNorm"}
     names = [
         f"Default/network-LlamaForCausalLM/model-LlamaModel/layers-CellList/{layer}-LlamaDecodeLayer/"
         f"{cells.get(region, region)}/{op}-op{number}"
         for number, (op, layer, region) in enumerate(
-            zip(odd.capture.kernels["op_type"], odd.truth["layer"].fillna(-1), odd.truth["region"], strict=True)
+            zip(
+                recorded.capture.kernels["op_type"],
+                recorded.truth["layer"].fillna(-1),
+                recorded.truth["region"],
+                strict=True,
+            )
         )
     ]
     import pandas as pd
 
-    return change(odd, name=pd.Series(names), op_type=None, input_shapes=None, output_shapes=None)
+    return change(recorded, name=pd.Series(names), op_type=None, input_shapes=None, output_shapes=None)
 
 
-def marked(several: int, lost: bool) -> Odd:
+def marked(several: int, lost: bool) -> Recorded:
     """Profiler step ids that hold several passes each, or lack on some rows."""
     import pandas as pd
 
-    odd = run(Model(), steps=4)
-    ids = pd.Series([10 + step // several for step in odd.truth["step"]], dtype=object)
+    recorded = run(Model(), steps=4)
+    ids = pd.Series([10 + step // several for step in recorded.truth["step"]], dtype=object)
     if lost:
         ids[[row % 7 == 3 for row in range(len(ids))]] = None
-    return change(odd, step_id=ids)
+    return change(recorded, step_id=ids)
 
 
 GEMMA = Model(names=PLAIN, heads=16, kv=8, dim=128, inter=6144, qk_norm=True)
@@ -456,7 +462,7 @@ BARE = run(Model(), steps=4, bare=True)
 EXPERTS = run(Model(), moe_of(shared_between))
 
 #: name -> how it is made. Every capture is the same in every run.
-ODD: dict[str, Callable[[], Odd]] = {
+BLOCK_VARIANTS: dict[str, Callable[[], Recorded]] = {
     "sandwich": lambda: run(GEMMA, sandwich),
     "sandwich-level0": lambda: level0(run(GEMMA, sandwich)),
     "parallel": lambda: run(replace(GEMMA, mlp="gelu"), parallel),
@@ -547,7 +553,7 @@ ODD: dict[str, Callable[[], Odd]] = {
 }
 
 
-def bare_without_pause() -> Odd:
+def bare_without_pause() -> Recorded:
     """Graph replays back to back: only the repetition of layers is left."""
     r = Recorder()
     for step in range(4):
@@ -556,4 +562,4 @@ def bare_without_pause() -> Odd:
     return r.finish()
 
 
-__all__ = ["ODD", "activate", "feed_forward"]
+__all__ = ["BLOCK_VARIANTS", "activate", "feed_forward"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from odd_captures import Odd, Recorder, Shape
-from unseen_blocks import (
+from sample_builder.blocks import (
     MLP,
     MOE,
     A,
@@ -26,7 +25,9 @@ from unseen_blocks import (
     run,
     split,
 )
-from unseen_sparse import gated_shared, latent, with_shared
+from sample_builder.recorder import Recorded, Recorder, Shape
+
+from deployments.experts import gated_shared, latent, with_shared
 
 NEXT = Card(
     hidden=2048, heads=16, kv=2, dim=256, inter=5120, vocab=151936, experts=512, top_k=10, expert_inter=512,
@@ -227,9 +228,9 @@ def jamba() -> Layers:
     return layers_of(*kinds)
 
 
-def prefill_then_decode() -> Odd:
+def prefill_then_decode() -> Recorded:
     """The chunked kernels of a prompt, then the recurrent ones."""
-    from unseen_blocks import forward
+    from sample_builder.blocks import forward
 
     r = Recorder(mode="eager", gap_us=14.0)
     plan = [("prefill", 800, 1), ("decode", 4, 4), ("decode", 4, 4)]
@@ -242,7 +243,7 @@ def prefill_then_decode() -> Odd:
 
 NOPE = latent(rope=False)
 #: name -> how it is made.
-LINEAR: dict[str, Callable[[], Odd]] = {
+HYBRID: dict[str, Callable[[], Recorded]] = {
     "qwen3-next": lambda: run(NEXT, mostly(delta(), gated, gated_shared)),
     "qwen3-next-w8a8": lambda: run(replace(NEXT, quant="dynamic"), mostly(delta(), gated, gated_shared)),
     "qwen3.5-dense": lambda: run(NEXT, mostly(delta(), gated, mlp, "dense")),

@@ -1,7 +1,6 @@
 """Kernel tables with their truth, written down kernel by kernel: the recorder, its blocks and the score.
 
-Independent of profiles/sample_builder, so that the labeller is not judged by one author's idea of a model alone.
-The sequences follow vLLM-Ascend, MindIE (ATB), torchair and MindSpore deployments. `odd_models.py` puts them together.
+Beside the models that `build` makes from figures, so that the labeller is not judged by one idea of a model alone.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ CUBE = ("matmul", "mm", "gmm")
 
 
 @dataclass(frozen=True)
-class Odd:
+class Recorded:
     """A capture and its truth in the same row order: step, phase, layer, layer_kind, region."""
 
     capture: Capture
@@ -118,12 +117,12 @@ class Recorder:
             return f"{op}_{self.counts[op]}"
         return f"aclnn{op}_{op}_{op}" if self.mode == "eager" else f"{op}_{self.counts[op]}"
 
-    def finish(self, **changes: Any) -> Odd:
+    def finish(self, **changes: Any) -> Recorded:
         """The capture; `changes` are for Capture."""
         return make(self.rows, self.mode, **changes)
 
 
-def make(rows: list[dict[str, Any]], mode: str, **changes: Any) -> Odd:
+def make(rows: list[dict[str, Any]], mode: str, **changes: Any) -> Recorded:
     """The capture of rows that carry their truth."""
     rows = sorted(rows, key=lambda row: (row["start_ns"], row["stream"] or -1, row["task"]))
     columns = {name: [row[name] for row in rows] for name in rows[0] if name != "truth"}
@@ -131,61 +130,61 @@ def make(rows: list[dict[str, Any]], mode: str, **changes: Any) -> Odd:
     order = {(row["start_ns"], row["task"]): row["truth"] for row in rows}
     truth = [order[key] for key in zip(kernels["start_ns"], kernels["task"], strict=True)]
     nothing: dict[str, Any] = {"start_ns": [], "dur_ns": []}
-    capture = Capture(Path("odd"), "torch_npu", kernels, task_table(nothing), host_table(nothing), (), **changes)
-    return Odd(capture, pd.DataFrame(truth, columns=["step", "phase", "layer", "layer_kind", "region"]), mode)
+    capture = Capture(Path("recorded"), "torch_npu", kernels, task_table(nothing), host_table(nothing), (), **changes)
+    return Recorded(capture, pd.DataFrame(truth, columns=["step", "phase", "layer", "layer_kind", "region"]), mode)
 
 
 def _text(shapes: Sequence[Shape | None]) -> str | None:
     return ";".join(",".join(map(str, shape)) if shape else "" for shape in shapes) or None
 
 
-def change(odd: Odd, **columns: Any) -> Odd:
+def change(recorded: Recorded, **columns: Any) -> Recorded:
     """The same kernels with some columns replaced: by a function of the old column, or by one value."""
-    kernels = odd.capture.kernels.copy()
+    kernels = recorded.capture.kernels.copy()
     for name, new in columns.items():
         dtype = kernels[name].dtype
         values = kernels[name].astype(object).map(new, na_action="ignore") if callable(new) else new
         kernels[name] = pd.Series(values, index=kernels.index, dtype=object).astype(
             "category" if isinstance(dtype, pd.CategoricalDtype) else dtype
         )
-    return _with(odd, kernels, odd.truth)
+    return _with(recorded, kernels, recorded.truth)
 
 
-def _with(odd: Odd, kernels: pd.DataFrame, truth: pd.DataFrame) -> Odd:
+def _with(recorded: Recorded, kernels: pd.DataFrame, truth: pd.DataFrame) -> Recorded:
     from dataclasses import replace
 
-    return Odd(replace(odd.capture, kernels=kernels), truth.reset_index(drop=True), odd.mode)
+    return Recorded(replace(recorded.capture, kernels=kernels), truth.reset_index(drop=True), recorded.mode)
 
 
-def keep(odd: Odd, mask: Any) -> Odd:
+def keep(recorded: Recorded, mask: Any) -> Recorded:
     """Only the kernels that `mask` (N,) marks."""
-    kernels = odd.capture.kernels[mask].reset_index(drop=True)
+    kernels = recorded.capture.kernels[mask].reset_index(drop=True)
     for name in kernels.select_dtypes("category"):
         kernels[name] = kernels[name].cat.remove_unused_categories()
-    return _with(odd, kernels, odd.truth[mask])
+    return _with(recorded, kernels, recorded.truth[mask])
 
 
-def level0(odd: Odd) -> Odd:
+def level0(recorded: Recorded) -> Recorded:
     """As the lowest profiler level writes it: names only."""
     nothing = dict.fromkeys(("op_type", "core", "state", "stream", "model", "input_shapes", "output_shapes", "step_id"))
-    return change(odd, **nothing)
+    return change(recorded, **nothing)
 
 
-def from_trace(odd: Odd) -> Odd:
+def from_trace(recorded: Recorded) -> Recorded:
     """As a timeline file tells it: names and streams, no types, no shapes."""
-    return change(odd, op_type=None, input_shapes=None, output_shapes=None, state=None)
+    return change(recorded, op_type=None, input_shapes=None, output_shapes=None, state=None)
 
 
-def without_shapes(odd: Odd, share: float, seed: int = 1) -> Odd:
+def without_shapes(recorded: Recorded, share: float, seed: int = 1) -> Recorded:
     """Shapes lost on a share of the kernels."""
-    lost = np.random.default_rng(seed).random(len(odd.truth)) < share
-    kernels = odd.capture.kernels.copy()
+    lost = np.random.default_rng(seed).random(len(recorded.truth)) < share
+    kernels = recorded.capture.kernels.copy()
     for name in ("input_shapes", "output_shapes"):
         kernels[name] = kernels[name].mask(lost)
-    return _with(odd, kernels, odd.truth)
+    return _with(recorded, kernels, recorded.truth)
 
 
-def renamed(odd: Odd, known: tuple[str, ...] = ("matmul",)) -> Odd:
+def renamed(recorded: Recorded, known: tuple[str, ...] = ("matmul",)) -> Recorded:
     """Every operator under a name that nobody knows, except those whose name holds one of `known`."""
     seen: dict[str, str] = {}
 
@@ -196,9 +195,9 @@ def renamed(odd: Odd, known: tuple[str, ...] = ("matmul",)) -> Odd:
         base = text.rstrip("0123456789_") if "_" in text else text
         return seen.setdefault(base, f"zq{chr(97 + len(seen) % 26)}{chr(97 + len(seen) // 26)}w")
 
-    types = odd.capture.kernels["op_type"].astype(object)
+    types = recorded.capture.kernels["op_type"].astype(object)
     new = [other(op) for op in types]
-    return change(odd, op_type=pd.Series(new), name=pd.Series([f"{op}_{n}" for n, op in enumerate(new)]))
+    return change(recorded, op_type=pd.Series(new), name=pd.Series([f"{op}_{n}" for n, op in enumerate(new)]))
 
 
 @dataclass(frozen=True)
@@ -217,9 +216,9 @@ class Score:
     mode: bool
 
 
-def score(odd: Odd, labelled: Any) -> Score:
+def score(recorded: Recorded, labelled: Any) -> Score:
     """Compare a Labelled with the truth."""
-    kernels, truth = labelled.kernels, odd.truth
+    kernels, truth = labelled.kernels, recorded.truth
     right = kernels["region"].astype(str).to_numpy() == truth["region"].to_numpy()
     time = kernels["dur_ns"].to_numpy().astype(float)
     inside = truth["region"].isin(SCORED).to_numpy()
@@ -238,7 +237,7 @@ def score(odd: Odd, labelled: Any) -> Score:
         steps=bool((kernels["step"].to_numpy() == truth["step"].to_numpy()).all()),
         phases=labelled.steps["phase"].astype(str).tolist() == truth.groupby("step")["phase"].first().tolist(),
         layers=_layers(kernels, kernels["step"]) == _layers(truth, truth["step"]),
-        mode=labelled.mode == odd.mode,
+        mode=labelled.mode == recorded.mode,
     )
 
 

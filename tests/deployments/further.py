@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from odd_captures import Odd, Recorder, Shape
-from unseen_blocks import (
+from sample_builder.blocks import (
     BLOCKS,
     MLP,
     MOE,
@@ -35,8 +34,10 @@ from unseen_blocks import (
     split,
     swiglu,
 )
-from unseen_dense import GEMMA, LAYERNORM, LLAMA, QWEN3, fc
-from unseen_sparse import DEEPSEEK, KV_RANK, QWEN3_MOE, ROPE, first_dense, latent, with_shared
+from sample_builder.recorder import Recorded, Recorder, Shape
+
+from deployments.dense import GEMMA, LAYERNORM, LLAMA, QWEN3, fc
+from deployments.experts import DEEPSEEK, KV_RANK, QWEN3_MOE, ROPE, first_dense, latent, with_shared
 
 OLMO = Card(hidden=4096, heads=32, kv=32, dim=128, inter=11008, vocab=100352)
 BLOOM = Card(hidden=4096, heads=32, kv=32, dim=128, inter=16384, vocab=250880, bias=True, **LAYERNORM)  # type: ignore[arg-type]
@@ -143,13 +144,13 @@ def quantised_cache(r: Recorder, c: Card) -> None:
     linear(r, c, A, c.q, c.hidden)
 
 
-def cleared(odd_of: Callable[[Recorder, Card], None]) -> Callable[[Recorder, Card], None]:
+def cleared(block_of: Callable[[Recorder, Card], None]) -> Callable[[Recorder, Card], None]:
     """Deterministic mode: buffers are cleared before matmuls, formats converted before attention."""
 
     def block(r: Recorder, c: Card) -> None:
-        region = A if odd_of is gqa else MLP
+        region = A if block_of is gqa else MLP
         r.put("MemSet", region, [(c.rows * 64,)], [(c.rows * 64,)], 1.4)
-        odd_of(r, c)
+        block_of(r, c)
 
     return block
 
@@ -180,7 +181,7 @@ def full_sampling(r: Recorder, c: Card) -> None:
     r.put("GatherElements", "sampling", [logits, (c_rows, 1)], [(c_rows, 1)], 3.0)
 
 
-def sampled() -> Odd:
+def sampled() -> Recorded:
     r = Recorder(mode="graph")
     c = replace(QWEN3, tp=2)
     for step in range(4):
@@ -237,7 +238,7 @@ def chunked_latent(r: Recorder, c: Card) -> None:
     linear(r, replace(c, quant="static"), A, c.heads * c.dim, c.hidden)
 
 
-def chunked() -> Odd:
+def chunked() -> Recorded:
     r = Recorder(mode="eager", gap_us=14.0)
     plan: list[tuple[str, int, int, Layers]] = [("prefill", 1024, 1, first_dense(2, chunked_latent, with_shared))]
     plan += [("decode", 8, 8, first_dense(2, latent(), with_shared))] * 2
@@ -247,7 +248,7 @@ def chunked() -> Odd:
     return r.finish()
 
 
-def three_states(c: Card, drafts: int = 3) -> Odd:
+def three_states(c: Card, drafts: int = 3) -> Recorded:
     """EAGLE-3: hidden states of three layers are mixed once; the draft's q, k, v read two states side by side."""
     r = Recorder()
     small = replace(c, vocab=32000)
@@ -283,7 +284,7 @@ def three_states(c: Card, drafts: int = 3) -> Odd:
     return r.finish()
 
 
-def eager_then_graph() -> Odd:
+def eager_then_graph() -> Recorded:
     """Prompts run eagerly on one stream, decoding is replayed from a graph on another."""
     r = Recorder(mode="eager", gap_us=14.0)
     layers = layers_of(("moe", gqa, moe))
@@ -294,11 +295,11 @@ def eager_then_graph() -> Odd:
     for step in range(1, 4):
         forward(r, QWEN3_MOE.at(8, 8), layers, step, "decode", rows=8)
         r.pause(350.0)
-    odd = r.finish()
-    return odd
+    recorded = r.finish()
+    return recorded
 
 
-def sound() -> Odd:
+def sound() -> Recorded:
     """An audio encoder (two convolutions, layers of its own width) before the prompt of a text decoder."""
     r = Recorder(mode="eager", gap_us=12.0)
     for step, (phase, rows, sequences) in enumerate([("prefill", 200, 1), ("decode", 1, 1), ("decode", 1, 1)]):
@@ -340,7 +341,7 @@ def gate_and_up(r: Recorder, c: Card) -> None:
 
 
 #: name -> how it is made.
-MORE: dict[str, Callable[[], Odd]] = {
+FURTHER: dict[str, Callable[[], Recorded]] = {
     "olmo-2": lambda: run(OLMO, whole_norms(False)),
     "olmoe-like-norms": lambda: run(OLMO, whole_norms(True)),
     "bloom": lambda: run(BLOOM, embedded_norm),

@@ -1,40 +1,40 @@
-"""Models and deployments that no builder before knew: regions, layers, steps, phases and mode against their truth."""
+"""Models as they are deployed: regions, layers, steps, phases and mode against their truth."""
 
 from __future__ import annotations
 
 from functools import cache
 
 import pytest
+from deployments.dense import DENSE
+from deployments.encoders import NO_DECODERS
+from deployments.experts import EXPERTS
+from deployments.further import FURTHER
+from deployments.hybrid import HYBRID
+from deployments.serving import SERVING
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd_captures import SCORED, Odd, Score, from_trace, level0, score
-from unseen_blocks import Card, gqa, layers_of, mlp, moe, run
-from unseen_dense import DENSE
-from unseen_linear import LINEAR
-from unseen_more import MORE
-from unseen_names import compiled_at_load, fashion, paths, snake_case, static_kernels
-from unseen_others import OTHERS
-from unseen_serving import SERVING
-from unseen_sparse import SPARSE
+from sample_builder.blocks import Card, gqa, layers_of, mlp, moe, run
+from sample_builder.recorder import SCORED, Recorded, Score, from_trace, level0, score
+from sample_builder.renaming import compiled_at_load, fashion, paths, snake_case, static_kernels
 
 from skadvisor.labelling.labels import label
 from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
-ALL = {**DENSE, **SPARSE, **LINEAR, **SERVING, **MORE}
+ALL = {**DENSE, **EXPERTS, **HYBRID, **SERVING, **FURTHER}
 
 
 @cache
-def capture(name: str) -> Odd:
+def capture(name: str) -> Recorded:
     return ALL[name]()
 
 
-def scored(odd: Odd) -> Score:
-    return score(odd, label(odd.capture, VOCABULARY))
+def scored(recorded: Recorded) -> Score:
+    return score(recorded, label(recorded.capture, VOCABULARY))
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
-def test_unseen_models_are_labelled(name: str) -> None:
+def test_deployments_are_labelled(name: str) -> None:
     found = scored(capture(name))
     assert found.accuracy >= 0.99
     assert found.worst_share <= 0.01
@@ -47,10 +47,10 @@ def test_unseen_models_are_labelled(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_kernels_are_numbered_by_their_layer(name: str) -> None:
-    odd = capture(name)
-    found = label(odd.capture, VOCABULARY).kernels["layer"].fillna(-1).astype(int).to_numpy()
-    truth = odd.truth["layer"].fillna(-1).astype(int).to_numpy()
-    inside = odd.truth["region"].isin(SCORED).to_numpy()
+    recorded = capture(name)
+    found = label(recorded.capture, VOCABULARY).kernels["layer"].fillna(-1).astype(int).to_numpy()
+    truth = recorded.truth["layer"].fillna(-1).astype(int).to_numpy()
+    inside = recorded.truth["region"].isin(SCORED).to_numpy()
     assert (found == truth)[inside].mean() >= 0.999
 
 
@@ -148,8 +148,8 @@ def test_a_timeline_is_enough(name: str) -> None:
     assert found.layers
 
 
-@pytest.mark.parametrize("name", sorted(OTHERS))
+@pytest.mark.parametrize("name", sorted(NO_DECODERS))
 def test_what_is_no_decoder_is_declined(name: str) -> None:
-    labelled = label(OTHERS[name]().capture, VOCABULARY)
+    labelled = label(NO_DECODERS[name]().capture, VOCABULARY)
     phases = set(labelled.steps["phase"].astype(str))
     assert labelled.training or not phases & {"decode", "mixed", "prefill"} or labelled.kernels["layer"].isna().all()

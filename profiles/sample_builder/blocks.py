@@ -1,8 +1,7 @@
 """Blocks of real deployments as kernel sequences, with the names and shapes that Ascend captures hold.
 
-A third author's view of models: neither profiles/sample_builder nor odd_blocks.py is used. The sequences follow the
-model descriptions (what a layer computes) and the operators that vLLM-Ascend, SGLang, MindIE (ATB) and cann-recipes
-call for them; slots, layouts and small helper kernels are those of the real eager capture.
+The sequences follow the model descriptions (what a layer computes) and the operators that vLLM-Ascend, SGLang, MindIE
+(ATB) and cann-recipes call for them; slots, layouts and small helper kernels are those of the real eager capture.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from odd_captures import Odd, Recorder, Shape
+from sample_builder.recorder import Recorded, Recorder, Shape
 
 A, MLP, MOE, NORM = "attention", "mlp", "moe", "norm"
 BLOCKS = 4096  # pages of the KV cache
@@ -256,7 +255,7 @@ def layers_of(*kinds: tuple[str, Block, Block]) -> Layers:
     return lambda r, c: stack(r, c, *kinds)
 
 
-def run(c: Card, layers: Layers, steps: int = 3, mode: str = "graph", outside: bool = True) -> Odd:
+def run(c: Card, layers: Layers, steps: int = 3, mode: str = "graph", outside: bool = True) -> Recorded:
     """Decode steps; `outside` adds what comes before and after the layers."""
     r = Recorder(mode=mode, gap_us=0.2 if mode == "graph" else 14.0)
     for step in range(steps):
@@ -277,7 +276,7 @@ def forward(
         head(r, c, rows)
 
 
-def phased(c: Card, layers: Layers, plan: list[tuple[str, int, int]], mode: str = "eager") -> Odd:
+def phased(c: Card, layers: Layers, plan: list[tuple[str, int, int]], mode: str = "eager") -> Recorded:
     """Steps of (phase, rows, sequences)."""
     r = Recorder(mode=mode, gap_us=14.0 if mode == "eager" else 0.2)
     for step, (phase, rows, sequences) in enumerate(plan):

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from odd_captures import Odd, Recorder, Shape
-from unseen_blocks import (
+from sample_builder.blocks import (
     MLP,
     MOE,
     NORM,
@@ -29,6 +28,7 @@ from unseen_blocks import (
     reduce,
     split,
 )
+from sample_builder.recorder import Recorded, Recorder, Shape
 
 from skadvisor.capture.collectives import kinds
 
@@ -58,12 +58,12 @@ class Measured(Recorder):
 class Published:
     """How a step is built, and how often each kernel runs in it by the source."""
 
-    build: Callable[[], Odd]
+    build: Callable[[], Recorded]
     per_step: dict[str, int]
     layers: int
 
 
-def decode(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 3) -> Odd:
+def decode(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 3) -> Recorded:
     return _recorded(c, layers, average, mode, steps).finish()
 
 
@@ -75,15 +75,15 @@ def _recorded(c: Card, layers: Layers, average: dict[str, float], mode: str = "g
     return r
 
 
-def as_read(odd: Odd) -> Odd:
+def as_read(recorded: Recorded) -> Recorded:
     """With the kinds that a reader gives the rows: collectives expanded on vector cores are known by their names."""
-    kernels = odd.capture.kernels
+    kernels = recorded.capture.kernels
     columns = {name: kernels[name] for name in ("start_ns", "dur_ns", "name", "core")}
     found = kernels.assign(kind=kinds(columns))
-    return Odd(replace(odd.capture, kernels=found), odd.truth, odd.mode)
+    return Recorded(replace(recorded.capture, kernels=found), recorded.truth, recorded.mode)
 
 
-def listed_twice(r: Recorder) -> Odd:
+def listed_twice(r: Recorder) -> Recorded:
     """Collectives that the profiler lists as a whole and, on the stream that runs them, as a kernel."""
     for row in [row for row in r.rows if row["kind"] == "collective"]:
         part = {"name": "AivKernel", "op_type": "AivKernel", "core": V, "stream": r.stream, "task": len(r.rows)}
@@ -134,7 +134,7 @@ QWEN3_MOE = Card(
 )  # fmt: skip
 
 
-def qwen3_moe_bf16() -> Odd:
+def qwen3_moe_bf16() -> Recorded:
     """Qwen3-30B-A3B, four A2 cards, vLLM-Ascend, whole decode graphs: counts and averages of all four ranks."""
     average = {
         "GroupedMatmul": 89.4, "FusedInferAttentionScore": 62.4, "hcom_allReduce_": 14.1, "MatMulV2": 9.2,
@@ -145,7 +145,7 @@ def qwen3_moe_bf16() -> Odd:
     return listed_twice(_recorded(QWEN3_MOE, layers, average))
 
 
-def qwen3_moe_w8a8() -> Odd:
+def qwen3_moe_w8a8() -> Recorded:
     """The same with quantised weights: from the second layer on the norm before attention quantises too."""
     average = {
         "GroupedMatmulSwigluQuant": 66.2, "hcom_allReduce_": 14.7, "FusedInferAttentionScore": 58.8,
@@ -190,7 +190,7 @@ def heads_normed(r: Recorder, c: Card) -> None:
     reduce(r, c)
 
 
-def qwen3_eager() -> Odd:
+def qwen3_eager() -> Recorded:
     """Qwen3-32B, sixteen A3 dies, vLLM-Ascend without graphs: counts of 61 forward passes; the sampler draws."""
     average = {
         "MatMulV2": 18.9, "FusedInferAttentionScore": 25.2, "RmsNorm": 11.9, "AddRmsNormBias": 6.1, "Slice": 2.6,
@@ -235,7 +235,7 @@ def expanded_mlp(r: Recorder, c: Card) -> None:
     reduce(r, c, "aiv_all_reduce_bfloat16_t")
 
 
-def expanded_collectives() -> Odd:
+def expanded_collectives() -> Recorded:
     """Qwen2.5-0.5B, two cards, graphs: a published tree of what repeats; vector cores run the collectives."""
     average = {
         "MatMulV2": 10.3, "AtbRopeKernel": 4.3, "aiv_all_reduce_bfloat16_t": 6.6, "AddRmsNormBias": 2.6, "SwiGlu": 3.7,
@@ -253,7 +253,7 @@ EXPORTED = Card(
 )  # fmt: skip
 
 
-def exported() -> Odd:
+def exported() -> Recorded:
     """Qwen2.5-0.5B as an offline model that scores whole prompts, without a cache: feed-forward is one kernel."""
     average = {
         "FFN": 386.5, "FusedInferAttentionScore": 125.0, "MatMulV2": 24.4, "InplaceAddRmsNorm": 27.8,

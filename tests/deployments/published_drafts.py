@@ -1,13 +1,16 @@
 """Steps of published profiles: DeepSeek-V4.1 as served, with the runner's small kernels on a stream of their own and
-drafts; published_steps.py says how they are made."""
+drafts; published.py says how they are made."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
 
-from odd_captures import Odd, Recorder, Shape
-from published_hyper import (
+from sample_builder.blocks import NORM, A, Card, embed, norm, reduce
+from sample_builder.recorder import Recorded, Recorder, Shape
+
+from deployments.published import Measured, Published, V
+from deployments.published_hyper import (
     AVERAGE_V41,
     V41,
     V41_COUNTS,
@@ -20,9 +23,7 @@ from published_hyper import (
     turn,
     write,
 )
-from published_latent import RANK, dynamic, quantised
-from published_steps import Measured, Published, V
-from unseen_blocks import NORM, A, Card, embed, norm, reduce
+from deployments.published_latent import RANK, dynamic, quantised
 
 GROUPS = 17  # groups of pages, each with a table and slots of its own
 
@@ -104,7 +105,7 @@ def draft_layer(r: Recorder, c: Card, number: int) -> None:
     hyper_post(r, c)
 
 
-def served(drafts: bool, spread: bool) -> Odd:
+def served(drafts: bool, spread: bool) -> Recorded:
     """The whole step of rank 0: the runner's stream, the graph's streams and, with `drafts`, three draft layers that
     guess seven tokens at once. `spread`: compressed keys lie on eight ranks, partial results are joined."""
     c = replace(V41, rows=8 if drafts else 1)

@@ -1,4 +1,4 @@
-"""Steps of published profiles: DeepSeek-V4 and V4.1 with their hyper-connections; published_steps.py says how they
+"""Steps of published profiles: DeepSeek-V4 and V4.1 with their hyper-connections; published.py says how they
 are made."""
 
 from __future__ import annotations
@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from odd_captures import Odd, Recorder, Shape
-from published_latent import RANK, ROPE, dynamic, quantised
-from published_steps import Measured, Published, V, decode
-from unseen_blocks import BLOCKS, MOE, NORM, A, Block, Card, add, embed, head, norm, prepare, reduce
+from sample_builder.blocks import BLOCKS, MOE, NORM, A, Block, Card, add, embed, head, norm, prepare, reduce
+from sample_builder.recorder import Recorded, Recorder, Shape
+
+from deployments.published import Measured, Published, V, decode
+from deployments.published_latent import RANK, ROPE, dynamic, quantised
 
 # ---------------------------------------------------------------- DeepSeek-V4.1-Flash: hyper-connections, sources
 
@@ -153,7 +154,7 @@ AVERAGE_V41 = {
 }  # fmt: skip
 
 
-def deepseek_v41(streams: bool, rows: int = 1) -> Odd:
+def deepseek_v41(streams: bool, rows: int = 1) -> Recorded:
     """DeepSeek-V4.1-Flash W4A8, eight A3 dies, vLLM-Ascend, whole graphs, without drafts: an audit of calls against
     the model's code. `streams`: keys and values, and shared experts, on streams of their own. The n-gram memory
     (two of 40 layers) is left out."""
@@ -240,7 +241,7 @@ def dispatched_experts(r: Recorder, c: Card) -> None:
     r.put("MoeDistributeCombineV3", MOE, [(4100,), wide, chosen, c.wide], [c.wide], core="MIX_AIV")
 
 
-def deepseek_v4() -> Odd:
+def deepseek_v4() -> Recorded:
     """DeepSeek-V4-Flash in micro-scaled formats, eight 950PR, recipe: 2 window, 21 sparse and 20 dense layers."""
     average = {
         "QuantBatchMatmulV3": 14.8, "MoeDistributeDispatchV3": 43.0, "SwigluGroupQuant": 19.2, "HcPre": 11.7,

@@ -1,12 +1,13 @@
 """Steps of published profiles: latent attention that chooses its keys, with drafts in GE graphs, and with one kernel
-for the experts; published_steps.py says how they are made."""
+for the experts; published.py says how they are made."""
 
 from __future__ import annotations
 
-from odd_captures import Odd, Recorder, Shape
-from published_latent import RANK, ROPE, dynamic, quantised
-from published_steps import Measured, Published, V, listed_twice
-from unseen_blocks import BLOCKS, MLP, MOE, NORM, A, Card, forward, norm
+from sample_builder.blocks import BLOCKS, MLP, MOE, NORM, A, Card, forward, norm
+from sample_builder.recorder import Recorded, Recorder, Shape
+
+from deployments.published import Measured, Published, V, listed_twice
+from deployments.published_latent import RANK, ROPE, dynamic, quantised
 
 # ---------------------------------------------------------------- DeepSeek-V3.2: recipe, GE graphs, three drafts
 
@@ -117,7 +118,7 @@ def split_head(r: Recorder, c: Card) -> None:
     r.put("Cast", "sampling", [(c.rows,)], [(c.rows,)], 1.4)
 
 
-def recipe() -> Odd:
+def recipe() -> Recorded:
     """DeepSeek-V3.2 cut to six layers, recipe, GE graphs: the step's kernels by kind, three drafts in a row."""
     c, r = V32, Measured(gap_us=0.6)
     for step in range(3):
@@ -202,7 +203,7 @@ def one_kernel_and_list(r: Recorder, c: Card) -> None:
     r.put("ForeachAddList", MOE, [c.wide, c.wide, ()], [c.wide], 4.3)
 
 
-def mega() -> Odd:
+def mega() -> Recorded:
     """GLM-5.3 W4A4 on eight 950DT, vLLM-Ascend without graphs: counts of 256 forward passes."""
     r = Measured(mode="eager", gap_us=14.0, average={"QuantBatchMatmulV3": 9.4, "MlaPrologV3": 26.0})
     for step in range(3):

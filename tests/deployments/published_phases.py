@@ -1,12 +1,15 @@
-"""Steps of published profiles: prompts beside decode, and eager decode of another engine; published_steps.py says how
+"""Steps of published profiles: prompts beside decode, and eager decode of another engine; published.py says how
 they are made."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from odd_captures import Odd, Recorder, Shape
-from published_latent import (
+from sample_builder.blocks import BLOCKS, MLP, A, Card, add_norm, cache, core, forward, layers_of, linear, norm, swiglu
+from sample_builder.recorder import Recorded, Recorder, Shape
+
+from deployments.published import QWEN3_32B, Measured, Published, V, as_read
+from deployments.published_latent import (
     RANK,
     ROPE,
     V3,
@@ -15,8 +18,6 @@ from published_latent import (
     static,
     v3_layers,
 )
-from published_steps import QWEN3_32B, Measured, Published, V, as_read
-from unseen_blocks import BLOCKS, MLP, A, Card, add_norm, cache, core, forward, layers_of, linear, norm, swiglu
 
 # ---------------------------------------------------------------- Qwen3-32B: prompts in sequence parallel
 
@@ -86,7 +87,7 @@ def graph_layers(r: Recorder, c: Card) -> None:
         add_norm(r, c)
 
 
-def qwen3_phases() -> Odd:
+def qwen3_phases() -> Recorded:
     """Qwen3-32B, sixteen A3 dies, vLLM-Ascend: ten prompts of 4104 tokens, then decode graphs."""
     r = Measured(mode="graph", gap_us=0.4)
     for step, (phase, rows) in enumerate([("prefill", 41040), ("decode", 16), ("decode", 16), ("decode", 16)]):
@@ -129,7 +130,7 @@ def latent_layers(r: Recorder, c: Card) -> None:
     v3_layers(r, c, chunked if r.phase == "prefill" else absorbed)
 
 
-def deepseek_v3_phases() -> Odd:
+def deepseek_v3_phases() -> Recorded:
     """DeepSeek-V3 W8A8 on A3, vLLM-Ascend: three chunks of a prompt, then decode."""
     average = {"DispatchFFNCombine": 912.0}
     r = Measured(mode="graph", gap_us=0.4, average=average)
@@ -162,7 +163,7 @@ def paged(r: Recorder, c: Card) -> None:
     linear(r, c, A, c.q, c.hidden)
 
 
-def other_engine() -> Odd:
+def other_engine() -> Recorded:
     """Qwen2.5-3B on one 910B4, another engine in eager mode: kinds and times of its kernels, which sampler and all."""
     r = Measured(mode="eager", gap_us=14.0)
     c = QWEN25_3B

@@ -1,24 +1,24 @@
-"""Deployments of every odd kind: regions, layers, steps, phases and mode against their truth."""
+"""Deployments of every kind: regions, layers, steps, phases and mode against their truth."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from odd_captures import from_trace, keep, level0, renamed, score
-from odd_models import ODD
-from odd_plain import ODD_PLAIN
+from deployments.loose import LOOSE_KERNELS
+from deployments.variants import BLOCK_VARIANTS
+from sample_builder.recorder import from_trace, keep, level0, renamed, score
 
 from skadvisor.labelling.labels import label
 from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
-ALL = {**ODD, **ODD_PLAIN}
+ALL = {**BLOCK_VARIANTS, **LOOSE_KERNELS}
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
-def test_odd_captures_are_labelled(name: str) -> None:
-    odd = ALL[name]()
-    found = score(odd, label(odd.capture, VOCABULARY))
+def test_variants_are_labelled(name: str) -> None:
+    recorded = ALL[name]()
+    found = score(recorded, label(recorded.capture, VOCABULARY))
     assert found.accuracy >= 0.99
     assert found.worst_share <= 0.01
     assert found.sure >= 0.98
@@ -33,8 +33,8 @@ RENAMED = ["square", "gpt", "moe-unfused-loop", "moe-one-kernel", "moe-shared-af
 
 @pytest.mark.parametrize("name", RENAMED)
 def test_shapes_and_order_are_enough_without_names(name: str) -> None:
-    odd = renamed(ALL[name]())
-    found = score(odd, label(odd.capture, VOCABULARY))
+    recorded = renamed(ALL[name]())
+    found = score(recorded, label(recorded.capture, VOCABULARY))
     assert found.accuracy >= 0.97
     assert found.steps
     assert found.layers
@@ -55,8 +55,8 @@ NAMES_ONLY = [
 @pytest.mark.parametrize("name", NAMES_ONLY)
 @pytest.mark.parametrize("change", [level0, from_trace])
 def test_names_and_order_are_enough_without_shapes(name: str, change) -> None:  # type: ignore[no-untyped-def]
-    odd = change(ALL[name]())
-    found = score(odd, label(odd.capture, VOCABULARY))
+    recorded = change(ALL[name]())
+    found = score(recorded, label(recorded.capture, VOCABULARY))
     assert found.accuracy >= 0.95
     assert found.steps
     assert found.phases
@@ -65,8 +65,8 @@ def test_names_and_order_are_enough_without_shapes(name: str, change) -> None:  
 
 @pytest.mark.parametrize("change", [level0, from_trace])
 def test_loose_kernels_are_placed_without_shapes(change) -> None:  # type: ignore[no-untyped-def]
-    odd = change(ALL["framework"]())
-    found = score(odd, label(odd.capture, VOCABULARY))
+    recorded = change(ALL["framework"]())
+    found = score(recorded, label(recorded.capture, VOCABULARY))
     assert found.accuracy >= 0.95
     assert found.steps
     assert found.layers
@@ -77,9 +77,9 @@ def test_loose_kernels_are_placed_without_shapes(change) -> None:  # type: ignor
     "name", ["mqa", "separate-tp", "moe-shared-between", "mla", "two-models", "fused-quantisation"]
 )
 def test_missing_kernels_mislead_little(name: str) -> None:
-    odd = ALL[name]()
-    odd = keep(odd, np.random.default_rng(5).random(len(odd.truth)) > 0.03)
-    found = score(odd, label(odd.capture, VOCABULARY))
+    recorded = ALL[name]()
+    recorded = keep(recorded, np.random.default_rng(5).random(len(recorded.truth)) > 0.03)
+    found = score(recorded, label(recorded.capture, VOCABULARY))
     assert found.accuracy >= 0.97
     assert found.sure >= 0.98
     assert found.steps

@@ -1,10 +1,8 @@
-"""Steps of published profiles: latent, sparse and linear attention; published_steps.py says how they are made."""
+"""Steps of published profiles: latent, sparse and linear attention; published.py says how they are made."""
 
 from __future__ import annotations
 
-from odd_captures import Odd, Recorder, Shape
-from published_steps import Measured, Published, V, decode
-from unseen_blocks import (
+from sample_builder.blocks import (
     BLOCKS,
     MLP,
     MOE,
@@ -20,6 +18,9 @@ from unseen_blocks import (
     reduce,
     split,
 )
+from sample_builder.recorder import Recorded, Recorder, Shape
+
+from deployments.published import Measured, Published, V, decode
 
 RANK, ROPE = 512, 64
 
@@ -118,7 +119,7 @@ def v3_layers(r: Recorder, c: Card, attention: Layers = absorbed) -> None:
         add_norm(r, c)
 
 
-def deepseek_v3() -> Odd:
+def deepseek_v3() -> Recorded:
     """DeepSeek-V3 W8A8 on 32 A3 dies, vLLM-Ascend, graphs: counts of 16 forward passes. The reasons of one addition
     in each attention are not published; it is left out (0.1 % of the time)."""
     average = {
@@ -203,7 +204,7 @@ def dense_quantised(r: Recorder, c: Card) -> None:
     reduce(r, c)
 
 
-def glm5() -> Odd:
+def glm5() -> Recorded:
     """GLM-5 W4A8, sixteen 910B2, vLLM-Ascend, decode graphs of four rows: the published kinds and times of a layer."""
     average = {
         "GroupedMatmul": 88.0, "MoeDistributeDispatchV2": 80.0, "MoeDistributeCombineV2": 59.0, "PadV3": 26.0,
@@ -275,7 +276,7 @@ def fractal_mlp(r: Recorder, c: Card) -> None:
     between_formats(r, MLP, c.rows, c.inter, c.hidden)
 
 
-def qwen35() -> Odd:
+def qwen35() -> Recorded:
     """Qwen3.5 W8A8 on 310P, a prompt of 2048 and what follows it: counts of the prompt's kernels."""
     slow = {
         "ChunkGatedDeltaRuleComputeWy": 11400.0, "QuantBatchMatmulV3": 1700.0, "TransData": 419.0, "ChunkFwdO": 4490.0,

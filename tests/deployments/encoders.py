@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from odd_captures import Odd, Recorder, Shape
+from sample_builder.recorder import Recorded, Recorder, Shape
 
 A, MLP, NORM, OTHER = "attention", "mlp", "norm", "other"
 
@@ -44,7 +44,7 @@ def _feed(r: Recorder, wide: Shape, times: int = 4) -> None:
     r.mm(MLP, rows, times * width, width)
 
 
-def bert(core: str = "") -> Odd:
+def bert(core: str = "") -> Recorded:
     """Norms behind the sums; embeddings of words, positions and segments; one pooled vector."""
     r = Recorder(mode="eager", gap_us=10.0, phase="unknown")
     wide: Shape = (8, 128, 768)
@@ -71,7 +71,7 @@ def bert(core: str = "") -> Odd:
     return r.finish()
 
 
-def embedder() -> Odd:
+def embedder() -> Recorded:
     """A decoder's layers used as an encoder: rotation, no cache, the last row of each text normalised."""
     r = Recorder(mode="eager", gap_us=10.0, phase="unknown")
     rows, width = 700, 1024
@@ -106,7 +106,7 @@ def embedder() -> Odd:
     return r.finish()
 
 
-def image_encoder() -> Odd:
+def image_encoder() -> Recorded:
     r = Recorder(mode="graph", phase="unknown")
     wide: Shape = (16, 197, 768)
     for step in range(3):
@@ -129,7 +129,7 @@ def image_encoder() -> Odd:
     return r.finish()
 
 
-def diffusion() -> Odd:
+def diffusion() -> Recorded:
     """A diffusion transformer: norms without weights, shifted and scaled by the time step, over and over."""
     r = Recorder(mode="eager", gap_us=8.0, phase="unknown")
     rows, width = 4096, 1152
@@ -160,7 +160,7 @@ def diffusion() -> Odd:
     return r.finish()
 
 
-def u_net() -> Odd:
+def u_net() -> Recorded:
     """Convolutions and normalised groups with attention to a text in between."""
     r = Recorder(mode="graph", phase="unknown")
     for step in range(4):
@@ -186,7 +186,7 @@ def u_net() -> Odd:
     return r.finish()
 
 
-def recomputing() -> Odd:
+def recomputing() -> Recorded:
     """Training that makes each layer's activations once more on the way back."""
     r = Recorder(mode="eager", gap_us=3.0, phase="training")
     rows, width, inter = 4096, 2048, 5504
@@ -235,7 +235,7 @@ def recomputing() -> Odd:
 
 
 #: name -> how it is made.
-OTHERS: dict[str, Callable[[], Odd]] = {
+NO_DECODERS: dict[str, Callable[[], Recorded]] = {
     "bert": bert,
     "bert-fused": lambda: bert("PromptFlashAttention"),
     "embedder": embedder,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from odd_captures import Odd, Recorder
-from unseen_blocks import (
+from sample_builder.blocks import (
     MLP,
     A,
     Card,
@@ -28,6 +27,7 @@ from unseen_blocks import (
     split,
     swiglu,
 )
+from sample_builder.recorder import Recorded, Recorder
 
 QWEN3 = Card(hidden=4096, heads=32, kv=8, dim=128, inter=12288, vocab=151936)
 LLAMA = Card(hidden=4096, heads=32, kv=8, dim=128, inter=14336, vocab=128256)
@@ -99,7 +99,7 @@ def soft_capped_head(r: Recorder, c: Card) -> None:
     r.put("ArgMaxV2", "sampling", [logits, (1,)], [(c.rows,)], 9.0)
 
 
-def gemma2(steps: int = 3) -> Odd:
+def gemma2(steps: int = 3) -> Recorded:
     r = Recorder()
     c, layers = GEMMA, gemma_layers(capped=True)
     for step in range(steps):
@@ -195,7 +195,7 @@ ATB = {
 }  # fmt: skip
 
 
-def encoder_decoder(steps: int = 4) -> Odd:
+def encoder_decoder(steps: int = 4) -> Recorded:
     """Whisper's decoder: self-attention, attention to the encoder's output, MLP; each with a norm of its own."""
     r = Recorder()
     c = WHISPER
@@ -230,14 +230,14 @@ def encoder_decoder(steps: int = 4) -> Odd:
     return r.finish()
 
 
-def named(odd: Odd, names: dict[str, str]) -> Odd:
+def named(recorded: Recorded, names: dict[str, str]) -> Recorded:
     """Operators under the names of another library."""
-    from odd_captures import change
+    from sample_builder.recorder import change
 
     def other(op: str) -> str:
         return names.get(op, op)
 
-    return change(odd, op_type=other, name=lambda name: _swap(str(name), names))
+    return change(recorded, op_type=other, name=lambda name: _swap(str(name), names))
 
 
 def _swap(name: str, names: dict[str, str]) -> str:
@@ -247,7 +247,7 @@ def _swap(name: str, names: dict[str, str]) -> str:
 
 CHUNKED = [("prefill", 900, 1), ("mixed", 514, 7), ("decode", 8, 8), ("decode", 8, 8)]
 #: name -> how it is made.
-DENSE: dict[str, Callable[[], Odd]] = {
+DENSE: dict[str, Callable[[], Recorded]] = {
     "qwen3-fused-rope": lambda: run(replace(QWEN3, tp=4), layers_of(("dense", gqa, mlp))),
     "qwen3-w8a8": lambda: run(replace(QWEN3, quant="dynamic", tp=2), layers_of(("dense", gqa, mlp))),
     "qwen3-w8a8-static": lambda: run(replace(QWEN3, quant="static"), layers_of(("dense", gqa, mlp))),

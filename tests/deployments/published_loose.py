@@ -1,10 +1,11 @@
-"""Steps of published profiles: an engine whose norms are loose kernels; published_steps.py says how they are made."""
+"""Steps of published profiles: an engine whose norms are loose kernels; published.py says how they are made."""
 
 from __future__ import annotations
 
-from odd_captures import Odd, Recorder, Shape
-from published_steps import Measured, Published
-from unseen_blocks import MOE, NORM, A, Card, add, forward, linear, reduce, split
+from sample_builder.blocks import MOE, NORM, A, Card, add, forward, linear, reduce, split
+from sample_builder.recorder import Recorded, Recorder, Shape
+
+from deployments.published import Measured, Published
 
 CARD = Card(
     hidden=4096, heads=64, kv=4, dim=128, inter=12288, vocab=151936, layers=94, rows=4, tp=8, experts=128, top_k=8,
@@ -72,7 +73,7 @@ def loose_layers(r: Recorder, c: Card) -> None:
             loose_norm(r, NORM, c.wide)
 
 
-def loose() -> Odd:
+def loose() -> Recorded:
     """Qwen3-MoE of 94 layers, eight cards, an engine in its first eager state: averages over twice as many steps."""
     average = {
         "GroupedMatmul": 34.8, "Index": 10.6, "ConcatD": 8.0, "Mul": 2.8, "MoeInitRoutingV3": 8.5, "SwiGlu": 3.3,

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 
 import pandas as pd
-from odd_captures import Odd, change
 
+from sample_builder.recorder import Recorded, change
 from skadvisor.vocabulary.names import base_operator
 from skadvisor.vocabulary.operators import load_vocabulary
 
@@ -17,30 +17,30 @@ VOCABULARY = load_vocabulary()
 FASHIONS = {"attention_core", "rope", "activation", "kv_cache", "qkv_proj"}
 
 
-def _renamed(odd: Odd, name_of: Callable[[int, str, str], str], types: bool) -> Odd:
+def _renamed(recorded: Recorded, name_of: Callable[[int, str, str], str], types: bool) -> Recorded:
     """New names from row number, type and old name; without `types` the type column is empty."""
-    kernels = odd.capture.kernels
+    kernels = recorded.capture.kernels
     pairs = zip(kernels["op_type"].astype(str), kernels["name"].astype(str), strict=True)
     names = pd.Series(
         [name if name.startswith("hcom") else name_of(row, op, name) for row, (op, name) in enumerate(pairs)]
     )
-    return change(odd, name=names) if types else change(odd, name=names, op_type=None)
+    return change(recorded, name=names) if types else change(recorded, name=names, op_type=None)
 
 
 def _hash(op: str, length: int) -> str:
     return hashlib.sha256(op.encode()).hexdigest()[:length]
 
 
-def static_kernels(odd: Odd) -> Odd:
+def static_kernels(recorded: Recorded) -> Recorded:
     """npugraph_ex with static kernels: operator, hash, task and core limit; Triton keeps its own names."""
 
     def name_of(row: int, op: str, name: str) -> str:
         return f"{op}_{row}" if op.islower() else f"static_kernel_{op}_{_hash(op, 32)}_{row % 40}_d0"
 
-    return _renamed(odd, name_of, types=False)
+    return _renamed(recorded, name_of, types=False)
 
 
-def compiled_at_load(odd: Odd) -> Odd:
+def compiled_at_load(recorded: Recorded) -> Recorded:
     """Kernels compiled at load: lower case, hash, tiling and kernel number, the core behind it."""
 
     def name_of(row: int, op: str, name: str) -> str:
@@ -48,30 +48,30 @@ def compiled_at_load(odd: Odd) -> Odd:
             return name
         return f"te_{op.lower()}_{_hash(op, 64)}_1__kernel0" if row % 2 else f"{op}_{_hash(op, 32)}_{row % 90}_mix_aic"
 
-    return _renamed(odd, name_of, types=False)
+    return _renamed(recorded, name_of, types=False)
 
 
-def snake_case(odd: Odd) -> Odd:
+def snake_case(recorded: Recorded) -> Recorded:
     """Operators under the file names of their sources, as binary packages write them."""
 
     def name_of(row: int, op: str, name: str) -> str:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", op).lower()
         return name if op.islower() else f"{snake}_{_hash(op, 32)}_{row % 90}_mix_aiv"
 
-    return _renamed(odd, name_of, types=False)
+    return _renamed(recorded, name_of, types=False)
 
 
-def paths(odd: Odd) -> Odd:
+def paths(recorded: Recorded) -> Recorded:
     """GE nodes with the path of the module and suffixes of fusion passes."""
 
     def name_of(row: int, op: str, name: str) -> str:
         tail = ("", "_static_bin", "_fusion")[row % 3]
         return f"PartitionedCall_0/model/layers.{row % 7}/{op}_{row}{tail}"
 
-    return _renamed(odd, name_of, types=False)
+    return _renamed(recorded, name_of, types=False)
 
 
-def fashion(odd: Odd) -> Odd:
+def fashion(recorded: Recorded) -> Recorded:
     """Attention, rotation, cache and activation under names that nobody knows."""
     seen: dict[str, str] = {}
 
@@ -81,8 +81,8 @@ def fashion(odd: Odd) -> Odd:
             return op
         return seen.setdefault(op, f"Vq{chr(97 + len(seen))}Zop")
 
-    kernels = odd.capture.kernels
+    kernels = recorded.capture.kernels
     types = pd.Series([other(op) for op in kernels["op_type"].astype(str)])
     old = zip(types, kernels["op_type"].astype(str), kernels["name"].astype(str), strict=True)
     names = pd.Series([name if op == before else f"{op}_{row}" for row, (op, before, name) in enumerate(old)])
-    return change(odd, op_type=types, name=names)
+    return change(recorded, op_type=types, name=names)

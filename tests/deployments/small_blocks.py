@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from odd_captures import Recorder
+from sample_builder.recorder import Recorder
 
 #: Names that one software stack gives to the operators of a layer.
 ACLNN = {

@@ -1,11 +1,13 @@
-"""More odd captures: plain framework code without fused operators, fused quantisation, LoRA, encoders, training."""
+"""Plain framework code without fused operators, fused quantisation, LoRA, encoders, training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from odd_blocks import (
+from sample_builder.recorder import Recorded, Recorder, Shape, level0
+
+from deployments.small_blocks import (
     PLAIN,
     Model,
     add,
@@ -24,8 +26,7 @@ from odd_blocks import (
     qkv,
     router,
 )
-from odd_captures import Odd, Recorder, Shape, level0
-from odd_models import moe_of, run
+from deployments.variants import moe_of, run
 
 
 def loose_norm(r: Recorder, m: Model, residual: bool = True) -> None:
@@ -82,7 +83,7 @@ def loose_attention(r: Recorder, m: Model, keys: int) -> None:
     r.mm("attention", m.rows, m.heads * m.dim, m.hidden)
 
 
-def framework(m: Model, steps: int = 3) -> Odd:
+def framework(m: Model, steps: int = 3) -> Recorded:
     """A model run by plain framework code, eager, one request: prefill, then decode."""
     r = Recorder(mode="eager", gap_us=15.0)
     for step in range(steps):
@@ -186,7 +187,7 @@ def grouped_finish(r: Recorder, m: Model) -> None:
     r.put("GroupedMatmulFinalizeRouting", "moe", [(rows, m.expert_inter), down], [(m.rows, m.hidden)], 30.0, "MIX_AIC")
 
 
-def encoder(names: bool = True) -> Odd:
+def encoder(names: bool = True) -> Recorded:
     """Bidirectional layers without a cache, pooled to one vector."""
     m = Model(
         names={**PLAIN, "norm": "LayerNormV4", "rope": "", "cache": ""}, kv=16, qkv="separate", mlp="gelu", bias=True
@@ -212,7 +213,7 @@ def encoder(names: bool = True) -> Odd:
 
 
 #: name -> how it is made.
-ODD_PLAIN: dict[str, Callable[[], Odd]] = {
+LOOSE_KERNELS: dict[str, Callable[[], Recorded]] = {
     "framework": lambda: framework(Model(names=PLAIN, mlp="swish-between")),
     "framework-swish": lambda: framework(Model(names=PLAIN, mlp="swish")),
     "fused-quantisation": lambda: run(Model(), fused_quantisation),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from odd_captures import Odd, Recorder, Shape
-from unseen_blocks import (
+from sample_builder.blocks import (
     MLP,
     MOE,
     A,
@@ -32,8 +31,10 @@ from unseen_blocks import (
     run,
     swiglu,
 )
-from unseen_dense import LLAMA, QWEN3
-from unseen_sparse import DEEPSEEK, QWEN3_MOE, first_dense, latent, with_shared
+from sample_builder.recorder import Recorded, Recorder, Shape
+
+from deployments.dense import LLAMA, QWEN3
+from deployments.experts import DEEPSEEK, QWEN3_MOE, first_dense, latent, with_shared
 
 WIDE4 = replace(QWEN3, tp=4)
 
@@ -125,7 +126,7 @@ def context_parallel_prefill(r: Recorder, c: Card) -> None:
     linear(r, c, A, c.q, c.hidden)
 
 
-def context_parallel() -> Odd:
+def context_parallel() -> Recorded:
     r = Recorder(mode="eager", gap_us=14.0)
     plan: list[tuple[str, int, int, Block]] = [("prefill", 1024, 1, context_parallel_prefill)]
     plan += [("decode", 8, 8, context_parallel_decode)] * 2
@@ -148,7 +149,7 @@ def split_cores(r: Recorder, c: Card) -> None:
     linear(r, c, A, c.q, c.hidden)
 
 
-def mixed_batch() -> Odd:
+def mixed_batch() -> Recorded:
     r = Recorder(mode="eager", gap_us=14.0)
     plan: list[tuple[str, int, int, Block]] = [
         ("mixed", 262, 7, split_cores),
@@ -183,7 +184,7 @@ def lora_mlp(r: Recorder, c: Card) -> None:
     adapted(MLP, r, c, c.inter, c.hidden, 1)
 
 
-def two_batches(layers_count: int = 6) -> Odd:
+def two_batches(layers_count: int = 6) -> Recorded:
     """Two halves of a batch on two streams, half a layer apart, so that one's exchange hides the other's work."""
     r = Recorder()
     c = replace(QWEN3_MOE, rows=48, layers=layers_count)
@@ -213,7 +214,7 @@ def _half_stack(r: Recorder, c: Card) -> None:
         add_norm(r, c)
 
 
-def attention_rank() -> Odd:
+def attention_rank() -> Recorded:
     """Attention here, experts on other ranks: tokens leave behind the router and come back combined."""
     r = Recorder()
     c = QWEN3_MOE
@@ -231,7 +232,7 @@ def attention_rank() -> Odd:
     return r.finish()
 
 
-def expert_rank() -> Odd:
+def expert_rank() -> Recorded:
     """Only experts: tokens of other ranks' layers come in and go out, layer after layer."""
     r = Recorder()
     c = QWEN3_MOE
@@ -248,7 +249,7 @@ def expert_rank() -> Odd:
     return r.finish()
 
 
-def stage(first: bool, last: bool) -> Odd:
+def stage(first: bool, last: bool) -> Recorded:
     """A stage of a pipeline: the outer ones hold the embedding or the head."""
     r = Recorder()
     c = QWEN3
@@ -299,7 +300,7 @@ def draft_layer(r: Recorder, c: Card, number: int, feed: Block, attend: Block, j
     head(r, c)
 
 
-def mtp(c: Card, layers: Layers, feed: Block, attend: Block, drafts: int) -> Odd:
+def mtp(c: Card, layers: Layers, feed: Block, attend: Block, drafts: int) -> Recorded:
     """The main model checks the drafts of the last step, then the draft layer runs once per new draft."""
     r = Recorder()
     sequences = c.rows // (drafts + 1)
@@ -318,7 +319,7 @@ def mtp(c: Card, layers: Layers, feed: Block, attend: Block, drafts: int) -> Odd
     return r.finish()
 
 
-def pictures() -> Odd:
+def pictures() -> Recorded:
     """A vision tower runs once before the prompt; then tokens are decoded without it."""
     r = Recorder(mode="eager", gap_us=12.0)
     plan = [("prefill", 640, 1), ("decode", 1, 1), ("decode", 1, 1), ("decode", 1, 1)]
@@ -363,7 +364,7 @@ def tower(r: Recorder) -> None:
 
 MTP_CARD = replace(DEEPSEEK, rows=24)
 #: name -> how it is made.
-SERVING: dict[str, Callable[[], Odd]] = {
+SERVING: dict[str, Callable[[], Recorded]] = {
     "matmul-all-reduce-norm": lambda: run(WIDE4, fused_sum),
     "all-gather-matmul": lambda: run(replace(WIDE4, rows=64), gathered_matmul),
     "flash-communication": lambda: run(replace(WIDE4, rows=64), sequence_parallel),
