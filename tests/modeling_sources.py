@@ -5,6 +5,15 @@ The classes compute nothing: parts are recorders that note their name when they 
 
 from __future__ import annotations
 
+import types
+
+
+def infer_config(enable: bool) -> types.SimpleNamespace:
+    """A configuration as cann-recipes hands it to its models, with the switch also where a model of its own has it."""
+    switches = types.SimpleNamespace(custom_params={"enable_superkernel": enable})
+    return types.SimpleNamespace(layers=2, heads=2, width=16, enable_superkernel=enable, model_config=switches)
+
+
 HEAD = '''"""A small decoder."""
 
 from __future__ import annotations
@@ -18,7 +27,7 @@ ATTENTION = '''
 class TinyAttention(nn.Module):
     """Attention as a class of its own."""
 
-    def __init__(self, config, layer_idx: int):
+    def __init__(self, infer_config, layer_idx: int):
         super().__init__()
         self.layer_idx = layer_idx
         self.q_proj = part("q_proj")
@@ -47,7 +56,7 @@ class TinyAttention(nn.Module):
 MLP = """
 
 class TinyMLP(nn.Module):
-    def __init__(self, config):
+    def __init__(self, infer_config):
         super().__init__()
         self.gate_proj = part("gate_proj")
         self.up_proj = part("up_proj")
@@ -60,11 +69,11 @@ class TinyMLP(nn.Module):
 LAYER = """
 
 class TinyDecoderLayer(nn.Module):
-    def __init__(self, config, layer_idx):
+    def __init__(self, infer_config, layer_idx):
         super().__init__()
         self.layer_idx = layer_idx
-        self.self_attn = TinyAttention(config, layer_idx)
-        self.mlp = TinyMLP(config)
+        self.self_attn = TinyAttention(infer_config, layer_idx)
+        self.mlp = TinyMLP(infer_config)
         self.input_layernorm = part("input_layernorm")
         self.post_attention_layernorm = part("post_attention_layernorm")
 
@@ -84,10 +93,10 @@ class TinyDecoderLayer(nn.Module):
 MODEL = """
 
 class TinyModel(nn.Module):
-    def __init__(self, config):
+    def __init__(self, infer_config):
         super().__init__()
         self.embed_tokens = part("embed_tokens")
-        self.layers = [TinyDecoderLayer(config, i) for i in range(config.layers)]
+        self.layers = [TinyDecoderLayer(infer_config, i) for i in range(infer_config.layers)]
         self.norm = part("norm")
 
     def forward(self, input_ids, position_ids=None, is_prefill=False):
@@ -101,7 +110,7 @@ class TinyModel(nn.Module):
 MOE = """
 
 class TinyMoE(nn.Module):
-    def __init__(self, config, layer_idx=0):
+    def __init__(self, infer_config, layer_idx=0):
         super().__init__()
         self.layer_idx = layer_idx
         self.gate = part("gate")
@@ -164,10 +173,10 @@ class FlatDecoderLayer(nn.Module):
 DECODE_MODEL = """
 
 class DecodeModel(nn.Module):
-    def __init__(self, config):
+    def __init__(self, infer_config):
         super().__init__()
         self.embed_tokens = part("embed_tokens")
-        self.layers = [TinyDecoderLayer(config, i) for i in range(config.layers)]
+        self.layers = [TinyDecoderLayer(infer_config, i) for i in range(infer_config.layers)]
         self.lm_head = part("lm_head")
 
     def prefill(self, input_ids):
@@ -186,7 +195,7 @@ class DecodeModel(nn.Module):
 ONE_LINE_RETURN_ATTENTION = '''
 
 class ShortAttention(nn.Module):
-    def __init__(self, config):
+    def __init__(self, infer_config):
         super().__init__()
         self.qkv_proj = part("qkv_proj")
         self.o_proj = part("o_proj")
@@ -200,9 +209,9 @@ class ShortAttention(nn.Module):
 DISPATCHING_ATTENTION = """
 
 class LatentAttention(nn.Module):
-    def __init__(self, config, layer_idx):
+    def __init__(self, infer_config, layer_idx):
         super().__init__()
-        self.enable_superkernel = config.enable_superkernel
+        self.enable_superkernel = infer_config.enable_superkernel
         self.layer_idx = layer_idx
         self.q_a_proj = part("q_a_proj")
         self.kv_a_proj_with_mqa = part("kv_a_proj_with_mqa")
@@ -228,9 +237,9 @@ class LatentAttention(nn.Module):
 DISPATCHING_MOE = """
 
 class DispatchingMoE(nn.Module):
-    def __init__(self, config, layer_idx):
+    def __init__(self, infer_config, layer_idx):
         super().__init__()
-        self.enable_superkernel = config.enable_superkernel
+        self.enable_superkernel = infer_config.enable_superkernel
         self.layer_idx = layer_idx
         self.gate = part("gate")
         self.experts = part("experts")

@@ -19,8 +19,8 @@ from skadvisor.plan.patch import SOURCE_DIALECTS, Declined, Patch, Request, prop
 
 PATH = Path("modeling_tiny.py")
 WHOLE = sources.HEAD + sources.ATTENTION + sources.MLP + sources.LAYER + sources.MODEL
-CONFIG = types.SimpleNamespace(layers=2, enable_superkernel=True)
-OFF = types.SimpleNamespace(layers=2, enable_superkernel=False)
+CONFIG = sources.infer_config(enable=True)
+OFF = sources.infer_config(enable=False)
 
 ATTENTION_CALLS = ["q_proj", "k_proj", "v_proj", "core", "o_proj"]
 BLOCK_CALLS = [
@@ -184,7 +184,9 @@ class Other(nn.Module):
         super().__init__()
         self.enable_superkernel = settings.get("model_config").get("enable_superkernel", False)
 """
-    source = (sources.HEAD + other + sources.ATTENTION).replace("config, layer_idx: int", "settings, layer_idx: int")
+    source = (sources.HEAD + other + sources.ATTENTION).replace(
+        "infer_config, layer_idx: int", "settings, layer_idx: int"
+    )
     after = change(source, template="attention-only").after.decode()
     assert after.count('self.enable_superkernel = settings.get("model_config").get("enable_superkernel", False)') == 2
 
@@ -244,7 +246,7 @@ def test_a_branch_that_holds_attention_and_mlp_is_declined(variant: str) -> None
     mixed = """
 
 class MixedLayer(nn.Module):
-    def __init__(self, config, layer_idx):
+    def __init__(self, infer_config, layer_idx):
         super().__init__()
 
     def forward(self, x, is_prefill=False):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from modeling_sources import infer_config
 from recorder import Recorder
 
 from skadvisor.plan.patch import SOURCE_DIALECTS, Patch, Request, propose
@@ -23,10 +24,10 @@ from torch import nn
 
 
 class Attention(nn.Module):
-    def __init__(self, config, layer_idx):
+    def __init__(self, infer_config, layer_idx):
         super().__init__()
         self.layer_idx = layer_idx
-        self.heads, width = config.heads, config.width
+        self.heads, width = infer_config.heads, infer_config.width
         self.qkv_proj = nn.Linear(width, 3 * width, bias=False)
         self.o_proj = nn.Linear(width, width, bias=False)
         self.cache = []
@@ -46,12 +47,12 @@ class Attention(nn.Module):
 
 
 class SparseMoeBlock(nn.Module):
-    def __init__(self, config, layer_idx):
+    def __init__(self, infer_config, layer_idx):
         super().__init__()
         self.layer_idx = layer_idx
-        self.gate = nn.Linear(config.width, 4, bias=False)
-        self.experts = nn.ModuleList([nn.Linear(config.width, config.width, bias=False) for _ in range(4)])
-        self.shared_expert = nn.Linear(config.width, config.width, bias=False)
+        self.gate = nn.Linear(infer_config.width, 4, bias=False)
+        self.experts = nn.ModuleList([nn.Linear(infer_config.width, infer_config.width, bias=False) for _ in range(4)])
+        self.shared_expert = nn.Linear(infer_config.width, infer_config.width, bias=False)
 
     def forward(self, hidden_states, is_prefill=False):
         scores = F.softmax(self.gate(hidden_states), dim=-1)
@@ -65,13 +66,13 @@ class SparseMoeBlock(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    def __init__(self, config, layer_idx):
+    def __init__(self, infer_config, layer_idx):
         super().__init__()
         self.layer_idx = layer_idx
-        self.self_attn = Attention(config, layer_idx)
-        self.mlp = SparseMoeBlock(config, layer_idx)
-        self.input_layernorm = nn.LayerNorm(config.width)
-        self.post_attention_layernorm = nn.LayerNorm(config.width)
+        self.self_attn = Attention(infer_config, layer_idx)
+        self.mlp = SparseMoeBlock(infer_config, layer_idx)
+        self.input_layernorm = nn.LayerNorm(infer_config.width)
+        self.post_attention_layernorm = nn.LayerNorm(infer_config.width)
 
     def forward(self, hidden_states, is_prefill=False):
         residual = hidden_states
@@ -83,11 +84,11 @@ class DecoderLayer(nn.Module):
 
 
 class Model(nn.Module):
-    def __init__(self, config):
+    def __init__(self, infer_config):
         super().__init__()
-        self.embed_tokens = nn.Embedding(32, config.width)
-        self.layers = nn.ModuleList([DecoderLayer(config, i) for i in range(3)])
-        self.lm_head = nn.Linear(config.width, 32, bias=False)
+        self.embed_tokens = nn.Embedding(32, infer_config.width)
+        self.layers = nn.ModuleList([DecoderLayer(infer_config, i) for i in range(3)])
+        self.lm_head = nn.Linear(infer_config.width, 32, bias=False)
 
     @torch.no_grad()
     def forward(self, input_ids, is_prefill=False):
@@ -102,7 +103,7 @@ def build(source: str) -> Any:
     names: dict[str, Any] = {"__name__": "modeling"}
     exec(compile(source, "modeling.py", "exec", dont_inherit=True), names)
     torch.manual_seed(11)
-    return names["Model"](types.SimpleNamespace(width=16, heads=2, enable_superkernel=True)).eval()
+    return names["Model"](infer_config(enable=True)).eval()
 
 
 def generate(model: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from modeling_sources import infer_config
 from recorder import Recorder, load
 from ruamel.yaml import YAML
 from sample_builder.build import build
@@ -25,7 +26,7 @@ from skadvisor.plan.compile_options import count_streams, options_text, scope_ke
 from skadvisor.plan.patch import DIALECTS
 from skadvisor.records import from_json, to_json
 
-CONFIG = types.SimpleNamespace(enable_superkernel=True)
+CONFIG = infer_config(enable=True)
 SOURCE_DIALECTS = ("ge", "recipes", "npugraph_ex")
 
 
@@ -63,7 +64,8 @@ def run_class(code: str, name: str, monkeypatch: Any, *, enable: bool = True, **
     """Build the class of a snippet, give it recording parts, and run its forward."""
     recorder = Recorder()
     cls = load(code, recorder, monkeypatch)[name]
-    model = cls(CONFIG) if name == "Model" else cls(CONFIG, 2)
+    configs = [CONFIG] * (2 if "infer_config" in code else 1)  # the model's own, and that of cann-recipes
+    model = cls(*configs) if name == "Model" else cls(*configs, 2)
     parts = {part for case in CASES for part in (*case[3], *case[4])} - {"gate", "layer"}
     for part in parts:
         setattr(model, part, recorder.part(part))
@@ -129,18 +131,37 @@ def test_the_model_is_compiled_to_one_static_graph(monkeypatch: Any, dialect: An
     torch.compile = lambda model, **options: calls.append({"model": model, **options})  # type: ignore[attr-defined]
     torchair.get_npu_backend = lambda compiler_config: ("backend", compiler_config)  # type: ignore[attr-defined]
     config = types.ModuleType("torchair.configs.compiler_config")
-    config.CompilerConfig = lambda: "config"  # type: ignore[attr-defined]
+    config.CompilerConfig = lambda: types.SimpleNamespace(experimental_config=types.SimpleNamespace())  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torchair.configs", types.ModuleType("torchair.configs"))
     monkeypatch.setitem(sys.modules, "torchair.configs.compiler_config", config)
-    (snippet,) = compile_code(dialect)
-    exec(snippet.code, names)
+    names["config"] = types.SimpleNamespace()
+    for snippet in compile_code(dialect):
+        exec(snippet.code, names)
     ((call),) = calls
+    assert names["config"].enable_superkernel is True
     assert call["model"] == "the model" and call["dynamic"] is False and call["fullgraph"] is True
     if dialect == "npugraph_ex":
         assert call["backend"] == "npugraph_ex"
         assert call["options"]["static_kernel_compile"] is True and call["options"]["super_kernel_optimize"] is True
+        assert call["options"]["super_kernel_optimize_options"] == {"dcci_disable_on_kernel": [".*"]}
     else:
-        assert call["backend"] == ("backend", "config")
+        kept = call["backend"][1].experimental_config
+        assert kept.frozen_parameter is True and kept.tiling_schedule_optimize is True
+
+
+def test_recipes_read_the_switch_where_their_configuration_has_it(dense: Analysis) -> None:
+    plan = make_plan(dense.result, dense.kernels, "attention-only", "recipes")
+    assert 'infer_config.model_config.custom_params.get("enable_superkernel", False)' in plan.code[0].code
+    new = YAML(typ="safe").load(plan.config[0].code)
+    assert new["model_config"]["custom_params"]["enable_superkernel"] is True
+
+
+@pytest.mark.parametrize("dialect", ["npugraph_ex", "vllm-ascend"])
+def test_captured_graphs_are_not_told_words_of_ge(two_streams: Analysis, dialect: Any) -> None:
+    text = render_plan(make_plan(two_streams.result, two_streams.kernels, "full-model", dialect))
+    for word in ("feed-sync-all", "stream-fusion", "tiling_schedule_optimize", "strict-scope-check", "delete attr"):
+        assert word not in text
+    assert "dcci_" in text
 
 
 def test_one_stream_needs_no_stream_fusion(dense: Analysis) -> None:
@@ -168,17 +189,17 @@ def test_streams_of_an_eager_capture_say_nothing(eager: Analysis) -> None:
     assert any("graph mode" in str(note) for note in plan.notes)
 
 
-def test_core_counts_decide_about_feed_sync_all(dense: Analysis) -> None:
+def test_core_counts_are_compared_within_their_kind(dense: Analysis) -> None:
     inside = scope_kernels(dense.kernels, "attention-only", "a")
-    even = weigh_options(inside.assign(blocks=24), "graph")[1]
-    assert even.value is None and even.basis == "measured"
     unknown = weigh_options(inside.assign(blocks=None), "graph")[1]
     assert unknown.value is None and "no core counts" in str(unknown.reason)
     attention = inside["op_type"].astype(str).str.contains("InferAttention")
-    fewer = inside.assign(blocks=attention.map({True: 8, False: 24}))
-    assert weigh_options(fewer, "graph")[1].value == "1"
-    harmless = inside.assign(blocks=(inside["op_type"].astype(str) == "RmsNorm").map({True: 8, False: 24}))
-    assert weigh_options(harmless, "graph")[1].value is None
+    vector = inside["core"].astype(str).isin(["AI_VECTOR_CORE", "MIX_AIV"])
+    for blocks, word in ((24, "no operator"), (attention.map({True: 8, False: 24}), "FusedInferAttentionScore")):
+        # Vector kernels count twice as many cores: that says nothing about Cube kernels.
+        counts = inside.assign(blocks=blocks).assign(blocks=lambda frame: frame["blocks"].where(~vector, 48))
+        option = weigh_options(counts, "graph")[1]
+        assert option.value is None and word in str(option.reason)
 
 
 def test_an_empty_scope_has_no_options(dense: Analysis) -> None:
@@ -237,13 +258,13 @@ def command(dense: Analysis, monkeypatch: Any) -> Any:
 
 def test_the_command_shows_and_writes_the_change(command: Any, tmp_path: Path) -> None:
     model, config = tmp_path / "modeling_x.py", tmp_path / "config.yaml"
-    model.write_text(skeleton("attention-only", "a"))
+    model.write_text(skeleton("attention-only", "a", "recipes"))
     config.write_text("exe_mode: eager\nmodel_config:\n  enable_superkernel: False\n")
     arguments = ["--dialect", "recipes", "--model", str(model), "--config", str(config)]
     shown = command(*arguments)
     assert shown.exit_code == 0, shown.output
     assert "+        with superkernel_scope(" in shown.output and "+exe_mode: ge_graph" in shown.output
-    assert model.read_text() == skeleton("attention-only", "a")
+    assert model.read_text() == skeleton("attention-only", "a", "recipes")
     written = command(*arguments, "--write")
     assert written.exit_code == 0, written.output
     assert "with superkernel_scope(" in model.read_text()

@@ -41,39 +41,70 @@ def scope_place(template: str, variant: str) -> Message:
     return Message(WHERE[_key(template, variant)])
 
 
-def skeleton(template: str, variant: str) -> str:
-    """The class without its scope, as the tests and the diff need it."""
-    return (_SKELETONS / f"{_FILES[_key(template, variant)]}.txt").read_text(encoding="utf-8")
+def skeleton(template: str, variant: str, dialect: Dialect = "ge") -> str:
+    """The class without its scope, as the tests and the diff need it; classes of cann-recipes take `infer_config`."""
+    text = (_SKELETONS / f"{_FILES[_key(template, variant)]}.txt").read_text(encoding="utf-8")
+    return text.replace("(self, config", "(self, config, infer_config") if dialect == "recipes" else text
 
 
 def scope_code(template: str, variant: str, dialect: Dialect, options: str) -> Snippet:
     """The class with its scope. Raises ValueError for a dialect that marks no scopes in the source."""
     request = Request(template=template, variant=variant or "a", dialect=dialect, options=options)
-    patched = propose_for(Path("modeling.py"), skeleton(template, variant).encode(), request)
+    patched = propose_for(Path("modeling.py"), skeleton(template, variant, dialect).encode(), request)
     if not isinstance(patched, Patch):
         raise ValueError(f"no code for {template} in {dialect}: {patched.reason}")
     return Snippet(title=Message(_("The scope")), language="python", code=patched.after.decode())
 
 
-def compile_code(dialect: Dialect) -> tuple[Snippet, ...]:
-    """How the model is compiled so that scopes take effect; empty where the framework does it."""
-    if dialect == "ge":
-        code = (
-            "import torch\nimport torchair\nfrom torchair.configs.compiler_config import CompilerConfig\n\n"
-            "backend = torchair.get_npu_backend(compiler_config=CompilerConfig())\n"
-            "model = torch.compile(model, backend=backend, dynamic=False, fullgraph=True)\n"
-        )
-        return (Snippet(title=Message(_("Compile to one static graph")), language="python", code=code),)
-    if dialect == "npugraph_ex":
-        code = (
-            "import torch\nimport torch_npu\n\n"
-            'model = torch.compile(\n    model,\n    backend="npugraph_ex",\n    options={\n'
-            '        "static_kernel_compile": True,\n        "super_kernel_optimize": True,\n'
-            '        "super_kernel_optimize_options": {},\n        "super_kernel_debug_options": {},\n    },\n'
-            "    dynamic=False,\n    fullgraph=True,\n)\n"
-        )
-        return (Snippet(title=Message(_("Compile with SuperKernel on")), language="python", code=code),)
-    return ()
+_SWITCH = """\
+# before the model is built; False for the baseline
+config.enable_superkernel = True
+"""
+#: Source: cann-recipes-infer, compile_model_forward: attention fuses only where its tiling is sunk.
+_GE_COMPILE = """\
+import torch
+import torchair
+from torchair.configs.compiler_config import CompilerConfig
+
+compiler_config = CompilerConfig()
+compiler_config.experimental_config.frozen_parameter = True
+compiler_config.experimental_config.tiling_schedule_optimize = True
+compiler_config.experimental_config.topology_sorting_strategy = "StableRDFS"
+backend = torchair.get_npu_backend(compiler_config=compiler_config)
+model = torch.compile(model, backend=backend, dynamic=False, fullgraph=True)
+"""
+#: Source: torch_npu, options of npugraph_ex; cann-recipes-infer, compile_model_forward.
+_NPUGRAPH_COMPILE = """\
+import torch
+import torch_npu
+
+model = torch.compile(
+    model,
+    backend="npugraph_ex",
+    options={
+        "frozen_parameter": True,
+        "static_kernel_compile": True,
+        "super_kernel_optimize": True,  # False for the baseline
+        "super_kernel_optimize_options": {"dcci_disable_on_kernel": [".*"]},
+        "super_kernel_debug_options": {},
+    },
+    dynamic=False,
+    fullgraph=True,
+)
+"""
+
+
+def compile_code(dialect: Dialect, marked: bool = True) -> tuple[Snippet, ...]:
+    """How the model is compiled so that scopes take effect; empty where the framework does it.
+
+    `marked` says whether the source has scopes, whose switch is then set, too.
+    """
+    if dialect not in ("ge", "npugraph_ex"):
+        return ()
+    title = _("Compile to one static graph") if dialect == "ge" else _("Compile with SuperKernel on")
+    code = _GE_COMPILE if dialect == "ge" else _NPUGRAPH_COMPILE
+    switch = Snippet(title=Message(_("Switch the scope on")), language="python", code=_SWITCH)
+    return (*((switch,) if marked else ()), Snippet(title=Message(title), language="python", code=code))
 
 
 def config_code(dialect: Dialect, several_streams: bool) -> tuple[Snippet, ...]:

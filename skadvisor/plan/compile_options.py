@@ -11,7 +11,11 @@ from skadvisor.units import us
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skadvisor.records import Basis
+
 _TORCHAIR = "TorchAir: options of super_kernel scopes"
+_NPUGRAPH = "graph-autofusion: super_kernel_optimize_options; cann-recipes-infer: compile_model_forward"
+_VLLM = "vLLM-Ascend: compiler interface, enable_super_kernel"
 #: Words in the names of operators that combine the results of several cores and so may wait for all of them.
 _MAY_SYNCHRONISE = (
     "InitRouting",
@@ -122,31 +126,48 @@ def _cube_beside_vector(inside: pd.DataFrame) -> bool:
 
 
 def _weigh_cores(inside: pd.DataFrame) -> Option:
-    blocks = inside["blocks"].dropna()
-    key = "feed-sync-all"
-    if blocks.empty:
-        reason = Message(_("the capture has no core counts (Block Dim); set it if the run hangs"))
-        return Option(key=key, value=None, reason=reason, basis="assumed", source=_TORCHAIR)
-    most, least = int(blocks.max()), int(blocks.min())
-    if most == least:
-        reason = Message(_("all kernels of the scope use {cores} cores, as many as the fused kernel"), cores=most)
-        return Option(key=key, value=None, reason=reason, basis="measured", source=_TORCHAIR)
-    fewer = inside[inside["blocks"].fillna(most) < most]
+    """Never set beforehand: it is for runs that hang. Cube counts are compared with Cube, Vector with Vector."""
+
+    def left(reason: Message, basis: Basis) -> Option:
+        return Option(key="feed-sync-all", value=None, reason=reason, basis=basis, source=_TORCHAIR)
+
+    known = inside.dropna(subset=["blocks"])
+    if known.empty:
+        return left(Message(_("the capture has no core counts (Block Dim); set it if the run hangs")), "assumed")
+    vector = known["core"].astype("object").isin(["AI_VECTOR_CORE", "MIX_AIV"])
+    most = known.groupby(vector)["blocks"].transform("max")
+    fewer = known[known["blocks"] < most]
     types = fewer["op_type"].astype("object").fillna(fewer["name"].astype("object")).astype(str)
     waiting = sorted({name for name in types if any(word in name for word in _MAY_SYNCHRONISE)})
     if waiting:
-        reason = Message(
-            _("{ops} may synchronise all cores and run on fewer than the {cores} of the fused kernel, which can hang"),
-            ops=", ".join(waiting[:3]),
-            cores=most,
-        )
-        return Option(key=key, value="1", reason=reason, basis="assumed", source=_TORCHAIR)
-    reason = Message(
-        _(
-            "kernels use {least} to {most} cores, but none of them is known to synchronise all cores; "
-            "set it if the run hangs"
-        ),
-        least=least,
-        most=most,
+        reason = _("{ops} may synchronise all cores and use fewer than others of their kind: set it if the run hangs")
+        return left(Message(reason, ops=", ".join(waiting[:3])), "derived")
+    return left(Message(_("no operator known to synchronise all cores uses fewer than others of its kind")), "derived")
+
+
+def weigh_graph_options(dialect: str, streams: int) -> tuple[Option, ...]:
+    """The options of npugraph_ex, as its users set them; `streams` is what one scope uses in the capture."""
+    if dialect == "vllm-ascend":
+        reason = Message(_("vLLM-Ascend sets it itself and has no field for the other options"))
+        return (_graph_option("dcci_after_kernel_end", '[".*"]', reason, _VLLM),)
+    refresh = _(
+        "as cann-recipes-infer sets it: no refresh of the data cache round sub-kernels; "
+        "where the output differs, use dcci_after_kernel_end instead, as vLLM-Ascend does"
     )
-    return Option(key=key, value=None, reason=reason, basis="derived", source=_TORCHAIR)
+    parallel = (
+        Message(_("off by default; the scope uses {streams} streams: try 1 once the output is right"), streams=streams)
+        if streams > 1
+        else Message(_("off by default, and one stream leaves nothing to arrange"))
+    )
+    early = _("off by default; try 1 once the output is right")
+    bypass = _("off by default; only where sk_scope_split.log names value, event or task breaks, for it may deadlock")
+    return (
+        _graph_option("dcci_disable_on_kernel", '[".*"]', Message(refresh), _NPUGRAPH),
+        _graph_option("auto_op_parallel", None, parallel, _NPUGRAPH),
+        _graph_option("early_start", None, Message(early), _NPUGRAPH),
+        _graph_option("aggressive_opt_strategies", None, Message(bypass), _NPUGRAPH),
+    )
+
+
+def _graph_option(key: str, value: str | None, reason: Message, source: str) -> Option:
+    return Option(key=key, value=value, reason=reason, basis="derived", source=source)

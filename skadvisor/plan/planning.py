@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from skadvisor.errors import InputError
 from skadvisor.plan import code, compile_options, troubleshooting
 from skadvisor.plan.patch import DIALECTS, Dialect
-from skadvisor.plan.records import Expected, Option, Plan, Risk
+from skadvisor.plan.records import Expected, Plan, Risk
 from skadvisor.records import Result, Template
 from skadvisor.text.messages import Message, _
 
@@ -46,12 +46,15 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
     _check(template, dialect, variant)
     record = next((item for item in result.templates if item.name == template), None)
     inside = compile_options.scope_kernels(kernels, template, variant)
-    weighed = (
-        compile_options.weigh_options(inside, result.mode) if dialect in ("ge", "recipes") else _no_options(dialect)
-    )
-    text = compile_options.options_text(weighed)
+    in_scope = dialect in ("ge", "recipes")
     marked = dialect != "vllm-ascend" and template != "automatic"
     streams = compile_options.count_streams(inside) if not inside.empty else 0
+    weighed = (
+        compile_options.weigh_options(inside, result.mode)
+        if in_scope
+        else compile_options.weigh_graph_options(dialect, streams)
+    )
+    text = compile_options.options_text(weighed) if in_scope else ""
     return Plan(
         template=template,
         variant=variant if template == "attention-only" else "",
@@ -59,10 +62,13 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         where=code.scope_place(template, variant) if marked or template == "automatic" else Message(_WHOLE_GRAPH),
         options=text,
         weighed=weighed,
-        code=(*((code.scope_code(template, variant, dialect, text),) if marked else ()), *code.compile_code(dialect)),
+        code=(
+            *((code.scope_code(template, variant, dialect, text),) if marked else ()),
+            *code.compile_code(dialect, marked),
+        ),
         config=code.config_code(dialect, streams > 1),
         expected=_expect(record),
-        risks=(*_risks(record, inside), *_stream_risks(streams, result.mode)),
+        risks=(*_risks(record, inside, dialect), *_stream_risks(streams, result.mode, dialect)),
         log_checks=troubleshooting.log_checks(dialect),
         remedies=troubleshooting.remedies(dialect),
         wider=_wider(template, result),
@@ -88,15 +94,6 @@ def _check(template: str, dialect: Dialect, variant: str) -> None:
         )
 
 
-def _no_options(dialect: Dialect) -> tuple[Option, ...]:
-    if dialect == "npugraph_ex":
-        reason = Message(_("scopes of npugraph_ex take no options; those of torch.compile start empty"))
-    else:
-        reason = Message(_("vLLM-Ascend sets the options itself"))
-    source = "torch_npu: npugraph_ex options" if dialect == "npugraph_ex" else "vLLM-Ascend: ascend_compilation_config"
-    return (Option(key="super_kernel_optimize_options", value=None, reason=reason, basis="derived", source=source),)
-
-
 def _expect(record: Template | None) -> Expected | None:
     if record is None:
         return None
@@ -110,10 +107,24 @@ def _expect(record: Template | None) -> Expected | None:
     )
 
 
-def _risks(record: Template | None, inside: pd.DataFrame) -> tuple[Risk, ...]:
+#: What to do about a finding where the words of the GE graph do not hold: captured graphs have other options.
+_GRAPH_REMEDIES = {
+    "tiling": _("captured graphs sink no tiling: sk_fusion_fail_reasons.log says whether they were taken in"),
+    "streams": _("one scope per stream where pure Cube does not run beside pure Vector work"),
+    "cores": _("if it hangs, super_kernel_debug_options with debug_per_op_max_core_num finds the operator"),
+}
+
+
+def _risks(record: Template | None, inside: pd.DataFrame, dialect: Dialect) -> tuple[Risk, ...]:
     """Findings that do not pass, operators that cut the scope, and collectives that need a switch."""
+    other = {} if dialect in ("ge", "recipes") else _GRAPH_REMEDIES
     risks = [
-        Risk(what=finding.check, message=finding.message, remedy=finding.remedy, source=finding.source)
+        Risk(
+            what=finding.check,
+            message=finding.message,
+            remedy=Message(other[finding.check]) if finding.check in other else finding.remedy,
+            source="" if finding.check in other else finding.source,
+        )
         for finding in (record.findings if record else ())
         if finding.status != "pass"
     ]
@@ -148,8 +159,8 @@ def _risks(record: Template | None, inside: pd.DataFrame) -> tuple[Risk, ...]:
     return tuple(risks)
 
 
-def _stream_risks(streams: int, mode: str) -> tuple[Risk, ...]:
-    if streams <= 2 or mode == "eager":
+def _stream_risks(streams: int, mode: str, dialect: Dialect) -> tuple[Risk, ...]:
+    if streams <= 2 or mode == "eager" or dialect not in ("ge", "recipes"):
         return ()
     risk = Risk(
         what="streams",

@@ -13,10 +13,24 @@ def log_checks(dialect: Dialect) -> tuple[LogCheck, ...]:
 
 
 _GE_CHECKS = (
-    LogCheck(text="find super kernel sub op", meaning=Message(_("an operator was taken into a scope")), good=True),
     LogCheck(
-        text="so delete attr",
-        meaning=Message(_("an operator in the scope cannot be fused and cuts it there")),
+        text="), super_scope_name",
+        meaning=Message(
+            _(
+                "find super kernel sub op <op>(<type>), super_scope_name <scope>: the operator was taken into the "
+                "scope; written at INFO only (ASCEND_GLOBAL_LOG_LEVEL=1)"
+            )
+        ),
+        good=True,
+    ),
+    LogCheck(
+        text="can not fusion",
+        meaning=Message(_("a refusal, up to CANN 9.0: that operator is left out and cuts the scope")),
+        good=False,
+    ),
+    LogCheck(
+        text="cannot fusion",
+        meaning=Message(_("a refusal, from CANN 9.1: that operator is left out and cuts the scope")),
         good=False,
     ),
     LogCheck(
@@ -29,12 +43,19 @@ _GE_CHECKS = (
     LogCheck(text="split before node", meaning=Message(_("the scope was cut in two at this operator")), good=False),
     LogCheck(
         text="SuperKernelPass only support static graph",
-        meaning=Message(_("the graph is dynamic, nothing was fused: compile with dynamic=False")),
+        meaning=Message(_("that graph is dynamic and nothing was fused in it: right for prefill, wrong for decode")),
         good=False,
     ),
     LogCheck(
         text="do not support more than 2 real stream",
         meaning=Message(_("the scope spans too many streams: stream-fusion=1, or one scope per stream")),
+        good=False,
+    ),
+    LogCheck(
+        text="fault kernel_name=te_superkernel_",
+        meaning=Message(
+            _("a SuperKernel failed at run time: origin_op_name names its scope, symbol name the operator in it")
+        ),
         good=False,
     ),
 )
@@ -59,60 +80,109 @@ _GRAPH_CHECKS = (
 
 def remedies(dialect: Dialect) -> tuple[Remedy, ...]:
     """How to find the cause of a failure, the frequent ones first. Source: SuperKernel debugging guides."""
-    ge = dialect in ("ge", "recipes")
-    debug = "debug-dcci-all=1:debug-sync-all=1" if ge else 'super_kernel_debug_options={"debug_sync_all": 1}'
-    cache = (
-        "dcci-before-kernel-start=<op>:dcci-after-kernel-end=<op>"
-        if ge
-        else 'super_kernel_optimize_options={"dcci_before_kernel_start": [".*<op>.*"], '
-        '"dcci_after_kernel_end": [".*<op>.*"]}'
+    return (*(_GE_REMEDIES if dialect in ("ge", "recipes") else _graph_remedies(dialect)), *_GAIN_REMEDIES)
+
+
+_HALVE = _(
+    "if the output is right again the data cache or a missing synchronisation is the cause: "
+    "halve the scope until one operator is left, custom operators first"
+)
+_GE_REMEDIES = (
+    Remedy(
+        symptom=Message(_("compile failure, unsupported operator")),
+        option="strict-scope-check=abort",
+        next_step=Message(_("the log names the operator: move it (tiling-offload, TBE) out of the scope")),
+    ),
+    Remedy(
+        symptom=Message(_("an operator in the middle has to stay out")),
+        option='with torchair.scope.super_kernel(None, ""): ...',
+        next_step=Message(_("a scope without a name inside the scope keeps its operators out")),
+    ),
+    Remedy(
+        symptom=Message(_("the log speaks of more than 2 real streams")),
+        option="stream-fusion=1",
+        next_step=Message(_("if that is not enough, one scope per stream")),
+    ),
+    Remedy(
+        symptom=Message(_("hang or timeout")),
+        option="feed-sync-all=1",
+        next_step=Message(_("compare the core counts (Block Dim) of operators that synchronise all cores")),
+    ),
+    Remedy(
+        symptom=Message(_("different output")),
+        option="debug-dcci-all=1:debug-sync-all=1",
+        next_step=Message(_HALVE),
+    ),
+    Remedy(
+        symptom=Message(_("different output, the operator is known")),
+        option="dcci-before-kernel-start=<op>:dcci-after-kernel-end=<op>",
+        next_step=Message(_("keep the option for that operator only; the debug options cost 2-3 us per operator")),
+    ),
+)
+
+
+def _graph_remedies(dialect: Dialect) -> tuple[Remedy, ...]:
+    """Those of a captured graph; vLLM-Ascend has no field for the options, only the switch."""
+    own = dialect == "npugraph_ex"
+    left_out = Remedy(
+        symptom=Message(_("compile failure, unsupported operator")),
+        option="",
+        next_step=Message(_("sk_fusion_fail_reasons.log names it; it needs a static kernel that SuperKernel can bind")),
     )
-    return (
-        Remedy(
-            symptom=Message(_("compile failure, unsupported operator")),
-            option="strict-scope-check=abort" if ge else "",
-            next_step=Message(_("the log names the operator: move it (tiling-offload, TBE) out of the scope")),
+    whose = Remedy(
+        symptom=Message(_("it fails and SuperKernel is only one suspect")),
+        option='"force_eager": True' if own else '"enable_super_kernel": false',
+        next_step=Message(
+            _("runs the passes but captures no graph, so no SuperKernel: a fault that stays has another cause")
+            if own
+            else _("static kernels stay on: a fault that stays has another cause")
         ),
+    )
+    if not own:
+        return (left_out, whose)
+    return (
+        left_out,
+        whose,
         Remedy(
-            symptom=Message(_("the log speaks of more than 2 real streams")),
-            option="stream-fusion=1" if ge else "",
-            next_step=Message(_("if that is not enough, one scope per stream")),
+            symptom=Message(_("an operator in the middle has to stay out")),
+            option="torch.npu.super_kernel_scope_begin(None); ...; torch.npu.super_kernel_scope_end(None)",
+            next_step=Message(_("a scope without a name inside the scope keeps its operators out")),
         ),
         Remedy(
             symptom=Message(_("hang or timeout")),
-            option="feed-sync-all=1" if ge else 'super_kernel_debug_options={"debug_per_op_max_core_num": 1}',
-            next_step=Message(_("compare the core counts (Block Dim) of operators that synchronise all cores")),
+            option='super_kernel_debug_options={"debug_per_op_max_core_num": 1}',
+            next_step=Message(_("every operator runs alone on all cores: the one that hangs is found")),
         ),
         Remedy(
             symptom=Message(_("different output")),
-            option=debug,
-            next_step=Message(
-                _(
-                    "if the output is right again the data cache or a missing synchronisation is the cause: "
-                    "halve the scope until one operator is left, custom operators first"
-                )
-            ),
+            option='super_kernel_debug_options={"debug_sync_all": 1}',
+            next_step=Message(_HALVE),
         ),
         Remedy(
             symptom=Message(_("different output, the operator is known")),
-            option=cache,
-            next_step=Message(_("keep the option for that operator only; the debug options cost 2-3 us per operator")),
-        ),
-        Remedy(
-            symptom=Message(_("no gain, or slower")),
-            option="",
-            next_step=Message(
-                _(
-                    "compare with skadvisor compare BEFORE AFTER: lost stream overlap, "
-                    "a scope cut into single kernels, or a region that is no bottleneck"
-                )
-            ),
-        ),
-        Remedy(
-            symptom=Message(_("the gain is smaller than what a recompile changes")),
-            option="",
-            next_step=Message(
-                _("five baseline runs with a spread below 5 %, three or more with SuperKernel; the median decides")
-            ),
+            option='super_kernel_optimize_options={"dcci_before_kernel_start": [".*<op>.*"], '
+            '"dcci_after_kernel_end": [".*<op>.*"]}',
+            next_step=Message(_("keep the option for that operator only, without dcci_disable_on_kernel for it")),
         ),
     )
+
+
+_GAIN_REMEDIES = (
+    Remedy(
+        symptom=Message(_("no gain, or slower")),
+        option="",
+        next_step=Message(
+            _(
+                "compare with skadvisor compare BEFORE AFTER: lost stream overlap, "
+                "a scope cut into single kernels, or a region that is no bottleneck"
+            )
+        ),
+    ),
+    Remedy(
+        symptom=Message(_("the gain is smaller than what a recompile changes")),
+        option="",
+        next_step=Message(
+            _("five baseline runs with a spread below 5 %, three or more with SuperKernel; the median decides")
+        ),
+    ),
+)

@@ -150,7 +150,7 @@ def _make_edit(source: Source, place: Place, request: Request) -> Edit | Doubt:
     if request.enable is not None:
         switch: expressions.Switch | Doubt = expressions.Switch(expressions.operand(request.enable))
     else:
-        switch = expressions.find_switch(source, place)
+        switch = expressions.find_switch(source, place, request.dialect)
     if isinstance(switch, Doubt):
         return switch
     test = expressions.find_decode_test(source, place, request.decode_when)

@@ -35,8 +35,11 @@ class Switch:
     assignments: tuple[str, ...] = ()
 
 
-def find_switch(source: Source, place: Place) -> Switch | Doubt:
-    """How the method learns that SuperKernel is on."""
+def find_switch(source: Source, place: Place, dialect: str) -> Switch | Doubt:
+    """How the method learns that SuperKernel is on.
+
+    The helper of cann-recipes is switched by its own configuration: the model's `config` never has the entry there.
+    """
     family = source.family(place.model_class)
     if any(_stores(item, ENABLE) for item in family):
         return Switch(f"self.{ENABLE}")
@@ -49,7 +52,7 @@ def find_switch(source: Source, place: Place) -> Switch | Doubt:
         )
     parameters = owner.methods["__init__"].parameters
     for known in _switch_expressions(source):
-        if known[0] in parameters:
+        if known[0] in parameters and not (dialect == "recipes" and known == ("config", _SWITCHES["config"])):
             return Switch(f"self.{ENABLE}", owner, (f"self.{ENABLE} = {known[1]}",))
     return Doubt(
         Message(
