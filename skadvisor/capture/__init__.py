@@ -39,9 +39,9 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
 
     `rank` chooses among several captures under a folder, by the device where none says its rank. Raises InputError
     for a missing path, no capture, an unparsed capture, a file that may not be read or several ranks without a choice;
-    NotEnoughError for a capture without kernels.
+    NotEnoughError for a capture without kernels, or with times that cannot be true.
     """
-    from skadvisor.capture import folder, merge
+    from skadvisor.capture import folder, merge, plausibility
 
     found = folder.find(Path(path))
     if not found:
@@ -69,7 +69,7 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
             f"{path} is a profiler capture without kernels" + (": " + capture.notes[0] if capture.notes else ""),
             "Record again with the NPU activity switched on, and parse the capture to its end.",
         )
-    return capture
+    return plausibility.check(capture)
 
 
 def _named(ranked: RankFiles) -> str:
