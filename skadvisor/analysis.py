@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from skadvisor.options import Options, PathText, choose_options
 from skadvisor.records import SCHEMA_VERSION, Result, Tool
+from skadvisor.report.subject import subject_template
 from skadvisor.version import __version__
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from skadvisor.accounting.timeline import Times
     from skadvisor.events import Capture
     from skadvisor.labelling.labels import Labelled
-
-PathText = str | os.PathLike[str]
-Risk = Literal["low", "balanced", "high"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +33,7 @@ class Analysis:
     steps: pd.DataFrame
     times: Times
     labelled: Labelled
+    options: Options
 
     @property
     def regions(self) -> pd.DataFrame:
@@ -96,86 +95,52 @@ class Analysis:
         return result_html(self.result)
 
 
-def analyze(
-    path: PathText,
-    *,
-    rank: int | None = None,
-    operators: PathText | None = None,
-    tpot_ms: float | None = None,
-    risk: Risk = "balanced",
-    ledger: PathText | None = None,
-    rules: tuple[PathText, ...] = (),
-) -> Analysis:
+def analyze(path: PathText, options: Options | None = None, **chosen: Any) -> Analysis:
     """Analyse one capture, a file or folder of any supported format.
 
-    `rank` chooses among several captures, `operators` adds a vocabulary file, `tpot_ms` is the time per output
-    token measured without the profiler (milliseconds), `risk` is low, balanced or high, `ledger` a ledger file
-    whose outcomes refine the gain, `rules` are files of your own that say what fuses (as skadvisor/fusion's).
+    `options` says what the user knows besides; single options may be given by name: `analyze(path, tpot_ms=20)`.
     Raises InputError and NotEnoughError (skadvisor.errors).
     """
     from skadvisor.capture import load
 
-    capture = load(Path(path), rank=rank)
-    return analyze_capture(capture, operators=operators, tpot_ms=tpot_ms, risk=risk, ledger=ledger, rules=rules)
+    options = choose_options(options, chosen)
+    return analyze_capture(load(Path(path), rank=options.rank), options)
 
 
-def analyze_capture(
-    capture: Capture,
-    *,
-    operators: PathText | None = None,
-    tpot_ms: float | None = None,
-    risk: Risk = "balanced",
-    ledger: PathText | None = None,
-    rules: tuple[PathText, ...] = (),
-) -> Analysis:
+def analyze_capture(capture: Capture, options: Options | None = None, **chosen: Any) -> Analysis:
     """Analyse a capture that was read already; see `analyze`."""
     from skadvisor.labelling.labels import label
     from skadvisor.vocabulary.operators import load_vocabulary
 
-    labelled = label(capture, load_vocabulary(None if operators is None else Path(operators)))
-    return assess(capture, labelled, tpot_ms=tpot_ms, risk=risk, ledger=ledger, rules=rules)
+    options = choose_options(options, chosen)
+    return assess(capture, label(capture, load_vocabulary(options.operators)), options)
 
 
-def assess(
-    capture: Capture,
-    labelled: Labelled,
-    *,
-    tpot_ms: float | None = None,
-    risk: Risk = "balanced",
-    ledger: PathText | None = None,
-    rules: tuple[PathText, ...] = (),
-) -> Analysis:
-    """Measure a labelled capture, assess the templates, and choose; see `analyze` for the options."""
+def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
+    """Measure a labelled capture, assess the templates, and choose."""
     from skadvisor import gain
     from skadvisor.accounting import representative
     from skadvisor.accounting.timeline import measure
     from skadvisor.advice import sensitivity, summary
     from skadvisor.advice.choice import recommend
-    from skadvisor.fusion.shown import shown_fusion
 
     times = measure(labelled.kernels, labelled.steps, capture.tasks)
     phase = summary.choose_phase(times)
     layers = summary.layers_record(labelled, times, phase)
-    situation = summary.situation(labelled, times, phase, layers, tpot_ms)
-    user_rules = tuple(Path(rule) for rule in rules)
-    user_ledger = None if ledger is None else Path(ledger)
-    templates = gain.assess(labelled.kernels, labelled.steps, times, situation, ledger=user_ledger, rules=user_rules)
+    situation = summary.gather_situation(labelled, times, phase, layers, options)
+    assessed = gain.assess(labelled.kernels, labelled.steps, times, situation, options)
     quality = summary.label_quality(labelled, times, phase)
     depends = sensitivity.depends_on_unattributed(
         labelled.kernels,
         labelled.steps,
         times,
         situation,
-        templates,
+        assessed.templates,
         quality.unattributed_share,
-        risk=risk,
-        ledger=user_ledger,
-        rules=user_rules,
+        options,
     )
     quality = replace(quality, advice_depends_on_unattributed=depends)
-    recommendation = recommend(templates, situation, times, risk=risk, labels=quality)
-    shown = representative.typical_step(times, phase)
-    judged = shown_fusion(labelled.kernels, times, situation, recommendation.choice, user_rules)
+    recommendation = recommend(assessed.templates, situation, times, risk=options.risk, labels=quality)
     result = Result(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name="skadvisor", version=__version__),
@@ -187,22 +152,29 @@ def assess(
         steps=representative.step_records(times, labelled.steps),
         phases=representative.phase_records(times, labelled.steps),
         layers=layers,
-        regions=tuple(
-            record
-            for name in dict.fromkeys(times.steps["phase"])
-            for record in representative.region_records(times, name)
-        ),
-        layer_times=() if shown is None else representative.layer_times(times, shown),
-        typical_layers=representative.typical_layers(labelled.kernels, times, phase, judged),
+        regions=tuple(record for name in times.representative for record in representative.region_records(times, name)),
+        layer_times=representative.layer_times(times, phase),
+        typical_layers=(),
         labels=quality,
-        templates=templates,
+        templates=assessed.templates,
         recommendation=recommendation,
         warnings=(
             *summary.notices(capture, labelled, quality, summary.region_shares(times, phase)),
             *gain.check_capture(times, situation),
         ),
     )
-    return Analysis(result, capture, labelled.kernels, labelled.steps, times, labelled)
+    shown = subject_template(result)
+    found = assessed.previews.get((shown.name, shown.variant)) if shown else None
+    layers_shown = representative.typical_layers(labelled.kernels, times, phase, found.kernels if found else None)
+    return Analysis(
+        replace(result, typical_layers=layers_shown),
+        capture,
+        labelled.kernels,
+        labelled.steps,
+        times,
+        labelled,
+        options,
+    )
 
 
 _TEMPLATE_COLUMNS = [

@@ -7,7 +7,7 @@ in the language they were written in).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -267,10 +267,12 @@ class Finding:
 class Template:
     """One placement assessed. `share` is the fraction of the decode step's wall time inside the scope.
 
+    `variant` tells placements of one template apart (a and b of attention-only), "" where there is one.
     `features` are what the calibrated gain model sees; a ledger keeps them with the forecast.
     """
 
     name: TemplateName
+    variant: str = ""
     share: float
     in_scope_us: float
     claim: Claim | None
@@ -289,6 +291,7 @@ class Template:
 class Recommendation:
     """What to do. `confidence` is a fraction; `next` are the steps in order; `robustness` says what could change it.
 
+    `variant` is that of the chosen template.
     `margin_us` is what the choice's estimate leads the runner-up's by; where the choice is `none`, the runner-up is the
     template that comes nearest to being worth it, and the margin is minus its estimate.
     """
@@ -297,6 +300,7 @@ class Recommendation:
     reason: Message
     confidence: float
     runner_up: TemplateName | None
+    variant: str = ""
     margin_us: float | None = None
     next: tuple[Message, ...] = ()
     robustness: tuple[Message, ...] = ()
@@ -370,6 +374,12 @@ class Result:
     recommendation: Recommendation
     warnings: tuple[Notice, ...]
     ranks: tuple[RankRecord, ...] = ()
+
+
+def find_template(templates: Iterable[Template], name: str, variant: str | None = None) -> Template | None:
+    """The template of this name and variant; of any variant (None) the one that promises most. None without one."""
+    named = [one for one in templates if one.name == name and variant in (None, one.variant)]
+    return max(named, key=lambda one: one.estimate.mid_us if one.estimate else float("-inf"), default=None)
 
 
 def to_json(record: Any, translate: Callable[[str], str] = str) -> bytes:

@@ -92,6 +92,6 @@ def _close_up(kernels: pd.DataFrame, duration: NDArray[np.int64], drop: NDArray[
 def _again(analysis: Analysis, kernels: pd.DataFrame, assumed: Message) -> Analysis:
     labelled: Labelled = replace(analysis.labelled, kernels=kernels)
     capture = replace(analysis.capture, kernels=kernels[analysis.capture.kernels.columns])
-    changed = assess(capture, labelled)
+    changed = assess(capture, labelled, analysis.options)
     notice = Notice(code="what_if", message=assumed)
     return replace(changed, result=replace(changed.result, warnings=(notice, *changed.result.warnings)))

@@ -11,7 +11,7 @@ from skadvisor import gain
 from skadvisor.accounting import timeline
 from skadvisor.accounting.situation import Situation
 from skadvisor.advice import choice
-from skadvisor.records import Estimate, Finding, LabelQuality, Template
+from skadvisor.records import Estimate, Finding, LabelQuality, Template, find_template
 from skadvisor.text.messages import Message
 
 DENSE = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"dense": 4})
@@ -22,7 +22,7 @@ def advise(kernels, situation, mode="graph", **options):
     labelled = labelled_table(kernels)
     steps = step_table(labelled, mode)
     times = timeline.measure(labelled, steps)
-    templates = gain.assess(labelled, steps, times, situation)
+    templates = gain.assess(labelled, steps, times, situation).templates
     return templates, choice.recommend(templates, situation, times, **options)
 
 
@@ -43,8 +43,8 @@ def changed(situation, **facts):
 def test_an_ordinary_decode_graph_gets_a_template_a_runner_up_and_an_order_to_try():
     templates, found = advise(decode_kernels(steps=3), DENSE)
     assert found.choice in {template.name for template in templates if template.verdict == "worthwhile"}
-    chosen = next(template for template in templates if template.name == found.choice)
-    other = next(template for template in templates if template.name == found.runner_up)
+    chosen = find_template(templates, found.choice, found.variant)
+    other = find_template(templates, found.runner_up)
     assert found.margin_us == pytest.approx(chosen.estimate.mid_us - other.estimate.mid_us, abs=0.01)
     assert len(found.next) >= 3
     assert 0 < found.confidence <= 1

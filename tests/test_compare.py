@@ -275,7 +275,7 @@ def test_a_regression_is_told_and_fails_the_gate(dense: Analysis, fused: Analysi
 
 def test_the_command_writes_and_gates(dense: Analysis, fused: Analysis, monkeypatch: Any, tmp_path: Path) -> None:
     sides = {"off": dense, "on": fused}
-    monkeypatch.setattr("skadvisor.analysis.analyze", lambda path, **_: sides[path.name.partition("-")[0]])
+    monkeypatch.setattr("skadvisor.analysis.analyze", lambda path, _options: sides[path.name.partition("-")[0]])
     call = CliRunner().invoke
     shown = call(compare_command, ["off", "on", "--lang", "en", "--fail-on-regression", "1"])
     assert shown.exit_code == 0, shown.output

@@ -9,10 +9,10 @@ from small_tables import DENSE_LAYER, MOE_LAYER, decode_kernels, labelled_table,
 
 from skadvisor import fusion
 from skadvisor.accounting import timeline
-from skadvisor.accounting.representative import step_kernels, typical_step
+from skadvisor.accounting.representative import step_kernels
 from skadvisor.accounting.situation import Situation
 from skadvisor.errors import InputError
-from skadvisor.fusion.templates import claim_table, place, template_scope, template_scopes
+from skadvisor.fusion.templates import claim_table, place, template_scope, template_scopes, template_variant
 
 SITUATION = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"dense": 4})
 
@@ -20,12 +20,12 @@ SITUATION = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decod
 def prepared(kernels, mode="graph"):
     labelled = labelled_table(kernels)
     times = timeline.measure(labelled, step_table(labelled, mode))
-    return labelled, step_kernels(labelled, times, typical_step(times, "decode"))
+    return labelled, step_kernels(labelled, times, times.representative["decode"])
 
 
-def previewed(kernels, template="full-model", variant=0, mode="graph", **options):
+def previewed(kernels, template="full-model", variant="", mode="graph", rules=(), situation=SITUATION):
     step = prepared(kernels, mode)[1]
-    return step, fusion.preview(step, template_scope(template).variants[variant], **options)
+    return step, fusion.preview(step, template_variant(template, variant), fusion.judge_step(step, situation, rules))
 
 
 def findings(kernels, situation=SITUATION, template="full-model", mode="graph"):
@@ -79,8 +79,8 @@ def test_what_never_fuses(change, reason):
 def test_the_black_list_of_routing_holds_on_its_hardware_only():
     kernels = decode_kernels(layers=1)
     kernels[4]["op_type"] = "MoeInitRoutingV2"
-    assert previewed(kernels, hardware="A3")[1].fragments.count == 2
-    assert previewed(kernels, hardware="950")[1].cuts["fusible"].to_list() == ["unknown"]
+    assert previewed(kernels, situation=replace(SITUATION, hardware="A3"))[1].fragments.count == 2
+    assert previewed(kernels, situation=replace(SITUATION, hardware="950"))[1].cuts["fusible"].to_list() == ["unknown"]
 
 
 def test_in_eager_mode_the_dynamic_state_says_nothing():
@@ -95,7 +95,9 @@ def test_conditions_that_are_known_decide():
     kernels[6] |= {"op_type": "hcom_allReduce_", "kind": "collective", "core": "COMMUNICATION", "region": "comm"}
 
     def verdicts(**conditions):
-        return previewed(kernels, conditions=conditions)[1].kernels["fusible"].iloc[[4, 6]].to_list()
+        return (
+            previewed(kernels, situation=replace(SITUATION, **conditions))[1].kernels["fusible"].iloc[[4, 6]].to_list()
+        )
 
     assert verdicts() == ["likely", "unknown"]
     assert verdicts(tiling_sink=False, aiv_expansion=True) == ["unlikely", "likely"]
@@ -126,7 +128,7 @@ def test_rules_of_the_user_come_first(tmp_path):
     file.write_text(
         '[[rule]]\nop_types = ["Swi*"]\nfusible = "unlikely"\nreason = "OP_UNSUPPORT"\nsource = "our compile log"\n'
     )
-    _, found = previewed(decode_kernels(layers=1), rules=fusion.load_rules(file))
+    _, found = previewed(decode_kernels(layers=1), rules=(file,))
     assert found.cuts["op_type"].to_list() == ["SwiGlu"]
     assert found.cuts["source"].to_list() == ["our compile log"]
 
@@ -204,7 +206,6 @@ def test_findings_of_a_good_graph():
         ({"mode": "eager"}, "eager", "mode", "block"),
         ({"mode": "unknown"}, "unknown", "mode", "unknown"),
         ({"graph_kind": "acl_graph"}, "graph", "mode", "warn"),
-        ({"data_dump": True}, "graph", "dump", "block"),
         ({"hardware": "A3"}, "graph", "hardware", "pass"),
         ({"hardware": "310P"}, "graph", "hardware", "block"),
         ({"tiling_sink": True}, "graph", "tiling", "pass"),

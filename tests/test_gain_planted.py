@@ -68,7 +68,7 @@ def assess_planted(seed, saving_us=None):
     situation = Situation(
         mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=LAYERS, layer_kinds=dict(kinds)
     )
-    templates = gain.assess(labelled, steps, times, situation)
+    templates = gain.assess(labelled, steps, times, situation).templates
     return built.planted, templates, partial(choice.recommend, templates, situation, times)
 
 

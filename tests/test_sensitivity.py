@@ -17,6 +17,7 @@ from skadvisor.accounting.situation import Situation
 from skadvisor.advice import sensitivity
 from skadvisor.advice.choice import recommend
 from skadvisor.labelling.labels import label
+from skadvisor.options import Options
 from skadvisor.records import REGIONS
 from skadvisor.vocabulary.operators import load_vocabulary
 
@@ -44,7 +45,7 @@ def case(kernels, situation):
     labelled = labelled_table(kernels)
     steps = step_table(labelled)
     times = timeline.measure(labelled, steps)
-    return labelled, steps, times, situation, gain.assess(labelled, steps, times, situation)
+    return labelled, steps, times, situation, gain.assess(labelled, steps, times, situation).templates
 
 
 def share_of(labelled):
@@ -117,13 +118,13 @@ def test_the_answer_is_that_of_assessing_every_scenario_from_the_start(block, si
 
     def chosen(table):
         again = timeline.measure(table, steps)
-        found = gain.assess(table, steps, again, situation)
+        found = gain.assess(table, steps, again, situation).templates
         return found, recommend(found, situation, again, risk=risk).choice
 
     templates, usual = chosen(labelled)
     others = {chosen(table)[1] for table in sensitivity.unattributed_scenarios(labelled).values()}
     given = sensitivity.depends_on_unattributed(
-        labelled, steps, times, situation, templates, share_of(labelled), risk=risk
+        labelled, steps, times, situation, templates, share_of(labelled), Options(risk=risk)
     )
     assert given == (others != {usual})
 
@@ -132,9 +133,9 @@ def test_unlabelled_attention_matters_to_whom_only_attention_is_low_risk_enough(
     labelled = without_labels(labelled_table(decode_kernels()), "attention")
     steps = step_table(labelled)
     times = timeline.measure(labelled, steps)
-    facts = labelled, steps, times, DENSE, gain.assess(labelled, steps, times, DENSE), share_of(labelled)
-    assert sensitivity.depends_on_unattributed(*facts, risk="low")
-    assert not sensitivity.depends_on_unattributed(*facts, risk="high")
+    facts = labelled, steps, times, DENSE, gain.assess(labelled, steps, times, DENSE).templates, share_of(labelled)
+    assert sensitivity.depends_on_unattributed(*facts, Options(risk="low"))
+    assert not sensitivity.depends_on_unattributed(*facts, Options(risk="high"))
 
 
 def test_unlabelled_experts_count_where_no_layer_was_known_to_have_any() -> None:
@@ -142,8 +143,10 @@ def test_unlabelled_experts_count_where_no_layer_was_known_to_have_any() -> None
     short = [("GroupedMatmul", "expert_matmul", "unattributed", "AI_CORE", 8_000)] * 20
     facts = case(decode_kernels(block=[*block[:7], *short]), DENSE)
     seen = []
-    with mock.patch.object(gain, "assess", side_effect=lambda *args, **_: seen.append(args[3].moe) or facts[4]):
-        sensitivity.depends_on_unattributed(*facts, 0.5)
+    with mock.patch.object(
+        gain, "assess", side_effect=lambda *args, **_: seen.append(args[3].moe) or gain.Assessment(facts[4])
+    ):
+        sensitivity.depends_on_unattributed(*facts, 0.5, Options())
     assert True in seen
 
 
@@ -153,24 +156,24 @@ def test_nothing_is_assessed_anew_where_a_plain_fact_decides_or_all_has_a_label(
     steps = step_table(labelled)
     times = timeline.measure(labelled, steps)
     with mock.patch.object(gain, "assess", side_effect=lambda *_, **__: pytest.fail("assessed")):
-        assert not sensitivity.depends_on_unattributed(labelled, steps, times, situation, (), 0.5)
+        assert not sensitivity.depends_on_unattributed(labelled, steps, times, situation, (), 0.5, Options())
         full = labelled_table(decode_kernels())
-        assert not sensitivity.depends_on_unattributed(full, steps, times, DENSE, (), 0.0)
+        assert not sensitivity.depends_on_unattributed(full, steps, times, DENSE, (), 0.0, Options())
 
 
 def test_only_the_typical_step_is_assessed_and_no_placement_twice() -> None:
     labelled = without_labels(labelled_table(decode_kernels(steps=5)), "mlp")
     steps = step_table(labelled)
     times = timeline.measure(labelled, steps)
-    templates = gain.assess(labelled, steps, times, DENSE)
+    templates = gain.assess(labelled, steps, times, DENSE).templates
     asked = []
 
     def note(table, *rest, **options):
         asked.append(table)
-        return templates
+        return gain.Assessment(templates)
 
     with mock.patch.object(gain, "assess", side_effect=note):
-        assert not sensitivity.depends_on_unattributed(labelled, steps, times, DENSE, templates, 0.3)
+        assert not sensitivity.depends_on_unattributed(labelled, steps, times, DENSE, templates, 0.3, Options())
     assert asked and all(table["step"].nunique() == 1 for table in asked)
     # Of attention, mlp, moe and norm: the scopes hold norms and the dense feed-forward part alike.
     assert len(asked) < 4
@@ -180,7 +183,7 @@ def test_only_the_typical_step_is_assessed_and_no_placement_twice() -> None:
 def test_the_analysis_says_one_thing_about_unlabelled_time(sample, risk) -> None:
     capture, found = sample
     poorer = replace(found, kernels=without_labels(found.kernels, "attention", 0.7))
-    result = analysis.assess(capture, poorer, risk=risk).result
+    result = analysis.assess(capture, poorer, Options(risk=risk)).result
     said = [str(sentence) for sentence in result.recommendation.robustness if "no label" in str(sentence)]
     assert len(said) == 1
     assert ("another" in said[0]) == result.labels.advice_depends_on_unattributed

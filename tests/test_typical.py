@@ -7,6 +7,7 @@ import pytest
 from small_tables import DENSE_LAYER, decode_kernels, labelled_table, step_table
 
 from skadvisor.accounting import representative, timeline
+from skadvisor.accounting.steady import steady_steps
 from skadvisor.records import REGIONS
 
 
@@ -37,14 +38,13 @@ def test_figures_are_medians_over_steady_steps():
 
 def test_without_a_steady_step_all_count():
     _, steps, times = measured(three_steps(), steady=[False] * 3)
-    assert representative.steady_steps(times, "decode") == [0, 1, 2]
+    assert steady_steps(times.steps, "decode") == [0, 1, 2]
     assert representative.phase_records(times, steps)["decode"].steady_steps == 0
 
 
 def test_the_typical_step_is_the_one_nearest_the_median():
     _, _, times = measured(three_steps())
-    assert representative.typical_step(times, "decode") == 1
-    assert representative.typical_step(times, "prefill") is None
+    assert times.representative == {"decode": 1}
 
 
 def test_region_shares_and_gaps_add_up_to_one_in_a_single_step():
@@ -78,7 +78,7 @@ def test_layers_of_a_step_and_the_typical_one():
     kernels = decode_kernels(layers=3, gap_ns=100)
     kernels[12]["dur_ns"] += 50
     labelled, _, times = measured(kernels)
-    layers = representative.layer_times(times, 0)
+    layers = representative.layer_times(times, "decode")
     assert [layer.layer for layer in layers] == [0, 1, 2]
     assert layers[0].regions_us == {"attention": 50.0, "mlp": 41.0, "norm": 6.0}
     judged = pd.DataFrame({"fusible": ["likely"] * 30, "fragment": [0] * 29 + [-1]}, index=range(30))

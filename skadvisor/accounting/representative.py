@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from skadvisor.accounting.steady import steady_steps
 from skadvisor.records import (
     GapRecord,
     LayerTime,
@@ -20,22 +21,6 @@ from skadvisor.units import us
 
 if TYPE_CHECKING:
     from skadvisor.accounting.timeline import Times
-
-
-def steady_steps(times: Times, phase: str) -> list[int]:
-    """The steady steps of a phase; all its steps where none is steady."""
-    found = times.steps[times.steps["phase"] == phase]
-    steady = found[found["steady"].astype(bool)]
-    return [int(step) for step in (steady if len(steady) else found)["step"]]
-
-
-def typical_step(times: Times, phase: str) -> int | None:
-    """The steady step whose wall time is nearest the median (the earlier of two); None without steps."""
-    candidates = times.steps[times.steps["step"].isin(steady_steps(times, phase))]
-    if candidates.empty:
-        return None
-    distance = (candidates["wall_ns"] - candidates["wall_ns"].median()).abs()
-    return int(candidates.loc[distance.idxmin(), "step"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +72,7 @@ def phase_records(times: Times, steps: pd.DataFrame) -> dict[str, PhaseRecord]:
     """Medians over the steady steps of each phase. The parts of a gap are medians too and need not add up."""
     records = {}
     for phase in dict.fromkeys(times.steps["phase"]):
-        chosen = times.steps[times.steps["step"].isin(steady_steps(times, phase))]
+        chosen = times.steps[times.steps["step"].isin(steady_steps(times.steps, phase))]
         middle = chosen.median(numeric_only=True)
         tokens = steps.loc[steps["step"].isin(chosen["step"]), "tokens"].dropna()
         records[str(phase)] = PhaseRecord(
@@ -109,7 +94,7 @@ def phase_records(times: Times, steps: pd.DataFrame) -> dict[str, PhaseRecord]:
 
 def region_records(times: Times, phase: str) -> tuple[RegionRecord, ...]:
     """Medians of each region over the steady steps of a phase, the largest share first; absent in a step counts 0."""
-    chosen = steady_steps(times, phase)
+    chosen = steady_steps(times.steps, phase)
     if not chosen:
         return ()
     wall = times.steps.set_index("step")["wall_ns"].reindex(chosen)
@@ -133,8 +118,9 @@ def region_records(times: Times, phase: str) -> tuple[RegionRecord, ...]:
     return tuple(sorted(records, key=lambda record: (-record.share, record.region)))
 
 
-def layer_times(times: Times, step: int) -> tuple[LayerTime, ...]:
-    """The layers of one step with their exposed time per region."""
+def layer_times(times: Times, phase: str) -> tuple[LayerTime, ...]:
+    """The layers of the phase's representative step with their exposed time per region."""
+    step = times.representative.get(phase)
     parts = times.layer_regions[times.layer_regions["step"] == step]
     regions: dict[int, dict[str, float]] = {}
     row: Any
@@ -153,7 +139,7 @@ def typical_layers(
 
     `judged` (index: row of the labelled table; columns fusible, fragment) brings what the fusion preview found.
     """
-    step = typical_step(times, phase)
+    step = times.representative.get(phase)
     if step is None:
         return ()
     layers = times.layers[times.layers["step"] == step]

@@ -27,14 +27,12 @@ class Situation:
     training: bool = False
     decoder_layers: int = 0
     layer_kinds: Mapping[str, int] = field(default_factory=dict)
-    ranks: int = 1
     tpot_ms: float | None = None
     tokens_per_step: float = 1.0
     hardware: str = "unknown"
+    cann: str | None = None
     tiling_sink: bool | None = None
     aiv_expansion: bool | None = None
-    stream_fusion: bool | None = None
-    data_dump: bool | None = None
     superkernels: int = 0
 
     @property

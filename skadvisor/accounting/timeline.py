@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.accounting.gaps import find_gaps
+from skadvisor.accounting.steady import representative_steps
 from skadvisor.records import REGIONS
 
 Ints = NDArray[np.int64]
@@ -34,6 +35,7 @@ class Times:
     `layers`: step, layer, kind, kernels, start_ns, wall_ns, exposed_ns.
     `layer_regions`: step, layer, region, kernels, exposed_ns.
     `gaps`: step, start_ns, dur_ns, before, after (row numbers in the labelled table), kind, host_limit_ns.
+    `representative`: for each phase the step that stands for it, chosen here once for all that speaks of one step.
     """
 
     steps: pd.DataFrame
@@ -41,6 +43,7 @@ class Times:
     layers: pd.DataFrame
     layer_regions: pd.DataFrame
     gaps: pd.DataFrame
+    representative: dict[str, int]
 
 
 def measure(labelled: pd.DataFrame, steps: pd.DataFrame, tasks: pd.DataFrame | None = None) -> Times:
@@ -55,12 +58,14 @@ def measure(labelled: pd.DataFrame, steps: pd.DataFrame, tasks: pd.DataFrame | N
     shared = pd.concat([_share(part) for part in _by_steps(table)] or [_share(table)], ignore_index=True)
     regions = _region_times(table, shared, gaps)
     layer_regions = _layer_region_times(table, shared)
+    step_times = _step_times(table, steps, gaps, tasks)
     return Times(
-        steps=_step_times(table, steps, gaps, tasks),
+        steps=step_times,
         regions=regions,
         layers=_layer_times(table, labelled, layer_regions),
         layer_regions=layer_regions,
         gaps=gaps,
+        representative=representative_steps(step_times),
     )
 
 

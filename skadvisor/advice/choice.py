@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from skadvisor.advice.refusal import refusal, refuse
 from skadvisor.fusion.templates import template_scope
-from skadvisor.records import LabelQuality, Recommendation, Template
+from skadvisor.options import Risk
+from skadvisor.records import LabelQuality, Recommendation, Template, find_template
 from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
     from skadvisor.accounting.timeline import Times
-
-Risk = Literal["low", "balanced", "high"]
 
 #: Nobody can tell a smaller gain from noise, percent of the step.
 NOISE_PCT = 2.0
@@ -55,11 +54,12 @@ def recommend(
     if not pool:
         return _nothing_to_win(templates, risk, labels)
     chosen = _choose(pool, risk)
-    others = sorted((other for other in pool if other is not chosen), key=_mid_us, reverse=True)
+    others = sorted((other for other in pool if other.name != chosen.name), key=_mid_us, reverse=True)
     further = [template for template in allowed if template not in pool]
     runner_up = next(iter([*others, *further]), None)
     return Recommendation(
         choice=chosen.name,
+        variant=chosen.variant,
         reason=_reason(chosen, runner_up),
         confidence=round(_confidence(chosen, labels), 2),
         runner_up=runner_up.name if runner_up else None,
@@ -137,8 +137,7 @@ def _choose(worthwhile: Sequence[Template], risk: Risk) -> Template:
     best = max(worthwhile, key=_mid_us)
     if risk == "high":
         return best
-    named = {template.name: template for template in worthwhile}
-    attention, experts = named.get("attention-only"), named.get("moe-only")
+    attention, experts = find_template(worthwhile, "attention-only"), find_template(worthwhile, "moe-only")
     if risk == "low":
         if attention and experts and experts.share >= DOMINANCE * attention.share and _leads(experts, attention):
             return experts

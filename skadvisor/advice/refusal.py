@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from skadvisor.accounting.representative import typical_step
 from skadvisor.records import Recommendation, Template
 from skadvisor.text.messages import Message, _
 from skadvisor.units import NS_PER_MS
@@ -70,8 +69,7 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
 
 
 def _graph_first(situation: Situation, times: Times) -> Recommendation:
-    step = typical_step(times, situation.phase)
-    row = times.steps[times.steps["step"] == step].iloc[0]
+    row = times.steps[times.steps["step"] == times.representative[situation.phase]].iloc[0]
     figures = {
         "busy": row["busy_ns"] / NS_PER_MS,
         "wall": row["wall_ns"] / NS_PER_MS,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.accounting.representative import typical_step
-from skadvisor.advice.choice import LEAST_SHARE, Risk, recommend
+from skadvisor.advice.choice import LEAST_SHARE, recommend
 from skadvisor.advice.refusal import refuse
 from skadvisor.fusion.templates import place, template_scopes
+from skadvisor.options import Options
 from skadvisor.records import Template
 
 if TYPE_CHECKING:
@@ -78,10 +77,7 @@ def depends_on_unattributed(
     situation: Situation,
     templates: Sequence[Template],
     share: float,
-    *,
-    risk: Risk = "balanced",
-    ledger: Path | None = None,
-    rules: tuple[Path, ...] = (),
+    options: Options,
 ) -> bool:
     """Whether the choice would be another one if all unattributed time of the typical step were of one region.
 
@@ -96,11 +92,11 @@ def depends_on_unattributed(
 
     def choose(region: str, table: pd.DataFrame) -> str:
         facts = _with_experts(situation) if region == "moe" else situation
-        assessed = gain.assess(table, steps, times, facts, ledger=ledger, rules=rules)
-        return recommend(assessed, facts, times, risk=risk).choice
+        assessed = gain.assess(table, steps, times, facts, options)
+        return recommend(assessed.templates, facts, times, risk=options.risk).choice
 
-    usual = recommend(templates, situation, times, risk=risk).choice
-    step = typical_step(times, situation.phase)
+    usual = recommend(templates, situation, times, risk=options.risk).choice
+    step = times.representative.get(situation.phase)
     return advice_depends(labelled[labelled["step"] == step], usual, choose)
 
 

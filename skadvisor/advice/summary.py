@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from skadvisor.accounting.representative import steady_steps, typical_step
+from skadvisor.accounting.situation import Situation
+from skadvisor.accounting.steady import steady_steps
+from skadvisor.options import Options
 from skadvisor.records import (
     LAYER_REGIONS,
     CaptureRecord,
@@ -20,7 +22,6 @@ from skadvisor.text.messages import Message, _
 from skadvisor.units import us
 
 if TYPE_CHECKING:
-    from skadvisor.accounting.situation import Situation
     from skadvisor.accounting.timeline import Times
     from skadvisor.events import Capture
     from skadvisor.labelling.labels import Labelled
@@ -41,21 +42,19 @@ def choose_phase(times: Times) -> Any:
 
 def host_share(times: Times, phase: str) -> float:
     """Median share of a step's wall time in which the device waits for the host, a fraction."""
-    steps = times.steps[times.steps["step"].isin(steady_steps(times, phase))]
+    steps = times.steps[times.steps["step"].isin(steady_steps(times.steps, phase))]
     if steps.empty:
         return 0.0
     return float((steps["gap_host_ns"] / steps["wall_ns"].clip(lower=1)).median())
 
 
-def situation(labelled: Labelled, times: Times, phase: str, layers: LayersRecord, tpot_ms: float | None) -> Situation:
+def gather_situation(labelled: Labelled, times: Times, phase: str, layers: LayersRecord, options: Options) -> Situation:
     """What the gain and the advice have to know about the capture as a whole."""
-    from skadvisor.accounting.situation import Situation as Facts
-
     share = host_share(times, phase)
     kinds: dict[str, int] = {}
     for kind in layers.kinds:
         kinds[kind.kind] = kinds.get(kind.kind, 0) + kind.count
-    return Facts(
+    return Situation(
         mode=labelled.mode,
         phase=phase,  # type: ignore[arg-type]
         graph_kind=labelled.graph_kind,
@@ -64,7 +63,11 @@ def situation(labelled: Labelled, times: Times, phase: str, layers: LayersRecord
         training=labelled.training,
         decoder_layers=layers.count,
         layer_kinds=kinds,
-        tpot_ms=tpot_ms,
+        tpot_ms=options.tpot_ms,
+        hardware=options.hardware or "unknown",
+        cann=options.cann,
+        tiling_sink=options.tiling_sink,
+        aiv_expansion=options.aiv_expansion,
         superkernels=_superkernels(labelled, times, phase),
     )
 
@@ -73,7 +76,7 @@ def _superkernels(labelled: Labelled, times: Times, phase: str) -> int:
     """SuperKernels in the phase's typical step, in the whole capture where there is no such step."""
     kernels = labelled.kernels
     fused = kernels["role"] == "superkernel"
-    step = typical_step(times, phase)
+    step = times.representative.get(phase)
     return int((fused & (kernels["step"] == step)).sum()) if step is not None else int(fused.sum())
 
 
@@ -111,7 +114,7 @@ def fingerprint(kernels: pd.DataFrame) -> str:
 
 def layers_record(labelled: Labelled, times: Times, phase: str) -> LayersRecord:
     """The layers of the phase's typical step, by kind."""
-    step = typical_step(times, phase)
+    step = times.representative.get(phase)
     kernels = labelled.kernels
     inside = kernels[(kernels["step"] == step) & kernels["layer"].notna()]
     if step is None or inside.empty:
@@ -164,7 +167,7 @@ def label_quality(labelled: Labelled, times: Times, phase: str) -> LabelQuality:
     Whether the advice depends on what is unattributed is left to `sensitivity`.
     """
     kernels = labelled.kernels
-    chosen = kernels[kernels["step"].isin(steady_steps(times, phase))]
+    chosen = kernels[kernels["step"].isin(steady_steps(times.steps, phase))]
     total = float(chosen["dur_ns"].sum()) or 1.0
 
     def share(rows: Any) -> float:
@@ -182,7 +185,7 @@ def label_quality(labelled: Labelled, times: Times, phase: str) -> LabelQuality:
 
 def region_shares(times: Times, phase: str) -> dict[str, float]:
     """Exposed time of each region as a fraction of the phase's wall time, over its steady steps."""
-    steps = steady_steps(times, phase)
+    steps = steady_steps(times.steps, phase)
     wall = float(times.steps.loc[times.steps["step"].isin(steps), "wall_ns"].sum()) or 1.0
     inside = times.regions[times.regions["step"].isin(steps)]
     return {str(region): float(rows["exposed_ns"].sum()) / wall for region, rows in inside.groupby("region")}

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skadvisor.commands.analysing import analysis_options
+from skadvisor.options import Options
+
 if TYPE_CHECKING:
     from skadvisor.records import Result
 
@@ -21,22 +24,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write a report: .html, .md, .txt, .json, .xlsx, or .json.gz for a trace with labels. Repeatable.",
 )
-@click.option("--rank", type=int, help="Analyse this rank only, where the folder holds several.")
-@click.option("--operators", type=click.Path(path_type=Path), help="A TOML file with operators of your own.")
-@click.option(
-    "--rules", multiple=True, type=click.Path(path_type=Path), help="A TOML file that says what fuses. Repeatable."
-)
-@click.option("--tpot-ms", type=click.FloatRange(min=0, min_open=True), help="Time per output token without profiler.")
-@click.option(
-    "--risk",
-    type=click.Choice(["low", "balanced", "high"]),
-    default="balanced",
-    show_default=True,
-    help="low: attention-only unless the experts dominate; balanced: what more likely than not wins more than the "
-    "noise; high: also what has a chance of 25 % to.",
-)
-@click.option("--ledger", type=click.Path(path_type=Path), help="Keep forecasts in this file, not in your data folder.")
-@click.option("--no-ledger", is_flag=True, help="Keep no forecasts and learn from no outcomes.")
+@analysis_options
 @click.option("--workers", type=click.IntRange(1), help="Processes for many ranks.  [default: one per core]")
 @click.option("--scheduler", help="Address of a Dask scheduler whose workers read the ranks.")
 @click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
@@ -44,7 +32,9 @@ if TYPE_CHECKING:
 @click.option("--redact-ops", is_flag=True, help="Hide operator names too.")
 @click.option("--force", is_flag=True, help="Replace output files that exist.")
 @click.pass_context
-def analyze_command(context: click.Context, /, path: str, outputs: tuple[Path, ...], **options: Any) -> None:
+def analyze_command(
+    context: click.Context, /, path: str, outputs: tuple[Path, ...], options: Options, **shown: Any
+) -> None:
     """Say where the decode step's time goes, which template fits, what it can win, and why.
 
     PATH is a profiler file or folder of any supported format; a folder of many ranks gives one answer for all.
@@ -52,49 +42,40 @@ def analyze_command(context: click.Context, /, path: str, outputs: tuple[Path, .
     from skadvisor import report
     from skadvisor.text.languages import default_language
 
-    language = options["language"] or default_language()
+    language = shown["language"] or default_language()
     for output in outputs:
-        report.check_target(output, force=options["force"])
+        report.check_target(output, force=shown["force"])
     quiet = bool((context.obj or {}).get("quiet"))
-    result, tables = _analyze(path, options, quiet)
+    result, tables = _analyze(path, options, shown, quiet)
     plan = _plan(result, tables, language) if outputs else ""
-    if not options["no_ledger"]:
-        _keep_forecasts(result, options["ledger"])
+    if not context.params["no_ledger"]:
+        _keep_forecasts(result, context.params["ledger"])
     for output in outputs:
         report.write(
             result,
             output,
             language=language,
-            force=options["force"],
-            redact=options["redact"],
-            redact_op_names=options["redact_ops"],
+            force=shown["force"],
+            redact=shown["redact"],
+            redact_op_names=shown["redact_ops"],
             plan=plan,
             **tables,
         )
         click.echo(f"wrote {output}", err=True)
-    shown = _redacted(result, options)
-    click.echo(_terminal_view(shown, language, short=bool(outputs)))
+    click.echo(_terminal_view(_redacted(result, shown), language, short=bool(outputs)))
 
 
-def _analyze(path: str, options: dict[str, Any], quiet: bool) -> tuple[Result, dict[str, Any]]:
+def _analyze(path: str, options: Options, spread: dict[str, Any], quiet: bool) -> tuple[Result, dict[str, Any]]:
     """The result, and the tables that a trace is written from where one rank was read."""
     from skadvisor.analysis import analyze
     from skadvisor.files.progress import bar
-    from skadvisor.gain.ledger import default_path
     from skadvisor.ranks.analysis import analyze_ranks
 
-    ledger = options["ledger"]
-    if ledger is None and not options["no_ledger"]:
-        ledger = default_path()
-    if ledger is not None and not ledger.exists():
-        ledger = None  # nothing to learn from yet
-    common = {name: options[name] for name in ("operators", "rules", "tpot_ms", "risk")}
-    if options["rank"] is not None:
+    if options.rank is not None:
         with bar("Reading and labelling", quiet=quiet):
-            analysis = analyze(path, rank=options["rank"], ledger=ledger, **common)
+            analysis = analyze(path, options)
         return analysis.result, {"kernels": analysis.kernels, "steps": analysis.steps}
-    spread = {name: options[name] for name in ("workers", "scheduler")}
-    answer = analyze_ranks(path, ledger=ledger, quiet=quiet, **spread, **common)
+    answer = analyze_ranks(path, options, quiet=quiet, workers=spread["workers"], scheduler=spread["scheduler"])
     if answer.alone is None:
         return answer.result, {}
     return answer.result, {"kernels": answer.alone.kernels, "steps": answer.alone.steps}
@@ -107,7 +88,9 @@ def _plan(result: Result, tables: dict[str, Any], language: str) -> str:
     from skadvisor.plan import choose_dialect, make_plan, render_plan
     from skadvisor.text.languages import translator
 
-    plan = make_plan(result, tables["kernels"], result.recommendation.choice, choose_dialect(result))
+    plan = make_plan(
+        result, tables["kernels"], result.recommendation.choice, choose_dialect(result), result.recommendation.variant
+    )
     return render_plan(plan, translator(language))
 
 
@@ -124,12 +107,12 @@ def _keep_forecasts(result: Result, ledger: Path | None) -> None:
         click.echo(f"note: forecasts were not kept: {error.message}", err=True)
 
 
-def _redacted(result: Result, options: dict[str, Any]) -> Result:
-    if not (options["redact"] or options["redact_ops"]):
+def _redacted(result: Result, shown: dict[str, Any]) -> Result:
+    if not (shown["redact"] or shown["redact_ops"]):
         return result
     from skadvisor.report.redact import redact_result
 
-    return redact_result(result, op_names=options["redact_ops"])
+    return redact_result(result, op_names=shown["redact_ops"])
 
 
 def _terminal_view(result: Result, language: str, *, short: bool) -> str:

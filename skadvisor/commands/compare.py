@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from skadvisor.commands.analysing import analysis_options, ledger_to_keep
 from skadvisor.errors import GateError, InputError, NotEnoughError, SkadvisorError
+from skadvisor.options import Options
 from skadvisor.plan import TEMPLATES
 
 if TYPE_CHECKING:
@@ -23,10 +26,8 @@ if TYPE_CHECKING:
 @click.option(
     "--fail-on-regression", "limit", type=click.FloatRange(0), metavar="PCT", help="Exit 4 if slower by more."
 )
-@click.option("--rank", type=int, help="Which rank, where a folder holds several.")
-@click.option("--tpot-ms", type=click.FloatRange(min=0, min_open=True), help="Of BEFORE: time per token, no profiler.")
+@analysis_options
 @click.option("--keep", is_flag=True, help="Keep the outcome in the ledger, for better forecasts.")
-@click.option("--ledger", type=click.Path(path_type=Path), help="Keep it in this ledger file instead of your own.")
 @click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the comparison (.md, .txt, .json).")
 @click.option("--force", is_flag=True, help="Replace the output file if it exists.")
@@ -36,10 +37,8 @@ def compare_command(
     runs: bool,
     template: str | None,
     limit: float | None,
-    rank: int | None,
-    tpot_ms: float | None,
+    options: Options,
     keep: bool,
-    ledger: Path | None,
     language: str | None,
     output: Path | None,
     force: bool,
@@ -56,8 +55,8 @@ def compare_command(
 
     if output is not None:
         check_output(output, force=force, inputs=[before, after])
-    first = _analyze(before, runs, rank, tpot_ms)
-    second = _analyze(after, runs, rank, None)
+    first = _analyze(before, runs, options)
+    second = _analyze(after, runs, replace(options, tpot_ms=None))
     comparison = compare(first, second, template)
     text = render_comparison(comparison, translator(language or default_language()))
     if output is None:
@@ -65,26 +64,27 @@ def compare_command(
     else:
         write_atomically(output, to_json(comparison) if output.suffix == ".json" else text, force=force)
         click.echo(f"wrote {output}", err=True)
-    if keep or ledger is not None:
+    if keep:
         from skadvisor.comparison.outcome import keep_outcome
 
-        click.echo(str(keep_outcome(ledger, first[0].result, comparison)), err=True)
+        place = ledger_to_keep(click.get_current_context().params)
+        click.echo(str(keep_outcome(place, first[0].result, comparison)), err=True)
     if limit is not None:
         check_gate(comparison, limit)
 
 
-def _analyze(path: Path, runs: bool, rank: int | None, tpot_ms: float | None) -> list[Analysis]:
+def _analyze(path: Path, runs: bool, options: Options) -> list[Analysis]:
     """The analysis of one capture, or of each capture in a folder of runs."""
     from skadvisor.analysis import analyze
 
     if not runs:
-        return [analyze(path, rank=rank, tpot_ms=tpot_ms)]
+        return [analyze(path, options)]
     if not path.is_dir():
         raise InputError(f"{path} is no folder of runs", "Leave --runs out to compare two captures.")
     analyses = []
     for child in sorted(child for child in path.iterdir() if not child.name.startswith(".")):
         try:
-            analyses.append(analyze(child, rank=rank, tpot_ms=tpot_ms))
+            analyses.append(analyze(child, options))
         except SkadvisorError as error:
             click.echo(f"left out {child}: {error.message}", err=True)
     if not analyses:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from skadvisor.commands.analysing import analysis_options
+from skadvisor.options import Options
+
 
 @click.command("explain")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--kernel", "pattern", required=True, help="A regular expression, searched in kernel names and types.")
-@click.option("--rank", type=int, help="Which rank, where the folder holds several.")
-@click.option("--operators", type=click.Path(path_type=Path), help="A TOML file with operators of your own.")
-def explain_command(path: Path, pattern: str, rank: int | None, operators: Path | None) -> None:
+@analysis_options
+def explain_command(path: Path, pattern: str, options: Options) -> None:
     """Say why these kernels got their label, and what else they could have been.
 
     Weights are natural-log odds between the label and the runner-up: +2.3 is ten to one.
@@ -20,7 +22,7 @@ def explain_command(path: Path, pattern: str, rank: int | None, operators: Path 
     from skadvisor.labelling.explanation import explain
     from skadvisor.labelling.labels import label_path
 
-    table = explain(label_path(path, rank=rank, operators=operators), pattern)
+    table = explain(label_path(path, options), pattern)
     for row in table.to_dict("records"):
         kind = f" [{row['op_type']}]" if isinstance(row["op_type"], str) and row["op_type"] != row["name"] else ""
         shapes = f" ({row['input_shapes']})" if row["input_shapes"] else ""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skadvisor.commands.analysing import analysis_options
 from skadvisor.errors import InputError
+from skadvisor.options import Options
 from skadvisor.plan import TEMPLATES
 from skadvisor.plan.patch import DIALECTS
 from skadvisor.text.messages import Message, _
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 @click.command("plan")
 @click.argument("capture", type=click.Path(path_type=Path))
 @click.option("--template", type=click.Choice(TEMPLATES), help="Which scope.  [default: the recommended one]")
-@click.option("--variant", type=click.Choice(["a", "b"]), default="a", show_default=True, help="Of attention-only.")
+@click.option("--variant", type=click.Choice(["a", "b"]), help="Of attention-only.  [default: the recommended, else a]")
 @click.option("--dialect", type=click.Choice(DIALECTS), help="How it is written.  [default: from the capture]")
 @click.option("--model", type=click.Path(path_type=Path), help="A modeling file: show the change as a diff.")
 @click.option("--class", "classes", multiple=True, help="The class to change, where several fit. Repeatable.")
@@ -33,14 +35,14 @@ if TYPE_CHECKING:
 @click.option("--decode-when", help="A Python expression that is true in decode, where the method has none.")
 @click.option("--config", type=click.Path(path_type=Path), help="A cann-recipes configuration: check and change it.")
 @click.option("--write", "apply", is_flag=True, help="Apply the changes to --model and --config, after a backup.")
-@click.option("--rank", type=int, help="Which rank, where the folder holds several.")
+@analysis_options
 @click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the plan (.md, .txt, .json) or the .diff.")
 @click.option("--force", is_flag=True, help="Replace the output file if it exists.")
 def plan_command(
     capture: Path,
     template: str | None,
-    variant: str,
+    variant: str | None,
     dialect: str | None,
     model: Path | None,
     classes: tuple[str, ...],
@@ -48,7 +50,7 @@ def plan_command(
     decode_when: str | None,
     config: Path | None,
     apply: bool,
-    rank: int | None,
+    options: Options,
     language: str | None,
     output: Path | None,
     force: bool,
@@ -64,7 +66,7 @@ def plan_command(
     if output is not None:
         check_output(output, force=force, inputs=[capture])
     translate = translator(language or default_language())
-    analysis = analyze(capture, rank=rank)
+    analysis = analyze(capture, options)
     advised = analysis.result.recommendation
     chosen = template or advised.choice
     if chosen == "none":
@@ -76,7 +78,7 @@ def plan_command(
         click.echo(f"name one to see its plan all the same: --template {shown}", err=True)
         return
     spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
-    plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant)
+    plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant or advised.variant)
     patch = _propose(model, plan, classes, enable, decode_when) if model else None
     reviewed = _review(config, plan, analysis.kernels) if config else None
     text = render_plan(plan, translate)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from skadvisor.commands.analysing import analysis_options
+from skadvisor.options import Options
 from skadvisor.plan.patch import DIALECTS
 
 
@@ -16,9 +18,7 @@ from skadvisor.plan.patch import DIALECTS
 @click.option(
     "--run-cv", type=click.FloatRange(min=0), help="Spread of your run medians, percent.  [default: 1 assumed]"
 )
-@click.option("--rank", type=int, help="Which rank, where the folder holds several.")
-@click.option("--tpot-ms", type=click.FloatRange(min=0, min_open=True), help="Time per output token without profiler.")
-@click.option("--ledger", type=click.Path(path_type=Path), help="Ledger file of forecasts and outcomes.")
+@analysis_options
 @click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the sheet (.yaml, .md, .txt).")
 @click.option("--force", is_flag=True, help="Replace the output file if it exists.")
@@ -27,9 +27,7 @@ def screen_command(
     dialect: str | None,
     steps: int,
     run_cv: float | None,
-    rank: int | None,
-    tpot_ms: float | None,
-    ledger: Path | None,
+    options: Options,
     language: str | None,
     output: Path | None,
     force: bool,
@@ -45,7 +43,7 @@ def screen_command(
     if output is not None:
         check_output(output, force=force, inputs=[capture])
     translate = translator(language or default_language())
-    analysis = analyze(capture, rank=rank, tpot_ms=tpot_ms, ledger=ledger)
+    analysis = analyze(capture, options)
     spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
     sheet = make_sheet(analysis.result, analysis.kernels, spoken, steps, run_cv)
     if output is None:

@@ -25,6 +25,7 @@ from skadvisor.comparison.records import (
 )
 from skadvisor.comparison.statistics import FEWEST, Interval
 from skadvisor.comparison.superkernel_steps import is_superkernel
+from skadvisor.records import find_template
 from skadvisor.text.messages import Message, _
 from skadvisor.units import us
 
@@ -274,7 +275,7 @@ def used_template(sites: Sequence[SuperKernelSite]) -> str | None:
 
 
 def _check_forecast(before: Analysis, template: str, outcome_pct: float) -> ForecastCheck | None:
-    record = next((item for item in before.result.templates if item.name == template), None)
+    record = find_template(before.result.templates, template)
     if record is None or record.estimate is None:
         return None
     estimate = record.estimate

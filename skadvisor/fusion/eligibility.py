@@ -276,19 +276,6 @@ def check_single(situation: Situation, inside: pd.DataFrame, preview: Preview) -
     )
 
 
-def check_dump(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
-    """Data dump switches SuperKernel off."""
-    if not situation.data_dump:
-        return None
-    return Finding(
-        check="dump",
-        status="block",
-        message=Message(_("data dump is on")),
-        remedy=Message(_("switch data dump off")),
-        source=_("data dump and SuperKernel exclude each other"),
-    )
-
-
 def check_hardware(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """A2, A3 and 950 by the newest documents."""
     source = _("newest documents: A2, A3 and 950; older ones say A3 only")
@@ -321,5 +308,4 @@ CHECKS: tuple[Check, ...] = (
     check_tiling,
     check_custom,
     check_single,
-    check_dump,
 )

@@ -6,16 +6,15 @@ runs between them on that stream (a breaker, or a kernel that is not in the scop
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.fusion.rules import Judgement, Rule, judge, operator_label
+from skadvisor.fusion.rules import Judgement, operator_label
 from skadvisor.fusion.templates import Variant, place
 from skadvisor.records import Fragments
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from skadvisor.accounting.representative import StepKernels
 
 Ints = NDArray[np.int64]
-
-NO_CONDITIONS: Mapping[str, bool | None] = MappingProxyType({})
 
 #: Columns of `Preview.cuts`.
 CUT_COLUMNS = ("op_type", "role", "fusible", "reason", "source", "remedy", "cuts", "boundaries_lost")
@@ -46,22 +43,10 @@ class Preview:
     fragments: Fragments
 
 
-def preview(
-    step: StepKernels,
-    variant: Variant,
-    rules: tuple[Rule, ...] | None = None,
-    hardware: str = "unknown",
-    graph_kind: str | None = None,
-    conditions: Mapping[str, bool | None] = NO_CONDITIONS,
-) -> Preview:
-    """Preview a template variant on one step (see `typical.step_kernels`).
-
-    `conditions` says which of the rules' conditions (`needs`: tiling_sink, aiv_expansion) hold, None for unknown.
-    """
+def preview(step: StepKernels, variant: Variant, judgements: Sequence[Judgement]) -> Preview:
+    """Preview a template variant on one step (`representative.step_kernels`), given the judgement of each kernel."""
     kernels = step.kernels
     scope = place(kernels, variant)
-    judged = judge(kernels, rules, hardware, graph_kind, eager=step.mode == "eager")
-    judgements = [judgement.under(conditions) for judgement in judged]
     previous = _neighbours(kernels, scope)
     fusible = np.array([judgement.fusible for judgement in judgements], dtype=object)
     fragment = _fragments(previous, fusible != "unlikely", scope)
@@ -115,7 +100,7 @@ def _fragments(previous: Ints, can_fuse: NDArray[np.bool_], scope: Ints) -> Ints
     return fragment
 
 
-def _cuts(table: pd.DataFrame, judgements: list[Judgement]) -> pd.DataFrame:
+def _cuts(table: pd.DataFrame, judgements: Sequence[Judgement]) -> pd.DataFrame:
     """The breakers of the scope: a cut is a breaker with fusible neighbours on both sides or on one."""
     bad = (table["fusible"] != "likely").to_numpy() & (table["scope"] >= 0).to_numpy()
     previous = table["previous"].to_numpy()

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One way to place a template's scope. `per` says how many scopes there are in a step."""
+    """One way to place a template's scope; `name` tells the variants of one template apart, "" where there is one.
 
-    name: str
+    `per` says how many scopes there are in a step.
+    """
+
     where: str
     per: Literal["layer", "step"]
+    name: str = ""
     regions: tuple[str, ...] = ()
     without_roles: tuple[str, ...] = ()
     input_norm: bool = False
@@ -90,6 +93,14 @@ def template_scope(name: str) -> TemplateScope:
         if scope.name == name:
             return scope
     raise KeyError(name)
+
+
+def template_variant(template: str, variant: str = "") -> Variant:
+    """The variant of this name, the first of the template for "". Raises KeyError where there is none."""
+    for choice in template_scope(template).variants:
+        if variant in ("", choice.name):
+            return choice
+    raise KeyError(variant)
 
 
 def place(kernels: pd.DataFrame, variant: Variant) -> NDArray[np.int64]:

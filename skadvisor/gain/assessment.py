@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
-from skadvisor.accounting.representative import StepKernels, step_kernels, typical_step
+from skadvisor.accounting.representative import StepKernels, step_kernels
 from skadvisor.accounting.timeline import Times, exposed_inside
-from skadvisor.fusion import Rule, check, load_rules, preview
-from skadvisor.fusion.templates import TemplateScope, Variant, template_scopes
+from skadvisor.fusion import Preview, check, judge_step, preview
+from skadvisor.fusion.templates import TemplateScope, template_scopes
 from skadvisor.gain.bands import estimate, terms
 from skadvisor.gain.boundaries import breaker_costs
 from skadvisor.gain.capture_check import Rescaling, rescale
@@ -20,12 +21,10 @@ from skadvisor.gain.features import case_row, interval_pct
 from skadvisor.gain.interface import Draws, Model, Scene, Situation, priors
 from skadvisor.gain.overhead import OverheadModel
 from skadvisor.gain.replay import Constraints, read_constraints
+from skadvisor.options import Options
 from skadvisor.records import Breaker, Estimate, Finding, Template, Verdict
 from skadvisor.text.messages import Message, _
 from skadvisor.units import NS_PER_US, us
-
-if TYPE_CHECKING:
-    from skadvisor.gain.ledger import Ledger
 
 #: How likely an operator is to fuse -> how likely it is to end a fragment.
 BREAKS: dict[str, Literal["likely", "unlikely", "unknown"]] = {
@@ -35,82 +34,73 @@ BREAKS: dict[str, Literal["likely", "unlikely", "unknown"]] = {
 }
 #: Phases that a SuperKernel scope makes sense for.
 FUSIBLE_PHASES = ("decode", "mixed")
+NO_OPTIONS = Options()
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """All templates, each variant a record of its own, and the fusion preview behind each (by name and variant)."""
+
+    templates: tuple[Template, ...] = ()
+    previews: Mapping[tuple[str, str], Preview] = field(default_factory=dict)
 
 
 def assess(
-    labelled: pd.DataFrame,
-    steps: pd.DataFrame,
-    times: Times,
-    situation: Situation,
-    *,
-    ledger: Ledger | str | Path | None = None,
-    rules: tuple[str | Path, ...] | None = None,
-) -> tuple[Template, ...]:
-    """Assess all templates on the typical step of `situation.phase`; empty where no scope can be placed at all.
+    labelled: pd.DataFrame, steps: pd.DataFrame, times: Times, situation: Situation, options: Options = NO_OPTIONS
+) -> Assessment:
+    """Assess all templates on the representative step of `situation.phase`; empty where no scope can be placed at all.
 
-    That is: training, no step of a fusible phase, or no decoder layers. `ledger` (open, or the path of one) brings the
-    user's own outcomes, which refine the estimate; `rules` are fusibility files of the user, which come before ours.
+    That is: training, no step of a fusible phase, or no decoder layers. Of the options the ledger (the user's own
+    outcomes, which refine the estimate) and the rules (files of the user, which come before ours) are used.
     """
-    step = typical_step(times, situation.phase)
+    step = times.representative.get(situation.phase)
     if situation.training or situation.phase not in FUSIBLE_PHASES or step is None or not situation.decoder_layers:
-        return ()
+        return Assessment()
     kernels = step_kernels(labelled, times, step)
-    loaded = load_rules(*(rules or ()))
+    judgements = judge_step(kernels, situation, options.rules)
     scale = rescale(times, step, situation)
     host = times.gaps[(times.gaps["step"] == step) & (times.gaps["kind"] == "host")]["after"].to_numpy()
     constraints = read_constraints(kernels.kernels, host)
-    model = _model(ledger)
-    return tuple(
-        _assess_one(scope, kernels, loaded, scale, constraints, situation, model) for scope in template_scopes()
-    )
+    model = _model(options.ledger)
+    templates: list[Template] = []
+    previews: dict[tuple[str, str], Preview] = {}
+    for scope in template_scopes():
+        for variant in scope.variants:
+            scene = make_scene(kernels, preview(kernels, variant, judgements), scale, constraints, situation)
+            templates.append(_assess_one(scope, scene, model.draw(scene)))
+            previews[scope.name, variant.name] = scene.preview
+    return Assessment(tuple(templates), previews)
 
 
 def make_scene(
-    kernels: StepKernels,
-    variant: Variant,
-    rules: tuple[Rule, ...],
-    scale: Rescaling,
-    constraints: Constraints,
-    situation: Situation,
+    kernels: StepKernels, found: Preview, scale: Rescaling, constraints: Constraints, situation: Situation
 ) -> Scene:
     """Everything that a gain model needs of one variant on one step."""
-    found = preview(kernels, variant, rules, situation.hardware, situation.graph_kind, situation.conditions)
     inside = (found.kernels["scope"] >= 0).to_numpy()
     in_scope = exposed_inside(kernels.kernels, inside) if inside.any() else 0
     return Scene(kernels, found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale)
 
 
-def _model(ledger: Ledger | str | Path | None) -> Model:
+def _model(ledger: Path | None) -> Model:
     if ledger is None:
         return OverheadModel()
     from skadvisor.gain.ledger import Ledger
     from skadvisor.gain.refit import refit
 
-    if isinstance(ledger, Ledger):
-        return refit(ledger) or OverheadModel()
     with Ledger.open(ledger) as opened:
         return refit(opened) or OverheadModel()
 
 
-def _assess_one(
-    scope: TemplateScope,
-    kernels: StepKernels,
-    rules: tuple[Rule, ...],
-    scale: Rescaling,
-    constraints: Constraints,
-    situation: Situation,
-    model: Model,
-) -> Template:
-    scenes = [make_scene(kernels, variant, rules, scale, constraints, situation) for variant in scope.variants]
-    drawn = [(scene, model.draw(scene)) for scene in scenes]
-    scene, draws = max(drawn, key=lambda pair: float(np.median(pair[1].saving_us)))
+def _assess_one(scope: TemplateScope, scene: Scene, draws: Draws) -> Template:
+    situation = scene.situation
     share = min(scene.in_scope_ns / scene.wall_ns, 1.0) if scene.wall_ns else 0.0
-    findings = check(situation, kernels.kernels, scene.preview)
+    findings = check(situation, scene.step.kernels, scene.preview)
     refused = _not_applicable(scope, scene, situation)
     found = None if refused else estimate(draws, scene.wall_ns / NS_PER_US, scene.in_scope_ns / NS_PER_US)
-    verdict, reason = _verdict(scope, scene, findings, found, refused)
+    verdict, reason = _verdict(scene, findings, found, refused)
     return Template(
         name=scope.name,
+        variant=scene.preview.variant.name,
         share=round(share, 6),
         in_scope_us=us(scene.in_scope_ns),
         claim=None if refused else claim(scope.name, share, situation.moe),
@@ -147,7 +137,6 @@ def _not_applicable(scope: TemplateScope, scene: Scene, situation: Situation) ->
 
 
 def _verdict(
-    scope: TemplateScope,
     scene: Scene,
     findings: tuple[Finding, ...],
     found: Estimate | None,

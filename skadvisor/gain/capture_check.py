@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skadvisor.accounting.representative import typical_step
 from skadvisor.records import Notice
 from skadvisor.text.messages import Message, _
 from skadvisor.units import NS_PER_MS, NS_PER_US
@@ -40,7 +39,7 @@ def rescale(times: Times, step: int, situation: Situation) -> Rescaling:
 
 def check_capture(times: Times, situation: Situation) -> tuple[Notice, ...]:
     """What makes the capture unreliable as a picture of the run without the profiler."""
-    step = typical_step(times, situation.phase)
+    step = times.representative.get(situation.phase)
     real = _real_wall(situation)
     if step is None or real is None:
         return ()

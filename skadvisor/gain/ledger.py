@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,9 +19,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.errors import InputError
+from skadvisor.records import find_template
 
 if TYPE_CHECKING:
-    from skadvisor.records import Result
+    from skadvisor.records import Result, Template
 
 #: How long a process waits for another one's transaction, ms.
 PATIENCE_MS = 20_000
@@ -268,9 +269,15 @@ def record_forecasts(result: Result, path: str | Path | None = None) -> tuple[in
                     tool_version=result.tool.version,
                 )
             )
-            for template in result.templates
+            for template in _one_of_each(result.templates)
             if template.estimate is not None
         )
+
+
+def _one_of_each(templates: Sequence[Template]) -> list[Template]:
+    """One template of each name: of several variants the one that promises most."""
+    found = (find_template(templates, name) for name in dict.fromkeys(template.name for template in templates))
+    return [template for template in found if template is not None]
 
 
 def record_outcome(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skadvisor.files.data_files import read_toml
-from skadvisor.fusion.templates import template_scope
+from skadvisor.fusion.templates import template_variant
 from skadvisor.gain.interface import Scene, Situation
 from skadvisor.gain.replay import read_constraints
 
@@ -74,7 +74,7 @@ def published_cases() -> tuple[Case, ...]:
 def scene(case: Case) -> Scene:
     """A step like the case's: its operators with the published time shared among them, and the published gaps."""
     from skadvisor.accounting.representative import StepKernels
-    from skadvisor.fusion import load_rules, preview
+    from skadvisor.fusion import judge_step, preview
 
     kernels = _kernels(case)
     step = StepKernels(0, "graph", kernels)
@@ -87,9 +87,7 @@ def scene(case: Case) -> Scene:
         hardware="A3",
         tiling_sink=True,
     )
-    found = preview(
-        step, template_scope(case.template).variants[0], load_rules(), "A3", "ge_graph", situation.conditions
-    )
+    found = preview(step, template_variant(case.template), judge_step(step, situation))
     wall = case.before_us * 1000
     return Scene(
         step, found, situation, wall, wall * case.scope_share, read_constraints(kernels, np.array([], dtype="int64"))

@@ -132,10 +132,7 @@ class _Drawing:
 
     def _streams_apart(self) -> NDArray[np.bool_]:
         """In which draws the compiler keeps the scope's streams apart."""
-        drawn = self.random.random(self.draws) < self.priors["streams"]["apart"]
-        if self.scene.situation.stream_fusion is None:
-            return drawn
-        return np.full(self.draws, not self.scene.situation.stream_fusion)
+        return self.random.random(self.draws) < self.priors["streams"]["apart"]
 
     @cached_property
     def _fused(self) -> list[NDArray[np.bool_]]:

@@ -18,6 +18,7 @@ from skadvisor.labelling.layers import Layer, expert_joins, find_layers
 from skadvisor.labelling.regions import OPERATOR_REGIONS, Labels, label_regions, label_rest
 from skadvisor.labelling.steps import Step, find_steps
 from skadvisor.labelling.structure import Structure, find_structure
+from skadvisor.options import Options
 from skadvisor.records import Mode
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.operators import Vocabulary, load_vocabulary
@@ -50,11 +51,11 @@ class Labelled:
     disagreements: tuple[Message, ...] = ()
 
 
-def label_path(path: Path, *, rank: int | None = None, operators: Path | None = None) -> Labelled:
+def label_path(path: Path, options: Options) -> Labelled:
     """Read a capture and label it; see `skadvisor.capture.load` for what `path` may be."""
     from skadvisor.capture import load
 
-    return label(load(path, rank=rank), load_vocabulary(operators))
+    return label(load(path, rank=options.rank), load_vocabulary(options.operators))
 
 
 def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:

@@ -36,11 +36,9 @@ def scope_kernels(kernels: pd.DataFrame, template: str, variant: str) -> pd.Data
 
     `kernels` is the labelled table. Fragments of collectives are left out: their collective is there once.
     """
-    from skadvisor.fusion.templates import place, template_scope
+    from skadvisor.fusion.templates import place, template_variant
 
-    choices = template_scope(template).variants
-    chosen = next((item for item in choices if item.name.lower() == variant.lower()), choices[0])
-    inside = kernels.assign(scope=place(kernels, chosen))
+    inside = kernels.assign(scope=place(kernels, template_variant(template, variant)))
     decode = inside[(inside["phase"] == "decode") & (inside["scope"] >= 0)]
     return decode[decode["kind"] != "collective_part"]
 

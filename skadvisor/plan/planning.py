@@ -8,7 +8,7 @@ from skadvisor.errors import InputError
 from skadvisor.plan import code, compile_options, troubleshooting
 from skadvisor.plan.patch import DIALECTS, Dialect
 from skadvisor.plan.records import Expected, Plan, Risk
-from skadvisor.records import Result, Template
+from skadvisor.records import Result, Template, find_template
 from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
@@ -38,13 +38,14 @@ def choose_dialect(result: Result) -> Dialect:
     return "npugraph_ex" if "acl" in kind or "npugraph" in kind else "ge"
 
 
-def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dialect, variant: str = "a") -> Plan:
+def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dialect, variant: str = "") -> Plan:
     """The plan for `template` from an analysis and its labelled kernel table.
 
     Raises InputError where the dialect has no way to write the template.
     """
     _check(template, dialect, variant)
-    record = next((item for item in result.templates if item.name == template), None)
+    variant = (variant or "a").lower() if template == "attention-only" else ""
+    record = find_template(result.templates, template, variant)
     inside = compile_options.scope_kernels(kernels, template, variant)
     in_scope = dialect in ("ge", "recipes")
     marked = dialect != "vllm-ascend" and template != "automatic"
@@ -57,7 +58,7 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
     text = compile_options.options_text(weighed) if in_scope else ""
     return Plan(
         template=template,
-        variant=variant if template == "attention-only" else "",
+        variant=variant,
         dialect=dialect,
         where=code.scope_place(template, variant) if marked or template == "automatic" else Message(_WHOLE_GRAPH),
         options=text,
@@ -85,7 +86,7 @@ def _check(template: str, dialect: Dialect, variant: str) -> None:
         raise InputError(f"there is no template {template!r}", f"Choose one of: {', '.join(TEMPLATES)}")
     if dialect not in DIALECTS:
         raise InputError(f"there is no dialect {dialect!r}", f"Choose one of: {', '.join(DIALECTS)}")
-    if variant.lower() not in ("a", "b"):
+    if variant.lower() not in ("", "a", "b"):
         raise InputError(f"there is no variant {variant!r}", "Choose a (attention module) or b (decoder layer).")
     if template == "automatic" and dialect in ("ge", "recipes"):
         raise InputError(

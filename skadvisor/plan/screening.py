@@ -142,8 +142,8 @@ def make_sheet(
     Scopes that are blocked, not applicable or expected below the noise are left out with the reason.
     """
     chosen, left_out = _choose(result)
-    powers = {item.name: analyse_power(result, _mid(item), steps_per_run, between_pct) for item in chosen}
-    visible = [item for item in chosen if powers[item.name].runs is not None]
+    powers = [(item, analyse_power(result, _mid(item), steps_per_run, between_pct)) for item in chosen]
+    visible = [(item, power) for item, power in powers if power.runs is not None]
     left_out += [
         Message(
             _("{name}: {gain:.1f} % would need more than {most} runs per side"),
@@ -151,18 +151,18 @@ def make_sheet(
             gain=_mid(item),
             most=MOST_RUNS,
         )
-        for item in chosen
-        if powers[item.name].runs is None
+        for item, power in powers
+        if power.runs is None
     ]
     if not visible:
-        return Sheet(runs=(), power=tuple(powers.values()), left_out=tuple(left_out), total_runs=0)
-    runs = [_baseline(max(powers[item.name].runs or 0 for item in visible))]
-    for item in visible:
-        runs += _screen(item, kernels, result.mode, dialect, powers[item.name].runs or FEWEST_ON, len(runs))
-    runs.append(_confirm(visible, len(runs)))
+        return Sheet(runs=(), power=tuple(power for _item, power in powers), left_out=tuple(left_out), total_runs=0)
+    runs = [_baseline(max(power.runs or 0 for _item, power in visible))]
+    for item, power in visible:
+        runs.append(_screen(item, kernels, result.mode, dialect, power.runs or FEWEST_ON, len(runs)))
+    runs.append(_confirm([item for item, _power in visible], len(runs)))
     return Sheet(
         runs=tuple(runs),
-        power=tuple(powers[item.name] for item in chosen),
+        power=tuple(power for _item, power in powers),
         left_out=tuple(left_out),
         total_runs=sum(run.repeats for run in runs),
     )
@@ -213,41 +213,30 @@ def _baseline(repeats: int) -> Run:
     )
 
 
-def _screen(
-    template: Template, kernels: pd.DataFrame, mode: str, dialect: Dialect, repeats: int, before: int
-) -> list[Run]:
+def _screen(template: Template, kernels: pd.DataFrame, mode: str, dialect: Dialect, repeats: int, before: int) -> Run:
     from skadvisor.plan.compile_options import options_text, scope_kernels, weigh_options
 
     estimate = template.estimate
     assert estimate is not None
-    variants = ["a", "b"] if template.name == "attention-only" else [""]
-    if dialect == "vllm-ascend" or template.name == "automatic":
-        variants = variants[:1]
-    runs = []
-    for offset, variant in enumerate(variants, start=1):
-        inside = scope_kernels(kernels, template.name, variant or "a")
-        text = options_text(weigh_options(inside, mode)) if dialect in ("ge", "recipes") else ""
-        runs.append(
-            Run(
-                order=before + offset,
-                name=f"{template.name}-{variant}" if variant else template.name,
-                kind="screen",
-                template=template.name,
-                variant=variant,
-                options=text,
-                repeats=max(FEWEST_ON, repeats),
-                expected_low_pct=estimate.low_pct,
-                expected_mid_pct=estimate.mid_pct,
-                expected_high_pct=estimate.high_pct,
-                go_on_if=Message(_("it compiles, the output is the same, and the median gains more than 2 %")),
-                stop_if=Message(
-                    _("the output differs, or after {few} runs the median gains less than {low:.1f} %"),
-                    few=FEWEST_ON,
-                    low=min(0.0, estimate.low_pct),
-                ),
-            )
-        )
-    return runs
+    inside = scope_kernels(kernels, template.name, template.variant)
+    return Run(
+        order=before + 1,
+        name=f"{template.name}-{template.variant}" if template.variant else template.name,
+        kind="screen",
+        template=template.name,
+        variant=template.variant,
+        options=options_text(weigh_options(inside, mode)) if dialect in ("ge", "recipes") else "",
+        repeats=max(FEWEST_ON, repeats),
+        expected_low_pct=estimate.low_pct,
+        expected_mid_pct=estimate.mid_pct,
+        expected_high_pct=estimate.high_pct,
+        go_on_if=Message(_("it compiles, the output is the same, and the median gains more than 2 %")),
+        stop_if=Message(
+            _("the output differs, or after {few} runs the median gains less than {low:.1f} %"),
+            few=FEWEST_ON,
+            low=min(0.0, estimate.low_pct),
+        ),
+    )
 
 
 def _confirm(visible: list[Template], before: int) -> Run:

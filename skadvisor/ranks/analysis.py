@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skadvisor.errors import InputError
 from skadvisor.files.progress import bar
+from skadvisor.options import Options, PathText, choose_options
 from skadvisor.ranks import cluster, remote
 from skadvisor.ranks.place import Place
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from skadvisor.ranks.summary import RankAnswer
     from skadvisor.records import Result
 
-Risk = Literal["low", "balanced", "high"]
-PathText = str | os.PathLike[str]
 Paths = PathText | Iterable[PathText]
 
 
@@ -38,14 +37,13 @@ class Attachment(NamedTuple):
 
 @dataclass(frozen=True)
 class Question:
-    """What to ask of each rank: the arguments of `analysis.analyze`, with the content of the files it names.
+    """What to ask of each rank: the options, with the content of the files they name in place of their paths.
 
     The content travels, because a worker on another machine does not see the user's files.
     """
 
+    options: Options
     operators: Attachment | None = None
-    tpot_ms: float | None = None
-    risk: Risk = "balanced"
     ledger: Attachment | None = None
     rules: tuple[Attachment, ...] = ()
 
@@ -61,16 +59,13 @@ class RanksAnalysis:
 
 def analyze_ranks(
     path_or_paths: Paths,
+    options: Options | None = None,
     *,
     scheduler: str | None = None,
     client: Any = None,
     workers: int | None = None,
-    operators: PathText | None = None,
-    tpot_ms: float | None = None,
-    risk: Risk = "balanced",
-    ledger: PathText | None = None,
-    rules: Iterable[PathText] = (),
     quiet: bool = True,
+    **chosen: Any,
 ) -> RanksAnalysis:
     """Analyse every rank's capture at or under the given paths or URLs.
 
@@ -81,7 +76,7 @@ def analyze_ranks(
     """
     from skadvisor.ranks.merge import Merger
 
-    question = _ask(operators, tpot_ms, risk, ledger, tuple(rules))
+    question = _ask(choose_options(options, chosen))
     places = find_places(path_or_paths, scheduler=scheduler, client=client)
     if len(places) == 1 and scheduler is None and client is None:
         with bar("Reading and labelling", quiet=quiet), remote.fetch(places[0].path) as path:
@@ -96,18 +91,19 @@ def analyze_ranks(
     return RanksAnalysis(merger.result(), places)
 
 
-def _ask(
-    operators: PathText | None, tpot_ms: float | None, risk: Risk, ledger: PathText | None, rules: tuple[PathText, ...]
-) -> Question:
+def _ask(options: Options) -> Question:
     """The question with its files; what is wrong in them is told now, by the names that the user gave."""
     from skadvisor.fusion import load_rules
     from skadvisor.vocabulary.operators import load_vocabulary
 
     question = Question(
-        _attach(operators), tpot_ms, risk, _attach_database(ledger), tuple(_attached(rule) for rule in rules)
+        replace(options, operators=None, ledger=None, rules=()),
+        _attach(options.operators),
+        _attach_database(options.ledger),
+        tuple(_attached(rule) for rule in options.rules),
     )
-    load_vocabulary(None if operators is None else Path(operators))
-    load_rules(*(Path(rule) for rule in rules))
+    load_vocabulary(options.operators)
+    load_rules(*options.rules)
     return question
 
 
@@ -148,15 +144,14 @@ def _analyze(question: Question, path: Path, rank: int | None) -> Analysis:
             return target
 
         rules = tuple(unpacked(rule, 2 + number) for number, rule in enumerate(question.rules))
-        return analyze(
-            path,
+        options = replace(
+            question.options,
             rank=rank,
             operators=unpacked(question.operators, 0),
-            tpot_ms=question.tpot_ms,
-            risk=question.risk,
             ledger=unpacked(question.ledger, 1),
             rules=tuple(rule for rule in rules if rule is not None),
         )
+        return analyze(path, options)
 
 
 def _named_as_given(analysis: Analysis, local: Path, given: str) -> Result:

@@ -38,7 +38,7 @@ def templates(result: Result, wording: Wording) -> Section | None:
         ceiling = None if template.ceiling_us is None or not wall else 100 * template.ceiling_us / wall
         rows.append(
             (
-                text(wording.template(template.name)),
+                text(wording.template(template.name, template.variant)),
                 percent(template.share, wording),
                 Cell(claim_line(template, wording), template.claim.high_pct if template.claim else None),
                 number(ceiling, wording),
@@ -114,7 +114,7 @@ def breakers(result: Result, wording: Wording) -> Section | None:
 
 def _fragment_words(template: Template, wording: Wording) -> str:
     parts = template.fragments
-    name = wording.template(template.name)
+    name = wording.template(template.name, template.variant)
     if parts is None:
         return wording.say(_("For {name}, the fragments are unknown."), name=name)
     return wording.say(
@@ -163,7 +163,7 @@ def terms(result: Result, wording: Wording) -> Section | None:
         wording.say(_("How the estimate is made up")),
         wording.say(
             _("Savings and losses of {name} per decode step. Low, middle and high are P10, P50 and P90."),
-            name=wording.template(template.name),
+            name=wording.template(template.name, template.variant),
         ),
         (Table("terms", wording.say(_("Terms")), columns, rows),),
         picture="terms",
@@ -186,5 +186,5 @@ def findings(result: Result, wording: Wording) -> Section | None:
         )
         for finding in sorted(template.findings, key=lambda finding: order.index(finding.status))
     )
-    title = wording.say(_("Checks for {name}"), name=wording.template(template.name))
+    title = wording.say(_("Checks for {name}"), name=wording.template(template.name, template.variant))
     return Section("findings", title, items=items)

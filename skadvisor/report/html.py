@@ -85,7 +85,9 @@ def _hero(result: Result, wording: Wording) -> dict[str, object]:
     if template is not None:
         bars = pictures.gain_bars(template, wall, pictures.gain_axis([template], wall), wording)
         if bars.bars:
-            title = wording.say(_("Gain of {name}, percent of the decode step"), name=wording.template(template.name))
+            title = wording.say(
+                _("Gain of {name}, percent of the decode step"), name=wording.template(template.name, template.variant)
+            )
             return {"bars": bars, "title": title}
     stacks = pictures.hero_stacks(result, wording)
     return {"stacks": stacks, "title": wording.say(_("Where the step's time goes"))} if stacks else {}

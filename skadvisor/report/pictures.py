@@ -155,7 +155,7 @@ def gain_bars(template: Template, wall: float | None, axis: Axis, wording: Wordi
         low, middle, high = template.estimate.low_pct, template.estimate.mid_pct, template.estimate.high_pct
         told = wording.say(_("{mid} ({interval})"), mid=wording.percent(middle), interval=wording.interval(low, high))
         bars.append(_range_bar("estimate", wording.say(_("estimate")), told, low, high, middle, axis))
-    return Bars(wording.template(template.name), axis, tuple(bars))
+    return Bars(wording.template(template.name, template.variant), axis, tuple(bars))
 
 
 def _range_bar(kind: str, label: str, text: str, low: float, high: float, middle: float | None, axis: Axis) -> Bar:
@@ -233,7 +233,7 @@ def waterfall(template: Template, wording: Wording) -> Bars | None:
     low, high = axis.place(estimate.low_us), axis.place(estimate.high_us)
     total = wording.say(_("estimate"))
     bars.append(Bar("total", total, wording.us(estimate.mid_us), left, max(right - left, 0.3), None, low, high))
-    return Bars(wording.template(template.name), axis, tuple(bars))
+    return Bars(wording.template(template.name, template.variant), axis, tuple(bars))
 
 
 def layer_columns(result: Result, wording: Wording) -> Strip | None:

@@ -32,7 +32,7 @@ def headline(result: Result, wording: Wording) -> str:
     template = subject_template(result)
     if choice == "none":
         return wording.say(_("Place no SuperKernel scope for now."))
-    name = wording.template(choice)
+    name = wording.template(choice, result.recommendation.variant)
     if template is None or template.estimate is None:
         return wording.say(_("Place the {name} scope; this capture cannot say how much it wins."), name=name)
     estimate = template.estimate
@@ -69,7 +69,7 @@ def summarise(result: Result, wording: Wording) -> Summary:
 def _facts(result: Result, wording: Wording) -> tuple[tuple[str, str], ...]:
     recommendation = result.recommendation
     facts = [
-        (wording.say(_("Choice")), wording.template(recommendation.choice)),
+        (wording.say(_("Choice")), wording.template(recommendation.choice, recommendation.variant)),
         (wording.say(_("Confidence")), f"{recommendation.confidence:.0%}".replace("%", " %")),
     ]
     if recommendation.runner_up:

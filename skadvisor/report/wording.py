@@ -110,10 +110,11 @@ class Wording:
         """The word for a region or for a kind of gap."""
         return self.name(REGION_NAMES | GAP_NAMES, key)
 
-    def template(self, key: str) -> str:
-        """The word for a template; in other languages with the identifier that commands take."""
+    def template(self, key: str, variant: str = "") -> str:
+        """The word for a template and its variant; in other languages with the identifier that commands take."""
         word = self.name(TEMPLATE_NAMES, key)
-        return word if word == key or key == "none" else word + self.say(_(" ({meaning})"), meaning=key)
+        shown = word if word == key or key == "none" else word + self.say(_(" ({meaning})"), meaning=key)
+        return f"{shown} {variant.upper()}" if variant else shown
 
     def us(self, value: float | None) -> str:
         """A time in the unit that reads best, or "unknown"."""
