@@ -10,7 +10,8 @@ from deployments.variants import BLOCK_VARIANTS, phases, run
 from sample_builder.recorder import change, level0
 
 from skadvisor.labelling.labels import label
-from skadvisor.labelling.phases import graph_kernels, steady_steps
+from skadvisor.labelling.mode import graph_kernels
+from skadvisor.labelling.phases import steady_steps
 from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()

@@ -25,7 +25,7 @@ def refusal(reason: Message, steps: Sequence[Message]) -> Recommendation:
 
 
 def refuse(templates: Sequence[Template], situation: Situation, times: Times) -> Recommendation | None:
-    """A refusal that no gain could change: training, no layers, no decode, no graph, fused already; else None."""
+    """A refusal that no gain could change: training, no layers, no decode, no sure graph, fused already; else None."""
     if situation.training:
         reason = (
             _("this is training; SuperKernel scopes are for the decode phase of inference")
@@ -60,6 +60,16 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
         )
     if situation.mode == "eager" or situation.host_bound:
         return _graph_first(situation, times)
+    if situation.mode == "unknown":
+        return refusal(
+            Message(
+                _(
+                    "nothing says whether the kernels were replayed from a graph or launched one by one, and without a "
+                    "graph no scope is fused"
+                )
+            ),
+            [Message(_("record at Level1: Model ID and OP State tell a graph's kernels"))],
+        )
     if not templates:
         return refusal(Message(_("no template could be assessed on this capture")), [])
     fused = next((finding for finding in templates[0].findings if finding.check == "superkernel"), None)

@@ -15,6 +15,7 @@ from skadvisor.labelling import phases
 from skadvisor.labelling.host_evidence import disagreements, layer_disagreements
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.layers import Layer, expert_joins, find_layers
+from skadvisor.labelling.mode import mode_of
 from skadvisor.labelling.regions import OPERATOR_REGIONS, Labels, label_regions, label_rest
 from skadvisor.labelling.steps import Step, find_steps
 from skadvisor.labelling.structure import Structure, find_structure
@@ -65,7 +66,7 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     training = structure.training
     steps = find_steps(kernels, structure, layers)
     facts = phases.gather_facts(kernels, structure, steps)
-    mode, graph_kind = phases.mode_of(facts, kernels)
+    mode, graph_kind = mode_of([fact.graph_share for fact in facts], kernels)
     labels = label_regions(structure)
     if not layers:
         _leave_open(labels, structure)

@@ -1,4 +1,4 @@
-"""Phase, mode and steadiness of each step.
+"""Phase and steadiness of each step.
 
 Decode passes one token (or a few speculated ones) per sequence through the layers, prefill whole prompts. What says
 so, in order of weight: which attention kernel runs, the shapes of its inputs, how many rows reach the head compared
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.kernel_class import KernelClass
+from skadvisor.labelling.mode import graph_kernels, graph_share
 from skadvisor.labelling.steps import Step
 from skadvisor.labelling.structure import Structure
-from skadvisor.records import Mode, Phase
+from skadvisor.records import Phase
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.states import ATTENTION_STATES, State
 
@@ -76,15 +77,14 @@ def _facts(structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.floa
     cores = [classes.items[number] for number in of_rows[state == S.ATTENTION_CORE]]
     roles = classes.roles_of(of_rows)
     named = [item for item in cores if item.role == "attention_core"]
-    known = graph[rows][np.isin(state, [*ATTENTION_STATES, S.POST_NORM, S.MLP_UP, S.MLP_DOWN, S.EXPERTS])]
-    known = known[~np.isnan(known)]
+    in_layers = np.isin(state, [*ATTENTION_STATES, S.POST_NORM, S.MLP_UP, S.MLP_DOWN, S.EXPERTS])
     return StepFacts(
         tokens=_layer_rows(classes, of_rows, state),
         head_rows=_head_rows(classes, of_rows, state),
         sequences=_most_common([count for item in named or cores if (count := _sequences(item)) is not None]),
         attention=frozenset(kind for item in named if (kind := _core_phase(item))),
         writes_cache=bool(np.isin(roles, ["kv_cache"]).any()) or any("paged" in item.base for item in cores),
-        graph_share=float(known.mean()) if len(known) else float("nan"),
+        graph_share=graph_share(graph[rows][in_layers]),
         predicts=bool(np.isin(state, [S.HEAD, S.SAMPLING]).any()),
         generates=_generates(classes, of_rows, state),
         named=float((roles != "unknown").mean()) if len(roles) else 0.0,
@@ -236,59 +236,6 @@ def _by_sequences(facts: StepFacts) -> Phase:
     if facts.tokens % facts.sequences == 0 and facts.tokens // facts.sequences <= MOST_SPECULATED:
         return "decode"
     return "mixed" if facts.sequences > 1 else "prefill"
-
-
-def graph_kernels(kernels: pd.DataFrame) -> NDArray[np.float64]:
-    """1.0 for kernels replayed from a graph, 0.0 for eagerly launched ones, nan where the capture does not say, (N,).
-
-    A model id or the state `static` means a graph, `dynamic` without a model id means eager; names are asked last.
-    """
-    has_model = kernels["model"].notna().to_numpy()
-    op_state = kernels["state"].astype("object").to_numpy()
-    verdict = np.full(len(kernels), np.nan)
-    names = kernels["name"].cat
-    by_name = np.array([*(_name_mode(str(name)) for name in names.categories), np.nan])
-    verdict[:] = by_name[names.codes.to_numpy()]
-    if not kernels["model"].isna().all() or (op_state == "dynamic").any():
-        verdict[op_state == "static"] = 1.0
-        verdict[has_model] = 1.0
-        verdict[(op_state == "dynamic") & ~has_model] = 0.0
-    return verdict
-
-
-def _name_mode(name: str) -> float:
-    if name.startswith("aclnn"):
-        return 0.0
-    if name.startswith(("trans_", "hcom")):
-        return float("nan")  # format conversions and collectives are numbered in every mode
-    if name.startswith("static_kernel") or "/" in name or name.rsplit("_", 1)[-1].isdigit():
-        return 1.0
-    return float("nan")
-
-
-def mode_of(facts: list[StepFacts], kernels: pd.DataFrame) -> tuple[Mode, str | None]:
-    """Mode of a capture and, in graph mode, which kind of graph: `ge_graph`, `acl_graph` or `npugraph_ex`."""
-    shares = [fact.graph_share for fact in facts if not np.isnan(fact.graph_share)]
-    if not shares:
-        verdicts = graph_kernels(kernels)
-        shares = [float(np.nanmean(verdicts))] if not np.isnan(verdicts).all() else []
-    if not shares:
-        return "unknown", None
-    if float(np.median(shares)) < 0.5:
-        return "eager", None
-    return "graph", graph_kind(kernels)
-
-
-def graph_kind(kernels: pd.DataFrame) -> Literal["ge_graph", "acl_graph", "npugraph_ex"]:
-    """Which graph compiler made the kernels, by their names."""
-    counts = kernels["name"].value_counts()
-    names = counts.index.astype(str)
-    total = max(1, int(counts.sum()))
-    static = counts[names.str.startswith(("static_kernel", "sk_")) & ~names.str.startswith("sk_scope")].sum()
-    eager_style = counts[names.str.startswith("aclnn")].sum()
-    if static * 5 >= total:
-        return "npugraph_ex"
-    return "acl_graph" if eager_style * 5 >= total else "ge_graph"
 
 
 def steady_steps(walls_ns: NDArray[np.int64], phases: list[str], layers: list[int]) -> list[Message | None]:

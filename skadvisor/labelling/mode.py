@@ -1,0 +1,122 @@
+"""Eager or graph: what each kernel's witnesses say, and what the capture is by the kernels that have any.
+
+Each kind of evidence speaks for one side with a weight. Some say nothing: the state `static` alone (eagerly launched
+Triton kernels carry it), names of helpers such as memory sets, conversions and collectives (numbered in every mode).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor.records import Mode
+
+#: Log odds for a graph (positive) and for eager launches (negative) that each witness adds.
+WEIGHTS = {
+    # a replayed graph has an id, and only a replayed graph
+    "model id": 8.0,
+    # shapes that are only known at the launch, in no model
+    "dynamic state": -8.0,
+    # one launch on the host ran many kernels, or each kernel has one of its own
+    "shared launch": 3.0,
+    "own launch": -1.0,
+    # the node names of a graph (`MatMulV2_12`, a path) and those of single operators (`aclnnMul_...`, `Mul108`)
+    "graph name": 2.0,
+    "operator name": -2.0,
+}
+#: Where a smaller share of the kernels than this has a witness, nothing is known.
+ENOUGH_VOTES = 0.1
+#: One launch of more kernels than this is a graph's.
+MOST_PER_LAUNCH = 8
+
+_SILENT = re.compile(
+    r"trans_|hcom|.*(memset|mem_set|memcpy|triton|placeholder)|.*(AivKernel|AicpuKernel)", re.IGNORECASE
+)
+_PATH = re.compile(r".+/.+/.+|.*_\d+/\w+")
+_NUMBERED = re.compile(r".+_\d+")
+
+
+def graph_kernels(kernels: pd.DataFrame) -> NDArray[np.float64]:
+    """1.0 for kernels replayed from a graph, 0.0 for eagerly launched ones, nan where no witness speaks, (N,)."""
+    has_model = kernels["model"].notna().to_numpy()
+    dynamic = (kernels["state"].astype("object") == "dynamic").to_numpy() & ~has_model
+    shared, own = _launches(kernels)
+    odds = _by_name(kernels)
+    for witness, rows in (
+        ("model id", has_model),
+        ("dynamic state", dynamic),
+        ("shared launch", shared),
+        ("own launch", own),
+    ):
+        odds = odds + WEIGHTS[witness] * rows
+    return np.where(odds > 0, 1.0, np.where(odds < 0, 0.0, np.nan))
+
+
+def graph_share(verdicts: NDArray[np.float64]) -> float:
+    """The share of graph kernels among those with a witness; nan where too few have one."""
+    known = verdicts[~np.isnan(verdicts)]
+    return float(known.mean()) if len(known) > ENOUGH_VOTES * len(verdicts) else float("nan")
+
+
+def mode_of(step_shares: list[float], kernels: pd.DataFrame) -> tuple[Mode, str | None]:
+    """Mode of a capture and, in graph mode, which kind of graph: `ge_graph`, `acl_graph` or `npugraph_ex`.
+
+    `step_shares` are the shares of graph kernels in the layers of each step; without any the whole capture counts.
+    """
+    shares = [share for share in step_shares if not np.isnan(share)] or [graph_share(graph_kernels(kernels))]
+    middle = float(np.median(shares))
+    if np.isnan(middle):
+        return "unknown", None
+    return ("graph", graph_kind(kernels)) if middle >= 0.5 else ("eager", None)
+
+
+def graph_kind(kernels: pd.DataFrame) -> Literal["ge_graph", "acl_graph", "npugraph_ex"]:
+    """Which graph compiler made the kernels, by their names."""
+    counts = kernels["name"].value_counts()
+    names = counts.index.astype(str)
+    total = max(1, int(counts.sum()))
+    static = counts[names.str.startswith(("static_kernel", "sk_")) & ~names.str.startswith("sk_scope")].sum()
+    eager_style = counts[names.str.startswith("aclnn")].sum()
+    if static * 5 >= total:
+        return "npugraph_ex"
+    return "acl_graph" if eager_style * 5 >= total else "ge_graph"
+
+
+def _launches(kernels: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Kernels that one launch ran with many others, and kernels with a launch of their own, (N,) each."""
+    launch = kernels["launch_ns"]
+    of_launch = launch.map(launch.value_counts()).fillna(0).to_numpy(dtype="float64")
+    return of_launch > MOST_PER_LAUNCH, of_launch == 1
+
+
+def _by_name(kernels: pd.DataFrame) -> NDArray[np.float64]:
+    """What names say, log odds, (N,); each pair of a name and a type is read once."""
+    names, types = kernels["name"].cat, kernels["op_type"].cat
+    pairs = names.codes.to_numpy().astype(np.int64) * (len(types.categories) + 1) + types.codes.to_numpy()
+    codes, pairs = pd.factorize(pairs)
+    said = [
+        _name_says(str(names.categories[(pair + 1) // (len(types.categories) + 1)]), _type(types, pair))
+        for pair in pairs.tolist()
+    ]
+    return np.array([*said, 0.0])[codes]
+
+
+def _type(types: pd.Series, pair: int) -> str:  # type: ignore[type-arg]
+    place = (pair + 1) % (len(types.categories) + 1) - 1
+    return str(types.categories[place]) if place >= 0 else ""
+
+
+def _name_says(name: str, op_type: str) -> float:
+    if name.startswith("aclnn"):
+        return WEIGHTS["operator name"]
+    if name.startswith(("static_kernel", "sk_")):
+        return WEIGHTS["graph name"]
+    if _SILENT.match(name) or _SILENT.match(op_type):
+        return 0.0
+    if op_type and name.startswith(op_type) and name.split("/")[0][len(op_type) :].isdigit():
+        return WEIGHTS["operator name"]
+    return WEIGHTS["graph name"] if _PATH.fullmatch(name) or _NUMBERED.fullmatch(name) else 0.0

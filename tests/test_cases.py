@@ -1,0 +1,53 @@
+"""Small captures with expected answers beside the repository: real rows, and captures made from published facts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skadvisor import analyze
+from skadvisor.errors import SkadvisorError
+from skadvisor.records import Result
+
+CASES = Path(os.environ.get("SKADVISOR_CASES", Path(__file__).resolve().parents[2] / "shared" / "cases"))
+#: Case -> what the answer has to be: an exit code, or values of the result by name (see `_answer`).
+EXPECTED: dict[str, dict[str, Any]] = {
+    "01-msprof-analyze-kernel-details": {"phase": "training", "mode": "eager", "choice": "none"},
+    "02-msprof-analyze-advisor-small": {"phase": "training", "choice": "none"},
+    "03-msinsight-rank1-small": {"mode": ("eager", "unknown"), "choice": "none"},
+    "11-qwen25-sampling-real": {"phases": ["prefill", "mixed"], "mode": "eager", "layers": 24, "choice": "none"},
+    "16-old-eager-atomic-memset/kernel_details.csv": {"mode": ("eager", "unknown"), "choice": "none"},
+    "16-old-eager-atomic-memset/device-bound": {"mode": ("eager", "unknown"), "choice": "none"},
+    "16-old-eager-atomic-memset/device-bound-no-memset.csv": {"mode": ("eager", "unknown"), "choice": "none"},
+    "28-triton-static-in-eager": {"mode": "eager", "choice": "none"},
+    "33-excel-resaved-real/training.csv": {"exit": 3},
+    "33-excel-resaved-real/qwen25.csv": {"exit": 3},
+}
+
+
+def _answer(result: Result) -> dict[str, Any]:
+    return {
+        "exit": 0,
+        "mode": result.mode,
+        "phase": result.phase,
+        "phases": [step.phase for step in result.steps],
+        "layers": result.layers.count,
+        "choice": result.recommendation.choice,
+    }
+
+
+@pytest.mark.parametrize("case", EXPECTED)
+def test_a_case_gives_the_expected_answer(case: str) -> None:
+    path = CASES / case
+    if not path.exists():
+        pytest.skip(f"the cases are not here: {path}")
+    try:
+        answer = _answer(analyze(path).result)
+    except SkadvisorError as refused:
+        answer = {"exit": refused.exit_code}
+    for name, expected in ({"exit": 0} | EXPECTED[case]).items():
+        allowed = expected if isinstance(expected, tuple) else (expected,)
+        assert answer.get(name) in allowed, (name, answer)
