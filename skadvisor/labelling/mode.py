@@ -95,19 +95,14 @@ def _launches(kernels: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool
 
 def _by_name(kernels: pd.DataFrame) -> NDArray[np.float64]:
     """What names say, log odds, (N,); each pair of a name and a type is read once."""
-    names, types = kernels["name"].cat, kernels["op_type"].cat
-    pairs = names.codes.to_numpy().astype(np.int64) * (len(types.categories) + 1) + types.codes.to_numpy()
-    codes, pairs = pd.factorize(pairs)
+    names, types = (kernels[column].cat for column in ("name", "op_type"))
+    kinds = [*map(str, types.categories), ""]
+    pairs = names.codes.to_numpy().astype(np.int64) * len(kinds) + types.codes.to_numpy() % len(kinds)
+    codes, distinct = pd.factorize(pairs)
     said = [
-        _name_says(str(names.categories[(pair + 1) // (len(types.categories) + 1)]), _type(types, pair))
-        for pair in pairs.tolist()
+        _name_says(str(names.categories[pair // len(kinds)]), kinds[pair % len(kinds)]) for pair in distinct.tolist()
     ]
     return np.array([*said, 0.0])[codes]
-
-
-def _type(types: pd.Series, pair: int) -> str:  # type: ignore[type-arg]
-    place = (pair + 1) % (len(types.categories) + 1) - 1
-    return str(types.categories[place]) if place >= 0 else ""
 
 
 def _name_says(name: str, op_type: str) -> float:
