@@ -1,4 +1,4 @@
-"""How good labels are against the truth: by time and count, per region, layers, steps, shares and calibration."""
+"""How good labels are against the truth: regions and roles by time, layers, steps, shares and calibration."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ class Score:
 
     `time_accuracy` and `count_accuracy` run over kernels whose true region is one of records.LAYER_REGIONS,
     `regions` gives (time, count) accuracy per true region, `confusion` ns per (true, found) region, `confusion_count`
-    kernels. `calibration` is the fraction right among kernels of confidence CONFIDENT or more (None without any),
-    `confident` how many those are, `confident_right` how many of them are right; `learned` is the share of the time in
-    operators that learned scores speak for. `share_error` is the largest
-    difference of a region's share of a phase, percentage points; None where no steps were found.
+    kernels. `role_accuracy` is the time of those kernels with both region and role right, `roles_wrong` the ns of all
+    others by true region, true role and found role. `confident` kernels have a confidence of CONFIDENT or more,
+    `confident_right` of them the right region, `confident_roles` the right role as well. `learned` is the share of the
+    time in operators that learned scores speak for. `share_error` is the largest difference of a region's share of a
+    phase, percentage points; None where no steps were found.
     """
 
     architecture: str
@@ -39,6 +40,7 @@ class Score:
     kernels: int
     time_accuracy: float
     count_accuracy: float
+    role_accuracy: float
     regions: dict[str, tuple[float, float]]
     layers_exact: bool
     layer_right: float
@@ -47,16 +49,23 @@ class Score:
     share_error: float | None
     confident: int
     confident_right: int
+    confident_roles: int
     unattributed: float
     learned: float
     seconds: float
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
     confusion_count: Counter[tuple[str, str]] = field(default_factory=Counter)
+    roles_wrong: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     @property
     def calibration(self) -> float | None:
-        """Fraction right among the confident labels."""
+        """Fraction of right regions among the confident labels, None without any."""
         return self.confident_right / self.confident if self.confident else None
+
+    @property
+    def role_calibration(self) -> float | None:
+        """Fraction of right regions and roles among the confident labels, None without any."""
+        return self.confident_roles / self.confident if self.confident else None
 
 
 def score(
@@ -73,6 +82,11 @@ def score(
     confusion: Counter[tuple[str, str]] = Counter()
     for pair, duration in zip(zip(true, found, strict=True), time.tolist(), strict=True):
         confusion[pair] += duration
+    true_role, role = (table["role"].astype("object").to_numpy() for table in (truth, kernels))
+    role_right = right & (true_role == role)
+    roles_wrong: Counter[tuple[str, str, str]] = Counter()
+    for row in np.flatnonzero(inside & ~role_right).tolist():
+        roles_wrong[true[row], true_role[row], role[row]] += int(time[row])
     structure = labelled.structure
     learned = structure.learned.any(axis=1)[structure.classes.of_kernel]
     return Score(
@@ -82,6 +96,7 @@ def score(
         kernels=len(true),
         time_accuracy=_fraction(time[inside & right].sum(), time[inside].sum()),
         count_accuracy=_fraction((inside & right).sum(), inside.sum()),
+        role_accuracy=_fraction(time[inside & role_right].sum(), time[inside].sum()),
         regions={
             region: (
                 _fraction(time[right & (true == region)].sum(), time[true == region].sum()),
@@ -97,11 +112,13 @@ def score(
         share_error=_share_error(labelled, true),
         confident=int(confident.sum()),
         confident_right=int((confident & right).sum()),
+        confident_roles=int((confident & role_right).sum()),
         unattributed=_fraction(time[found == "unattributed"].sum(), time.sum()),
         learned=_fraction(time[learned].sum(), time.sum()),
         seconds=seconds,
         confusion=confusion,
         confusion_count=Counter(zip(true, found, strict=True)),
+        roles_wrong=roles_wrong,
     )
 
 
@@ -167,3 +184,15 @@ def confusion_table(confusion: Counter[tuple[str, str]]) -> str:
         cells = [100.0 * confusion[row, column] / total if total else 0.0 for column in found]
         lines.append(f"{row:<14}" + "".join(f"{cell:>11.2f}" if cell else f"{'.':>11}" for cell in cells))
     return "\n".join(lines)
+
+
+def wrong_roles(scores: Iterable[Score], most: int = 12) -> str:
+    """What roles are mistaken for, by time over all captures, in percent of the mistaken time."""
+    total: Counter[tuple[str, str, str]] = Counter()
+    for one in scores:
+        total.update(one.roles_wrong)
+    whole = sum(total.values()) or 1
+    return "\n".join(
+        f"{region}/{role:<18} taken for {found:<18}{100.0 * time / whole:>7.2f}"
+        for (region, role, found), time in total.most_common(most)
+    )

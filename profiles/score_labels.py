@@ -18,21 +18,22 @@ HERE = Path(__file__).resolve().parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
-from label_scores import Score, confusion_table, merge_confusions, score  # noqa: E402
+from label_scores import Score, confusion_table, merge_confusions, score, wrong_roles  # noqa: E402
 from label_variants import VARIANTS, build_variant, is_decoder  # noqa: E402
 from sample_builder.catalogue import CATALOGUE  # noqa: E402
 
 
 @dataclass(frozen=True)
 class Floor:
-    """What a variant has to reach: time-weighted accuracy, exact layers, largest share error in points."""
+    """What a variant has to reach: regions and roles by time, exact layers, largest share error in points."""
 
     accuracy: float
+    roles: float | None = None
     layers: bool = True
     share_error: float | None = 1.0
 
 
-KNOWN, RENAMED, LEVEL0 = Floor(0.99), Floor(0.97), Floor(0.90, share_error=None)
+KNOWN, RENAMED, LEVEL0 = Floor(0.99, roles=0.97), Floor(0.97), Floor(0.90, share_error=None)
 #: Variants without an entry are reported, not checked.
 FLOORS: dict[str, Floor] = {
     "plain": KNOWN,
@@ -87,12 +88,15 @@ def misses(scores: Iterable[Score]) -> list[str]:
         place = f"{one.architecture} / {one.variant} / seed {one.seed}"
         if one.time_accuracy < floor.accuracy:
             found.append(f"{place}: {one.time_accuracy:.2%} of the time right, floor {floor.accuracy:.0%}")
+        if floor.roles is not None and one.role_accuracy < floor.roles:
+            found.append(f"{place}: {one.role_accuracy:.2%} of the time has the right role, floor {floor.roles:.0%}")
         if floor.layers and not one.layers_exact:
             found.append(f"{place}: layers or their kinds differ from the truth")
         if floor.share_error is not None and (one.share_error is None or one.share_error > floor.share_error):
             found.append(f"{place}: a region's share is {_points(one.share_error)} points off")
-        if one.calibration is not None and one.calibration < CALIBRATION:
-            found.append(f"{place}: {one.calibration:.1%} of the confident labels right, floor {CALIBRATION:.0%}")
+        for what, share, held in (("regions", one.calibration, 0.0), ("roles", one.role_calibration, floor.roles)):
+            if held is not None and share is not None and share < CALIBRATION:
+                found.append(f"{place}: {share:.1%} of the confident {what} right, floor {CALIBRATION:.0%}")
     return found
 
 
@@ -105,16 +109,16 @@ def line(one: Score) -> str:
     regions = "".join(f"{_percent(one.regions.get(region, (None,))[0]):>7}" for region in SHOWN)
     return (
         f"{one.architecture:<31}{one.variant:<22}{one.kernels:>6}{_percent(one.time_accuracy):>8}"
-        f"{_percent(one.count_accuracy):>8}{regions}{exact:>6}{_points(one.share_error):>7}"
-        f"{_percent(one.calibration):>8}{_percent(one.unattributed):>7}{_percent(one.learned):>7}{one.seconds:>7.2f}"
+        f"{_percent(one.count_accuracy):>8}{_percent(one.role_accuracy):>8}{regions}{exact:>6}{_points(one.share_error):>7}"
+        f"{_percent(one.calibration):>8}{_percent(one.role_calibration):>8}{_percent(one.unattributed):>7}{_percent(one.learned):>7}{one.seconds:>7.2f}"
     )
 
 
 SHOWN = ("attention", "mlp", "moe", "norm", "comm")
 HEADER = (
-    f"{'architecture':<31}{'variant':<22}{'rows':>6}{'time %':>8}{'count %':>8}"
+    f"{'architecture':<31}{'variant':<22}{'rows':>6}{'time %':>8}{'count %':>8}{'role %':>8}"
     + "".join(f"{region[:6]:>7}" for region in SHOWN)
-    + f"{'exact':>6}{'share':>7}{'sure %':>8}{'open':>7}{'learn':>7}{'s':>7}"
+    + f"{'exact':>6}{'share':>7}{'sure %':>8}{'s.role':>8}{'open':>7}{'learn':>7}{'s':>7}"
 )
 
 
@@ -122,12 +126,15 @@ def summary(scores: Sequence[Score]) -> str:
     """Means and worst figures per variant."""
     lines = [
         f"{'variant':<22}{'captures':>9}{'time %':>8}{'worst':>8}{'count %':>9}{'layers':>8}{'steps':>8}{'phases':>8}"
-        f"{'share':>7}{'sure %':>8}{'open %':>8}"
+        f"{'share':>7}{'sure %':>8}{'role %':>8}{'worst':>8}{'s.role':>8}{'open %':>8}"
     ]
     for variant in dict.fromkeys(one.variant for one in scores):
         rows = [one for one in scores if one.variant == variant]
         confident = sum(one.confident for one in rows)
-        sure = sum(one.confident_right for one in rows) / confident if confident else None
+        sure, sure_role = (
+            sum(counts) / confident if confident else None
+            for counts in ([one.confident_right for one in rows], [one.confident_roles for one in rows])
+        )
         errors = [one.share_error for one in rows if one.share_error is not None]
         lines.append(
             f"{variant:<22}{len(rows):>9}{_percent(_mean(one.time_accuracy for one in rows)):>8}"
@@ -137,6 +144,8 @@ def summary(scores: Sequence[Score]) -> str:
             f"{sum(one.steps_exact for one in rows):>4}/{len(rows):<3}"
             f"{sum(one.phases_exact for one in rows):>4}/{len(rows):<3}"
             f"{_points(max(errors, default=None)):>7}{_percent(sure):>8}"
+            f"{_percent(_mean(one.role_accuracy for one in rows)):>8}"
+            f"{_percent(min(one.role_accuracy for one in rows)):>8}{_percent(sure_role):>8}"
             f"{_percent(_mean(one.unattributed for one in rows)):>8}"
         )
     return "\n".join(lines)
@@ -162,7 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     decoders = [name for name in names if is_decoder(name)]
     scores: list[Score] = []
     print(
-        f"exact: L layers and kinds, S steps, P phases. share: largest error, points. open: unattributed.\n\n{HEADER}"
+        f"exact: L layers and kinds, S steps, P phases. share: largest error, points. open: unattributed.\n"
+        f"sure: of labels of confidence 0.9 or more, right regions; s.role: right regions and roles.\n\n{HEADER}"
     )
     for name in decoders:
         for variant in options.variant or list(VARIANTS):
@@ -173,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missed = misses(scores)
     if scores:
         print(f"\n{summary(scores)}\n\nby time\n{confusion_table(merge_confusions(scores))}")
+        print(f"\nroles mistaken, % of that time\n{wrong_roles(scores)}")
         print(f"\nby count\n{confusion_table(merge_confusions(scores, counts=True))}")
     for name in names:
         if not is_decoder(name):

@@ -176,7 +176,7 @@ def _name(base: str, role: str, telling: float, vocabulary: Vocabulary, noise: N
 def _vocabulary_names(vocabulary: Vocabulary) -> dict[str, list[str]]:
     names: dict[str, set[str]] = {}
     for tier in vocabulary.tiers:
-        for operator in tier:
+        for operator in tier.operators:
             names.setdefault(operator.role, set()).update(operator.names)
     return {role: sorted(found) for role, found in names.items()}
 

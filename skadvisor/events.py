@@ -81,7 +81,7 @@ LABEL_COLUMNS: dict[str, tuple[str, str]] = {
         "finer than region; see DESIGN words (qkv_proj, rope, gate_up, ...), 'unknown' where open",
     ),
     "owner": ("category", "for comm: the region whose result is moved; null elsewhere"),
-    "confidence": ("float64", "probability that the region is right, 0 to 1"),
+    "confidence": ("float64", "probability that region and role are right, 0 to 1"),
     "evidence": ("category", "short words for what the label rests on"),
 }
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skadvisor.events import KERNEL_COLUMNS, LABEL_COLUMNS, STEP_COLUMNS
+from skadvisor.events import (
+    KERNEL_COLUMNS,
+    LABEL_COLUMNS,
+    STEP_COLUMNS,
+    Capture,
+    host_table,
+    kernel_table,
+    task_table,
+)
 
 #: What a kernel is where a test does not say otherwise.
 USUAL: dict[str, Any] = {
@@ -134,3 +143,24 @@ def random_labels(draw_from: np.random.Generator, size: int) -> list[dict[str, A
         }
         for _ in range(size)
     ]
+
+
+def capture_of(rows: Iterable[tuple[Any, ...]], gap_us: float = 0.3, **every: Any) -> Capture:
+    """A capture of rows (op type, input shapes, output shapes[, columns that differ]), one after the other.
+
+    `dur_us` and `start_us` (instead of following the row before) may be among the columns.
+    """
+    table: list[dict[str, Any]] = []
+    now = 1_000_000.0
+    for number, (op_type, inputs, outputs, *others) in enumerate(rows):
+        own = {"dur_us": 8.0, "start_us": now, **(others[0] if others else {})}
+        start, length = own.pop("start_us"), own.pop("dur_us")
+        shapes = {"input_shapes": inputs or None, "output_shapes": outputs or None}
+        row = {"kind": "kernel", "core": "AI_VECTOR_CORE", "state": "static", "stream": 1, "model": 7, "task": number}
+        row |= {"name": f"{op_type}_{number}", "op_type": op_type, **shapes, **every, **own}
+        table.append(row | {"start_ns": round(start * 1000), "dur_ns": round(length * 1000)})
+        now = max(now, start + length + gap_us)
+    columns = {name: [row.get(name) for row in table] for name in dict.fromkeys(name for row in table for name in row)}
+    nothing: dict[str, Any] = {"start_ns": [], "dur_ns": []}
+    kernels = kernel_table(columns)
+    return Capture(Path("small"), "torch_npu", kernels, task_table(nothing), host_table(nothing), ())

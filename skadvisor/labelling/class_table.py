@@ -47,6 +47,11 @@ class Classes:
             return self
         return self.second if item.touches(self.second.hidden or 0) else self
 
+    def without_sampling(self) -> Classes:
+        """These classes in a training run: random numbers there are dropout's, a softmax over the logits the loss's."""
+        items = tuple(replace(item, role="elementwise") if item.role == "sampling" else item for item in self.items)
+        return replace(self, items=items)
+
     def roles_of(self, classes: NDArray[np.int64]) -> NDArray[np.object_]:
         """Role by name of each class number."""
         return np.array([item.role for item in self.items], dtype=object)[classes]
@@ -63,6 +68,7 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
     counts = np.bincount(of_kernel, minlength=len(unique))
     texts = [_categories(kernels[name]) for name in ("input_shapes", "output_shapes", "core")]
     operators = {base: vocabulary.find(base) for base in bases}
+    properties = {base: vocabulary.properties(base) for base in bases}
     items = []
     for (base, *codes), count in zip(unique, counts, strict=True):
         shapes_in, shapes_out, core = (text[code] for text, code in zip(texts, codes, strict=True))
@@ -82,6 +88,9 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
                 count=int(count),
                 fused=superkernel_names.state_of(bases[base], vocabulary) if is_superkernel else None,
                 ends=superkernel_names.end_roles(bases[base], vocabulary) if is_superkernel else (),
+                label=operator.label if operator else role,
+                region=operator.region if operator else "",
+                properties=properties[bases[base]],
             )
         )
     widths = model_size.hidden_sizes(items)

@@ -13,7 +13,9 @@ class KernelClass:
     """Kernels that look alike. `last` is the last dimension of the first input, `out` of the first output.
 
     `fused` is the state that stands for a SuperKernel, None for one that spans several sub-blocks; `ends` are the roles
-    of the operators that a SuperKernel begins and ends with, empty for other kernels.
+    of the operators that a SuperKernel begins and ends with, empty for other kernels. `label` is the name under which
+    the role is shown, `region` the one that the vocabulary ties the operator to (empty as a rule), `properties` what
+    it has in common with operators of other roles (`vocabulary.states.PROPERTIES`).
     """
 
     base: str
@@ -26,6 +28,9 @@ class KernelClass:
     count: int
     fused: State | None = None
     ends: tuple[str, ...] = ()
+    label: str = ""
+    region: str = ""
+    properties: frozenset[str] = frozenset()
 
     @property
     def last(self) -> int | None:

@@ -17,6 +17,7 @@ from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.layers import Layer, expert_joins, find_layers
 from skadvisor.labelling.mode import mode_of
 from skadvisor.labelling.regions import OPERATOR_REGIONS, Labels, label_regions, label_rest
+from skadvisor.labelling.roles import OWN_ROLES
 from skadvisor.labelling.steps import Step, find_steps
 from skadvisor.labelling.structure import Structure, find_structure
 from skadvisor.options import Options
@@ -70,6 +71,8 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     labels = label_regions(structure)
     if not layers:
         _leave_open(labels, structure)
+    if training:
+        _name_loss(labels, structure, layers)
     joins = expert_joins(structure, layers)
     labels.region[joins], labels.role[joins] = "moe", "combine"
     owner = label_rest(labels, kernels, structure)
@@ -134,15 +137,27 @@ def _disagreements(structure: Structure, step: NDArray[np.int32], layer: NDArray
 
 
 def _leave_open(labels: Labels, structure: Structure) -> None:
-    """Where no decoder layers repeat, order says nothing: keep only what an operator's own name settles."""
+    """Where no decoder layers repeat, order says nothing: keep only what an operator's own name settles.
+
+    Names of parts of a decoder layer settle the role as well; beside them no role is known.
+    """
     roles = structure.classes.roles_of(structure.classes.of_kernel)
     settled = np.isin(roles, list(OPERATOR_REGIONS))
     labels.region[~settled] = np.where(roles[~settled] == "unknown", "unattributed", "other")
-    labels.role[~settled] = "unknown"
+    labels.role[:] = np.where(np.isin(roles, list(OWN_ROLES)) & ~structure.backward, labels.role, "unknown")
     declined = structure.training or bool((roles == "vision").any())
     labels.confidence[:] = np.where(roles == "unknown", 0.0, np.where(settled | declined, 1.0, UNPLACED))
     for role, region in OPERATOR_REGIONS.items():
         labels.region[roles == role] = region
+
+
+def _name_loss(labels: Labels, structure: Structure, layers: list[Layer]) -> None:
+    """Training samples nothing: behind the first layer what looks like it is the loss, elsewhere it is no part."""
+    sampled = labels.region == "sampling"
+    behind = np.zeros(len(sampled), dtype=bool)
+    behind[structure.main[layers[0].begin :] if layers else []] = True
+    labels.region[sampled] = np.where(behind[sampled], "head", "other")
+    labels.role[sampled] = np.where(behind[sampled], "loss", "unknown")
 
 
 def _step_column(kernels: pd.DataFrame, structure: Structure, steps: list[Step]) -> NDArray[np.int32]:

@@ -18,6 +18,8 @@ MOST_BEFORE_ROOT, MOST_BEHIND_ROOT = 8, 4
 DRAFT_INPUT = 9.0
 #: A model that scales before it adds does so in this share of its residual additions, and in several.
 MOSTLY_SCALED, FEWEST_SCALED = 0.8, 4
+#: Kernels that finish a choice of experts, at the most.
+MOST_BEHIND_ROUTER = 8
 _SMALL = {"elementwise", "cast", "reduce", "add"}
 _SCALING = {"elementwise", "cast", "add"}
 #: With this share of projections that an addition follows, projections have biases.
@@ -42,6 +44,8 @@ def neighbour_scores(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.f
     _score_residual_adds(scores, classes, of_chain)
     _score_loose_norms(scores, classes, of_chain)
     _score_router_logits(scores, classes, of_chain)
+    _score_chosen_weights(scores, classes, of_chain)
+    _score_shared_gates(scores, classes, of_chain)
     _score_draft_inputs(scores, classes, of_chain)
     _score_query_norms(scores, classes, of_chain)
     if classes.hidden:
@@ -164,6 +168,35 @@ def _score_router_logits(scores: NDArray[np.float64], classes: Classes, of_chain
     scores[found, S.ROUTER] += 2.5
     before = found[found > 0] - 1
     scores[before[casts[before]], S.ROUTER] += 2.0
+
+
+def _score_chosen_weights(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
+    """Small kernels right behind a router, with a number per chosen expert or one per token, finish its choice."""
+    roles = classes.roles_of(of_chain)
+    small = np.isin(roles, list(_SMALL))
+    for place in np.flatnonzero(roles == "router").tolist():
+        choice = classes.items[of_chain[place]]
+        following = place + 1
+        while following < min(len(roles), place + MOST_BEHIND_ROUTER) and small[following]:
+            item = classes.items[of_chain[following]]
+            if item.last not in (choice.out, 1) and (item.inputs or item.role not in ("reduce", "elementwise")):
+                break
+            scores[following, S.ROUTER] += 3.0
+            following += 1
+        if following < len(roles) and roles[following] == "matmul":
+            scores[following, S.ROUTER] -= 3.0  # the choice is made
+
+
+def _score_shared_gates(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
+    """A projection to one number per token weighs the shared expert, with what is done to this number: no choice."""
+    roles = classes.roles_of(of_chain)
+    gates = [bool(item.matmul and item.matmul.outer == 1 and classes.has_experts) for item in classes.items]
+    for place in np.flatnonzero(np.array(gates, dtype=bool)[of_chain]).tolist():
+        last = place
+        while last + 1 < len(roles) and roles[last + 1] in _SMALL and classes.items[of_chain[last + 1]].last == 1:
+            last += 1
+        scores[place : last + 1, [S.SHARED_BEFORE, S.SHARED_AFTER]] += 3.0
+        scores[place : last + 1, S.ROUTER] -= 3.0
 
 
 def _score_draft_inputs(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:

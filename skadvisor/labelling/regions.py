@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.labelling.roles import OWN_ROLES, find_roles
 from skadvisor.labelling.structure import Structure
-from skadvisor.vocabulary.states import MOE_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.vocabulary.states import ATTENTION_STATES, REGION_OF_STATE, STATES, State
 
 S = State
 #: Below this probability a kernel's region is not stated.
@@ -20,27 +20,6 @@ LIKELY = 0.6
 #: How sure it is that layers of another width are another model's.
 APART = 0.95
 
-_ROLE_OF_STATE = {
-    S.PREPARE: "prepare",
-    S.EMBEDDING: "embedding",
-    S.INPUT_NORM: "residual_norm",
-    S.POST_NORM: "residual_norm",
-    S.FINAL_NORM: "residual_norm",
-    S.ATTENTION_CORE: "attention_core",
-    S.MLP_UP: "gate_up",
-    S.MLP_ACTIVATION: "activation",
-    S.MLP_DOWN: "down",
-    S.ROUTER: "router",
-    S.DISPATCH: "dispatch",
-    S.EXPERTS: "expert_matmul",
-    S.COMBINE: "combine",
-    S.SHARED_BEFORE: "shared_expert",
-    S.SHARED_AFTER: "shared_expert",
-    S.HEAD: "head",
-    S.SAMPLING: "sampling",
-}
-#: Roles that say more than the state a kernel is in.
-_NAMED_ROLES = {"rope", "kv_cache", "indexer", "qkv_proj", "attention_core", "router", "dispatch", "combine"}
 #: Regions that an operator settles by itself, wherever it runs.
 OPERATOR_REGIONS = {
     "attention_core": "attention",
@@ -59,9 +38,6 @@ OPERATOR_REGIONS = {
     "sampling": "sampling",
     "prepare": "prepare",
 }
-#: Operators that write rows into a larger tensor: before attention, that is the cache of keys and values.
-_WRITING = re.compile(r"scatter|index_?put|index_?copy")
-_LAYOUT_ROLES = {"layout": "layout", "cast": "cast", "quantise": "quantise", "gather": "layout"}
 
 
 @dataclass(frozen=True)
@@ -86,15 +62,13 @@ def label_regions(structure: Structure) -> Labels:
     decided = np.where(likely >= 0, region_of_state[likely], 0)
     confidence = by_region[np.arange(len(decided)), decided]
     region = np.array(region_names, dtype=object)[decided]
-    roles = structure.classes.roles_of(structure.classes.of_kernel)
-    writing = np.array([bool(_WRITING.match(item.base)) for item in structure.classes.items], dtype=bool)
-    role = _roles(likely, roles, writing[structure.classes.of_kernel])
-    evidence = _evidence(structure, roles)
+    roles = find_roles(structure, likely, confidence)
+    role = roles.role
     draft = _draft_projections(structure)
     region[draft], role[draft] = "other", "draft_proj"
     unsure = (confidence < LEAST_CONFIDENCE) & (structure.state >= 0)
     region[unsure], role[unsure] = "unattributed", "unknown"
-    return Labels(region, role, confidence, evidence)
+    return Labels(region, role, np.where(draft | unsure, confidence, roles.confidence), _evidence(structure))
 
 
 def _likely_states(
@@ -137,28 +111,7 @@ def _draft_projections(structure: Structure) -> NDArray[np.bool_]:
     return found
 
 
-def _roles(state: NDArray[np.int8], known: NDArray[np.object_], writing: NDArray[np.bool_]) -> NDArray[np.object_]:
-    """The role of each kernel, (N,), from its state and what its operator is known for."""
-    role = np.array([_ROLE_OF_STATE.get(value, "") for value in State], dtype=object)
-    found = np.where(state >= 0, role[state], "collective")
-    named = np.isin(known, list(_NAMED_ROLES)) & np.isin(state, [s for s in State if s not in (S.PREPARE, S.SAMPLING)])
-    found[named] = known[named]
-    in_attention = np.isin(state, [S.ATTENTION_IN, S.ATTENTION_OUT])
-    matmul = np.isin(known, ["matmul", "fused_matmul_comm", "fused_matmul_norm"])
-    found[in_attention & matmul] = np.where(state[in_attention & matmul] == S.ATTENTION_OUT, "out_proj", "qkv_proj")
-    found[in_attention & (known == "norm")] = "qk_norm"
-    found[writing & (state == S.ATTENTION_IN)] = "kv_cache"
-    routed = np.isin(state, MOE_STATES) & ~np.isin(state, [S.SHARED_BEFORE, S.SHARED_AFTER])
-    found[routed & (known == "activation")] = "activation"
-    for name, shown in _LAYOUT_ROLES.items():
-        inside = np.isin(state, [s for s in State if s not in (S.PREPARE, S.SAMPLING, S.EMBEDDING, S.HEAD)])
-        found[(known == name) & inside & (found != "residual_norm")] = shown
-    found[known == "superkernel"] = "superkernel"
-    found[found == ""] = "unknown"
-    return found
-
-
-def _evidence(structure: Structure, roles: NDArray[np.object_]) -> NDArray[np.object_]:
+def _evidence(structure: Structure) -> NDArray[np.object_]:
     """What each label rests on, in a few words."""
     items = structure.classes.items
     words = []
@@ -168,7 +121,7 @@ def _evidence(structure: Structure, roles: NDArray[np.object_]) -> NDArray[np.ob
         if item.matmul or (item.inputs and item.role in ("norm", "gather", "unknown")):
             basis.append("shapes")
         if learned[number] or (
-            item.known and item.role not in _NAMED_ROLES and item.role not in ("residual_norm", "expert_matmul")
+            item.known and item.role not in OWN_ROLES and item.role not in ("residual_norm", "expert_matmul")
         ):
             basis.append("order")
         words.append("+".join(dict.fromkeys(basis)))
@@ -204,4 +157,33 @@ def label_rest(labels: Labels, kernels: pd.DataFrame, structure: Structure) -> N
     before = labels.region[main[np.clip(place, 0, len(main) - 1)]]
     after = labels.region[main[np.clip(place + 1, 0, len(main) - 1)]]
     owner[collective] = np.where(before == "norm", after, before)
+    _label_exchanges(labels, kernels, structure, owner)
     return owner
+
+
+def _label_exchanges(labels: Labels, kernels: pd.DataFrame, structure: Structure, owner: NDArray[np.object_]) -> None:
+    """Collectives that deal rows out to other ranks' experts dispatch them; behind the experts they bring them back.
+
+    A part of a collective does what the collective does in whose time it runs.
+    """
+    exchanges = np.array(["exchanges_rows" in item.properties for item in structure.classes.items], dtype=bool)
+    rows = np.flatnonzero((owner == "moe") & exchanges[structure.classes.of_kernel])
+    experts = np.flatnonzero(structure.state == S.EXPERTS)
+    if not len(rows) or not len(experts):
+        return
+    attention = np.flatnonzero(np.isin(structure.state, ATTENTION_STATES))
+    count = len(structure.state)
+    next_experts, next_attention = (
+        np.append(places, count)[np.searchsorted(places, rows)] for places in (experts, attention)
+    )
+    labels.role[rows] = np.where(next_experts < next_attention, "dispatch", "combine")
+    nearest = experts[np.clip(np.searchsorted(experts, rows), 0, len(experts) - 1)]
+    labels.confidence[rows] = labels.confidence[nearest]
+    parts = np.flatnonzero((kernels["kind"] == "collective_part").to_numpy())
+    start = kernels["start_ns"].to_numpy()
+    middle = start[parts] + kernels["dur_ns"].to_numpy()[parts] // 2
+    place = np.searchsorted(start[rows], middle, side="right") - 1
+    held = rows[np.maximum(place, 0)]
+    inside = (place >= 0) & (start[held] + kernels["dur_ns"].to_numpy()[held] >= middle)
+    labels.role[parts[inside]] = labels.role[held[inside]]
+    labels.confidence[parts[inside]] = labels.confidence[held[inside]]

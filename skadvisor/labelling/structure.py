@@ -98,6 +98,9 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
     Without `with_learned`, what was learned from other captures is left out.
     """
     classes = classify(kernels, vocabulary)
+    backward = _after_forward(kernels, classes)
+    if backward.any():
+        classes = classes.without_sampling()
     learned = learning.unknown_scores(classes, kernels) if with_learned else np.zeros((len(classes.items), STATES))
     working = np.array([item.role in _LAYER_ROLES for item in classes.items], dtype=bool)
     spans = superkernel_spans.spanning_classes(classes, working)
@@ -108,7 +111,6 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
     probability = np.zeros((len(kernels), STATES))
     chain_of = np.full(len(kernels), -1, dtype=np.int16)
     joined: Joined | None = None
-    backward = _after_forward(kernels, classes)
     inside = (kernels["kind"] == "kernel").to_numpy() & ~backward
     chains = find_chains(kernels, inside, classes.roles_of(classes.of_kernel) == "superkernel")
     apart = np.zeros(len(kernels), dtype=bool)

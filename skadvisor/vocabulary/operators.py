@@ -10,25 +10,67 @@ from typing import Any
 
 from skadvisor.errors import InputError
 from skadvisor.files.data_files import read_toml
+from skadvisor.records import REGIONS
 from skadvisor.vocabulary.names import without_kernel_suffix, words
 
 
 @dataclass(frozen=True)
-class Operator:
-    """One rule of the vocabulary. `region` is empty where the role settles it."""
+class Rule:
+    """Which base names a rule of the vocabulary speaks of."""
 
-    role: str
-    region: str
     names: frozenset[str]
     patterns: tuple[re.Pattern[str], ...]
     source: str
+
+    def names_one_of(self, base: str) -> bool:
+        return base in self.names or words(base) in self.names
+
+    def fits(self, base: str) -> bool:
+        return any(pattern.search(base) for pattern in self.patterns)
+
+
+@dataclass(frozen=True)
+class Operator(Rule):
+    """What role an operator plays in the grammar, and under which `label` that role is shown (as a rule its own).
+
+    `region` is where the operator belongs wherever it runs; empty where role and order settle it.
+    """
+
+    role: str
+    region: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Property(Rule):
+    """Something that operators of several roles have in common, such as writing rows into a cache."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One operator file."""
+
+    operators: tuple[Operator, ...]
+    properties: tuple[Property, ...]
 
 
 @dataclass(frozen=True)
 class Vocabulary:
     """All rules, in order of precedence: a tier is searched whole before the next one."""
 
-    tiers: tuple[tuple[Operator, ...], ...]
+    tiers: tuple[Tier, ...]
+
+    def properties(self, base: str) -> frozenset[str]:
+        """All properties of the operator of this base name, of whichever tier."""
+        bare = without_kernel_suffix(base)
+        return frozenset(
+            one.name
+            for tier in self.tiers
+            for one in tier.properties
+            if one.names_one_of(base) or one.fits(base) or one.names_one_of(bare)
+        )
 
     def find(self, base: str) -> Operator | None:
         """The rule for a base name, None where the vocabulary does not know it."""
@@ -39,14 +81,11 @@ class Vocabulary:
         return self._find(base) or self._find(without_kernel_suffix(base))
 
     def _find(self, base: str) -> Operator | None:
-        compact = words(base)
         for tier in self.tiers:
-            for operator in tier:
-                if base in operator.names or compact in operator.names:
-                    return operator
-            for operator in tier:
-                if any(pattern.search(base) for pattern in operator.patterns):
-                    return operator
+            named = next((one for one in tier.operators if one.names_one_of(base)), None)
+            found = named or next((one for one in tier.operators if one.fits(base)), None)
+            if found is not None:
+                return found
         return None
 
 
@@ -57,13 +96,17 @@ def load_vocabulary(extra: str | Path | None = None) -> Vocabulary:
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> tuple[Operator, ...]:
+def _shipped() -> Tier:
     return _read(Path(__file__).with_name("operators.toml"))
 
 
-def _read(path: Path) -> tuple[Operator, ...]:
+def _read(path: Path) -> Tier:
     try:
-        return tuple(_operator(entry) for entry in read_toml(path).get("operator", []))
+        entries = read_toml(path)
+        return Tier(
+            tuple(_operator(entry) for entry in entries.get("operator", [])),
+            tuple(_property(entry) for entry in entries.get("property", [])),
+        )
     except (re.error, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is not an operator file: {error}",
@@ -74,13 +117,26 @@ def _read(path: Path) -> tuple[Operator, ...]:
 def _operator(entry: dict[str, Any]) -> Operator:
     from skadvisor.vocabulary.states import ROLES
 
-    role = entry["role"]
+    role, region = entry["role"], str(entry.get("region", ""))
     if role not in ROLES:
         raise KeyError(f"unknown role {role!r}; known are {', '.join(sorted(ROLES))}")
-    return Operator(
-        role=role,
-        region=str(entry.get("region", "")),
-        names=frozenset(str(name).lower() for name in entry.get("names", [])),
-        patterns=tuple(re.compile(pattern) for pattern in entry.get("patterns", [])),
-        source=str(entry.get("source", "")),
+    if region and region not in REGIONS:
+        raise KeyError(f"unknown region {region!r}; known are {', '.join(REGIONS)}")
+    return Operator(*_rule(entry), role=role, region=region, label=str(entry.get("label", role)))
+
+
+def _property(entry: dict[str, Any]) -> Property:
+    from skadvisor.vocabulary.states import PROPERTIES
+
+    name = entry["name"]
+    if name not in PROPERTIES:
+        raise KeyError(f"unknown property {name!r}; known are {', '.join(sorted(PROPERTIES))}")
+    return Property(*_rule(entry), name=name)
+
+
+def _rule(entry: dict[str, Any]) -> tuple[frozenset[str], tuple[re.Pattern[str], ...], str]:
+    return (
+        frozenset(str(name).lower() for name in entry.get("names", [])),
+        tuple(re.compile(pattern) for pattern in entry.get("patterns", [])),
+        str(entry.get("source", "")),
     )

@@ -165,6 +165,15 @@ ROLES: dict[str, dict[State, float]] = {
     "unknown": {**_GENERIC, S.ATTENTION_CORE: 0.0, S.MLP_ACTIVATION: 0.0, **dict.fromkeys(NORM_STATES, -3.0)},
 }
 
+#: What operators of several roles have in common, and what it means; `operators.toml` says which have it.
+PROPERTIES: dict[str, str] = {
+    "writes_rows": "writes rows into a larger tensor: before attention, into the cache of keys and values",
+    "negates": "changes the sign: half of a rotation in several kernels",
+    "counts_rows": "counts how many rows each expert gets",
+    "exchanges_rows": "a collective that gives each rank other rows, unlike a sum over ranks",
+    "one_matrix_per_head": "multiplies by a batch of matrices, whatever shapes say",
+}
+
 
 def role_scores(role: str) -> NDArray[np.float64]:
     """What a role says about each state, (STATES,)."""

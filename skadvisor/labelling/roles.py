@@ -1,0 +1,265 @@
+"""Roles: what a kernel does within its region, from its state, its operator and the kernels round it.
+
+A state says which stage of a sub-block a kernel is in; an operator can say more (a rotation, a cache write), and a few
+kernels are told by others of their sub-block alone: the parts of a rotation, of an indexer or of attention that is no
+single kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skadvisor.labelling.class_table import MATMULS, Classes
+from skadvisor.labelling.kernel_class import KernelClass
+from skadvisor.labelling.structure import Structure
+from skadvisor.vocabulary.states import (
+    ATTENTION_STATES,
+    MLP_STATES,
+    NORM_STATES,
+    REGION_OF_STATE,
+    STATES,
+    State,
+)
+
+S = State
+#: Kernels from a rotation's negation to its ends, from a softmax to its products, of an indexer: at the most.
+MOST_OF_ROTATION, MOST_OF_PRODUCTS, MOST_OF_INDEXER = 6, 8, 24
+#: Roles that an operator has wherever it runs in a layer.
+OWN_ROLES = frozenset({"rope", "kv_cache", "indexer", "qkv_proj", "attention_core", "router", "dispatch", "combine"})
+#: Small kernels: they serve what comes before or after them.
+_SMALL = frozenset({"layout", "cast", "elementwise", "add", "reduce", "gather", "quantise"})
+_OF_STATE = {
+    S.PREPARE: "prepare",
+    S.EMBEDDING: "embedding",
+    S.INPUT_NORM: "residual_norm",
+    S.POST_NORM: "residual_norm",
+    S.FINAL_NORM: "residual_norm",
+    S.ATTENTION_IN: "qkv_proj",
+    S.ATTENTION_CORE: "attention_core",
+    S.ATTENTION_OUT: "gate",
+    S.MLP_UP: "gate_up",
+    S.MLP_ACTIVATION: "activation",
+    S.MLP_DOWN: "down",
+    S.SHARED_BEFORE: "shared_expert",
+    S.SHARED_AFTER: "shared_expert",
+    S.ROUTER: "router",
+    S.DISPATCH: "dispatch",
+    S.EXPERTS: "expert_matmul",
+    S.COMBINE: "combine",
+    S.HEAD: "head",
+    S.SAMPLING: "sampling",
+    S.WHOLE_LAYER: "superkernel",
+}
+#: States whose every kernel but a quantisation has the state's role: what is moved or cast there is moved for it.
+_WHOLE_STATES = frozenset({S.PREPARE, S.EMBEDDING, S.HEAD, S.SAMPLING, *NORM_STATES, S.ROUTER, S.DISPATCH, S.COMBINE})
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The role of each kernel, (N,), and how sure it is together with its region, (N,), a probability."""
+
+    role: NDArray[np.object_]
+    confidence: NDArray[np.float64]
+
+
+def find_roles(structure: Structure, state: NDArray[np.int8], region_confidence: NDArray[np.float64]) -> Roles:
+    """The roles that follow from `state` (N,), -1 for kernels in no chain: those are collectives.
+
+    A role that a kernel's surroundings settle is as sure as its region (`region_confidence` (N,)); any other counts
+    all states in which the kernel would have this region and this role.
+    """
+    names, of_class = _roles_of_classes(structure.classes)
+    of_kernel = structure.classes.of_kernel
+    codes = of_class[of_kernel, np.maximum(state, 0)] if len(of_kernel) else np.zeros(0, dtype=np.int64)
+    regions = sorted(set(REGION_OF_STATE.values()))
+    region_of = np.array([regions.index(REGION_OF_STATE[one]) for one in State])
+    same = np.zeros((len(of_kernel), STATES), dtype=bool)
+    if len(of_kernel):
+        same = (of_class[of_kernel] == codes[:, None]) & (region_of[None, :] == region_of[state][:, None])
+    confidence = (structure.probability * same).sum(axis=1)
+    role = np.array(names, dtype=object)[codes]
+    told = _told_by_others(structure, state)
+    settled = told != ""
+    role[settled], confidence[settled] = told[settled], region_confidence[settled]
+    role[state < 0] = "collective"
+    return Roles(role, confidence)
+
+
+def _roles_of_classes(classes: Classes) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct roles, and which of them a kernel of each class has in each state, (classes, STATES)."""
+    keys = [
+        (item.role, item.label or item.role, item.known, "counts_rows" in item.properties) for item in classes.items
+    ]
+    rows = {key: [_role(*key, state) for state in State] for key in dict.fromkeys(keys)}
+    names = list(dict.fromkeys(role for row in rows.values() for role in row))
+    numbers = {key: [names.index(role) for role in row] for key, row in rows.items()}
+    return names, np.array([numbers[key] for key in keys], dtype=np.int64).reshape(-1, STATES)
+
+
+def _role(operator: str, shown: str, known: bool, counts: bool, state: State) -> str:
+    """The role of an operator in a state."""
+    if operator == "superkernel":
+        return "superkernel"
+    if operator == "quantise" and state not in (S.PREPARE, S.EMBEDDING, S.HEAD, S.SAMPLING, *NORM_STATES):
+        return "quantise"
+    if operator in OWN_ROLES and state not in (S.PREPARE, S.SAMPLING):
+        return shown
+    if state in _WHOLE_STATES:
+        return _OF_STATE[state]
+    if state in ATTENTION_STATES:
+        return _in_attention(operator, shown, known, state)
+    if operator in ("layout", "gather"):
+        return "layout"
+    if state == S.EXPERTS and operator == "activation":
+        return "activation"
+    if state == S.EXPERTS and counts:
+        return "dispatch"  # counts how many rows each expert gets
+    return _OF_STATE[state]
+
+
+def _in_attention(operator: str, shown: str, known: bool, state: State) -> str:
+    if operator in MATMULS and state != S.ATTENTION_CORE:
+        return "out_proj" if state == S.ATTENTION_OUT else "qkv_proj"
+    if operator in ("norm", "rsqrt", "residual_norm"):
+        return "qk_norm"
+    if operator in ("layout", "gather"):
+        return "layout"
+    if shown != operator:
+        return shown
+    if operator == "cast" and state == S.ATTENTION_OUT:
+        return "out_proj"
+    return _OF_STATE[state] if known or state == S.ATTENTION_CORE else "unknown"
+
+
+def _told_by_others(structure: Structure, state: NDArray[np.int8]) -> NDArray[np.object_]:
+    """Roles that a kernel's surroundings settle, (N,), empty where they settle none."""
+    told = np.full(len(state), "", dtype=object)
+    heads = _head_counts(structure.classes)
+    for number in range(int(structure.chain.max(initial=-1)) + 1):
+        rows = structure.main if number == 0 else np.flatnonzero(structure.chain == number)
+        chain = _Chain(structure.classes, structure.classes.of_kernel[rows], state[rows])
+        found = np.full(len(rows), "", dtype=object)
+        for rule in (_caches, _activations, _absorbed, _products, _rotations, _indexers):
+            rule(chain, found, heads)
+        told[rows] = found
+    return told
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """The kernels of one chain: class and state of each, (n,)."""
+
+    classes: Classes
+    of_chain: NDArray[np.int64]
+    state: NDArray[np.int8]
+
+    @property
+    def roles(self) -> NDArray[np.object_]:
+        return self.classes.roles_of(self.of_chain)
+
+    @property
+    def attention(self) -> NDArray[np.bool_]:
+        return np.isin(self.state, ATTENTION_STATES)
+
+    def item(self, place: int) -> KernelClass:
+        return self.classes.items[self.of_chain[place]]
+
+    def which(self, per_class: list[bool]) -> NDArray[np.bool_]:
+        """A property of classes for each kernel, (n,)."""
+        return np.array(per_class, dtype=bool)[self.of_chain]
+
+
+def _head_counts(classes: Classes) -> frozenset[int]:
+    """Numbers that can be the heads of attention: the inner dimensions of what its cores read."""
+    cores = [item.inputs[0] for item in classes.items if item.role == "attention_core" and item.inputs]
+    return frozenset(size for shape in cores if shape for size in shape[:-1] if size > 1)
+
+
+def _caches(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]) -> None:
+    """What writes rows into a larger tensor before attention writes the cache of keys and values."""
+    writes = chain.which(["writes_rows" in item.properties for item in chain.classes.items])
+    found[writes & (chain.state == S.ATTENTION_IN)] = "kv_cache"
+
+
+def _activations(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]) -> None:
+    """Between gate and down projection, small kernels are the activation: what the down projection has yet to read."""
+    roles, mlp = chain.roles, np.isin(chain.state, MLP_STATES)
+    products = np.isin(roles, list(MATMULS))
+    count = len(roles)
+    nearest = np.where(products | ~mlp, np.arange(count), count)
+    following = np.minimum.accumulate(nearest[::-1])[::-1] if count else nearest
+    padded = np.append(products & (chain.state == S.MLP_DOWN), False)
+    small = np.isin(roles, ["elementwise", "activation", "cast"]) & (chain.state == S.MLP_DOWN)
+    found[small & padded[following]] = "activation"
+
+
+def _absorbed(chain: _Chain, found: NDArray[np.object_], heads: frozenset[int]) -> None:
+    """One matrix per head, in or out of the latent space of attention: a projection that attention absorbed."""
+    per_head = [_is_batched(item) and (not heads or not _batch(item) or _batch(item) in heads)
+                for item in chain.classes.items]  # fmt: skip
+    found[chain.which(per_head) & chain.attention] = "absorbed_matmul"
+
+
+def _is_batched(item: KernelClass) -> bool:
+    if item.role != "matmul":
+        return False
+    return bool(item.matmul and item.matmul.batched) or "one_matrix_per_head" in item.properties
+
+
+def _batch(item: KernelClass) -> int | None:
+    weight = item.inputs[1] if len(item.inputs) > 1 else None
+    return weight[0] if weight and len(weight) >= 3 else None
+
+
+def _products(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]) -> None:
+    """Batched products round a softmax are queries with keys and its weights with values: attention itself."""
+    roles, attention = chain.roles, chain.attention
+    batched = chain.which([_is_batched(item) for item in chain.classes.items])
+    for place in np.flatnonzero((roles == "softmax") & attention).tolist():
+        for way in (-1, 1):
+            ends = range(place + way, place + way * (MOST_OF_PRODUCTS + 1), way)
+            inside = [at for at in ends if 0 <= at < len(roles)]
+            last = next((at for at in inside if not attention[at] or roles[at] in MATMULS), None)
+            if last is not None and attention[last] and batched[last]:
+                found[min(place, last) : max(place, last) + 1] = "attention_core"
+
+
+def _rotations(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]) -> None:
+    """Halves that are parted, one negated, joined, scaled and summed up are a rotation in several kernels."""
+    roles, attention = chain.roles, chain.attention
+    negations = chain.which(["negates" in item.properties for item in chain.classes.items])
+    for place in np.flatnonzero(negations & attention).tolist():
+        first = last = place
+        for operator in ("layout", "elementwise"):
+            while first > max(0, place - MOST_OF_ROTATION) and roles[first - 1] == operator and not found[first - 1]:
+                first -= 1
+        while last + 1 < min(len(roles), place + MOST_OF_ROTATION) and roles[last] != "add":
+            if roles[last + 1] not in ("layout", "elementwise", "add", "cast"):
+                break
+            last += 1
+        whole = np.arange(first, last + 1)
+        found[whole[attention[whole]]] = "rope"
+
+
+def _indexers(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]) -> None:
+    """From the projection to its queries, keys or weights on, all before an indexer is the indexer's."""
+    roles, attention = chain.roles, chain.attention
+    chosen = chain.which([item.role == "indexer" and item.label == "indexer" for item in chain.classes.items])
+    for place in np.flatnonzero(chosen & attention).tolist():
+        query = chain.item(place).inputs[0] if chain.item(place).inputs else None
+        if not query or len(query) < 3:
+            continue
+        made = {query[-1] * query[-2], query[-1], query[-2]}
+        first = at = place
+        while at > max(0, place - MOST_OF_INDEXER) and attention[at - 1]:
+            at -= 1
+            dims = chain.item(at).matmul
+            if roles[at] in ("qkv_proj", "attention_core") or (dims and dims.outer not in made):
+                break
+            if dims:
+                first = at
+        inside = np.arange(first, place)
+        found[inside[roles[inside] != "indexer"]] = "indexer"
