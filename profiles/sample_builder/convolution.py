@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sample_builder.operation import CUBE, F32, Operation, Tensor, matmul, vector
+from sample_builder.operation import CUBE, F32, Operation, Tensor, f32, matmul, mixed, vector
 from sample_builder.step import Placed
 
 
@@ -37,57 +37,39 @@ def convolve(network: ConvolutionDescription, batch: int, index: int) -> list[Pl
         if pooled:
             operations += _pool(batch, target, size, pooled)
     for depth, columns in network.dense:
-        operations.append(matmul(batch, depth, columns, region="other", role="dense", bias=True, dtype=F32))
-        operations.append(_relu(Tensor((batch, columns), F32)))
-    operations.append(
-        _plain(
-            "LogSoftmaxV2", Tensor((batch, 1000), F32), Tensor((batch, 1000), F32), "aclnnLogSoftmax_LogSoftmaxAiCore"
-        )
-    )
+        operations.append(matmul(batch, depth, columns, "other", "dense", bias=True, dtype=F32))
+        operations.append(_plain("Relu", f32(batch, columns), f32(batch, columns)))
+    operations.append(_plain("LogSoftmaxV2", f32(batch, 1000), f32(batch, 1000)))
     return [Placed(op, index, "unknown") for op in operations]
 
 
-def _plain(op_type: str, source: Tensor, target: Tensor, api: str) -> Operation:
-    return vector(op_type, region="other", role="other", inputs=(source,), outputs=(target,), api=api)
-
-
-def _relu(tensor: Tensor) -> Operation:
-    return _plain("Relu", tensor, tensor, "aclnnInplaceRelu_Relu")
+def _plain(op_type: str, source: Tensor, target: Tensor, api: str | None = None) -> Operation:
+    return vector(op_type, "other", "other", source, target, api=api)
 
 
 def _convolution(batch: int, source: int, target: int, kernel: int, size: int) -> list[Operation]:
-    image = Tensor((batch, source, size, size), F32, "NCHW")
-    fractal = Tensor((batch, -(-source // 8), size, size, 8), F32, "NC1HWC0")
+    image, plain = (Tensor((batch, count, size, size), F32, "NCHW") for count in (source, target))
+    fractal, output = (Tensor((batch, -(-count // 8), size, size, 8), F32, "NC1HWC0") for count in (source, target))
     weight = Tensor((target, source, kernel, kernel), F32, "NCHW")
     packed = Tensor((kernel * kernel * -(-source // 8), target // 16, 16, 8), F32, "FRACTAL_Z")
-    output = Tensor((batch, target // 8, size, size, 8), F32, "NC1HWC0")
-    plain = Tensor((batch, target, size, size), F32, "NCHW")
-    convolution = Operation(
-        op_type="Conv2D",
-        region="other",
-        role="convolution",
-        core=CUBE,
-        inputs=(fractal, packed, Tensor((target,), F32, "NCHW")),
-        outputs=(output,),
-        api="aclnnConvolution",
-        blocks=16,
-        flops=4 * batch * target * size * size * source * kernel * kernel,
-    )
     return [
         _plain("TransData", image, fractal, "trans"),
         _plain("TransData", weight, packed, "trans"),
-        convolution,
+        mixed(
+            "Conv2D", "other", "convolution", (fractal, packed, Tensor((target,), F32, "NCHW")), output, core=CUBE,
+            blocks=16, flops=4 * batch * target * size * size * source * kernel * kernel,
+        ),
         _plain("TransData", output, plain, "trans"),
-        _relu(plain),
-    ]
+        _plain("Relu", plain, plain),
+    ]  # fmt: skip
 
 
 def _pool(batch: int, channels: int, size: int, pooled: int) -> list[Operation]:
-    before = Tensor((batch, channels // 16, size, size, 16), F32, "NC1HWC0")
-    after = Tensor((batch, channels // 16, pooled, pooled, 16), F32, "NC1HWC0")
+    whole, part = (Tensor((batch, channels, edge, edge), F32, "NCHW") for edge in (size, pooled))
+    before, after = (Tensor((batch, channels // 16, edge, edge, 16), F32, "NC1HWC0") for edge in (size, pooled))
     api = "aclnnMaxPool2dWithMask_TransDataSpecial"
     return [
-        _plain("TransData", Tensor((batch, channels, size, size), F32, "NCHW"), before, api),
-        _plain("MaxPoolWithArgmaxV1", before, after, "aclnnMaxPool2dWithMask_MaxPoolWithArgmaxV1AiCore"),
-        _plain("TransData", after, Tensor((batch, channels, pooled, pooled), F32, "NCHW"), api),
+        _plain("TransData", whole, before, api),
+        _plain("MaxPoolWithArgmaxV1", before, after),
+        _plain("TransData", after, part, api),
     ]

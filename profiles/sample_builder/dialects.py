@@ -51,7 +51,7 @@ class Namer:
             return self._ge_name(operation)
         if self.dialect == "static_kernel" and operation.op_type not in NOT_STATIC:
             return _static_name(operation)
-        return f"{operation.api}_{operation.op_type}" if operation.api else operation.op_type
+        return f"{operation.call}_{operation.op_type}" if operation.call else operation.op_type
 
     def _collective_name(self, operation: Operation) -> str:
         number = self._collectives[operation.op_type]

@@ -6,36 +6,24 @@ the place of the residual add and are compute, although their names look like th
 
 from __future__ import annotations
 
+from sample_builder.attention_kernels import BLOCK_SIZE
 from sample_builder.model import ModelDescription, Pass
 from sample_builder.moe import experts
 from sample_builder.norms import projection, reduce_over_ranks, rms_norm
-from sample_builder.operation import (
-    BF16,
-    CUBE,
-    F32,
-    I8,
-    I32,
-    I64,
-    MIX_AIC,
-    Operation,
-    Tensor,
-    quant_matmul,
-    vector,
-)
+from sample_builder.operation import CUBE, Operation, Shape, Tensor, f32, i8, i32, i64, mixed, quant_matmul, vector
 
-BLOCK_SIZE = 128
 WINDOW = 128
 
 
 def layer_with_hyper_connections(model: ModelDescription, step: Pass, layer: int) -> list[Operation]:
     """Mix, norm, attention, spread, mix, norm, experts, spread; the last layer also mixes and norms for the head."""
-    rows = step.tokens
-    operations = [mix(model, step), rms_norm((rows,), model.hidden)]
-    operations += compressed_attention(model, step, compression(layer))
-    operations += [spread(model, step), mix(model, step), rms_norm((rows,), model.hidden)]
-    operations += [*experts(model, step), spread(model, step)]
+    norm = rms_norm((step.tokens,), model.hidden)
+    operations = [mix(model, step), norm, *compressed_attention(model, step, compression(layer))]
+    operations += [spread(model, step), mix(model, step), norm, *experts(model, step), spread(model, step)]
     if layer == model.layers - 1:
-        operations += [_reduce(model, step), rms_norm((rows,), model.hidden)]
+        streams = (_streams(model, step), f32(model.hyper_connections, model.hidden))
+        hidden = (step.tokens, model.hidden)
+        operations += [vector("HcHead", "norm", "residual_norm", streams, hidden, rows=step.tokens), norm]
     return operations
 
 
@@ -44,236 +32,117 @@ def compression(layer: int) -> int:
     return 1 if layer < 2 else (4 if layer % 2 == 0 else 128)
 
 
-def _streams(model: ModelDescription, step: Pass) -> Tensor:
-    return Tensor((step.tokens, model.hyper_connections, model.hidden))
+def _streams(model: ModelDescription, step: Pass) -> Shape:
+    return (step.tokens, model.hyper_connections, model.hidden)
 
 
 def mix(model: ModelDescription, step: Pass) -> Operation:
     """HcPre: the residual streams become one input."""
-    count = model.hyper_connections
+    count, rows = model.hyper_connections, step.tokens
     width = (2 + count) * count
-    return Operation(
-        op_type="HcPre",
-        region="norm",
-        role="residual_norm",
-        core=MIX_AIC,
-        inputs=(
-            _streams(model, step),
-            Tensor((width, count * model.hidden), F32),
-            Tensor((3,), F32),
-            Tensor((width,), F32),
-        ),
-        outputs=(
-            Tensor((step.tokens, model.hidden)),
-            Tensor((step.tokens, count), F32),
-            Tensor((step.tokens, count, count), F32),
-        ),
-        api="" if step.ge else "aclnnHcPre_HcPre",
-        blocks=24,
-        depth=model.hidden,
-    )
+    inputs = (_streams(model, step), f32(width, count * model.hidden), f32(3), f32(width))
+    outputs = ((rows, model.hidden), f32(rows, count), f32(rows, count, count))
+    return mixed("HcPre", "norm", "residual_norm", inputs, outputs, depth=model.hidden)
 
 
 def spread(model: ModelDescription, step: Pass) -> Operation:
     """HcPost: the output of a sub-block goes back to the residual streams."""
-    count = model.hyper_connections
-    return vector(
-        "HcPost",
-        region="norm",
-        role="residual_norm",
-        inputs=(
-            Tensor((step.tokens, model.hidden)),
-            _streams(model, step),
-            Tensor((step.tokens, count), F32),
-            Tensor((step.tokens, count, count), F32),
-        ),
-        outputs=(_streams(model, step),),
-        api="" if step.ge else "aclnnHcPost_HcPost",
-        rows=step.tokens,
-    )
-
-
-def _reduce(model: ModelDescription, step: Pass) -> Operation:
-    return vector(
-        "HcHead",
-        region="norm",
-        role="residual_norm",
-        inputs=(_streams(model, step), Tensor((model.hyper_connections, model.hidden), F32)),
-        outputs=(Tensor((step.tokens, model.hidden)),),
-        rows=step.tokens,
-    )
+    count, rows, streams = model.hyper_connections, step.tokens, _streams(model, step)
+    inputs = ((rows, model.hidden), streams, f32(rows, count), f32(rows, count, count))
+    return vector("HcPost", "norm", "residual_norm", inputs, streams, rows=rows)
 
 
 def compressed_attention(model: ModelDescription, step: Pass, ratio: int) -> list[Operation]:
     """Low-rank queries, one shared key-value head, compressor, indexer (ratio 4), sparse attention, grouped output."""
-    rows, heads, head = step.tokens, model.local_heads, model.head_dim
-    query = Tensor((rows, heads, head))
-    operations = projection(model, step, model.hidden, model.q_lora_rank, region="attention", role="qkv_proj")
-    operations.append(_norm_quant(rows, model.q_lora_rank))
-    operations += projection(model, step, model.hidden, head, region="attention", role="qkv_proj", quantised_input=True)
-    operations.append(rms_norm((rows,), head, region="attention", role="qk_norm"))
-    operations.append(rotary(model, Tensor((rows, 1, 1, head))))
-    operations.append(quant_matmul(rows, model.q_lora_rank, heads * head, region="attention", role="qkv_proj"))
-    operations.append(rms_norm((rows, heads), head, region="attention", role="qk_norm"))
-    operations.append(rotary(model, Tensor((rows, 1, heads, head))))
-    operations.append(_scatter(step, head))
+    rows, heads, head, rank = step.tokens, model.local_heads, model.head_dim, model.q_lora_rank
+    query = Tensor((rows, 1, heads, head))
+    quantised = (i8(rows, rank), f32(rows))
+    operations = [
+        *projection(model, step, model.hidden, rank, "attention", "qkv_proj"),
+        vector("RmsNormDynamicQuant", "attention", "qk_norm", ((rows, rank), (rank,)), quantised, rows=rows),
+        *projection(model, step, model.hidden, head, "attention", "qkv_proj", quantised_input=True),
+        rms_norm((rows,), head, "attention", "qk_norm"),
+        rotary(model, Tensor((rows, 1, 1, head))),
+        quant_matmul(rows, rank, heads * head, "attention", "qkv_proj"),
+        rms_norm((rows, heads), head, "attention", "qk_norm"),
+        rotary(model, query),
+        _scatter(step, head),
+    ]
     if ratio > 1:
         operations.append(_compressor(model, step, ratio))
     if ratio == 4:
         operations += _indexer(model, step, ratio)
-    operations.append(_core(model, step, ratio, query))
-    operations.append(rotary(model, Tensor((rows, 1, heads, head))))
-    operations += _grouped_output(model, step)
+    operations += [_core(model, step, ratio), rotary(model, query), *_grouped_output(model, step)]
     return reduce_over_ranks(model, step, operations, "attention")
-
-
-def _norm_quant(rows: int, width: int) -> Operation:
-    return vector(
-        "RmsNormDynamicQuant",
-        region="attention",
-        role="qk_norm",
-        inputs=(Tensor((rows, width)), Tensor((width,))),
-        outputs=(Tensor((rows, width), I8), Tensor((rows,), F32)),
-        rows=rows,
-    )
 
 
 def rotary(model: ModelDescription, tensor: Tensor) -> Operation:
     """Rotary embedding in place on the last dimensions of each head."""
-    rows = tensor.shape[0]
-    angle = Tensor((rows, 1, 1, model.rope_dim))
+    angle = (tensor.shape[0], 1, 1, model.rope_dim)
     return vector(
-        "InplacePartialRotaryMul",
-        region="attention",
-        role="rope",
-        inputs=(tensor, angle, angle),
-        outputs=(tensor,),
-        rows=rows,
+        "InplacePartialRotaryMul", "attention", "rope", (tensor, angle, angle), tensor, rows=tensor.shape[0],
         traffic=2 * Tensor((*tensor.shape[:-1], model.rope_dim)).bytes,
-    )
+    )  # fmt: skip
 
 
 def _scatter(step: Pass, width: int) -> Operation:
-    cache = Tensor((2 * step.sequences * WINDOW, width))
+    cache, new = (2 * step.sequences * WINDOW, width), Tensor((step.tokens, width))
     return vector(
-        "ScatterNdUpdateSk",
-        region="attention",
-        role="kv_cache",
-        inputs=(cache, Tensor((step.tokens, 1), I64), Tensor((step.tokens, width))),
-        outputs=(cache,),
-        rows=step.tokens,
-        traffic=3 * Tensor((step.tokens, width)).bytes,
-    )
+        "ScatterNdUpdateSk", "attention", "kv_cache", (cache, i64(step.tokens, 1), new), cache, rows=step.tokens,
+        traffic=3 * new.bytes,
+    )  # fmt: skip
 
 
-def _cache(step: Pass, ratio: int, width: int) -> Tensor:
-    return Tensor((max(8, 2 * step.sequences * -(-step.context // (BLOCK_SIZE * ratio))), BLOCK_SIZE, 1, width))
+def _cache(step: Pass, ratio: int, width: int) -> Shape:
+    return (max(8, 2 * step.sequences * -(-step.context // (BLOCK_SIZE * ratio))), BLOCK_SIZE, 1, width)
 
 
 def _compressor(model: ModelDescription, step: Pass, ratio: int) -> Operation:
-    head = model.head_dim
-    return Operation(
-        op_type="Compressor",
-        region="attention",
-        role="compressor",
-        core=MIX_AIC,
-        inputs=(
-            Tensor((step.tokens, model.hidden)),
-            Tensor((2 * head, model.hidden)),
-            Tensor((ratio, 2 * head), F32),
-            _cache(step, ratio, head),
-        ),
-        outputs=(Tensor((step.tokens, head)),),
-        blocks=24,
-        traffic=4 * head * model.hidden,
-        depth=model.hidden,
-    )
+    head, hidden = model.head_dim, model.hidden
+    inputs = ((step.tokens, hidden), (2 * head, hidden), f32(ratio, 2 * head), _cache(step, ratio, head))
+    outputs = (step.tokens, head)
+    return mixed("Compressor", "attention", "compressor", inputs, outputs, traffic=4 * head * hidden, depth=hidden)
 
 
 def _indexer(model: ModelDescription, step: Pass, ratio: int) -> list[Operation]:
     rows, heads, width = step.tokens, model.index_heads, model.index_dim
-    query = Tensor((rows, heads, width))
-    operations = [
-        quant_matmul(rows, model.q_lora_rank, heads * width, region="attention", role="indexer"),
+    query, angle, quantised = (rows, 1, heads, width), (rows, 1, 1, model.rope_dim), i8(rows, heads, width)
+    scored = (step.context // ratio) * width
+    return [
+        quant_matmul(rows, model.q_lora_rank, heads * width, "attention", "indexer"),
+        vector("InplacePartialRotaryMul", "attention", "indexer", (query, angle, angle), query, rows=rows),
         vector(
-            "InplacePartialRotaryMul",
-            region="attention",
-            role="indexer",
-            inputs=(
-                Tensor((rows, 1, heads, width)),
-                Tensor((rows, 1, 1, model.rope_dim)),
-                Tensor((rows, 1, 1, model.rope_dim)),
-            ),
-            outputs=(Tensor((rows, 1, heads, width)),),
-            rows=rows,
+            "DynamicQuant", "attention", "indexer", (quantised.shape, None), (quantised, f32(rows, heads)), rows=rows,
+            api="",
         ),
-        vector(
-            "DynamicQuant",
-            region="attention",
-            role="indexer",
-            inputs=(query, None),
-            outputs=(Tensor(query.shape, I8), Tensor((rows, heads), F32)),
-            rows=rows,
+        *projection(model, step, model.hidden, heads, "attention", "indexer", quantised_input=True),
+        mixed(
+            "QuantLightningIndexer", "attention", "indexer",
+            (quantised, i8(*_cache(step, ratio, width)), (rows, heads)), i32(rows, 1, model.index_topk),
+            traffic=step.sequences * scored, flops=rows * heads * scored,
         ),
-    ]
-    operations += projection(model, step, model.hidden, heads, region="attention", role="indexer", quantised_input=True)
-    cache = _cache(step, ratio, width)
-    operations.append(
-        Operation(
-            op_type="QuantLightningIndexer",
-            region="attention",
-            role="indexer",
-            core=MIX_AIC,
-            inputs=(Tensor(query.shape, I8), Tensor(cache.shape, I8), Tensor((rows, heads), BF16)),
-            outputs=(Tensor((rows, 1, model.index_topk), I32),),
-            blocks=24,
-            traffic=step.sequences * (step.context // ratio) * width,
-            flops=rows * heads * (step.context // ratio) * width,
-        )
-    )
-    return operations
+    ]  # fmt: skip
 
 
-def _core(model: ModelDescription, step: Pass, ratio: int, query: Tensor) -> Operation:
+def _core(model: ModelDescription, step: Pass, ratio: int) -> Operation:
+    rows, heads, head = step.tokens, model.local_heads, model.head_dim
+    query = Tensor((rows, heads, head))
     compressed = 0 if ratio == 1 else step.context // ratio
     seen = WINDOW + (min(model.index_topk, compressed) if ratio == 4 else compressed)
-    return Operation(
-        op_type="SparseAttnSharedkv",
-        region="attention",
-        role="attention_core",
-        core=MIX_AIC,
-        inputs=(
-            query,
-            _cache(step, 1, model.head_dim),
-            None if ratio == 1 else _cache(step, ratio, model.head_dim),
-            Tensor((query.shape[0], 1, model.index_topk), I32) if ratio == 4 else None,
-            Tensor((step.sequences, 1), I32),
-            Tensor((model.local_heads,), F32),
-        ),
-        outputs=(query,),
-        blocks=24,
-        traffic=query.shape[0] * seen * model.head_dim * 2 + 2 * query.bytes,
-        flops=4 * query.shape[0] * query.shape[1] * seen * model.head_dim,
-        efficiency=2.0,
-    )
+    keys = None if ratio == 1 else _cache(step, ratio, head)
+    chosen = i32(rows, 1, model.index_topk) if ratio == 4 else None
+    return mixed(
+        "SparseAttnSharedkv", "attention", "attention_core",
+        (query, _cache(step, 1, head), keys, chosen, i32(step.sequences, 1), f32(heads)), query,
+        traffic=rows * seen * head * 2 + 2 * query.bytes, flops=4 * rows * heads * seen * head, efficiency=2.0,
+    )  # fmt: skip
 
 
 def _grouped_output(model: ModelDescription, step: Pass) -> list[Operation]:
     rows, groups, rank = step.tokens, 8, model.kv_lora_rank
     inner = model.local_heads * model.head_dim // groups
-    grouped = Operation(
-        op_type="TransposeBatchMatMul",
-        region="attention",
-        role="out_proj",
-        core=CUBE,
-        inputs=(Tensor((rows, groups, inner)), Tensor((groups, inner, rank)), None, None),
-        outputs=(Tensor((rows, groups, rank)),),
-        api="aclnnTransposeBatchMatMul_TransposeBatchMatMul",
-        blocks=24,
-        flops=2 * rows * groups * inner * rank,
-        depth=inner,
-    )
-    return [
-        grouped,
-        *projection(model, step, groups * rank, model.hidden, region="attention", role="out_proj"),
-    ]
+    grouped = mixed(
+        "TransposeBatchMatMul", "attention", "out_proj", ((rows, groups, inner), (groups, inner, rank), None, None),
+        (rows, groups, rank), flops=2 * rows * groups * inner * rank, depth=inner, core=CUBE, api="",
+    )  # fmt: skip
+    return [grouped, *projection(model, step, groups * rank, model.hidden, "attention", "out_proj")]

@@ -2,95 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sample_builder.attention_kernels import BLOCK_SIZE
 from sample_builder.model import ModelDescription, Pass
 from sample_builder.norms import projection
-from sample_builder.operation import BF16, F32, I32, I64, MIX_AIC, Operation, Tensor, cast, matmul, vector
-
-BLOCK_SIZE = 128
+from sample_builder.operation import BF16, F32, Operation, Some, Tensor, cast, f32, i32, i64, matmul, mixed, vector
 
 
 def indexer(model: ModelDescription, step: Pass, blocks: int) -> list[Operation]:
     """Index queries and keys with rope, the write to the index cache of `blocks` blocks, head weights, the choice."""
     rows, heads, width = step.tokens, model.index_heads, model.index_dim
-    query, key = Tensor((rows, heads, width)), Tensor((rows, 1, width))
+    query, key, weights = Tensor((rows, heads, width)), Tensor((rows, 1, width)), Tensor((rows, heads))
     cache = Tensor((blocks, BLOCK_SIZE, 1, width))
-    operations = projection(model, step, model.q_lora_rank, heads * width, region="attention", role="indexer")
-    operations += _rotate(model, step, query)
-    operations += projection(model, step, model.hidden, width, region="attention", role="indexer")
-    operations += [
-        cast((rows, width), BF16, F32, region="attention", role="indexer", api="aclnnCast_CastAiCore"),
-        _plain(
-            "LayerNormV3",
-            (Tensor((rows, width), F32), Tensor((width,), F32), Tensor((width,), F32)),
-            Tensor((rows, width), F32),
-            "aclnnLayerNorm_LayerNormV3AiCore",
-            rows,
+    plain, scale = f32(rows, width), f32(width)
+    written = "aclnnScatterNdUpdate_ScatterNdUpdateAiCore"
+    return [
+        *projection(model, step, model.q_lora_rank, heads * width, "attention", "indexer"),
+        *_rotate(model, step, query),
+        *projection(model, step, model.hidden, width, "attention", "indexer"),
+        cast((rows, width), BF16, F32, "attention", "indexer"),
+        _plain("LayerNormV3", (plain, scale, scale), plain, rows),
+        cast((rows, width), F32, BF16, "attention", "indexer"),
+        *_rotate(model, step, key),
+        _plain("ScatterNdUpdate", (cache, i64(rows, 1), key), cache, rows, api=written, traffic=3 * key.bytes),
+        matmul(rows, model.hidden, heads, "attention", "indexer", op_type=model.matmul_type),
+        _plain("Mul", (weights, Tensor(())), weights, rows, api="aclnnMuls_MulAiCore"),
+        mixed(
+            "LightningIndexer", "attention", "indexer", (query, cache, weights, i32(step.sequences), None, None),
+            i32(rows, 1, model.index_topk), traffic=step.sequences * step.context * width * 2,
+            flops=2 * rows * heads * step.context * width, efficiency=0.8,
         ),
-        cast((rows, width), F32, BF16, region="attention", role="indexer", api="aclnnCast_CastAiCore"),
-    ]
-    operations += _rotate(model, step, key)
-    operations.append(
-        vector(
-            "ScatterNdUpdate",
-            region="attention",
-            role="indexer",
-            inputs=(cache, Tensor((rows, 1), I64), key),
-            outputs=(cache,),
-            api="aclnnScatterNdUpdate_ScatterNdUpdateAiCore",
-            rows=rows,
-            traffic=3 * key.bytes,
-        )
-    )
-    weights = Tensor((rows, heads))
-    operations += [
-        matmul(rows, model.hidden, heads, region="attention", role="indexer", op_type=model.matmul_type),
-        _plain("Mul", (weights, Tensor((), BF16)), weights, "aclnnMuls_MulAiCore", rows),
-        _choose(model, step, query, cache),
-    ]
-    return operations
+    ]  # fmt: skip
 
 
-def _plain(op_type: str, inputs: tuple[Tensor, ...], output: Tensor, api: str, rows: int) -> Operation:
-    return vector(op_type, region="attention", role="indexer", inputs=inputs, outputs=(output,), api=api, rows=rows)
+def _plain(op_type: str, inputs: Some, outputs: Some, rows: int, **more: Any) -> Operation:
+    return vector(op_type, "attention", "indexer", inputs, outputs, rows=rows, **more)
 
 
 def _rotate(model: ModelDescription, step: Pass, tensor: Tensor) -> list[Operation]:
     """Split off the rotary part, turn it, put it back."""
     rows, heads, width = tensor.shape
-    turned = Tensor((rows, heads, model.rope_dim))
-    rest = Tensor((rows, heads, width - model.rope_dim))
-    angle = Tensor((rows, 1, model.rope_dim))
+    parts = turned, _ = (rows, heads, model.rope_dim), (rows, heads, width - model.rope_dim)
+    angle = (rows, 1, model.rope_dim)
     if step.ge:
-        parts = [
-            vector(
-                "SplitVD",
-                region="attention",
-                role="indexer",
-                inputs=(tensor,),
-                outputs=(turned, rest),
-                rows=rows,
-            )
-        ]
+        split = [_plain("SplitVD", tensor, parts, rows)]
     else:
-        parts = [_plain("Slice", (tensor,), part, "aclnnInplaceCopy_SliceAiCore", rows) for part in (turned, rest)]
+        split = [_plain("Slice", tensor, part, rows) for part in parts]
+    rotary = "aclnnRotaryPositionEmbedding_RotaryMul"
     return [
-        *parts,
-        _plain("RotaryMul", (turned, angle, angle), turned, "aclnnRotaryPositionEmbedding_RotaryMul", rows),
-        _plain("ConcatD", (turned, rest), tensor, "aclnnCat_ConcatD", rows),
+        *split,
+        _plain("RotaryMul", (turned, angle, angle), turned, rows, api=rotary),
+        _plain("ConcatD", parts, tensor, rows),
     ]
-
-
-def _choose(model: ModelDescription, step: Pass, query: Tensor, cache: Tensor) -> Operation:
-    rows, heads, width = query.shape
-    return Operation(
-        op_type="LightningIndexer",
-        region="attention",
-        role="indexer",
-        core=MIX_AIC,
-        inputs=(query, cache, Tensor((rows, heads)), Tensor((step.sequences,), I32), None, None),
-        outputs=(Tensor((rows, 1, model.index_topk), I32),),
-        blocks=24,
-        traffic=step.sequences * step.context * width * 2,
-        flops=2 * rows * heads * step.context * width,
-        efficiency=0.8,
-    )

@@ -2,271 +2,134 @@
 
 from __future__ import annotations
 
+from sample_builder.attention_kernels import BLOCK_SIZE, block_table, cache_blocks, infer_attention, layout
 from sample_builder.indexer import indexer
 from sample_builder.model import ModelDescription, Pass
-from sample_builder.norms import norm_quantises, projection, rms_norm
-from sample_builder.operation import (
-    BF16,
-    CUBE,
-    F32,
-    I8,
-    I32,
-    I64,
-    MIX_AIC,
-    Operation,
-    Tensor,
-    vector,
-)
-
-BLOCK_SIZE = 128
+from sample_builder.norms import dynamic_quant, norm_quantises, projection, rms_norm
+from sample_builder.operation import BF16, CUBE, I8, Operation, Shape, Tensor, f32, i32, i64, mixed, vector
 
 
 def latent_attention(model: ModelDescription, step: Pass) -> list[Operation]:
     """Latent projections, (indexer,) absorbed attention and output projection; without absorption in prefill."""
+    output = projection(model, step, model.local_heads * model.value_dim, model.hidden, "attention", "out_proj")
     if step.phase == "prefill":
-        return _prefill(model, step)
+        return [*_prefill(model, step), *output]
     operations = _prolog(model, step) if model.mla_prolog else _decomposed_prolog(model, step)
     if model.attention == "sparse":
-        operations += indexer(model, step, _cache(model, step)[0].shape[0])
-        operations.append(_sparse_core(model, step))
+        operations += [*indexer(model, step, cache_blocks(step)), _sparse_core(model, step)]
     else:
         operations.append(_core(model, step))
-    operations.append(_absorbed("value", model, step))
-    return operations + _output(model, step)
-
-
-def _output(model: ModelDescription, step: Pass) -> list[Operation]:
-    depth = model.local_heads * model.value_dim
-    return projection(model, step, depth, model.hidden, region="attention", role="out_proj")
+    return [*operations, _absorbed("value", model, step), *output]
 
 
 def _cache(model: ModelDescription, step: Pass) -> tuple[Tensor, Tensor]:
-    blocks = max(64, 4 * step.sequences * -(-step.context // BLOCK_SIZE))
-    return (
-        Tensor((blocks, BLOCK_SIZE, 1, model.kv_lora_rank)),
-        Tensor((blocks, BLOCK_SIZE, 1, model.rope_dim)),
-    )
+    latent, rope = ((cache_blocks(step), BLOCK_SIZE, 1, width) for width in (model.kv_lora_rank, model.rope_dim))
+    return Tensor(latent), Tensor(rope)
 
 
 def _prolog(model: ModelDescription, step: Pass) -> list[Operation]:
-    rows, heads = step.tokens, model.local_heads
-    latent, rope_cache = _cache(model, step)
-    weights = [
+    rows, heads, quantised = step.tokens, model.local_heads, model.quantised
+    pages = _cache(model, step)
+    dtype = I8 if quantised else BF16
+    shapes = (
         (model.hidden, model.q_lora_rank),
         (model.q_lora_rank, heads * (model.nope_dim + model.rope_dim)),
         (heads, model.nope_dim, model.kv_lora_rank),
         (model.hidden, model.kv_lora_rank + model.rope_dim),
-    ]
-    dtype = I8 if model.quantised else BF16
-    angle = Tensor((rows, model.rope_dim))
-    tensors = tuple(Tensor(shape, dtype if i != 2 else BF16, "FRACTAL_NZ") for i, shape in enumerate(weights))
-    sizes = sum(tensor.bytes for tensor in tensors)
-    out_query = Tensor((rows, heads, model.kv_lora_rank))
-    operation = Operation(
-        op_type="MlaPrologV2" if model.attention == "mla" else "MlaPrologV3",
-        region="attention",
-        role="qkv_proj",
-        core=MIX_AIC,
-        inputs=(
-            Tensor((rows, model.hidden), dtype),
-            *tensors,
-            Tensor((model.q_lora_rank,)),
-            Tensor((model.kv_lora_rank,)),
-            angle,
-            angle,
-            Tensor((rows,), I64),
-            latent,
-            rope_cache,
-            *([Tensor((rows, 1), F32), Tensor((1, weights[0][1]), F32)] if model.quantised else [None, None]),
-        ),
-        outputs=(out_query, Tensor((rows, heads, model.rope_dim)), latent, rope_cache),
-        blocks=24,
-        traffic=sizes + 3 * out_query.bytes,
-        flops=2 * rows * sizes // (2 if dtype == BF16 else 1),
-        depth=model.hidden,
     )
-    if model.quantised and not norm_quantises(model, step):
-        quant = vector(
-            "DynamicQuant",
-            region="attention",
-            role="quantise",
-            inputs=(Tensor((rows, model.hidden)), None),
-            outputs=(Tensor((rows, model.hidden), I8), Tensor((rows,), F32)),
-            api="aclnnDynamicQuantV2_DynamicQuantAiCore",
-            rows=rows,
-        )
-        return [quant, operation]
+    weights = [Tensor(shape, dtype if i != 2 else BF16, "FRACTAL_NZ") for i, shape in enumerate(shapes)]
+    sizes = sum(weight.bytes for weight in weights)
+    angle, query = (rows, model.rope_dim), Tensor((rows, heads, model.kv_lora_rank))
+    scales = (f32(rows, 1), f32(1, model.q_lora_rank)) if quantised else (None, None)
+    operation = mixed(
+        "MlaPrologV2" if model.attention == "mla" else "MlaPrologV3", "attention", "qkv_proj",
+        (
+            Tensor((rows, model.hidden), dtype), *weights, (model.q_lora_rank,), (model.kv_lora_rank,), angle, angle,
+            i64(rows), *pages, *scales,
+        ),
+        (query, (rows, heads, model.rope_dim), *pages), traffic=sizes + 3 * query.bytes,
+        flops=2 * rows * sizes // (2 if dtype == BF16 else 1), depth=model.hidden,
+    )  # fmt: skip
+    if quantised and not norm_quantises(model, step):
+        return [dynamic_quant(rows, model.hidden, "attention"), operation]
     return [operation]
 
 
 def _decomposed_prolog(model: ModelDescription, step: Pass) -> list[Operation]:
-    rows, heads = step.tokens, model.local_heads
-    head = model.nope_dim + model.rope_dim
+    rows, heads, rank = step.tokens, model.local_heads, model.q_lora_rank
     latent_width = model.kv_lora_rank + model.rope_dim
     latent, rope_cache = _cache(model, step)
-    operations = projection(
-        model,
-        step,
-        model.hidden,
-        model.q_lora_rank + latent_width,
-        region="attention",
-        role="qkv_proj",
-        quantised_input=norm_quantises(model, step),
-    )
-    operations.append(_split(step, (rows, model.q_lora_rank + latent_width), (rows, model.q_lora_rank), latent_width))
-    operations.append(rms_norm((rows,), model.q_lora_rank, region="attention", role="qk_norm"))
-    operations += projection(model, step, model.q_lora_rank, heads * head, region="attention", role="qkv_proj")
-    operations.append(_absorbed("key", model, step))
-    moved = Tensor((rows, latent_width)).bytes
-    operations.append(
+    both, angle, turned = rank + latent_width, (rows, 1, 1, model.rope_dim), (rows, heads, 1, model.rope_dim)
+    ready = norm_quantises(model, step)
+    entry = ((rows, 1, 1, latent_width), (model.kv_lora_rank,), angle, angle, i64(rows), rope_cache, latent)
+    return [
+        *projection(model, step, model.hidden, both, "attention", "qkv_proj", quantised_input=ready),
         vector(
-            "KvRmsNormRopeCache",
-            region="attention",
-            role="kv_cache",
-            inputs=(
-                Tensor((rows, 1, 1, latent_width)),
-                Tensor((model.kv_lora_rank,)),
-                Tensor((rows, 1, 1, model.rope_dim)),
-                Tensor((rows, 1, 1, model.rope_dim)),
-                Tensor((rows,), I64),
-                rope_cache,
-                latent,
-            ),
-            outputs=(rope_cache, latent),
-            api="" if step.ge else "aclnnKvRmsNormRopeCache_KvRmsNormRopeCache",
-            rows=rows,
-            traffic=3 * moved,
-        )
-    )
-    query_rope = Tensor((rows, heads, 1, model.rope_dim))
-    operations.append(
+            "SplitVD" if step.ge else "Slice", "attention", "layout", (rows, both),
+            ((rows, rank), (rows, latent_width)) if step.ge else (rows, rank), blocks=min(12, rows),
+            traffic=2 * Tensor((rows, both)).bytes,
+        ),
+        rms_norm((rows,), rank, "attention", "qk_norm"),
+        *projection(model, step, rank, heads * (model.nope_dim + model.rope_dim), "attention", "qkv_proj"),
+        _absorbed("key", model, step),
         vector(
-            "InterleaveRope",
-            region="attention",
-            role="rope",
-            inputs=(query_rope, Tensor((rows, 1, 1, model.rope_dim)), Tensor((rows, 1, 1, model.rope_dim))),
-            outputs=(query_rope,),
-            api="" if step.ge else "aclnnInterleaveRope_InterleaveRope",
-            rows=rows * heads,
-        )
-    )
-    return operations
-
-
-def _split(step: Pass, source: tuple[int, ...], first: tuple[int, ...], second: int) -> Operation:
-    op_type = "SplitVD" if step.ge else "Slice"
-    return vector(
-        op_type,
-        region="attention",
-        role="layout",
-        inputs=(Tensor(source),),
-        outputs=(Tensor(first), Tensor((first[0], second))) if step.ge else (Tensor(first),),
-        api="aclnnInplaceCopy_SliceAiCore",
-        blocks=min(12, source[0]),
-        traffic=2 * Tensor(source).bytes,
-    )
+            "KvRmsNormRopeCache", "attention", "kv_cache", entry, (rope_cache, latent), rows=rows,
+            traffic=3 * Tensor((rows, latent_width)).bytes,
+        ),
+        vector("InterleaveRope", "attention", "rope", (turned, angle, angle), turned, rows=rows * heads),
+    ]  # fmt: skip
 
 
 def _absorbed(side: str, model: ModelDescription, step: Pass) -> Operation:
     rows, heads, rank = step.tokens, model.local_heads, model.kv_lora_rank
     inner, outer = (model.nope_dim, rank) if side == "key" else (rank, model.value_dim)
-    weight = Tensor((heads, inner, outer))
-    source = Tensor((heads, rows, inner))
+    inputs: list[Shape | None] = [(heads, rows, inner), (heads, inner, outer)]
     fused = side == "value"
-    return Operation(
-        op_type="TransposeBatchMatMul" if fused else "BatchMatMulV2",
-        region="attention",
-        role="absorbed_matmul",
-        core=CUBE,
-        inputs=(source, weight) if not fused else (source, weight, None, None),
-        outputs=(Tensor((rows, heads, outer)) if fused else Tensor((heads, rows, outer)),),
-        api="aclnnTransposeBatchMatMul_TransposeBatchMatMul" if fused else "aclnnBatchMatMul_BatchMatMulV2Nd",
-        blocks=24,
-        flops=2 * heads * rows * inner * outer,
-        depth=inner,
-    )
+    return mixed(
+        "TransposeBatchMatMul" if fused else "BatchMatMulV2", "attention", "absorbed_matmul",
+        [*inputs, None, None] if fused else inputs, (rows, heads, outer) if fused else (heads, rows, outer),
+        flops=2 * heads * rows * inner * outer, depth=inner, core=CUBE,
+    )  # fmt: skip
 
 
 def _core(model: ModelDescription, step: Pass) -> Operation:
-    from sample_builder.attention import infer_attention
-
-    rows, heads = step.tokens, model.local_heads
+    rows, heads, width = step.tokens, model.local_heads, model.kv_lora_rank + model.rope_dim
     latent, rope_cache = _cache(model, step)
     query = Tensor((rows, heads, 1, model.kv_lora_rank))
-    width = model.kv_lora_rank + model.rope_dim
     return infer_attention(
-        query,
-        latent,
-        latent,
-        query,
-        traffic=step.sequences * step.context * width * 2 + 2 * query.bytes,
-        flops=2 * heads * rows * step.context * (width + model.kv_lora_rank),
-        block_table=Tensor((step.sequences, -(-step.context // BLOCK_SIZE)), I32),
-        rope=(Tensor((rows, heads, 1, model.rope_dim)), rope_cache),
-        sequences=step.sequences,
-        efficiency=2.5,
-    )
+        query, latent, latent, query, traffic=step.sequences * step.context * width * 2 + 2 * query.bytes,
+        flops=2 * heads * rows * step.context * (width + model.kv_lora_rank), table=block_table(step),
+        rope=((rows, heads, 1, model.rope_dim), rope_cache), sequences=step.sequences, efficiency=2.5,
+    )  # fmt: skip
 
 
 def _sparse_core(model: ModelDescription, step: Pass) -> Operation:
-    rows, heads = step.tokens, model.local_heads
+    rows, heads, width = step.tokens, model.local_heads, model.kv_lora_rank + model.rope_dim
     latent, rope_cache = _cache(model, step)
     query = Tensor((rows, heads, model.kv_lora_rank))
-    chosen = min(model.index_topk, step.context)
-    width = model.kv_lora_rank + model.rope_dim
-    return Operation(
-        op_type="SparseFlashAttention",
-        region="attention",
-        role="attention_core",
-        core=MIX_AIC,
-        inputs=(
-            query,
-            latent,
-            latent,
-            Tensor((rows, 1, model.index_topk), I32),
-            Tensor((step.sequences, -(-step.context // BLOCK_SIZE)), I32),
-            Tensor((step.sequences,), I32),
-            Tensor((step.sequences,), I32),
-            Tensor((rows, heads, model.rope_dim)),
-            rope_cache,
-        ),
-        outputs=(query,),
-        blocks=24,
-        traffic=rows * chosen * width * 2 + 2 * query.bytes,
-        flops=2 * heads * rows * chosen * (width + model.kv_lora_rank),
-        efficiency=2.0,
-        leaves_graph=True,
-    )
+    seen = rows * min(model.index_topk, step.context)
+    lengths = i32(step.sequences)
+    chosen, turned = i32(rows, 1, model.index_topk), (rows, heads, model.rope_dim)
+    return mixed(
+        "SparseFlashAttention", "attention", "attention_core",
+        (query, latent, latent, chosen, block_table(step), lengths, lengths, turned, rope_cache), query,
+        traffic=seen * width * 2 + 2 * query.bytes, flops=2 * heads * seen * (width + model.kv_lora_rank),
+        efficiency=2.0, leaves_graph=True,
+    )  # fmt: skip
 
 
 def _prefill(model: ModelDescription, step: Pass) -> list[Operation]:
-    from sample_builder.attention import infer_attention, layout
-
-    rows, heads = step.tokens, model.local_heads
-    head, value = model.nope_dim + model.rope_dim, model.value_dim
-    latent_width = model.kv_lora_rank + model.rope_dim
-    operations = _decomposed_prolog(model, step)
-    operations = [op for op in operations if op.role != "absorbed_matmul"]
-    operations += projection(
-        model, step, model.kv_lora_rank, heads * (model.nope_dim + value), region="attention", role="qkv_proj"
-    )
-    merged = (rows, heads, model.nope_dim + value)
-    operations += [
-        layout("Slice", merged, (rows, heads, model.nope_dim)),
-        layout("Slice", merged, (rows, heads, value)),
-        layout("ConcatD", (rows, heads, head), (rows, heads, head), "aclnnCat_ConcatD"),
-    ]
-    query = Tensor((rows, heads, head))
-    length = rows // max(step.sequences, 1)
-    operations.append(
+    rows, heads, nope, value = step.tokens, model.local_heads, model.nope_dim, model.value_dim
+    head = nope + model.rope_dim
+    query, values, merged = Tensor((rows, heads, head)), (rows, heads, value), (rows, heads, nope + value)
+    return [
+        *(op for op in _decomposed_prolog(model, step) if op.role != "absorbed_matmul"),
+        *projection(model, step, model.kv_lora_rank, heads * (nope + value), "attention", "qkv_proj"),
+        layout("Slice", merged, (rows, heads, nope)),
+        layout("Slice", merged, values),
+        layout("ConcatD", query.shape, query.shape),
         infer_attention(
-            query,
-            query,
-            Tensor((rows, heads, value)),
-            Tensor((rows, heads, value)),
-            traffic=4 * query.bytes + rows * latent_width,
-            flops=heads * (head + value) * rows * length,
-            sequences=step.sequences,
-        )
-    )
-    return operations + _output(model, step)
+            query, query, values, values, traffic=4 * query.bytes + rows * (model.kv_lora_rank + model.rope_dim),
+            flops=heads * (head + value) * rows * (rows // max(step.sequences, 1)), sequences=step.sequences,
+        ),
+    ]  # fmt: skip

@@ -156,7 +156,7 @@ def _cast_before(item: Planned) -> Planned:
     operation = item.placed.operation
     tensor = operation.inputs[0] or Tensor((1,))
     inserted = replace(
-        cast(tensor.shape, tensor.dtype, BF16, region=operation.region, role="layout", api="aclnnCast_CastAiCore"),
+        cast(tensor.shape, tensor.dtype, BF16, operation.region, "layout"),
         lane=operation.lane,
     )
     return replace(item, placed=replace(item.placed, operation=inserted), name="Cast", duration_ns=2200, host_ns=2000)

@@ -109,9 +109,9 @@ def host_ns(placed: Placed, previous: Placed | None, mode: str, noise: Noise) ->
     before = previous.operation if previous else None
     same_call = (
         before is not None
-        and bool(operation.api)
+        and bool(operation.call)
         and before.op_type != operation.op_type
-        and before.api.split("_")[0] == operation.api.split("_")[0]
+        and before.call.split("_")[0] == operation.call.split("_")[0]
     )
     if same_call:
         value = HOST_SAME_CALL_US

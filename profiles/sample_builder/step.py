@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sample_builder.attention import attention, attention_kind
+from sample_builder.double_block import double_block
 from sample_builder.feed_forward import feed_forward
+from sample_builder.hyper_connections import layer_with_hyper_connections
 from sample_builder.model import ModelDescription, Pass
 from sample_builder.moe import experts
-from sample_builder.norms import add_norm, norm_quantises, rms_norm
-from sample_builder.operation import I32, I64, Operation, Tensor, matmul, vector
-from sample_builder.surroundings import embedding, head, prepare, sampling
+from sample_builder.norms import add_norm, dynamic_quant, norm_quantises, rms_norm, static_quant
+from sample_builder.operation import Operation, Tensor, matmul, vector
+from sample_builder.surroundings import best_token, embedding, head, prepare, sampling
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,8 @@ def forward(model: ModelDescription, step: Pass, index: int) -> list[Placed]:
 
 def between_models(model: ModelDescription, step: Pass) -> list[Operation]:
     """The main model's head and choice of tokens, and their embedding for the draft layer."""
-    rows = step.tokens
-    columns = model.vocabulary // model.tensor_parallel
-    choice = vector(
-        "ArgMaxV2",
-        region="sampling",
-        role="sampling",
-        inputs=(Tensor((rows, columns)), Tensor((), I64)),
-        outputs=(Tensor((rows,), I32),),
-        api="aclnnArgMax_ArgMaxV2AiCore",
-        blocks=min(48, rows),
-    )
-    return [*head(model, step), choice, *embedding(model, step)]
+    logits = Tensor((step.tokens, model.vocabulary // model.tensor_parallel))
+    return [*head(model, step), best_token(logits), *embedding(model, step)]
 
 
 def _place(
@@ -64,13 +56,9 @@ def _place(
 def decoder_layer(model: ModelDescription, step: Pass, layer: int) -> list[Operation]:
     """One decoder layer. Its residual add and norm after the feed-forward are its own, as in the real truth."""
     if model.hyper_connections:
-        from sample_builder.hyper_connections import layer_with_hyper_connections
-
         return layer_with_hyper_connections(model, step, layer)
     operations = _before(model, step, layer)
     if model.double_block:
-        from sample_builder.double_block import double_block
-
         return operations + double_block(model, step, layer)
     operations += attention(model, step, layer)
     dense = model.layer_kind(layer) == "dense"
@@ -86,26 +74,15 @@ def _before(model: ModelDescription, step: Pass, layer: int) -> list[Operation]:
         return first_norm(model, step)
     if layer < model.layers:
         return []
-    both = Tensor((rows, 2 * hidden))
-    joined = vector(
-        "ConcatD",
-        region="norm",
-        role="layout",
-        inputs=(Tensor((rows, hidden)), Tensor((rows, hidden))),
-        outputs=(both,),
-        api="aclnnCat_ConcatD",
-        rows=rows,
-    )
-    project = matmul(rows, 2 * hidden, hidden, region="other", role="mtp_proj", op_type=model.matmul_type)
+    joined = vector("ConcatD", "norm", "layout", ((rows, hidden), (rows, hidden)), (rows, 2 * hidden), rows=rows)
+    project = matmul(rows, 2 * hidden, hidden, "other", "mtp_proj", op_type=model.matmul_type)
     return [rms_norm((rows,), hidden), rms_norm((rows,), hidden), joined, project, *first_norm(model, step)]
 
 
 def first_norm(model: ModelDescription, step: Pass) -> list[Operation]:
     """The input norm of the first layer, which no residual add precedes."""
-    from sample_builder.norms import dynamic_quant, static_quant
-
     operations = [rms_norm((step.tokens,), model.hidden)]
     if norm_quantises(model, step):
         quant = static_quant if model.quantisation == "w8a8" else dynamic_quant
-        operations.append(quant(step.tokens, model.hidden, region="attention"))
+        operations.append(quant(step.tokens, model.hidden, "attention"))
     return operations
