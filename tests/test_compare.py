@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_builder.build import BuiltCapture, build
+from sample_builder.build import BuiltCapture, build, switch_on
 from sample_builder.catalogue import DEEPSEEK_V3, QWEN2_5_7B, QWEN3_0_6B, QWEN3_NEXT
-from sample_builder.superkernel import FusionRules, switch_on
+from sample_builder.superkernel import FusionRules
 
 from skadvisor.analysis import Analysis, analyze_capture
 from skadvisor.commands.compare import check_gate, compare_command

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 from sample_builder import perturb
-from sample_builder.build import build
+from sample_builder.build import build, switch_on
 from sample_builder.catalogue import CATALOGUE, QWEN3_8B
-from sample_builder.superkernel import BREAKERS, TEMPLATES, FusionRules, switch_on
+from sample_builder.superkernel import BREAKERS, TEMPLATES, FusionRules
 from test_samples import check_invariants, entry, step_walls
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from sample_builder.superkernel import BREAKERS, FusionRules, switch_on
+from sample_builder.build import switch_on
+from sample_builder.superkernel import BREAKERS, FusionRules
 from test_samples import entry
 
 from skadvisor.labelling.class_table import classify

@@ -21,7 +21,7 @@ from sample_builder.scheduling import (
     schedule,
 )
 from sample_builder.step import Placed, forward
-from sample_builder.superkernel import FusionRules, planted_effects
+from sample_builder.superkernel import FusionRules, TemplateName, fuse, planted_effects
 from sample_builder.tables import Recording, tables
 from sample_builder.training import training_step
 
@@ -155,6 +155,19 @@ def assemble(
         plan_before=frozen,
         rules=rules or FusionRules(),
     )
+
+
+def switch_on(built: BuiltCapture, template: TemplateName, rules: FusionRules | None = None) -> BuiltCapture:
+    """The same capture with SuperKernels; `planted` says what was saved. Durations outside are unchanged."""
+    chosen = rules or FusionRules()
+    made = assemble(
+        [fuse(step, template, chosen) for step in built.plan],
+        built.pauses_ns,
+        {**built.manifest, "super_kernel": template, "saving_us_per_boundary": chosen.saving_ns / 1000},
+        built.recording,
+        origin_ns=int(built.truth["start_ns"].iloc[0]) + 30_000_000_000,
+    )
+    return replace(made, rules=chosen, plan_before=built.plan)
 
 
 def kernels_of(description: Description, step: Pass, index: int) -> list[Placed]:

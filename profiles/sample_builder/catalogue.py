@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sample_builder.build import BuiltCapture, Description, build
 from sample_builder.convolution import ALEXNET
 from sample_builder.model import ModelDescription
-
-if TYPE_CHECKING:
-    from sample_builder.build import BuiltCapture, Description
 
 QWEN2_5_0_5B = ModelDescription(
     name="qwen2.5-0.5b", layers=24, hidden=896, heads=14, kv_heads=2, head_dim=64, intermediate=4864,
@@ -272,7 +270,5 @@ CATALOGUE: dict[str, Entry] = {
 
 def build_entry(name: str, *, seed: int = 0, **overrides: Any) -> BuiltCapture:
     """Build a catalogue entry; `overrides` replace its settings. Raises KeyError for an unknown name."""
-    from sample_builder.build import build
-
     entry = CATALOGUE[name]
     return build(entry.description, **{**entry.settings, "seed": seed, **overrides})

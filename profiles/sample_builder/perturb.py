@@ -9,14 +9,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sample_builder.build import BuiltCapture, assemble
 from sample_builder.noise import Noise
 from sample_builder.operation import BF16, COMMUNICATION, Operation, Tensor, cast
 from sample_builder.scheduling import Planned
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from sample_builder.build import BuiltCapture
 
 #: The roles whose renaming the benchmark asks for.
 RENAMED_ROLES = ("attention_core", "rope", "activation")
@@ -206,8 +205,6 @@ def _with_kernels(built: BuiltCapture, kernels: pd.DataFrame, change: str) -> Bu
 def _with_plan(
     built: BuiltCapture, change: Callable[[Sequence[Planned], Noise], list[Planned]], name: str, seed: int
 ) -> BuiltCapture:
-    from sample_builder.build import assemble
-
     noise = Noise(seed, name)
     plan = [change(step, noise) for step in built.plan]
     return assemble(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sample_builder import catalogue
+from sample_builder.build import BuiltCapture, build, switch_on
+from sample_builder.model import ModelDescription
 from sample_builder.superkernel import FusionRules, TemplateName
-
-if TYPE_CHECKING:
-    from sample_builder.build import BuiltCapture
-    from sample_builder.model import ModelDescription
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +101,6 @@ SAMPLES: tuple[Sample, ...] = (
 
 def build_sample(sample: Sample) -> list[BuiltCapture]:
     """Build one shipped sample: a capture per rank."""
-    from sample_builder.build import build
-    from sample_builder.superkernel import switch_on
-
     built = [
         build(sample.description, seed=sample.seed, rank=rank, skew_us=skew, **sample.settings)
         for rank, skew in enumerate(sample.ranks)

@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from sample_builder.noise import Noise
 from sample_builder.operation import AI_CPU, COMMUNICATION, CUBE, MIX_AIC, MIX_AIV, Operation
 from sample_builder.scheduling import Planned, schedule
-
-if TYPE_CHECKING:
-    from sample_builder.build import BuiltCapture
 
 TemplateName = Literal["attention-only", "moe-only", "full-model", "per-block"]
 TEMPLATES: tuple[TemplateName, ...] = ("attention-only", "moe-only", "full-model", "per-block")
@@ -211,22 +208,6 @@ def _super_kernel(
         duration_ns=work - sum(boundary_savings(step, run, rules)),
         members=tuple(members),
     )
-
-
-def switch_on(built: BuiltCapture, template: TemplateName, rules: FusionRules | None = None) -> BuiltCapture:
-    """The same capture with SuperKernels; `planted` says what was saved. Durations outside are unchanged."""
-    from sample_builder.build import assemble
-
-    chosen = rules or FusionRules()
-    plan = [fuse(step, template, chosen) for step in built.plan]
-    made = assemble(
-        plan,
-        built.pauses_ns,
-        {**built.manifest, "super_kernel": template, "saving_us_per_boundary": chosen.saving_ns / 1000},
-        built.recording,
-        origin_ns=int(built.truth["start_ns"].iloc[0]) + 30_000_000_000,
-    )
-    return replace(made, rules=chosen, plan_before=built.plan)
 
 
 def planted_effects(plan: Sequence[Sequence[Planned]], rules: FusionRules | None = None) -> dict[str, Any]:
