@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from skadvisor.errors import InputError
-from skadvisor.plan.recipe_config import ConfigReview, review, review_content, write
+from skadvisor.plan.recipe_config import ConfigReview, fitting_dialect, review, review_content, write
 
 PATH = Path("config.yaml")
 NESTED = """\
@@ -91,9 +91,115 @@ def test_what_is_right_already_stays_untouched() -> None:
 
 def test_a_mixed_file_is_read_in_both_places() -> None:
     text = "exe_mode: npugraph_ex\nmodel_config:\n  custom_params:\n    enable_superkernel: True\n"
-    reviewed = change(text)
+    reviewed = change(text, dialect="npugraph_ex")
     assert reviewed.form == "mixed"
     assert changed_lines(reviewed) == ["+  enable_static_kernel: True"]
+
+
+def decline(text: str, name: str = "config.yaml", **needs: Any) -> tuple[str, str]:
+    """The reason of a refusal, and what its findings say."""
+    reviewed = review_content(Path(name), text.encode(), **needs)
+    assert reviewed.declined is not None and reviewed.after == reviewed.before
+    return str(reviewed.declined), " ".join(str(finding.message) for finding in reviewed.findings)
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked", "ways"),
+    [
+        ("npugraph_ex", "recipes", ("--dialect npugraph_ex", "exe_mode: ge_graph")),
+        ("npugraph_ex", "ge", ("--dialect npugraph_ex", "exe_mode: ge_graph")),
+        ("ge_graph", "npugraph_ex", ("--dialect recipes", "exe_mode: npugraph_ex")),
+    ],
+)
+def test_a_scope_of_another_graph_is_refused_with_both_ways_out(mode: str, asked: Any, ways: tuple[str, str]) -> None:
+    reason, findings = decline(f"model_config:\n  exe_mode: {mode}\n  custom_params: {{}}\n", dialect=asked)
+    assert "no effect" in reason
+    assert all(way in findings for way in ways)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("prefill_rank_8.yaml", NESTED, "prefill"),
+        ("config.yaml", NESTED + "  max_new_tokens: 1\n", "one token"),
+        ("config.yaml", NESTED.replace(', "ge_graph"]', "]"), "own comment allows eager, npugraph_ex only"),
+    ],
+)
+def test_what_never_decodes_or_cannot_run_as_a_graph_is_refused(name: str, text: str, words: str) -> None:
+    assert words in decline(text, name)[0]
+
+
+def test_the_comment_on_the_switch_is_honoured() -> None:
+    text = "model_config:\n  exe_mode: npugraph_ex\n  custom_params:\n    enable_superkernel: False  # ge_graph only\n"
+    assert "ge_graph only" in decline(text, dialect="npugraph_ex")[0]
+    assert "exe_mode: ge_graph" in decline(text, dialect="recipes")[1]
+
+
+def test_static_kernels_go_with_npugraph_ex_only() -> None:
+    text = (
+        "model_config:\n  exe_mode: eager\n  enable_static_kernel: {}\n  custom_params:\n    enable_superkernel: True\n"
+    )
+    assert "+  enable_static_kernel: False" in change(text.format("True")).diff
+    assert "+  enable_static_kernel: True" in change(text.format("False"), dialect="npugraph_ex").diff
+
+
+CHECKS = """
+def check(self):
+    exe_mode = self.model_config.exe_mode
+    enable_superkernel = self.custom_params.get("enable_superkernel", False)
+    graph_only = self.cache or enable_superkernel
+    if exe_mode not in ["eager", "ge_graph", "npugraph_ex"]:
+        raise ValueError(exe_mode)
+    if exe_mode == "eager" and graph_only:
+        raise ValueError("not eager")
+    if {condition}:
+        raise ValueError("not here")
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "mode", "dialect"),
+    [
+        ('exe_mode == "npugraph_ex" and enable_superkernel', "ge_graph", "recipes"),
+        ('exe_mode == "ge_graph"', "npugraph_ex", "npugraph_ex"),
+        ("self.cache", "ge_graph", "recipes"),
+        ('exe_mode != "eager" and enable_superkernel', None, None),
+    ],
+)
+def test_what_the_model_itself_refuses_is_not_written(tmp_path: Path, condition: str, mode: Any, dialect: Any) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "config").mkdir()
+    (tmp_path / "models" / "modeling_tiny.py").write_text(CHECKS.format(condition=condition))
+    path = tmp_path / "config" / "config.yaml"
+    path.write_text(NESTED)
+    assert fitting_dialect(path) == dialect
+    accepted = {name for name in ("recipes", "npugraph_ex") if review(path, name).declined is None}
+    assert accepted == ({"recipes", "npugraph_ex"} if condition == "self.cache" else {dialect} - {None})
+    if dialect is not None:
+        assert f'exe_mode: "{mode}"' in review(path, dialect).after.decode()
+    else:
+        assert "modeling_tiny.py, line 11" in str(review(path).declined)
+
+
+def test_a_model_that_compiles_without_super_kernels_is_told_first(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "runner.py").write_text('torch.compile(decode, backend="npugraph_ex", options={})\n')
+    path = tmp_path / "config" / "config.yaml"
+    path.write_text("exe_mode: npugraph_ex\nmodel_config:\n  x: 1\n")
+    assert "runner.py compiles for npugraph_ex without super_kernel_optimize" in str(
+        review(path, "npugraph_ex").declined
+    )
+
+
+def test_modes_of_the_configurations_beside_it_count_where_it_lists_none(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "config" / "other.yaml").write_text('model_config:\n  exe_mode: "eager"  # ["eager", "npugraph_ex"]\n')
+    path = tmp_path / "config" / "config.yaml"
+    path.write_text("model_config:\n  exe_mode: eager\n  custom_params: {}\n")
+    assert fitting_dialect(path) == "npugraph_ex"
+    assert "know eager, npugraph_ex only" in str(review(path, "recipes").declined)
 
 
 def test_missing_entries_are_added_in_their_form() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from skadvisor.plan import Plan
-    from skadvisor.plan.patch import Declined, Patch
+    from skadvisor.plan.patch import Declined, Dialect, Patch
     from skadvisor.plan.recipe_config import ConfigReview
     from skadvisor.text.languages import Translate
 
@@ -77,7 +77,7 @@ def plan_command(
         shown = advised.runner_up or "attention-only"
         click.echo(f"name one to see its plan all the same: --template {shown}", err=True)
         return
-    spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
+    spoken = _dialect(dialect, config) or choose_dialect(analysis.result)
     plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant or advised.variant)
     patch = _propose(model, plan, classes, enable, decode_when) if model else None
     reviewed = _review(config, plan, analysis.kernels) if config else None
@@ -91,6 +91,15 @@ def plan_command(
         _save(output, text, plan, patch, reviewed, force, capture)
     if apply:
         _apply(patch, reviewed)
+
+
+def _dialect(asked: str | None, config: Path | None) -> Dialect | None:
+    """The dialect that was asked for, else the one of the graph that the configuration has; None for the capture's."""
+    from skadvisor.plan.recipe_config import fitting_dialect
+
+    if asked is not None:
+        return next(name for name in DIALECTS if name == asked)
+    return fitting_dialect(config) if config is not None else None
 
 
 def _propose(
@@ -119,9 +128,9 @@ def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
 
     if plan.dialect == "vllm-ascend":
         raise InputError("vLLM-Ascend has no configuration file of its own", "Type the additional_config of the plan.")
-    mode = "npugraph_ex" if plan.dialect == "npugraph_ex" else "ge_graph"
     inside = scope_kernels(kernels, plan.template, plan.variant)
-    return review(config, mode, not inside.empty and count_streams(inside) > 1)
+    spoken = next(name for name in DIALECTS if name == plan.dialect)
+    return review(config, spoken, not inside.empty and count_streams(inside) > 1)
 
 
 def _patch_text(answer: Patch | Declined, translate: Translate) -> str:
