@@ -89,6 +89,7 @@ LABEL_COLUMNS: dict[str, tuple[str, str]] = {
 STEP_COLUMNS: dict[str, tuple[str, str]] = {
     "step": ("int32", "ordinal, from 0"),
     "phase": ("category", "prefill | decode | mixed | training | unknown"),
+    "phase_evidence": ("category", "one of records.PhaseEvidence: how the phase is known"),
     "start_ns": ("int64", "start of the first kernel"),
     "end_ns": ("int64", "end of the last kernel"),
     "mode": ("category", "eager | graph | unknown"),

@@ -16,6 +16,8 @@ from skadvisor.text.messages import Message
 SCHEMA_VERSION = "1.0"
 
 Phase = Literal["prefill", "decode", "mixed", "training", "unknown"]
+#: How a phase is known: the host's ranges, the attention kernels, rows and sequences, a replayed graph, lengths alone.
+PhaseEvidence = Literal["host", "attention", "tokens", "replay", "length", "training", "none"]
 Mode = Literal["eager", "graph", "unknown"]
 Region = Literal[
     "attention",
@@ -74,6 +76,7 @@ class StepRecord:
     layers: int
     steady: bool
     note: Message | None = None
+    phase_evidence: PhaseEvidence = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,7 @@ class GapRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseRecord:
-    """Medians over the steady steps of one phase."""
+    """Medians over the steady steps of one phase; `phase_evidence` is how most of them are known."""
 
     phase: Phase
     steps: int
@@ -97,6 +100,7 @@ class PhaseRecord:
     gap_us: float
     gap: GapRecord
     tokens: int | None
+    phase_evidence: PhaseEvidence = "none"
 
 
 @dataclass(frozen=True, kw_only=True)

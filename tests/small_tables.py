@@ -64,6 +64,7 @@ def step_table(labelled: pd.DataFrame, mode: str = "graph", steady: bool = True)
             {
                 "step": step,
                 "phase": labelled.loc[inside, "phase"].iloc[0],
+                "phase_evidence": "tokens",
                 "start_ns": int(labelled.loc[inside, "start_ns"].min()),
                 "end_ns": int(end[inside].max()),
                 "mode": mode,

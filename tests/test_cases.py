@@ -22,6 +22,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "16-old-eager-atomic-memset/kernel_details.csv": {"mode": ("eager", "unknown"), "choice": "none"},
     "16-old-eager-atomic-memset/device-bound": {"mode": ("eager", "unknown"), "choice": "none"},
     "16-old-eager-atomic-memset/device-bound-no-memset.csv": {"mode": ("eager", "unknown"), "choice": "none"},
+    "27-host-annotations/prefill": {"phases": ["prefill"] * 4, "choice": "none"},
     "28-triton-static-in-eager": {"mode": "eager", "choice": "none"},
     "33-excel-resaved-real/training.csv": {"exit": 3},
     "33-excel-resaved-real/qwen25.csv": {"exit": 3},

@@ -62,6 +62,7 @@ def step_records(times: Times, steps: pd.DataFrame) -> tuple[StepRecord, ...]:
                 tokens=_whole(facts["tokens"]),
                 layers=int(facts["layers"]),
                 steady=bool(row.steady),
+                phase_evidence=facts["phase_evidence"],
                 note=facts["note"] if facts["note"] is not None and not _missing(facts["note"]) else None,
             )
         )
@@ -88,6 +89,7 @@ def phase_records(times: Times, steps: pd.DataFrame) -> dict[str, PhaseRecord]:
                 host_us=us(middle["gap_host_ns"]),
             ),
             tokens=int(tokens.median()) if len(tokens) else None,
+            phase_evidence=steps.loc[steps["step"].isin(chosen["step"]), "phase_evidence"].mode().iloc[0],
         )
     return records
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture
-from skadvisor.labelling import phases
+from skadvisor.labelling import host_steps, phases
 from skadvisor.labelling.host_evidence import disagreements, layer_disagreements
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.layers import Layer, expert_joins, find_layers
@@ -65,8 +65,8 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     kernels = capture.kernels
     structure, layers = _reading(kernels, vocabulary)
     training = structure.training
-    steps = find_steps(kernels, structure, layers)
-    facts = phases.gather_facts(kernels, structure, steps)
+    steps, announced = _steps(capture, structure, layers)
+    facts = phases.gather_facts(kernels, structure, steps, announced)
     mode, graph_kind = mode_of([fact.graph_share for fact in facts], kernels)
     labels = label_regions(structure)
     if not layers:
@@ -105,6 +105,20 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
         capture.rank,
         _disagreements(structure, step, layer),
     )
+
+
+def _steps(
+    capture: Capture, structure: Structure, layers: list[Layer]
+) -> tuple[list[Step], list[host_steps.Announced | None]]:
+    """The steps, and what the host announced of each; it may cut more steps than the kernels alone show."""
+    kernels = capture.kernels
+    announced = host_steps.announced_steps(capture.host)
+    steps = find_steps(kernels, structure, layers)
+    launched = host_steps.launched_in(announced, kernels["launch_ns"])
+    if len(np.unique(launched[launched >= 0])) > len(steps):
+        steps = find_steps(host_steps.with_step_marks(kernels, announced), structure, layers)
+    rows = [structure.main[step.begin : step.end] for step in steps]
+    return steps, host_steps.of_steps(announced, kernels, rows)
 
 
 def _reading(kernels: pd.DataFrame, vocabulary: Vocabulary) -> tuple[Structure, list[Layer]]:
@@ -275,19 +289,23 @@ def _step_table(
     np.minimum.at(begins, step[inside], start[inside])
     np.maximum.at(ends, step[inside], end[inside])
     np.add.at(busy, step[inside & in_layer], (end - start)[inside & in_layer])
-    names = phases.find_phases(facts, busy, training)
+    found = phases.find_phases(facts, busy, training)
+    names = [one.phase for one in found]
     counts = [len(one.layers) + len(one.draft_layers) for one in steps]
-    steady = phases.steady_steps(ends - begins, [str(name) for name in names], counts)
+    unsteady = phases.steady_steps(ends - begins, [str(name) for name in names], counts)
+    notes = [dummy or note for dummy, note in zip(phases.dummy_steps(facts), unsteady, strict=True)]
+    said = [fact.announced.tokens if fact.announced else None for fact in facts]
     table = {
         "step": range(len(steps)),
         "phase": names,
+        "phase_evidence": [one.evidence for one in found],
         "start_ns": begins,
         "end_ns": ends,
         "mode": [mode] * len(steps),
-        "tokens": [fact.tokens for fact in facts],
+        "tokens": [told if fact.tokens is None else fact.tokens for fact, told in zip(facts, said, strict=True)],
         "layers": counts,
-        "steady": [reason is None for reason in steady],
-        "note": steady,
+        "steady": [reason is None for reason in notes],
+        "note": notes,
     }
     return pd.DataFrame(
         {name: pd.Series(table[name], dtype="object").astype(dtype) for name, (dtype, _meaning) in STEP_COLUMNS.items()}

@@ -1,14 +1,15 @@
 """Phase and steadiness of each step.
 
 Decode passes one token (or a few speculated ones) per sequence through the layers, prefill whole prompts. What says
-so, in order of weight: which attention kernel runs, the shapes of its inputs, how many rows reach the head compared
-with how many pass through the layers, and at last whether the step was replayed from a static graph.
+so, in order of weight: the range that the host ran it in, which attention kernel runs, the shapes of its inputs, how
+many rows reach the head compared with how many pass through the layers, whether the step was replayed from a static
+graph, and at last whether steps of two lengths differ.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -16,11 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.labelling.class_table import Classes
+from skadvisor.labelling.host_steps import Announced
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.mode import graph_kernels, graph_share
 from skadvisor.labelling.steps import Step
 from skadvisor.labelling.structure import Structure
-from skadvisor.records import Phase
+from skadvisor.records import Phase, PhaseEvidence
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.states import ATTENTION_STATES, State
 
@@ -63,12 +65,29 @@ class StepFacts:
     predicts: bool = True
     generates: bool = True
     named: float = 0.0
+    announced: Announced | None = None
 
 
-def gather_facts(kernels: pd.DataFrame, structure: Structure, steps: list[Step]) -> list[StepFacts]:
-    """The facts of every step."""
+@dataclass(frozen=True)
+class StepPhase:
+    """The phase of a step and how it is known."""
+
+    phase: Phase
+    evidence: PhaseEvidence
+
+
+UNKNOWN = StepPhase("unknown", "none")
+
+
+def gather_facts(
+    kernels: pd.DataFrame, structure: Structure, steps: list[Step], announced: list[Announced | None]
+) -> list[StepFacts]:
+    """The facts of every step; `announced` says of each what the host did."""
     graph = graph_kernels(kernels)
-    return [_facts(structure, structure.main[step.begin : step.end], graph) for step in steps]
+    return [
+        replace(_facts(structure, structure.main[step.begin : step.end], graph), announced=said)
+        for step, said in zip(steps, announced, strict=True)
+    ]
 
 
 def _facts(structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.float64]) -> StepFacts:
@@ -84,7 +103,7 @@ def _facts(structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.floa
         sequences=_most_common([count for item in named or cores if (count := _sequences(item)) is not None]),
         attention=frozenset(kind for item in named if (kind := _core_phase(item))),
         writes_cache=bool(np.isin(roles, ["kv_cache"]).any()) or any("paged" in item.base for item in cores),
-        graph_share=graph_share(graph[rows][in_layers]),
+        graph_share=share if not np.isnan(share := graph_share(graph[rows][in_layers])) else graph_share(graph[rows]),
         predicts=bool(np.isin(state, [S.HEAD, S.SAMPLING]).any()),
         generates=_generates(classes, of_rows, state),
         named=float((roles != "unknown").mean()) if len(roles) else 0.0,
@@ -179,49 +198,61 @@ def _padded_phase(query: tuple[int, ...]) -> str:
     return "decode" if 1 in query[1:3] else ""
 
 
-def find_phases(facts: list[StepFacts], busy_ns: NDArray[np.int64], training: bool) -> list[Phase]:
+def find_phases(facts: list[StepFacts], busy_ns: NDArray[np.int64], training: bool) -> list[StepPhase]:
     """The phase of every step; `busy_ns` (steps,) is the time of the kernels in each one's layers."""
     if training:
-        return ["training"] * len(facts)
+        return [StepPhase("training", "training")] * len(facts)
     found = [_phase_of(fact) for fact in facts]
     if not any(fact.generates or fact.named < MOSTLY_NAMED for fact in facts):
         # an encoder: every operator is known, and none keeps or chooses anything
-        return ["unknown"] * len(facts)
-    if not any(fact.predicts or fact.writes_cache for fact in facts):
+        found = [UNKNOWN] * len(facts)
+    elif not any(fact.predicts or fact.writes_cache for fact in facts):
         # nothing is kept for later tokens and no token is predicted: an encoder reads whole inputs, it prefills nothing
-        found = ["unknown" if phase == "prefill" else phase for phase in found]
-    if "unknown" in found and len(found) >= 2 and all(fact.tokens is None for fact in facts):
-        return _by_length(found, busy_ns)
-    return found
+        found = [UNKNOWN if one.phase == "prefill" else one for one in found]
+    elif UNKNOWN in found and all(fact.tokens is None for fact in facts):
+        found = _by_length(found, busy_ns)
+    return [
+        one if fact.announced is None else StepPhase(fact.announced.phase, "host")
+        for one, fact in zip(found, facts, strict=True)
+    ]
 
 
-def _by_length(found: list[Phase], busy_ns: NDArray[np.int64]) -> list[Phase]:
-    """Without shapes: the shortest steps that repeat are decode, clearly longer ones before them prefill."""
+def _by_length(found: list[StepPhase], busy_ns: NDArray[np.int64]) -> list[StepPhase]:
+    """Without shapes: where steps of two kinds differ, the shorter ones that repeat are decode, the longer prefill.
+
+    Steps of one length are no witness: a capture of nothing but prompts looks the same.
+    """
     usual = float(np.median(np.sort(busy_ns)[: max(2, len(busy_ns) // 2 + 1)]))
     like_usual = np.abs(busy_ns - usual) <= SAME_LENGTH * usual
-    if like_usual.sum() < 2:
+    longer = busy_ns > LONGER_STEP * usual
+    if like_usual.sum() < 2 or not longer.any():
         return found
-    named: list[Phase] = []
-    for phase, same, busy in zip(found, like_usual, busy_ns, strict=True):
-        longer: Phase = "prefill" if busy > LONGER_STEP * usual else "unknown"
-        named.append(phase if phase != "unknown" else "decode" if same else longer)
-    return named
+    return [
+        one
+        if one != UNKNOWN
+        else StepPhase("decode", "length")
+        if same
+        else StepPhase("prefill", "length")
+        if long
+        else UNKNOWN
+        for one, same, long in zip(found, like_usual, longer, strict=True)
+    ]
 
 
-def _phase_of(facts: StepFacts) -> Phase:
+def _phase_of(facts: StepFacts) -> StepPhase:
     if {"decode", "prefill"} <= facts.attention:
-        return "mixed"
+        return StepPhase("mixed", "attention")
     if facts.tokens and facts.sequences:
-        return _by_sequences(facts)
+        return StepPhase(_by_sequences(facts), "tokens")
     if facts.attention:
-        return cast(Phase, next(iter(facts.attention)))
+        return StepPhase(cast(Phase, next(iter(facts.attention))), "attention")
     if facts.tokens and facts.head_rows:
-        if facts.tokens <= MOST_SPECULATED * facts.head_rows:
-            return "decode" if facts.writes_cache or facts.tokens <= 512 else "unknown"
-        return "prefill"
+        if facts.tokens > MOST_SPECULATED * facts.head_rows:
+            return StepPhase("prefill", "tokens")
+        return StepPhase("decode", "tokens") if facts.writes_cache or facts.tokens <= 512 else UNKNOWN
     if facts.tokens and facts.tokens <= MOST_SPECULATED and facts.writes_cache:
-        return "decode"
-    return "decode" if facts.graph_share > 0.5 else "unknown"
+        return StepPhase("decode", "tokens")
+    return StepPhase("decode", "replay") if facts.graph_share > 0.5 else UNKNOWN
 
 
 def _by_sequences(facts: StepFacts) -> Phase:
@@ -236,6 +267,12 @@ def _by_sequences(facts: StepFacts) -> Phase:
     if facts.tokens % facts.sequences == 0 and facts.tokens // facts.sequences <= MOST_SPECULATED:
         return "decode"
     return "mixed" if facts.sequences > 1 else "prefill"
+
+
+def dummy_steps(facts: list[StepFacts]) -> list[Message | None]:
+    """A note on each step that the host announced as a dummy pass, None for the others."""
+    said = Message(_("dummy pass: the rank only kept step with the others"))
+    return [said if fact.announced is not None and fact.announced.dummy else None for fact in facts]
 
 
 def steady_steps(walls_ns: NDArray[np.int64], phases: list[str], layers: list[int]) -> list[Message | None]:
