@@ -127,7 +127,7 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
     times = measure(labelled.kernels, labelled.steps, capture.tasks)
     phase = summary.choose_phase(times)
     layers = summary.layers_record(labelled, times, phase)
-    situation = summary.gather_situation(labelled, times, phase, layers, options)
+    situation = summary.gather_situation(capture, labelled, times, phase, layers, options)
     assessed = gain.assess(labelled.kernels, labelled.steps, times, situation, options)
     quality = summary.label_quality(labelled, times, phase)
     depends = sensitivity.depends_on_unattributed(

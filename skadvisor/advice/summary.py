@@ -9,6 +9,7 @@ import pandas as pd
 
 from skadvisor.accounting.situation import Situation
 from skadvisor.accounting.steady import steady_steps
+from skadvisor.fusion.chip import infer_chip
 from skadvisor.options import Options
 from skadvisor.records import (
     LAYER_REGIONS,
@@ -48,7 +49,9 @@ def host_share(times: Times, phase: str) -> float:
     return float((steps["gap_host_ns"] / steps["wall_ns"].clip(lower=1)).median())
 
 
-def gather_situation(labelled: Labelled, times: Times, phase: str, layers: LayersRecord, options: Options) -> Situation:
+def gather_situation(
+    capture: Capture, labelled: Labelled, times: Times, phase: str, layers: LayersRecord, options: Options
+) -> Situation:
     """What the gain and the advice have to know about the capture as a whole."""
     share = host_share(times, phase)
     kinds: dict[str, int] = {}
@@ -64,7 +67,7 @@ def gather_situation(labelled: Labelled, times: Times, phase: str, layers: Layer
         decoder_layers=layers.count,
         layer_kinds=kinds,
         tpot_ms=options.tpot_ms,
-        hardware=options.hardware or "unknown",
+        hardware=options.hardware or infer_chip(labelled.kernels, capture.metadata).hardware,
         cann=options.cann,
         tiling_sink=options.tiling_sink,
         aiv_expansion=options.aiv_expansion,

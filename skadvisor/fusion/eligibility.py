@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from skadvisor.fusion.overlaps import overlaps
+from skadvisor.fusion.readings import families
 from skadvisor.records import Finding
 from skadvisor.text.messages import Message, _
 from skadvisor.units import us
@@ -188,7 +189,7 @@ def check_collectives(situation: Situation, inside: pd.DataFrame, preview: Previ
         status=status,  # type: ignore[arg-type]
         message=Message(_("{count} collectives per step lie in scope"), count=found),
         remedy=Message(_("set HCCL_OP_EXPANSION_MODE=AIV; otherwise each of them ends a fragment")),
-        source=_("collectives fuse in GE graphs with AIV expansion only"),
+        source=_("four types of collectives keep a scope, where an AIV algorithm runs them"),
     )
 
 
@@ -279,7 +280,9 @@ def check_single(situation: Situation, inside: pd.DataFrame, preview: Preview) -
 def check_hardware(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """A2, A3 and 950 by the newest documents."""
     source = _("newest documents: A2, A3 and 950; older ones say A3 only")
-    status = {"A3": "pass", "950": "pass", "A2": "warn", "unknown": "unknown"}.get(situation.hardware, "block")
+    known = {"A3": "pass", "950": "pass", "A2": "warn"}
+    statuses = {known.get(family, "block") for family in families(situation.hardware)}
+    status = statuses.pop() if len(statuses) == 1 else "unknown"
     return Finding(
         check="hardware",
         status=status,  # type: ignore[arg-type]

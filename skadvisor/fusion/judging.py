@@ -1,29 +1,214 @@
-"""The judgement of every kernel of one step: made once, read by the preview of each template."""
+"""The verdict on each kernel: what the rules say under each reading of the capture, and what holds under all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from skadvisor.fusion.rules import Judgement, judge, load_rules
+from skadvisor.fusion.readings import Reading, mode_of, readings
+from skadvisor.fusion.rules import Judgement, Rule, index, load_rules, own_rules
+from skadvisor.text.messages import Message, _
+from skadvisor.vocabulary.names import operator_type
+from skadvisor.vocabulary.superkernel_names import parse
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from skadvisor.accounting.representative import StepKernels
     from skadvisor.accounting.situation import Situation
+
+NO_CONDITIONS: Mapping[str, bool | None] = MappingProxyType({})
+
+#: Verdicts that follow from where a kernel ran or what shapes it had, whatever its operator.
+ON_THE_AICPU = Judgement(
+    "unlikely",
+    "DEFAULT_NODE",
+    _("AI CPU tasks are no AI Core kernels"),
+    Message(_("keep this operator off the AI CPU (data type, operator version) or outside the scope")),
+)
+OTHER_COLLECTIVE = Judgement(
+    "unlikely",
+    "EXTERNAL_DEPEND",
+    _("only AllReduce, ReduceScatter, AllGather and AllToAll are known to keep a scope"),
+    Message(_("keep this collective outside the scope")),
+)
+DYNAMIC_SHAPES = Judgement(
+    "unlikely",
+    "DYNAMIC_TASK_UNSUPPORT",
+    _("only static shapes fuse"),
+    Message(_("compile the decode graph with static shapes (dynamic=False)")),
+)
+TRITON = Judgement(
+    "unlikely",
+    "OP_UNSUPPORT",
+    _("Triton kernels are no Ascend C kernels"),
+    Message(_("use the Ascend C operator that does the same, or leave it outside the scope")),
+)
+NOT_KNOWN = Judgement(
+    "unknown",
+    "OP_UNSUPPORT",
+    _("no rule names this operator: Ascend C kernels fuse, TBE kernels do not"),
+    Message(_("look in the compile log for 'maybe it is tbe or tik operator'; add a rule of your own")),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What decides on a kernel beside the rules: its operator, core, state and kind as the kernel table has them."""
+
+    label: str
+    core: str = ""
+    state: str = ""
+    kind: str = ""
+    triton: bool = False
+
+
+#: What a verdict can hang on, in the order in which people can settle it: how it is said, and with which option.
+CIRCUMSTANCES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "hardware": (_("depends on the chip"), "--hardware"),
+        "mode": (_("depends on the kind of graph"), "--mode"),
+        "cann": (_("depends on the CANN version"), "--cann"),
+    }
+)
 
 
 def judge_step(step: StepKernels, situation: Situation, rules: Sequence[Path] = ()) -> tuple[Judgement, ...]:
     """One judgement per kernel of the step, in its order, by the user's rules (files) and then ours.
 
-    Conditions that rules need (tiling sink, AIV expansion) are taken from `situation`. Raises InputError for a file
-    that is no rules file.
+    Raises InputError for a file that is no rules file.
     """
-    judged = judge(
-        step.kernels,
-        load_rules(*rules),
-        situation.hardware,
-        situation.graph_kind,
-        eager=step.mode == "eager",
+    return tuple(
+        judge(
+            step.kernels,
+            load_rules(*rules),
+            situation.hardware,
+            situation.graph_kind,
+            step.mode == "eager",
+            situation.cann,
+            situation.conditions,
+        )
     )
-    return tuple(judgement.under(situation.conditions) for judgement in judged)
+
+
+def judge(
+    kernels: pd.DataFrame,
+    rules: tuple[Rule, ...] | None = None,
+    hardware: str = "unknown",
+    graph_kind: str | None = None,
+    eager: bool = False,
+    cann: str | None = None,
+    conditions: Mapping[str, bool | None] = NO_CONDITIONS,
+) -> list[Judgement]:
+    """One judgement per kernel of a kernel table, in its order.
+
+    `hardware` is a family, several as in "A2/A3", or "unknown"; `graph_kind` and `cann` are None where unknown. A
+    verdict that is the same under all readings left is given, another is unknown and says on what it depends.
+    `conditions` says which of the rules' conditions hold, None for unknown.
+    In an eager capture the operators' state says nothing about the graph they would be in, so it is not used.
+    """
+    rules = own_rules() if rules is None else rules
+    left = possible_readings(rules, hardware, mode_of(graph_kind), cann)
+    columns = [kernels[name].astype("object") for name in ("op_type", "name", "core", "state", "kind")]
+    known: dict[tuple[Any, ...], Judgement] = {}
+    found = []
+    for op_type, name, core, written_state, kind in zip(*columns, strict=True):
+        state = "" if eager else written_state
+        label = operator_label(op_type, name)
+        key = (label, core, state, kind, "triton" in str(name).lower())
+        if key not in known:
+            task = Task(label, str(core), str(state), str(kind), key[-1])
+            verdicts = _verdicts(task, index(rules).about(label), left)
+            known[key] = agreed(left, [verdict.under(conditions) for verdict in verdicts])
+        found.append(known[key])
+    return found
+
+
+def judge_operator(op_type: str, rules: tuple[Rule, ...], left: Sequence[Reading]) -> list[Judgement]:
+    """The judgements of an operator type on an AI Core, with static shapes, under each reading."""
+    return _verdicts(Task(op_type, triton="triton" in op_type.lower()), index(rules).about(op_type), left)
+
+
+def possible_readings(
+    rules: tuple[Rule, ...], hardware: str = "unknown", mode: str | None = None, cann: str | None = None
+) -> tuple[Reading, ...]:
+    """The readings that are left, without those under which there is no SuperKernel at all, unless all are so."""
+    left = readings(hardware, mode, cann, index(rules).steps)
+    never = [rule for rule in rules if rule.everything and rule.judgement.fusible == "unlikely"]
+    able = tuple(reading for reading in left if not any(rule.holds(reading) for rule in never))
+    return able or left
+
+
+def agreed(left: Sequence[Reading], verdicts: Sequence[Judgement]) -> Judgement:
+    """What all readings agree on; where they do not, unknown, and what the verdict depends on."""
+    first = verdicts[0]
+    if all(verdict.fusible == first.fusible for verdict in verdicts):
+        return first
+    hangs = tuple(name for name in CIRCUMSTANCES if _hangs_on(name, left, verdicts))
+    source, option = CIRCUMSTANCES[hangs[0]]
+    cut = next((verdict for verdict in verdicts if verdict.fusible != "likely"), first)
+    return Judgement(
+        "unknown",
+        cut.reason,
+        source,
+        Message(
+            _("say which with {option}: {verdicts}"),
+            option=option,
+            verdicts=_shown(hangs[0], left, verdicts),
+        ),
+        depends_on=hangs,
+    )
+
+
+def operator_label(op_type: object, name: object) -> str:
+    """The operator as rules know it: its type, or at Level0, where there is none, what the kernel name says."""
+    if isinstance(op_type, str) and op_type:
+        return op_type
+    if not isinstance(name, str):
+        return ""
+    return "SuperKernel" if parse(name) is not None else operator_type(name)
+
+
+def _hangs_on(name: str, left: Sequence[Reading], verdicts: Sequence[Judgement]) -> bool:
+    """Whether the verdict changes with this circumstance while the others stay."""
+    others = attrgetter(*(other for other in CIRCUMSTANCES if other != name))
+    seen: dict[tuple[Any, ...], str] = {}
+    return any(
+        seen.setdefault(others(reading), verdict.fusible) != verdict.fusible
+        for reading, verdict in zip(left, verdicts, strict=True)
+    )
+
+
+def _shown(name: str, left: Sequence[Reading], verdicts: Sequence[Judgement]) -> str:
+    """Each value of a circumstance with its verdict, as in "A2 unlikely, 950 likely"."""
+    shown: dict[str, set[str]] = {}
+    for reading, verdict in zip(left, verdicts, strict=True):
+        value = getattr(reading, name)
+        shown.setdefault(value if isinstance(value, str) else version_text(value), set()).add(verdict.fusible)
+    return ", ".join(f"{value} {'/'.join(sorted(found))}" for value, found in shown.items())
+
+
+def version_text(version: tuple[int, ...]) -> str:
+    """A version as it is written, "older" for the one before all steps."""
+    if version == (0,):
+        return "older"
+    return ".".join(str(number) for number in (version if len(version) > 1 else (*version, 0)))
+
+
+def _verdicts(task: Task, about: tuple[Rule, ...], left: Sequence[Reading]) -> list[Judgement]:
+    """The verdict under each reading; `about` are the rules that name the operator."""
+    if task.core == "AI_CPU":
+        return [ON_THE_AICPU] * len(left)
+    otherwise = DYNAMIC_SHAPES if task.state == "dynamic" else NOT_KNOWN
+    if task.triton:
+        otherwise = TRITON
+    if task.kind == "collective" or task.core in ("COMMUNICATION", "HCCL"):
+        otherwise = OTHER_COLLECTIVE
+    found = [next((rule.judgement for rule in about if rule.holds(reading)), otherwise) for reading in left]
+    if task.state == "dynamic":
+        return [verdict if verdict.fusible == "unlikely" else DYNAMIC_SHAPES for verdict in found]
+    return found

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.fusion.rules import Judgement, operator_label
+from skadvisor.fusion.judging import operator_label
+from skadvisor.fusion.rules import Judgement
 from skadvisor.fusion.templates import Variant, place
 from skadvisor.records import Fragments
 

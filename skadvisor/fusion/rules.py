@@ -1,25 +1,20 @@
-"""Which kernels can be fused: rules as data, applied to kernels."""
+"""Which operators fuse: rules as data, ours and the user's."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import translate
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from skadvisor.errors import InputError
 from skadvisor.files.data_files import read_toml
-from skadvisor.text.messages import Message, _
-from skadvisor.vocabulary.names import base_operator, words
-from skadvisor.vocabulary.superkernel_names import parse
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-_VERSION = re.compile(r"V\d+(?=\*?$)")
+from skadvisor.fusion.readings import HARDWARE, MODES, Bound, Reading, Version, cann_range
+from skadvisor.text.messages import Message
+from skadvisor.vocabulary.names import operator_type
 
 Fusible = Literal["likely", "unlikely", "unknown"]
 
@@ -38,156 +33,142 @@ REASON_WORDS = (
     "SYNCALL_OP_DROP",
 )
 
+#: What a rule may say of an operator beside its verdict, and the conditions that it may need.
+KEYS = ("op_types", "made_of", "fusible", "reason", "hardware", "modes", "cann", "source", "remedy", "needs")
+CONDITIONS = ("tiling_sink", "aiv_expansion")
+
 
 @dataclass(frozen=True)
 class Judgement:
-    """Whether one kind of kernel fuses. `reason` is the compiler's word where it might not, `needs` a condition."""
+    """Whether one kind of kernel fuses. `reason` is the compiler's word where it might not, `needs` a condition.
+
+    `depends_on` names what would have to be known (hardware, mode, cann) where that alone leaves the verdict unknown.
+    """
 
     fusible: Fusible
     reason: str
     source: str
     remedy: Message
     needs: str | None = None
+    depends_on: tuple[str, ...] = ()
 
     def under(self, conditions: Mapping[str, bool | None]) -> Judgement:
-        """The judgement where its condition is known to hold or not."""
-        met = conditions.get(self.needs) if self.needs is not None else None
-        if met is None:
-            return self
-        return replace(self, fusible="likely" if met else "unlikely")
+        """The judgement where its condition may be known: unmet, the kernel does not fuse; met, it can."""
+        unmet = self.needs is not None and conditions.get(self.needs) is False
+        return replace(self, fusible="unlikely") if unmet else self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
-    """One rule of a fusibility file."""
+    """One rule of a fusibility file. `names` are exact types, folded; `patterns` are for all others."""
 
-    patterns: re.Pattern[str]
+    names: tuple[str, ...]
+    patterns: re.Pattern[str] | None
     judgement: Judgement
     hardware: tuple[str, ...] = ()
-    graph_kinds: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    cann: tuple[Bound, ...] = ()
+    everything: bool = False
 
-    def holds(self, op_type: str, hardware: str, graph_kind: str | None) -> bool:
-        """Whether the rule speaks of this operator on this hardware in this kind of graph."""
-        if self.hardware and hardware not in self.hardware:
+    def holds(self, reading: Reading) -> bool:
+        """Whether the rule speaks of this chip, kind of graph and version."""
+        if (self.hardware and reading.hardware not in self.hardware) or (self.modes and reading.mode not in self.modes):
             return False
-        if self.graph_kinds and graph_kind is not None and graph_kind not in self.graph_kinds:
-            return False
-        return self.patterns.fullmatch(op_type) is not None
+        return all(bound.holds(reading.cann) for bound in self.cann)
 
 
-#: Verdicts that follow from where a kernel ran or what shapes it had, whatever its operator.
-ON_THE_AICPU = Judgement(
-    "unlikely",
-    "DEFAULT_NODE",
-    _("AI CPU tasks are no AI Core kernels"),
-    Message(_("keep this operator off the AI CPU (data type, operator version) or outside the scope")),
-)
-ALREADY_COLLECTIVE = Judgement(
-    "unlikely",
-    "EXTERNAL_DEPEND",
-    _("collectives fuse in GE graphs with AIV expansion only"),
-    Message(_("set HCCL_OP_EXPANSION_MODE=AIV, else the collective ends the fragment")),
-    needs="aiv_expansion",
-)
-DYNAMIC_SHAPES = Judgement(
-    "unlikely",
-    "DYNAMIC_TASK_UNSUPPORT",
-    _("only static shapes fuse"),
-    Message(_("compile the decode graph with static shapes (dynamic=False)")),
-)
-TRITON = Judgement(
-    "unlikely",
-    "OP_UNSUPPORT",
-    _("Triton kernels are no Ascend C kernels"),
-    Message(_("use the Ascend C operator that does the same, or leave it outside the scope")),
-)
-NOT_KNOWN = Judgement(
-    "unknown",
-    "OP_UNSUPPORT",
-    _("no rule names this operator: Ascend C kernels fuse, TBE kernels do not"),
-    Message(_("look in the compile log for 'maybe it is tbe or tik operator'; add a rule of your own")),
-)
+@dataclass(frozen=True, eq=False)
+class RuleIndex:
+    """Rules by exact operator type, for finding the first that matches. `steps`: CANN versions at which one changes."""
+
+    rules: tuple[Rule, ...]
+    exact: Mapping[str, tuple[int, ...]]
+    patterns: tuple[int, ...]
+    everything: tuple[int, ...]
+    steps: tuple[Version, ...]
+
+    def about(self, label: str) -> tuple[Rule, ...]:
+        """The rules that name this operator in any of its forms, in order."""
+        bare = operator_type(label)
+        forms = (label, _aliases().get(fold(label)), bare, _aliases().get(fold(bare)))
+        found = next((named for form in forms if form and (named := self._named(form))), [])
+        return tuple(self.rules[number] for number in sorted({*found, *self.everything}))
+
+    def _named(self, form: str) -> list[int]:
+        by_pattern = [number for number in self.patterns if _matches(self.rules[number], form)]
+        return sorted({*self.exact.get(fold(form), ()), *by_pattern})
+
+
+@lru_cache(maxsize=8)
+def index(rules: tuple[Rule, ...]) -> RuleIndex:
+    """The index of these rules."""
+    exact: dict[str, list[int]] = {}
+    for number, rule in enumerate(rules):
+        for name in rule.names:
+            exact.setdefault(name, []).append(number)
+    return RuleIndex(
+        rules,
+        {name: tuple(numbers) for name, numbers in exact.items()},
+        tuple(number for number, rule in enumerate(rules) if rule.patterns is not None),
+        tuple(number for number, rule in enumerate(rules) if rule.everything),
+        tuple(sorted({bound.version for rule in rules for bound in rule.cann})),
+    )
 
 
 def load_rules(*user_files: str | Path) -> tuple[Rule, ...]:
     """The rules of the user's files, then ours. Raises InputError with the file and the faulty entry."""
-    return tuple(rule for path in user_files for rule in _rules_of(Path(path))) + _own_rules()
+    return tuple(rule for path in user_files for rule in read_rules(Path(path))) + own_rules()
 
 
-def judge(
-    kernels: pd.DataFrame,
-    rules: tuple[Rule, ...] | None = None,
-    hardware: str = "unknown",
-    graph_kind: str | None = None,
-    eager: bool = False,
-) -> list[Judgement]:
-    """One judgement per kernel of a kernel table, in its order.
-
-    In an eager capture the operators' state says nothing about the graph they would be in, so it is not used.
-    """
-    rules = _own_rules() if rules is None else rules
-    columns = [kernels[name].astype("object") for name in ("op_type", "name", "core", "state", "kind")]
-    known: dict[tuple[Any, ...], Judgement] = {}
-    found = []
-    for op_type, name, core, written_state, kind in zip(*columns, strict=True):
-        state = "" if eager else written_state
-        label = operator_label(op_type, name)
-        triton = "triton" in str(name).lower()
-        key = (label, core, state, kind, triton)
-        if key not in known:
-            known[key] = _judge_one(label, str(core), str(state), str(kind), triton, rules, hardware, graph_kind)
-        found.append(known[key])
-    return found
-
-
-def operator_label(op_type: object, name: object) -> str:
-    """The operator as rules know it: its type, or at Level0, where there is none, what the kernel name says."""
-    if isinstance(op_type, str) and op_type:
-        return op_type
-    if not isinstance(name, str):
-        return ""
-    return "SuperKernel" if parse(name) is not None else words(base_operator(None, name)) or name
-
-
-def _judge_one(
-    label: str,
-    core: str,
-    state: str,
-    kind: str,
-    triton: bool,
-    rules: tuple[Rule, ...],
-    hardware: str,
-    graph_kind: str | None,
-) -> Judgement:
-    if core == "AI_CPU":
-        return ON_THE_AICPU
-    for rule in rules:
-        if rule.holds(label, hardware, graph_kind):
-            if state == "dynamic" and rule.judgement.fusible != "unlikely":
-                return DYNAMIC_SHAPES
-            return rule.judgement
-    if kind == "collective" or core in ("COMMUNICATION", "HCCL"):
-        return ALREADY_COLLECTIVE
-    if triton:
-        return TRITON
-    return DYNAMIC_SHAPES if state == "dynamic" else NOT_KNOWN
-
-
-@cache
-def _own_rules() -> tuple[Rule, ...]:
-    return _rules_of(Path(__file__).with_name("fusibility.toml"))
-
-
-def _rules_of(path: Path) -> tuple[Rule, ...]:
+def read_rules(path: Path) -> tuple[Rule, ...]:
+    """The rules of one file. Raises InputError with the file and the faulty entry."""
+    content = read_toml(path)
+    _refuse_unknown(
+        content, ("rule", "aliases") if path == _OWN else ("rule",), str(path), "a rules file holds [[rule]]"
+    )
+    entries = content.get("rule", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{path}: rule is no list of tables", "write each rule under a line [[rule]]")
     rules = []
-    for number, entry in enumerate(read_toml(path).get("rule", []), start=1):
+    for number, entry in enumerate(entries, start=1):
+        _refuse_unknown(entry, KEYS, f"{path}: rule {number}", f"known keys: {', '.join(KEYS)}")
         try:
             rules.append(_rule(entry))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"{path}: rule {number} is not usable: {error}", "a rule needs op_types, fusible and source"
             ) from error
     return tuple(rules)
+
+
+@cache
+def own_rules() -> tuple[Rule, ...]:
+    """The rules of the package."""
+    return read_rules(_OWN)
+
+
+def fold(operator: str) -> str:
+    """The form in which exact operator types are compared."""
+    return operator.replace("_", "").lower()
+
+
+_OWN = Path(__file__).with_name("fusibility.toml")
+
+
+@cache
+def _aliases() -> Mapping[str, str]:
+    """Folded name of an operator in eager kernels or exported graphs -> its type."""
+    return {fold(name): str(op_type) for name, op_type in read_toml(_OWN)["aliases"].items()}
+
+
+def _matches(rule: Rule, form: str) -> bool:
+    return rule.patterns is not None and rule.patterns.fullmatch(form) is not None
+
+
+def _refuse_unknown(content: Iterable[str], known: tuple[str, ...], place: str, hint: str) -> None:
+    for key in content:
+        if key not in known:
+            raise InputError(f"{place} has the unknown key {key!r}", hint)
 
 
 def _rule(entry: Mapping[str, Any]) -> Rule:
@@ -196,11 +177,11 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
         raise ValueError(f"fusible is {fusible!r}, not likely, unlikely or unknown")
     if reason and reason not in REASON_WORDS:
         raise ValueError(f"reason {reason!r} is none of the compiler's words")
-    if not entry["op_types"] or not all(isinstance(name, str) for name in entry["op_types"]):
-        raise ValueError("op_types is no list of names")
-    # Kernel names at Level0 lead to operators without version, so a pattern also stands for itself without it.
-    names = {form for name in entry["op_types"] for form in (name, _VERSION.sub("", name))}
-    pattern = re.compile("|".join(translate(name) for name in sorted(names)), re.IGNORECASE)
+    if entry.get("needs") not in (None, *CONDITIONS):
+        raise ValueError(f"needs is {entry['needs']!r}, not {' or '.join(CONDITIONS)}")
+    if ("op_types" in entry) == ("made_of" in entry):
+        raise KeyError("op_types")
+    names = _words(entry, "op_types") if "op_types" in entry else ()
     judgement = Judgement(
         fusible=cast("Fusible", fusible),
         reason=reason,
@@ -208,4 +189,39 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
         remedy=Message(str(entry.get("remedy", ""))),
         needs=entry.get("needs"),
     )
-    return Rule(pattern, judgement, tuple(entry.get("hardware", ())), tuple(entry.get("graph_kinds", ())))
+    stars = [name for name in names if "*" in name and name != "*"]
+    return Rule(
+        names=tuple(fold(name) for name in names if "*" not in name),
+        patterns=_patterns(stars, _words(entry, "made_of") if "made_of" in entry else ()),
+        judgement=judgement,
+        hardware=_choices(entry, "hardware", HARDWARE),
+        modes=_choices(entry, "modes", MODES),
+        cann=cann_range(entry["cann"]) if "cann" in entry else (),
+        everything="*" in names,
+    )
+
+
+def _patterns(stars: Iterable[str], parts: tuple[str, ...]) -> re.Pattern[str] | None:
+    if parts:
+        return re.compile(f"(?:{'|'.join(re.escape(part) for part in parts)}){{2,6}}")
+    anything = "|".join(translate(name) for name in stars)
+    return re.compile(anything, re.IGNORECASE) if anything else None
+
+
+def _words(entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """A list of names, or a string with blanks between them."""
+    value = entry[key]
+    words = value.split() if isinstance(value, str) else value
+    if not isinstance(words, list) or not words or not all(isinstance(name, str) for name in words):
+        raise ValueError(f"{key} is no list of names")
+    return tuple(words)
+
+
+def _choices(entry: Mapping[str, Any], key: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    if key not in entry:
+        return ()
+    words = _words(entry, key)
+    wrong = next((word for word in words if word not in known), None)
+    if wrong is not None:
+        raise ValueError(f"{key} holds {wrong!r}, which is none of {', '.join(known)}")
+    return words

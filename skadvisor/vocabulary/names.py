@@ -53,6 +53,17 @@ def base_operator(op_type: str | None, name: str | None) -> str:
     return _fold(_operator_of_name(name.strip()))
 
 
+def operator_type(name: str) -> str:
+    """The operator type that a kernel name (or a type in another form) ends in, with its version and case.
+
+    >>> operator_type("aclnnMm_MatMulCommon_MatMulV2"), operator_type("static_kernel_MatMulV3_ca12bf08_15_d0")
+    ('MatMulV2', 'MatMulV3')
+    """
+    operator = _operator_of_name(name.strip())
+    operator = _COUNTER.sub("", operator) or operator
+    return _CORE.sub("", operator) or operator
+
+
 def _operator_of_name(name: str) -> str:
     """The part of a kernel name that says which operator it is."""
     name = name.rsplit("/", 1)[-1] if "/" in name else name
