@@ -23,7 +23,7 @@ from skadvisor.comparison.outcome import keep_outcome
 from skadvisor.comparison.records import Comparison
 from skadvisor.comparison.superkernel_mapping import align
 from skadvisor.comparison.text import render_comparison
-from skadvisor.errors import GateError, NotEnoughError
+from skadvisor.errors import GateError, InputError, NotEnoughError
 from skadvisor.events import kernel_table
 from skadvisor.gain.ledger import Ledger
 from skadvisor.records import from_json, to_json
@@ -110,22 +110,47 @@ def _agrees(found: Comparison, on: BuiltCapture, template: str) -> None:
 
 def test_the_saving_lands_in_its_region(dense: Analysis, fused: Analysis) -> None:
     found = compare([dense], [fused])
-    changes = {change.regions: change for change in found.regions}
-    saved = -changes[("attention",)].change_us
+    changes = {change.region: change for change in found.regions}
+    saved = -changes["attention"].change_us
     gaps = -sum(change.change_us for change in found.gaps)
     assert found.improvement_us == pytest.approx(saved + gaps, rel=0.05)
-    assert changes[("mlp",)].change_us == changes[("norm",)].change_us == 0.0
-    assert changes[("attention",)].kernels_after < changes[("attention",)].kernels_before
+    assert changes["mlp"].change_us == changes["norm"].change_us == 0.0
+    assert changes["attention"].kernels_after < changes["attention"].kernels_before
     assert [change.layer for change in found.layers] == list(range(DENSE.layers))
     assert all(change.change_us < 0 for change in found.layers)
     assert {change.action.render() for change in found.superkernels} == {"keep"}
 
 
-def test_regions_that_one_superkernel_joined_are_one_row(dense_off: BuiltCapture, dense: Analysis) -> None:
+def test_regions_and_layers_that_one_superkernel_joined_keep_their_shares(
+    dense_off: BuiltCapture, dense: Analysis
+) -> None:
     found = compare([dense], [analyse(switch_on(dense_off, "full-model", RULES))])
-    joined = next(change.regions for change in found.regions if "attention" in change.regions)
-    assert {"attention", "mlp", "norm"} <= set(joined)
-    assert found.layers == ()
+    changes = {change.region: change for change in found.regions}
+    assert all(changes[region].basis == "derived" for region in ("attention", "mlp", "norm"))
+    assert changes["sampling"].basis == "measured" and changes["sampling"].change_us == 0
+    assert all(changes[region].change_us < 0 for region in ("attention", "mlp", "norm"))
+    assert [change.layer for change in found.layers] == list(range(DENSE.layers))
+    gaps = -sum(change.change_us for change in found.gaps)
+    saved = -sum(change.change_us for change in found.regions)
+    assert found.improvement_us == pytest.approx(saved + gaps, rel=0.05)
+
+
+def test_one_run_a_side_is_promising_while_a_recompile_moves_as_much(dense: Analysis) -> None:
+    fused = analyse(switch_on(build(DENSE, steps=5, seed=5), "full-model", FusionRules(saving_ns=1100)))
+    found = compare(dense, fused)
+    assert found.improvement_pct is not None and 2 < found.improvement_pct < 4.3
+    assert found.verdict == "promising" and "one run a side" in render_comparison(found)
+    wider = compare(dense, fused, template="per-block")
+    assert wider.improvement_low_pct is not None and wider.improvement_low_pct < 0
+
+
+@pytest.mark.parametrize(("template", "wider"), [("attention-only", "per-block"), ("full-model", None)])
+def test_a_wider_scope_is_advised_where_there_is_one(
+    dense: Analysis, fused: Analysis, template: str, wider: Any
+) -> None:
+    found = compare(dense, fused, template)
+    assert found.verdict == "beneficial"
+    assert (f"wider scope: {wider}" if wider else "no wider scope") in str(found.action)
 
 
 @pytest.mark.parametrize("mode", ["eager", "ge_graph"])
@@ -275,21 +300,27 @@ def test_a_regression_is_told_and_fails_the_gate(dense: Analysis, fused: Analysi
 
 def test_the_command_writes_and_gates(dense: Analysis, fused: Analysis, monkeypatch: Any, tmp_path: Path) -> None:
     sides = {"off": dense, "on": fused}
-    monkeypatch.setattr("skadvisor.analysis.analyze", lambda path, _options: sides[path.name.partition("-")[0]])
+    read = "skadvisor.comparison.captures.analyze"
+    monkeypatch.setattr(read, lambda path, _options: sides[Path(path).name.partition("-")[0]])
     call = CliRunner().invoke
-    shown = call(compare_command, ["off", "on", "--lang", "en", "--fail-on-regression", "1"])
+    off, on = (str(tmp_path / side) for side in sides)
+    for folder in (off, on):
+        Path(folder).mkdir()
+    shown = call(compare_command, [off, on, "--lang", "en", "--fail-on-regression", "1"])
     assert shown.exit_code == 0, shown.output
-    assert "Verdict: beneficial" in shown.output and "sk_attention_layer_0" in shown.output
-    back = call(compare_command, ["on", "off", "--fail-on-regression", "1"])
+    assert "Verdict: beneficial" in shown.output and "| attention_layer_0" in shown.output
+    assert "--keep" in shown.stderr
+    back = call(compare_command, [on, off, "--fail-on-regression", "1"])
     assert isinstance(back.exception, NotEnoughError)
     assert "other way round" in back.output
     output = tmp_path / "c.json"
-    assert call(compare_command, ["off", "on", "-o", str(output)]).exit_code == 0
+    assert call(compare_command, [off, on, "-o", str(output)]).exit_code == 0
     assert from_json(output.read_bytes(), Comparison).verdict == "beneficial"
+    assert isinstance(call(compare_command, [off, on, "-o", str(tmp_path / "c.xlsx")]).exception, InputError)
     for side in sides:
         for number in range(3):
-            (tmp_path / side / f"{side}-{number}").mkdir(parents=True)
-    several = call(compare_command, [str(tmp_path / "off"), str(tmp_path / "on"), "--runs", "--lang", "en"])
+            (tmp_path / side / f"{side}-{number}").mkdir()
+    several = call(compare_command, [off, on, "--runs", "--lang", "en"])
     assert several.exit_code == 0, several.output
     assert "runs: 3 before" in several.output
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,12 @@ from skadvisor.commands.analysing import analysis_options, ledger_to_keep
 from skadvisor.errors import GateError, InputError, NotEnoughError, SkadvisorError
 from skadvisor.options import Options
 from skadvisor.plan import TEMPLATES
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
-    from skadvisor.analysis import Analysis
     from skadvisor.comparison.records import Comparison
+
+SUFFIXES = (".md", ".txt", ".json")
 
 
 @click.command("compare")
@@ -45,51 +47,59 @@ def compare_command(
 ) -> None:
     """Judge what SuperKernel changed: step, regions, layers, each SuperKernel, and the forecast.
 
-    BEFORE is a capture with SuperKernel off, AFTER one with it on. The same model, batch, shapes and ranks.
+    BEFORE is a capture with SuperKernel off, AFTER one with it on. The same model, batch, shapes and ranks. Where
+    both are folders of many ranks, the rank that sets the pace is compared and every rank's step is shown.
     """
-    from skadvisor.comparison.judging import compare
+    from skadvisor.comparison.captures import read_pair
+    from skadvisor.comparison.judging import compare_pair
+    from skadvisor.comparison.outcome import is_evidence, keep_outcome
     from skadvisor.comparison.text import render_comparison
     from skadvisor.files.output import check_output, write_atomically
     from skadvisor.records import to_json
     from skadvisor.text.languages import default_language, translator
 
     if output is not None:
+        if output.suffix.lower() not in SUFFIXES:
+            raise InputError(
+                f"cannot tell the format of {output.name}", f"End the name in one of: {', '.join(SUFFIXES)}"
+            )
         check_output(output, force=force, inputs=[before, after])
-    first = _analyze(before, runs, options)
-    second = _analyze(after, runs, replace(options, tpot_ms=None))
-    comparison = compare(first, second, template)
-    text = render_comparison(comparison, translator(language or default_language()))
+    first, second = (_runs(side) if runs else side for side in (before, after))
+    pair = read_pair(first, second, options, left_out=_say_left_out if runs else None)
+    comparison = compare_pair(pair, template)
+    translate = translator(language or default_language())
+    text = render_comparison(comparison, translate)
     if output is None:
         click.echo(text, nl=False)
     else:
-        write_atomically(output, to_json(comparison) if output.suffix == ".json" else text, force=force)
+        write_atomically(
+            output,
+            to_json(comparison, translate) if output.suffix == ".json" else text,
+            force=force,
+            inputs=[before, after],
+        )
         click.echo(f"wrote {output}", err=True)
-    if keep:
-        from skadvisor.comparison.outcome import keep_outcome
-
-        place = ledger_to_keep(click.get_current_context().params)
-        click.echo(str(keep_outcome(place, first[0].result, comparison)), err=True)
+    place = ledger_to_keep(click.get_current_context().params)
+    if keep and place is not None:
+        click.echo(keep_outcome(place, pair.before[0].result, comparison).render(translate), err=True)
+    elif is_evidence(comparison):
+        click.echo(
+            translate(_("The same command with --keep keeps this outcome, and the next forecasts learn from it.")),
+            err=True,
+        )
     if limit is not None:
         check_gate(comparison, limit)
 
 
-def _analyze(path: Path, runs: bool, options: Options) -> list[Analysis]:
-    """The analysis of one capture, or of each capture in a folder of runs."""
-    from skadvisor.analysis import analyze
-
-    if not runs:
-        return [analyze(path, options)]
+def _runs(path: Path) -> Sequence[Path]:
+    """What may be captures in a folder of runs."""
     if not path.is_dir():
         raise InputError(f"{path} is no folder of runs", "Leave --runs out to compare two captures.")
-    analyses = []
-    for child in sorted(child for child in path.iterdir() if not child.name.startswith(".")):
-        try:
-            analyses.append(analyze(child, options))
-        except SkadvisorError as error:
-            click.echo(f"left out {child}: {error.message}", err=True)
-    if not analyses:
-        raise InputError(f"{path} holds no capture that can be read", "With --runs it has to hold one capture per run.")
-    return analyses
+    return sorted(child for child in path.iterdir() if not child.name.startswith("."))
+
+
+def _say_left_out(path: object, error: SkadvisorError) -> None:
+    click.echo(f"left out {path}: {error.message}", err=True)
 
 
 def check_gate(comparison: Comparison, limit: float) -> None:

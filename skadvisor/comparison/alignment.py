@@ -9,15 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.accounting.timeline import Times, measure
+from skadvisor.comparison.executions import cut_executions, is_plain_graph
 from skadvisor.comparison.superkernel_mapping import Mapping, intervals, map_step
-from skadvisor.comparison.superkernel_steps import Token, is_superkernel, number_steps, tokens
+from skadvisor.comparison.superkernel_steps import (
+    Step,
+    Token,
+    is_superkernel,
+    number_steps,
+    steps_of,
+    tokens,
+    typical,
+)
 from skadvisor.text.messages import Message
 
 if TYPE_CHECKING:
@@ -25,20 +34,6 @@ if TYPE_CHECKING:
 
 #: A step this much longer than the median is an outlier. The rest is judged by the spread.
 OUTLIER = 1.5
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One steady decode step: its kernels in program order without fragments of collectives, and their tokens."""
-
-    run: int
-    kernels: pd.DataFrame
-    tokens: tuple[Token, ...]
-
-    @property
-    def wall_ns(self) -> int:
-        start = self.kernels["start_ns"]
-        return int((start + self.kernels["dur_ns"]).max() - start.min())
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +52,10 @@ class SuperKernelSite:
 class AlignedRuns:
     """Steady decode steps of both sides, and what was matched between their typical programs.
 
+    Where a graph has no decoder layers, its executions (`unit`) stand for the steps.
+
     `times_before` and `times_after` hold one entry per run. `matched_share` is the share of AFTER's own kernels
-    that have a twin.
+    that have a twin, `held_share` the share of BEFORE's that AFTER still has, alone or in a SuperKernel.
     """
 
     before: tuple[Step, ...]
@@ -68,7 +65,9 @@ class AlignedRuns:
     sites: tuple[SuperKernelSite, ...]
     unmapped: tuple[tuple[str, Message], ...]
     matched_share: float
+    held_share: float
     superkernels: bool
+    unit: Literal["steps", "executions"] = "steps"
 
 
 def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> AlignedRuns:
@@ -76,13 +75,19 @@ def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> Aligned
     everything = [*before, *after]
     shapes = all(bool(run.kernels["input_shapes"].notna().any()) for run in everything)
     types = all(bool(run.kernels["op_type"].notna().any()) for run in everything)
-    steps_before = [step for run, item in enumerate(before) for step in _labelled_steps(run, item, shapes, types)]
-    prefix = _typical(steps_before).tokens if steps_before else ()
-    steps_after = [step for run, item in enumerate(after) for step in _after_steps(run, item, prefix, shapes, types)]
+    plain = is_plain_graph(before, after)
+    if plain:
+        steps_before, steps_after = cut_executions(before, after, shapes=shapes, types=types)
+    else:
+        steps_before = [step for run, item in enumerate(before) for step in _labelled_steps(run, item, shapes, types)]
+        prefix = typical(steps_before).tokens if steps_before else ()
+        steps_after = [
+            step for run, item in enumerate(after) for step in _after_steps(run, item, prefix, shapes, types)
+        ]
     fused = any(bool(is_superkernel(item.kernels).any()) for item in after)
     if not steps_before or not steps_after:
-        return AlignedRuns(tuple(steps_before), tuple(steps_after), (), (), (), (), 0.0, fused)
-    usual_before, usual_after = _typical(steps_before), _typical(steps_after)
+        return AlignedRuns(tuple(steps_before), tuple(steps_after), (), (), (), (), 0.0, 0.0, fused)
+    usual_before, usual_after = typical(steps_before), typical(steps_after)
     maps = {
         program: map_step(usual_before.kernels, step.kernels, usual_before.tokens, program)
         for program, step in {step.tokens: step for step in (*steps_before, *steps_after)}.items()
@@ -97,7 +102,9 @@ def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> Aligned
         sites=sites,
         unmapped=unmapped,
         matched_share=chosen.matched_share(is_superkernel(usual_after.kernels).tolist()),
+        held_share=chosen.held_share(len(usual_before.kernels)),
         superkernels=fused,
+        unit="executions" if plain else "steps",
     )
 
 
@@ -105,7 +112,7 @@ def _labelled_steps(run: int, item: Analysis, shapes: bool, types: bool) -> list
     chosen = item.times.steps
     chosen = chosen[(chosen["phase"] == "decode") & chosen["steady"].astype(bool)]
     inside = item.kernels[item.kernels["step"].isin(chosen["step"])]
-    return _steps_of(run, inside, inside["step"].to_numpy(dtype="int64"), shapes, types)
+    return steps_of(run, inside, inside["step"].to_numpy(dtype="int64"), shapes, types)
 
 
 def _after_steps(run: int, item: Analysis, prefix: Sequence[Token], shapes: bool, types: bool) -> list[Step]:
@@ -118,36 +125,13 @@ def _after_steps(run: int, item: Analysis, prefix: Sequence[Token], shapes: bool
     if np.array_equal(numbers[numbers >= 0], kernels["step"].to_numpy(dtype="int64")[numbers >= 0]):
         unsteady = item.times.steps.loc[~item.times.steps["steady"].astype(bool), "step"]
         numbers = np.where(np.isin(numbers, unsteady), -1, numbers)
-    steps = _steps_of(run, kernels[numbers >= 0], numbers[numbers >= 0], shapes, types)
+    steps = steps_of(run, kernels[numbers >= 0], numbers[numbers >= 0], shapes, types)
     if not steps:
         return []
     usual = Counter(step.tokens for step in steps).most_common(1)[0][0]
     same = [step for step in steps if step.tokens == usual] if len(steps) > 2 else steps
     middle = float(np.median([step.wall_ns for step in same]))
     return [step for step in same if step.wall_ns <= OUTLIER * middle]
-
-
-def _steps_of(run: int, kernels: pd.DataFrame, numbers: NDArray[np.int64], shapes: bool, types: bool) -> list[Step]:
-    steps = []
-    for _number, rows in kernels.groupby(numbers, sort=True):
-        own = _in_program_order(rows[rows["kind"].astype("object") != "collective_part"])
-        steps.append(Step(run, own, tuple(tokens(own, shapes=shapes, types=types))))
-    return steps
-
-
-def _in_program_order(kernels: pd.DataFrame) -> pd.DataFrame:
-    """Stream by stream, in the order in which streams begin: how they interleave differs from step to step."""
-    ordered = kernels.sort_values("start_ns", kind="stable")
-    streams = pd.factorize(ordered["stream"].fillna(-1).to_numpy(dtype="int64"))[0]
-    return ordered.iloc[np.argsort(streams, kind="stable")]
-
-
-def _typical(steps: Sequence[Step]) -> Step:
-    """Of the steps with the most common program, the one nearest the median time."""
-    usual = Counter(step.tokens for step in steps).most_common(1)[0][0]
-    same = [step for step in steps if step.tokens == usual]
-    middle = float(np.median([step.wall_ns for step in same]))
-    return min(same, key=lambda step: abs(step.wall_ns - middle))
 
 
 def _gather(
@@ -212,21 +196,50 @@ def _measure_run(steps: Sequence[Step], mode: str, maps: dict[tuple[Token, ...],
 _CARRIED = ("region", "layer", "layer_kind", "owner")
 
 
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """What a kernel is taken apart into: labels of each piece, and where it ends, as a fraction of the kernel."""
+
+    labels: tuple[tuple[object, ...], ...]
+    ends: tuple[float, ...]
+
+
 def _relabel(kernels: pd.DataFrame, mapping: Mapping, usual: pd.DataFrame) -> pd.DataFrame:
-    """Take over the labels of the twins; a SuperKernel gets what its children share, others keep their own."""
-    source = {name: usual[name].astype("object").to_numpy() for name in _CARRIED}
-    made = {name: kernels[name].astype("object").to_numpy(copy=True) for name in _CARRIED}
-    children = {site.row: list(site.children) for site in mapping.sites}
-    for row, twin in enumerate(mapping.twins):
-        places = [twin] if twin >= 0 else children.get(row)
-        if places:
-            for name in _CARRIED:
-                values = {None if pd.isna(value) else value for value in source[name][places]}
-                made[name][row] = values.pop() if len(values) == 1 else _SEVERAL[name]
-    columns = {name: pd.Series(values, index=kernels.index, dtype="object") for name, values in made.items()}
+    """Take over the labels of the twins. A SuperKernel becomes pieces, one per stretch of equal labels in it.
+
+    Its time is shared out by the durations that its kernels had before; only its first piece in a region counts as
+    a kernel.
+    """
+    source = _labels(usual)
+    durations = usual["dur_ns"].to_numpy(dtype="float64")
+    pieces = [
+        _Pieces((source[twin] if twin >= 0 else own,), (1.0,))
+        for own, twin in zip(_labels(kernels), mapping.twins, strict=True)
+    ]
+    for site in mapping.sites:
+        children = list(site.children)
+        pieces[site.row] = _stretches([source[child] for child in children], durations[children])
+    rows = np.repeat(np.arange(len(kernels)), [len(piece.ends) for piece in pieces])
+    taken = kernels.iloc[rows].reset_index(drop=True)
+    start, duration = (taken[name].to_numpy(dtype="int64") for name in ("start_ns", "dur_ns"))
+    ends = np.round(np.concatenate([piece.ends for piece in pieces]) * duration).astype("int64")
+    begins = np.concatenate([[0], np.where(rows[1:] == rows[:-1], ends[:-1], 0)])
+    labels = [label for piece in pieces for label in piece.labels]
+    columns = {name: pd.Series([label[i] for label in labels], dtype="object") for i, name in enumerate(_CARRIED)}
+    again = pd.DataFrame({"row": rows, "region": columns["region"]}).duplicated().to_numpy()
+    kind = np.where(again, "collective_part", taken["kind"].astype("object"))  # a fragment: timed, not counted
     columns["layer"] = columns["layer"].astype("Int32")
-    return kernels.assign(**columns)
+    return taken.assign(start_ns=start + begins, dur_ns=ends - begins, kind=kind, **columns)
 
 
-#: What a SuperKernel over several of them is labelled as.
-_SEVERAL = {"region": "other", "layer": None, "layer_kind": None, "owner": None}
+def _labels(kernels: pd.DataFrame) -> list[tuple[object, ...]]:
+    columns = [kernels[name].astype("object") for name in _CARRIED]
+    return list(zip(*(column.where(column.notna(), None) for column in columns), strict=True))
+
+
+def _stretches(labels: Sequence[tuple[object, ...]], durations: NDArray[np.float64]) -> _Pieces:
+    """Neighbours with equal labels are one piece; without any duration all kernels get the same part."""
+    parts = durations if durations.sum() else np.ones(len(durations))
+    ends = np.cumsum(parts) / parts.sum()
+    last = [i for i in range(len(labels)) if i + 1 == len(labels) or labels[i + 1] != labels[i]]
+    return _Pieces(tuple(labels[i] for i in last), tuple(float(ends[i]) for i in last))

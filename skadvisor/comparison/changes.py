@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skadvisor.accounting.timeline import Times
-from skadvisor.comparison.alignment import AlignedRuns, SuperKernelSite
+from skadvisor.comparison.alignment import AlignedRuns
 from skadvisor.comparison.records import GapChange, LayerChange, PhaseChange, RegionChange
 from skadvisor.comparison.statistics import Spread
 from skadvisor.units import us
@@ -25,8 +25,9 @@ def phase_changes(
     spread_after: Spread,
     runs: AlignedRuns,
 ) -> tuple[PhaseChange, ...]:
-    """Decode as it was matched; other phases as both sides label them."""
-    rows = [("decode", len(runs.before), len(runs.after), spread_before.median_us, spread_after.median_us)]
+    """Decode (or the executions of a graph) as it was matched; other phases as both sides label them."""
+    name = "decode" if runs.unit == "steps" else "unknown"
+    rows = [(name, len(runs.before), len(runs.after), spread_before.median_us, spread_after.median_us)]
     for phase, record in before[0].result.phases.items():
         other = after[0].result.phases.get(phase)
         if phase not in ("decode", "unknown") and other is not None:
@@ -46,46 +47,24 @@ def phase_changes(
 
 
 def region_changes(runs: AlignedRuns) -> tuple[RegionChange, ...]:
-    """Regions that one SuperKernel joined are taken together: its time cannot be split among them."""
+    """Every region of BEFORE; what a SuperKernel joined keeps the shares that it had before."""
     before, after = (_per_step(times, "regions", "region") for times in (runs.times_before, runs.times_after))
-    groups = _join_regions(runs.sites)
+    joined = {region for site in runs.sites if len(site.regions) > 1 for region in site.regions}
     changes = []
-    for members in _partition([*before.columns.get_level_values(1), *after.columns.get_level_values(1)], groups):
-        old, new = (_sum_of(table, "exposed_ns", members) for table in (before, after))
-        kernels_old, kernels_new = (_sum_of(table, "kernels", members) for table in (before, after))
+    for region in dict.fromkeys([*before.columns.get_level_values(1), *after.columns.get_level_values(1)]):
+        old, new = (_median_of(table, "exposed_ns", region) for table in (before, after))
         changes.append(
             RegionChange(
-                regions=members,
+                region=region,
+                basis="derived" if region in joined else "measured",
                 before_us=us(old),
                 after_us=us(new),
                 change_us=us(new - old),
-                kernels_before=kernels_old,
-                kernels_after=kernels_new,
+                kernels_before=_median_of(before, "kernels", region),
+                kernels_after=_median_of(after, "kernels", region),
             )
         )
     return tuple(sorted(changes, key=lambda change: -change.before_us))
-
-
-def _join_regions(sites: Sequence[SuperKernelSite]) -> list[set[str]]:
-    groups: list[set[str]] = []
-    for site in sites:
-        joined = set(site.regions) | ({"other"} if len(site.regions) > 1 else set())
-        for group in [group for group in groups if group & joined]:
-            groups.remove(group)
-            joined |= group
-        groups.append(joined)
-    return groups
-
-
-def _partition(regions: Sequence[str], groups: Sequence[set[str]]) -> list[tuple[str, ...]]:
-    present = list(dict.fromkeys(regions))
-    rows: list[tuple[str, ...]] = []
-    for region in present:
-        group = next((group for group in groups if region in group), {region})
-        members = tuple(name for name in present if name in group)
-        if members not in rows:
-            rows.append(members)
-    return rows
 
 
 def _decode_steps(times: Times) -> pd.Index:
@@ -100,32 +79,30 @@ def _per_step(all_times: Sequence[Times], table: str, key: str) -> pd.DataFrame:
         rows = getattr(times, table)
         steps = _decode_steps(times)
         rows = rows[rows["step"].isin(steps)].assign(**{key: lambda frame: frame[key].astype("object")})
-        wide = rows.pivot_table(index="step", columns=key, values=["exposed_ns", "kernels"], aggfunc="sum")
-        wide = wide.reindex(steps)
+        wide = rows.set_index(["step", key])[["exposed_ns", "kernels"]].unstack(key).reindex(steps)
         wide.index = pd.MultiIndex.from_product([[run], wide.index])
         parts.append(wide)
     return pd.concat(parts).fillna(0)
 
 
-def _sum_of(table: pd.DataFrame, value: str, members: Sequence[Any]) -> float:
-    """The median over steps of the sum over `members`."""
-    columns = [(value, name) for name in members if (value, name) in table.columns]
-    return float(table[columns].sum(axis=1).median()) if columns else 0.0
+def _median_of(table: pd.DataFrame, value: str, key: Any) -> float:
+    """The median over steps, 0 where no step has it."""
+    return float(table[(value, key)].median()) if (value, key) in table.columns else 0.0
 
 
 def layer_changes(runs: AlignedRuns) -> tuple[LayerChange, ...]:
-    """Layers that both sides still tell apart; a SuperKernel over several layers hides them."""
-    if any(len(site.layers) > 1 for site in runs.sites):
-        return ()
+    """Layers that both sides have; a SuperKernel over several layers keeps the shares that they had before."""
     before, after = (_per_step(times, "layers", "layer") for times in (runs.times_before, runs.times_after))
     kinds = runs.times_before[0].layers.drop_duplicates("layer").set_index("layer")["kind"]
+    joined = {layer for site in runs.sites if len(site.layers) > 1 for layer in site.layers}
     changes = []
-    for layer in sorted(set(before["exposed_ns"].columns) & set(after["exposed_ns"].columns)):
-        old, new = (_sum_of(table, "exposed_ns", [layer]) for table in (before, after))
+    for layer in sorted(set(before.columns.get_level_values(1)) & set(after.columns.get_level_values(1))):
+        old, new = (_median_of(table, "exposed_ns", layer) for table in (before, after))
         changes.append(
             LayerChange(
                 layer=int(layer),
                 kind=str(kinds[layer]),
+                basis="derived" if layer in joined else "measured",
                 before_us=us(old),
                 after_us=us(new),
                 change_us=us(new - old),

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from skadvisor.comparison import statistics
 from skadvisor.comparison.alignment import AlignedRuns, SuperKernelSite, lay_beside
+from skadvisor.comparison.captures import Given, Pair, read_pair
 from skadvisor.comparison.changes import gap_changes, layer_changes, median, phase_changes, region_changes
+from skadvisor.comparison.differences import find_differences
 from skadvisor.comparison.records import (
     Comparison,
     ForecastCheck,
@@ -23,11 +26,13 @@ from skadvisor.comparison.records import (
     SuperKernelChange,
     Unmapped,
 )
-from skadvisor.comparison.statistics import FEWEST, Interval
-from skadvisor.comparison.superkernel_steps import is_superkernel
-from skadvisor.records import find_template
+from skadvisor.comparison.statistics import FEWEST, Interval, Spread
+from skadvisor.gain.interface import priors
+from skadvisor.options import Options, choose_options
+from skadvisor.plan.planning import wider_scope
+from skadvisor.records import Result, find_template
 from skadvisor.text.messages import Message, _
-from skadvisor.units import us
+from skadvisor.units import percent, us
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
@@ -37,32 +42,47 @@ CV_WARNS_PCT = 5.0
 STEP_FLOOR_PCT = 2.0
 SUPERKERNEL_FLOOR_PCT = 3.0
 SUPERKERNEL_FLOOR_US = 1.0
-#: Below this share of AFTER's kernels with a twin in BEFORE, the two are different programs.
-SAME_PROGRAM = 0.8
+#: How npugraph_ex names the scope of what no scope marks.
+NO_SCOPE = "none"
 
 
 def compare(
-    before: Analysis | Sequence[Analysis], after: Analysis | Sequence[Analysis], template: str | None = None
+    before: Given,
+    after: Given,
+    template: str | None = None,
+    options: Options | None = None,
+    **chosen: Any,
 ) -> Comparison:
-    """Judge the runs in `after` (SuperKernel on) against those in `before` (off): one analysis or several each.
+    """Judge the runs in `after` (SuperKernel on) against those in `before` (off): one or several each.
 
-    `template` names the scope that was used; without it the SuperKernels tell. Differences that forbid a comparison
-    are an answer (verdict not_comparable with reasons), not an error.
+    A run is an analysis, or the path of a capture, analysed with `options` (single ones may be given by name, as for
+    `skadvisor.analyze`; `tpot_ms` is of BEFORE). Where both are folders of many ranks and none is chosen, the rank that
+    sets the pace of BEFORE is compared and the step of every rank is shown. `template` names the scope that was used;
+    without it the SuperKernels tell.
+    Differences that forbid a comparison are an answer (verdict not_comparable with reasons), not an error. Raises
+    InputError and NotEnoughError where a capture cannot be analysed.
     """
-    before = before if isinstance(before, Sequence) else [before]
-    after = after if isinstance(after, Sequence) else [after]
+    return compare_pair(read_pair(before, after, choose_options(options, chosen)), template)
+
+
+def compare_pair(pair: Pair, template: str | None = None) -> Comparison:
+    """As `compare`, for runs that are analysed."""
+    return replace(_compare(pair.before, pair.after, template), ranks=pair.ranks)
+
+
+def _compare(before: Sequence[Analysis], after: Sequence[Analysis], template: str | None) -> Comparison:
     runs = lay_beside(before, after)
     reasons = find_differences(before, after, runs)
     if reasons:
         return _not_comparable(reasons, len(before), len(after))
     unit, first, second = _samples(runs, len(before), len(after))
     spread_before, spread_after = statistics.describe(first), statistics.describe(second)
-    improvement = statistics.improvement_pct(first, second)
     same = _same_files(before, after)
-    verdict, why = _judge_step(improvement, spread_before.cv_pct, min(len(first), len(second)), same)
-    superkernels = tuple(_judge_superkernel(site) for site in runs.sites)
-    chosen = template or used_template(runs.sites)
-    forecast = _check_forecast(before[0], chosen, improvement.mid) if chosen else None
+    measured = statistics.improvement_pct(first, second)
+    judged = measured if same or unit == "runs" else statistics.widen(measured, _recompile_pct(runs))
+    chosen = template or used_template(runs.sites, layers=runs.unit == "steps")
+    wider = wider_scope(chosen, before[0].result) if chosen else None
+    verdict, why = _judge_step(measured, judged, spread_before, min(len(first), len(second)), same, wider)
     return Comparison(
         verdict=verdict,
         reasons=(),
@@ -72,9 +92,9 @@ def compare(
         before=spread_before,
         after=spread_after,
         improvement_us=round(spread_before.median_us - spread_after.median_us, 3),
-        improvement_pct=round(improvement.mid, 3),
-        improvement_low_pct=round(improvement.low, 3),
-        improvement_high_pct=round(improvement.high, 3),
+        improvement_pct=round(judged.mid, 3),
+        improvement_low_pct=round(judged.low, 3),
+        improvement_high_pct=round(judged.high, 3),
         action=why,
         phases=phase_changes(before, after, spread_before, spread_after, runs),
         regions=region_changes(runs),
@@ -82,73 +102,12 @@ def compare(
         gaps=gap_changes(runs),
         kernels_before=median([len(step.kernels) for step in runs.before]),
         kernels_after=median([len(step.kernels) for step in runs.after]),
-        superkernels=superkernels,
+        superkernels=tuple(_judge_superkernel(site) for site in runs.sites),
         unmapped=tuple(Unmapped(name=name, reason=reason) for name, reason in runs.unmapped),
         template=chosen,
-        forecast=forecast,
-        notes=_notes(runs, spread_before.cv_pct, len(before), len(after), same),
+        forecast=_check_forecast(before[0].result, chosen, judged.mid) if chosen else None,
+        notes=_notes(runs, unit, first, second, same),
     )
-
-
-def find_differences(before: Sequence[Analysis], after: Sequence[Analysis], runs: AlignedRuns) -> tuple[Reason, ...]:
-    """What forbids comparing: phase, mode, ranks, batch, layers, shapes. Empty where nothing does."""
-    found: list[Reason] = []
-
-    def differ(code: str, template: str, **values: Any) -> None:
-        found.append(Reason(code=code, message=Message(template, **values)))
-
-    for name, steps in (("BEFORE", runs.before), ("AFTER", runs.after)):
-        if not steps:
-            differ("phase", _("{name} has no steady decode step"), name=name)
-    if found:
-        return tuple(found)
-    if any(is_superkernel(item.kernels).any() for item in before) and not runs.superkernels:
-        differ("order", _("BEFORE has SuperKernels and AFTER has none: give them the other way round"))
-    first, second = before[0].result, after[0].result
-    modes = {item.result.mode for item in (*before, *after)} - {"unknown"}
-    if len(modes) > 1:
-        differ("mode", _("one is eager, the other a graph: the change of mode would be counted as gain"))
-    ranks_before, ranks_after = _ranks(before), _ranks(after)
-    if ranks_before and ranks_after and ranks_before != ranks_after:
-        differ(
-            "ranks",
-            _("the ranks differ: {before} and {after}"),
-            before=sorted(ranks_before),
-            after=sorted(ranks_after),
-        )
-    tokens = [item.result.phases["decode"].tokens for item in (*before, *after) if "decode" in item.result.phases]
-    known = {number for number in tokens if number is not None}
-    if len(known) > 1:
-        differ("batch", _("the batch differs: {tokens} tokens per decode step"), tokens=sorted(known))
-    if not runs.superkernels and first.layers.count != second.layers.count:
-        differ(
-            "layers",
-            _("the number of decoder layers differs: {before} and {after}"),
-            before=first.layers.count,
-            after=second.layers.count,
-        )
-    if runs.superkernels and (missing := _missing_layers(runs)):
-        differ("layers", _("layers of BEFORE are not in AFTER: {layers}"), layers=missing)
-    if runs.matched_share < SAME_PROGRAM:
-        differ(
-            "shapes",
-            _("only {share:.0%} of the kernels of AFTER occur in BEFORE with the same operator and shapes"),
-            share=runs.matched_share,
-        )
-    return tuple(found)
-
-
-def _missing_layers(runs: AlignedRuns) -> list[int]:
-    """Layers of BEFORE of which AFTER holds nothing, neither as kernels nor inside a SuperKernel."""
-    wanted = {int(layer) for layer in runs.before[0].kernels["layer"].dropna()}
-    held = {layer for site in runs.sites for layer in site.layers}
-    for times in runs.times_after:
-        held |= {int(layer) for layer in times.layers["layer"]}
-    return sorted(wanted - held) if not runs.unmapped else []
-
-
-def _ranks(analyses: Sequence[Analysis]) -> set[int]:
-    return {record.rank for item in analyses for record in item.result.captures if record.rank is not None}
 
 
 def _not_comparable(reasons: tuple[Reason, ...], runs_before: int, runs_after: int) -> Comparison:
@@ -170,7 +129,7 @@ def _not_comparable(reasons: tuple[Reason, ...], runs_before: int, runs_after: i
 
 def _samples(
     runs: AlignedRuns, runs_before: int, runs_after: int
-) -> tuple[Literal["steps", "runs"], list[float], list[float]]:
+) -> tuple[Literal["steps", "executions", "runs"], list[float], list[float]]:
     """The times to compare, us: the median of each run where there are enough runs, else all steps."""
     if min(runs_before, runs_after) >= FEWEST:
         sides = []
@@ -178,7 +137,16 @@ def _samples(
             numbers = sorted({step.run for step in steps})
             sides.append([us(float(np.median([s.wall_ns for s in steps if s.run == run]))) for run in numbers])
         return "runs", sides[0], sides[1]
-    return "steps", [us(step.wall_ns) for step in runs.before], [us(step.wall_ns) for step in runs.after]
+    return runs.unit, [us(step.wall_ns) for step in runs.before], [us(step.wall_ns) for step in runs.after]
+
+
+def _recompile_pct(runs: AlignedRuns) -> float:
+    """What another compilation alone moves the step by, percent (standard deviation): it moves the time in scope."""
+    sigma = float(priors()["recompile_pct"]["sigma"])
+    if not runs.sites:
+        return sigma
+    held = sum(median(site.before_ns) for site in runs.sites)
+    return sigma * min(1.0, held / median([step.wall_ns for step in runs.before]))
 
 
 def _same_files(before: Sequence[Analysis], after: Sequence[Analysis]) -> bool:
@@ -188,26 +156,40 @@ def _same_files(before: Sequence[Analysis], after: Sequence[Analysis]) -> bool:
     return first == second and all(first)
 
 
-def _judge_step(improvement: Interval, cv_pct: float | None, samples: int, same: bool) -> tuple[Outcome, Message]:
+def _judge_step(
+    measured: Interval, judged: Interval, spread: Spread, samples: int, same: bool, wider: str | None
+) -> tuple[Outcome, Message]:
+    """`measured` is the interval of the samples, `judged` the one that holds a recompile, too."""
     if same:
         return "neutral", Message(_("both sides are the same capture: nothing to keep or to prune"))
     if samples < FEWEST:
         return "insufficient_evidence", Message(
-            _("measure more: at least {count} steady decode steps or runs"), count=FEWEST
+            _("measure more: at least {count} steady decode steps, executions or runs"), count=FEWEST
         )
-    if cv_pct is not None and cv_pct > CV_REFUSES_PCT:
+    if spread.cv_pct is not None and spread.cv_pct > CV_REFUSES_PCT:
         return "insufficient_evidence", Message(
             _("make the baseline steady first: it varies by {cv:.1f} %, more than {limit:.0f} % proves nothing"),
-            cv=cv_pct,
+            cv=spread.cv_pct,
             limit=CV_REFUSES_PCT,
         )
-    if improvement.mid >= STEP_FLOOR_PCT and improvement.low > 0:
-        return "beneficial", Message(_("keep it, and try the next wider scope"))
-    if improvement.mid <= -STEP_FLOOR_PCT and improvement.high < 0:
+    if measured.mid >= STEP_FLOOR_PCT and judged.low > 0:
+        return "beneficial", Message(
+            _("keep it, and try the next wider scope: {name}") if wider else _("keep it; there is no wider scope"),
+            name=wider,
+        )
+    if measured.mid >= STEP_FLOOR_PCT and measured.low > 0:
+        return "promising", Message(
+            _("one run a side, and a recompile alone may move as much: compare {count} runs or more each with --runs"),
+            count=FEWEST,
+        )
+    if measured.mid <= -STEP_FLOOR_PCT and judged.high < 0:
         return "regressed", Message(_("take the scope out, or make it smaller: see which SuperKernels lost"))
-    if abs(improvement.mid) < STEP_FLOOR_PCT and not (
-        improvement.low <= -STEP_FLOOR_PCT and improvement.high >= STEP_FLOOR_PCT
-    ):
+    if measured.mid <= -STEP_FLOOR_PCT and measured.high < 0:
+        return "insufficient_evidence", Message(
+            _("slower, but a recompile alone may move as much: compare {count} runs or more each with --runs"),
+            count=FEWEST,
+        )
+    if abs(measured.mid) < STEP_FLOOR_PCT and not (measured.low <= -STEP_FLOOR_PCT and measured.high >= STEP_FLOOR_PCT):
         return "neutral", Message(
             _("within the noise of {floor:.0f} % per step: keep it only if it costs nothing"), floor=STEP_FLOOR_PCT
         )
@@ -219,17 +201,7 @@ def _judge_superkernel(site: SuperKernelSite) -> SuperKernelChange:
     saving = statistics.saved(before, after)
     middle = float(np.median(before))
     floor = max(SUPERKERNEL_FLOOR_US, SUPERKERNEL_FLOOR_PCT / 100 * middle)
-    verdict: Outcome
-    if min(len(before), len(after)) < FEWEST:
-        verdict, action = "insufficient_evidence", Message(_("measure more"))
-    elif saving.mid > floor and saving.low > 0:
-        verdict, action = "beneficial", Message(_("keep"))
-    elif saving.mid < -floor and saving.high < 0:
-        verdict, action = "regressed", Message(_("prune: take it out of the scope"))
-    elif abs(saving.mid) <= floor:
-        verdict, action = "neutral", Message(_("keep or prune, it makes no difference"))
-    else:
-        verdict, action = "insufficient_evidence", Message(_("measure more"))
+    verdict, action = _verdict_of_superkernel(saving, floor, min(len(before), len(after)))
     return SuperKernelChange(
         name=site.name,
         scope=scope_of(site.name),
@@ -249,6 +221,20 @@ def _judge_superkernel(site: SuperKernelSite) -> SuperKernelChange:
     )
 
 
+def _verdict_of_superkernel(saving: Interval, floor: float, occurrences: int) -> tuple[Outcome, Message]:
+    if occurrences < FEWEST:
+        return "insufficient_evidence", Message(_("measure more: it ran less than {count} times"), count=FEWEST)
+    if saving.mid > floor and saving.low > 0:
+        return "beneficial", Message(_("keep"))
+    if saving.mid < -floor and saving.high < 0:
+        return "regressed", Message(_("prune: take it out of the scope"))
+    if abs(saving.mid) <= floor:
+        return "neutral", Message(_("keep or prune: less than its noise of {floor:.1f} us"), floor=floor)
+    return "insufficient_evidence", Message(
+        _("measure more: {low:+.1f} to {high:+.1f} us are possible"), low=saving.low, high=saving.high
+    )
+
+
 def scope_of(name: str) -> str:
     """The scope that a SuperKernel's name carries, with its layer number, without npugraph_ex's id and the split.
 
@@ -259,28 +245,37 @@ def scope_of(name: str) -> str:
     return re.sub(r"^\d+_|_split_\d+_\d+$", "", head)
 
 
-def used_template(sites: Sequence[SuperKernelSite]) -> str | None:
-    """The template that these SuperKernels come from, by what they replaced; None where there are none."""
+def used_template(sites: Sequence[SuperKernelSite], *, layers: bool = True) -> str | None:
+    """The template that these SuperKernels come from, by what they replaced; None where there are none.
+
+    `layers` says whether BEFORE has decoder layers: without them only the names of the scopes tell.
+    """
     if not sites:
         return None
+    scopes = {scope_of(site.name) for site in sites}
+    if scopes == {NO_SCOPE}:
+        return "automatic"
     # A norm before a block belongs to its scope in some variants; collectives go with the region that they serve.
     regions = {region for site in sites for region in site.regions} - {"norm", "comm", "other"}
-    if regions <= {"attention"}:
+    if layers and regions <= {"attention"}:
         return "attention-only"
-    if regions <= {"moe"}:
+    if layers and regions <= {"moe"}:
         return "moe-only"
     # Scopes per layer have a name each, even if a norm of the next layer is in one of them.
-    one_name = len({scope_of(site.name) for site in sites}) == 1
-    return "full-model" if one_name and len({layer for site in sites for layer in site.layers}) > 1 else "per-block"
+    several = not layers or len({layer for site in sites for layer in site.layers}) > 1
+    return "full-model" if len(scopes) == 1 and several else "per-block"
 
 
-def _check_forecast(before: Analysis, template: str, outcome_pct: float) -> ForecastCheck | None:
-    record = find_template(before.result.templates, template)
+def _check_forecast(before: Result, template: str, outcome_pct: float) -> ForecastCheck | None:
+    """The forecast that BEFORE's analysis makes; one scope round everything is what no scope at all gives."""
+    alike = ("full-model", "automatic") if template in ("full-model", "automatic") else ()
+    records = [find_template(before.templates, name) for name in dict.fromkeys((template, *alike))]
+    record = next((record for record in records if record is not None and record.estimate is not None), None)
     if record is None or record.estimate is None:
         return None
     estimate = record.estimate
     return ForecastCheck(
-        template=template,
+        template=record.name,
         low_pct=estimate.low_pct,
         mid_pct=estimate.mid_pct,
         high_pct=estimate.high_pct,
@@ -290,9 +285,10 @@ def _check_forecast(before: Analysis, template: str, outcome_pct: float) -> Fore
 
 
 def _notes(
-    runs: AlignedRuns, cv_pct: float | None, runs_before: int, runs_after: int, same: bool
+    runs: AlignedRuns, unit: str, first: Sequence[float], second: Sequence[float], same: bool
 ) -> tuple[Message, ...]:
     notes: list[Message] = []
+    cv_pct = statistics.describe(first).cv_pct
     if same:
         notes.append(Message(_("BEFORE and AFTER hold the same kernels to the nanosecond.")))
     elif not runs.superkernels:
@@ -301,13 +297,23 @@ def _notes(
         notes.append(
             Message(_("The baseline varies by {cv:.1f} %; below {limit:.0f} % is good."), cv=cv_pct, limit=CV_WARNS_PCT)
         )
-    if min(runs_before, runs_after) < FEWEST and not same:
+    if unit == "executions" and len(first) == len(second) > 1:
+        notes.append(
+            Message(
+                _("The first may hold warm-up; the last alone: {before:.1f} -> {after:.1f} us, {pct:+.1f} %."),
+                before=first[-1],
+                after=second[-1],
+                pct=percent(first[-1] - second[-1], first[-1]),
+            )
+        )
+    if unit != "runs" and not same:
         notes.append(
             Message(
                 _(
-                    "The interval is that of steps within one run; a recompile alone can move the step by 2 %. "
-                    "Compare {count} runs or more each with --runs."
+                    "One run a side: the interval holds what another compilation alone moves the step by "
+                    "({sigma:.1f} %, assumed). Compare {count} runs or more each with --runs."
                 ),
+                sigma=_recompile_pct(runs),
                 count=FEWEST,
             )
         )

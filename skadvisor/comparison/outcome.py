@@ -8,6 +8,15 @@ from skadvisor.comparison.records import Comparison
 from skadvisor.records import Result
 from skadvisor.text.messages import Message, _
 
+#: Verdicts that the ledger learns nothing from.
+NO_EVIDENCE = ("not_comparable", "insufficient_evidence")
+
+
+def is_evidence(comparison: Comparison) -> bool:
+    """Whether `keep_outcome` would keep it: a SuperKernel was on, and the comparison proves something."""
+    fused = bool(comparison.superkernels) and comparison.template is not None
+    return fused and comparison.verdict not in NO_EVIDENCE
+
 
 def keep_outcome(path: Path | None, before: Result, comparison: Comparison) -> Message:
     """Add the outcome to the forecast that `before` (the analysis of BEFORE) makes; says what was done.
@@ -17,7 +26,7 @@ def keep_outcome(path: Path | None, before: Result, comparison: Comparison) -> M
     """
     from skadvisor.gain.ledger import Ledger, Outcome, record_forecasts
 
-    if comparison.verdict in ("not_comparable", "insufficient_evidence"):
+    if comparison.verdict in NO_EVIDENCE:
         return Message(_("The ledger was not changed: this comparison is no evidence."))
     if not comparison.superkernels or comparison.template is None:
         return Message(_("The ledger was not changed: AFTER has no SuperKernel."))

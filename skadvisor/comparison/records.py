@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from skadvisor.comparison.statistics import Spread
+from skadvisor.records import Basis
 from skadvisor.text.messages import Message
 
-Outcome = Literal["beneficial", "neutral", "regressed", "insufficient_evidence", "not_comparable"]
+#: promising: faster than the noise of the steps, but one run a side, and a recompile alone may move as much.
+Outcome = Literal["beneficial", "promising", "neutral", "regressed", "insufficient_evidence", "not_comparable"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +31,13 @@ class PhaseChange:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionChange:
-    """Exposed time and kernels of a region; regions that one SuperKernel joined are one row."""
+    """Exposed time and kernels of a region; a SuperKernel counts in every region that it holds kernels of.
 
-    regions: tuple[str, ...]
+    `basis` is derived where a SuperKernel joined the region with others: its time is shared out as it was before.
+    """
+
+    region: str
+    basis: Basis
     before_us: float
     after_us: float
     change_us: float
@@ -41,10 +47,11 @@ class RegionChange:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerChange:
-    """Exposed time of one decoder layer."""
+    """Exposed time of one decoder layer; `basis` as for regions."""
 
     layer: int
     kind: str
+    basis: Basis
     before_us: float
     after_us: float
     change_us: float
@@ -102,6 +109,16 @@ class ForecastCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RankChange:
+    """The median decode step of one rank; None where a side does not have it."""
+
+    rank: int | None
+    before_us: float | None
+    after_us: float | None
+    compared: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reason:
     """Why two captures cannot be compared; `code` is batch, shapes, layers, ranks, mode, order or phase."""
 
@@ -113,12 +130,13 @@ class Reason:
 class Comparison:
     """The answer. Where the captures are not comparable the figures are None or empty and `reasons` says why.
 
-    `unit` says what the spreads count: decode steps of one run, or runs.
+    `unit` says what the spreads count: decode steps of one run, executions of a graph without decoder layers, or
+    runs. `ranks` has every rank where whole folders of ranks were given.
     """
 
     verdict: Outcome
     reasons: tuple[Reason, ...]
-    unit: Literal["steps", "runs"]
+    unit: Literal["steps", "executions", "runs"]
     runs_before: int
     runs_after: int
     before: Spread | None
@@ -138,4 +156,5 @@ class Comparison:
     unmapped: tuple[Unmapped, ...] = ()
     template: str | None = None
     forecast: ForecastCheck | None = None
+    ranks: tuple[RankChange, ...] = ()
     notes: tuple[Message, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 SEED = 20260101
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+#: Half the width of that interval in standard deviations of a normal distribution.
+DEVIATIONS = 1.96
 #: Fewer than this on either side prove nothing. Source: SuperKernel measuring guides (three or more runs).
 FEWEST = 3
 
@@ -55,6 +58,16 @@ def saved(before: Sequence[float], after: Sequence[float]) -> Interval:
     generator = np.random.default_rng(SEED)
     differences = _medians(first, generator) - _medians(second, generator)
     return _interval(differences, float(np.median(first) - np.median(second)))
+
+
+def widen(interval: Interval, sigma: float) -> Interval:
+    """The interval with a further, independent source of noise of this standard deviation."""
+    extra = DEVIATIONS * sigma
+    return Interval(
+        interval.mid - math.hypot(interval.mid - interval.low, extra),
+        interval.mid,
+        interval.mid + math.hypot(interval.high - interval.mid, extra),
+    )
 
 
 def improvement_pct(before: Sequence[float], after: Sequence[float]) -> Interval:

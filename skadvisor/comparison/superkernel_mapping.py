@@ -45,6 +45,11 @@ class Mapping:
         plain = [twin for twin, sk in zip(self.twins, fused, strict=True) if not sk]
         return sum(twin >= 0 for twin in plain) / len(plain) if plain else 1.0
 
+    def held_share(self, before: int) -> float:
+        """Of the `before` kernels of a step before, the share that a step after has, alone or in a SuperKernel."""
+        held = {place for site in self.sites for place in site.children} | set(self.twins)
+        return len(held - {-1}) / before
+
 
 def map_step(
     before: pd.DataFrame, after: pd.DataFrame, tokens_before: Sequence[Token], tokens_after: Sequence[Token]
@@ -67,8 +72,13 @@ def map_step(
             shared = _divide([names_after[row] for row in group], free, names_before, tokens_before)
             found.update((row, children) for row, children in zip(group, shared, strict=True) if children)
     found = _add_side_kernels(before, found, used)
-    sites = tuple(Site(row, found[row]) for row in rows if row in found)
-    unmapped = tuple((row, _why(names_after[row])) for row in rows if row not in found)
+    other = {row for row, children in found.items() if _other_shapes(before, after, row, children)}
+    sites = tuple(Site(row, found[row]) for row in rows if row in found and row not in other)
+    unmapped = tuple(
+        (row, Message(_("its input shapes are not those of BEFORE")) if row in other else _why(names_after[row]))
+        for row in rows
+        if row in other or row not in found
+    )
     return Mapping(tuple(twins), sites, unmapped)
 
 
@@ -112,6 +122,19 @@ def _add_side_kernels(
         gone = [place for place in gone if place not in set(side)]
         answer[row] = tuple(sorted((*children, *side), key=lambda place: int(start[place])))
     return answer
+
+
+def _other_shapes(before: pd.DataFrame, after: pd.DataFrame, row: int, children: Sequence[int]) -> bool:
+    """Whether a SuperKernel lists input shapes that its kernels did not have, and they had some that it lacks.
+
+    npugraph_ex lists those of all its kernels in a row, GE the outer ones; some kernels have none.
+    """
+    listed = after["input_shapes"].iloc[row]
+    shapes = before["input_shapes"].iloc[list(children)].dropna().astype(str)
+    if pd.isna(listed) or shapes.empty:
+        return False
+    had, has = (Counter(slot for slot in text.split(";") if slot) for text in (";".join(shapes), str(listed)))
+    return not (had <= has or has <= had)
 
 
 def _starts(kernels: pd.DataFrame) -> list[int]:

@@ -7,7 +7,9 @@ capture begins with say where each of them starts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,20 @@ from skadvisor.vocabulary.names import base_operator
 Token = tuple[str, str]
 #: How many of a step's first kernels are compared.
 PREFIX = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One steady decode step: its kernels in program order without fragments of collectives, and their tokens."""
+
+    run: int
+    kernels: pd.DataFrame
+    tokens: tuple[Token, ...]
+
+    @property
+    def wall_ns(self) -> int:
+        start = self.kernels["start_ns"]
+        return int((start + self.kernels["dur_ns"]).max() - start.min())
 
 
 def is_superkernel(kernels: pd.DataFrame) -> NDArray[np.bool_]:
@@ -46,6 +62,29 @@ def tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> list[Token]:
         ("SuperKernel", name) if sk else (operator, size)
         for sk, name, operator, size in zip(fused, names, operators, sizes, strict=True)
     ]
+
+
+def steps_of(run: int, kernels: pd.DataFrame, numbers: NDArray[np.int64], shapes: bool, types: bool) -> list[Step]:
+    steps = []
+    for _number, rows in kernels.groupby(numbers, sort=True):
+        own = _in_program_order(rows[rows["kind"].astype("object") != "collective_part"])
+        steps.append(Step(run, own, tuple(tokens(own, shapes=shapes, types=types))))
+    return steps
+
+
+def _in_program_order(kernels: pd.DataFrame) -> pd.DataFrame:
+    """Stream by stream, in the order in which streams begin: how they interleave differs from step to step."""
+    ordered = kernels.sort_values("start_ns", kind="stable")
+    streams = pd.factorize(ordered["stream"].fillna(-1).to_numpy(dtype="int64"))[0]
+    return ordered.iloc[np.argsort(streams, kind="stable")]
+
+
+def typical(steps: Sequence[Step]) -> Step:
+    """Of the steps with the most common program, the one nearest the median time."""
+    usual = Counter(step.tokens for step in steps).most_common(1)[0][0]
+    same = [step for step in steps if step.tokens == usual]
+    middle = float(np.median([step.wall_ns for step in same]))
+    return min(same, key=lambda step: abs(step.wall_ns - middle))
 
 
 def number_steps(kernels: pd.DataFrame, own: Sequence[Token], prefix: Sequence[Token]) -> NDArray[np.int64]:

@@ -72,7 +72,7 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         risks=(*_risks(record, inside, dialect), *_stream_risks(streams, result.mode, dialect)),
         log_checks=troubleshooting.log_checks(dialect),
         remedies=troubleshooting.remedies(dialect),
-        wider=_wider(template, result),
+        wider=wider_scope(template, result),
         narrower=_NARROWER[template],
         notes=_notes(result, template, dialect, record),
     )
@@ -172,7 +172,8 @@ def _stream_risks(streams: int, mode: str, dialect: Dialect) -> tuple[Risk, ...]
     return (risk,)
 
 
-def _wider(template: str, result: Result) -> str | None:
+def wider_scope(template: str, result: Result) -> str | None:
+    """The next wider template to try, None where there is none."""
     moe = any(kind.kind == "moe" for kind in result.layers.kinds)
     return "moe-only" if template == "attention-only" and moe else _WIDER[template]
 

@@ -1,0 +1,148 @@
+"""The executions of a graph in which no decoder layers are found, so that it has no decode steps to compare.
+
+A graph repeats its tasks whenever it is replayed. Where the capture numbers the tasks, a task that comes again opens
+the next execution; where not, every kernel of the graph occurs equally often. A stack of equal blocks looks the same
+as one block that is replayed: which of both it is, only the capture with SuperKernels tells, because a SuperKernel's
+name occurs once in an execution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor.comparison.superkernel_mapping import map_step
+from skadvisor.comparison.superkernel_steps import Step, Token, is_superkernel, steps_of, tokens, typical
+
+if TYPE_CHECKING:
+    from skadvisor.analysis import Analysis
+
+Numbers = NDArray[np.int64]
+_DECODER_KINDS = {"dense", "moe", "mtp"}
+#: More ways to divide a capture are not tried.
+MOST_DIVISIONS = 64
+
+
+def is_plain_graph(before: Sequence[Analysis], after: Sequence[Analysis]) -> bool:
+    """Whether these are runs of a graph without decoder layers (BEFORE tells: fusing hides layers)."""
+    layers = any(kind.kind in _DECODER_KINDS for item in before for kind in item.result.layers.kinds)
+    phases = {phase for item in (*before, *after) for phase in item.result.phases}
+    eager = any(item.result.mode == "eager" for item in (*before, *after))
+    return not eager and not layers and phases <= {"decode", "unknown"}
+
+
+def cut_executions(
+    before: Sequence[Analysis], after: Sequence[Analysis], *, shapes: bool, types: bool
+) -> tuple[list[Step], list[Step]]:
+    """The executions of both sides, divided so that what runs in one of BEFORE is what runs in one of AFTER."""
+    sides = []
+    for analyses in (before, after):
+        tables = [_graph_kernels(item.kernels) for item in analyses]
+        sides.append([_divisions(run, table, shapes, types) for run, table in enumerate(tables)])
+    chosen_after = [_once_per_name(ways) for ways in sides[1]]
+    if not all(chosen_after):
+        # Nothing was fused: the division into the shortest executions that both sides have.
+        pairs = [(one, other) for one in sides[0][0] for other in sides[1][0]]
+        _best_before, best_after = min(pairs, key=lambda pair: _unlike(pair[0], pair[1]))
+        chosen_after = [min(ways, key=lambda way: _unlike(best_after, way)) for ways in sides[1]]
+        chosen_before = [min(ways, key=lambda way: _unlike(way, best_after)) for ways in sides[0]]
+    else:
+        model = typical([step for steps in chosen_after for step in steps])
+        chosen_before = [min(ways, key=lambda way: _left_over(way, model)) for ways in sides[0]]
+    return [s for steps in chosen_before for s in steps], [s for steps in chosen_after for s in steps]
+
+
+def _graph_kernels(kernels: pd.DataFrame) -> pd.DataFrame:
+    """What ran in a graph, in time order: with SuperKernels the graphs that hold them."""
+    kernels = kernels[kernels["kind"].astype("object") != "collective_part"].sort_values("start_ns", kind="stable")
+    fused = is_superkernel(kernels)
+    models = kernels["model"]
+    if models[fused].notna().any():
+        return kernels[models.isin(models[fused].dropna()).to_numpy(dtype=bool)]
+    return kernels[models.notna().to_numpy(dtype=bool)] if models.notna().any() else kernels
+
+
+def _divisions(run: int, kernels: pd.DataFrame, shapes: bool, types: bool) -> list[list[Step]]:
+    """Every way to divide the kernels into equal executions, the shortest executions first; at least the whole."""
+    own = tokens(kernels, shapes=shapes, types=types)
+    by_task = _number_by_task(kernels, own)
+    found = [by_task] if by_task is not None else _number_by_token(own)
+    whole = np.zeros(len(kernels), dtype=np.int64)
+    ways = [numbers for numbers in (*found, whole) if _follow_each_other(kernels, numbers)]
+    return [steps_of(run, kernels[numbers >= 0], numbers[numbers >= 0], shapes, types) for numbers in ways]
+
+
+def _number_by_task(kernels: pd.DataFrame, own: Sequence[Token]) -> Numbers | None:
+    """Executions by the numbers of the graph's tasks, -1 in one that the capture cuts off; None where none repeats."""
+    keys = kernels[["model", "stream", "task"]]
+    if kernels.empty or keys[["model", "task"]].isna().any(axis=None):
+        return None
+    task = keys.groupby(["model", "stream", "task"], sort=False, dropna=False).ngroup()
+    kinds = pd.Series([f"{operator} {size}" for operator, size in own], index=kernels.index)
+    counts = task.value_counts()
+    if counts.max() == 1 or kinds.groupby(task).nunique().max() > 1:
+        return None
+    if counts.nunique() == 1:
+        return task.groupby(task).cumcount().to_numpy(dtype=np.int64)
+    # The capture begins or ends within an execution: one begins with the task that waits longest for the host.
+    start = kernels["start_ns"].to_numpy(dtype="int64")
+    reach = np.maximum.accumulate(start + kernels["dur_ns"].to_numpy(dtype="int64"))
+    pause = pd.Series(np.append(0, start[1:] - reach[:-1]), index=kernels.index)
+    leader = pause.groupby(task).median().idxmax()
+    numbers = np.cumsum((task == leader).to_numpy()) - 1
+    sizes = np.bincount(numbers[numbers >= 0])
+    return np.where((numbers >= 0) & (sizes[numbers] == sizes.max()), numbers, -1)
+
+
+def _number_by_token(own: Sequence[Token]) -> list[Numbers]:
+    """Executions by how often each kind of kernel occurs: one way for each number that divides all counts."""
+    counts = Counter(own)
+    common = math.gcd(*counts.values()) if counts else 1
+    answers = []
+    for number in [n for n in range(common, 1, -1) if common % n == 0][:MOST_DIVISIONS]:
+        seen: Counter[Token] = Counter()
+        places = []
+        for token in own:
+            places.append(seen[token] // (counts[token] // number))
+            seen[token] += 1
+        answers.append(np.asarray(places, dtype=np.int64))
+    return answers
+
+
+def _follow_each_other(kernels: pd.DataFrame, numbers: Numbers) -> bool:
+    """Whether each execution ends before the next begins."""
+    used = numbers >= 0
+    start = kernels["start_ns"].to_numpy(dtype="int64")[used]
+    spans = pd.DataFrame({"n": numbers[used], "start": start, "end": start + kernels["dur_ns"].to_numpy()[used]})
+    bounds = spans.groupby("n").agg(start=("start", "min"), end=("end", "max"))
+    return bool((bounds["start"].to_numpy()[1:] >= bounds["end"].to_numpy()[:-1]).all())
+
+
+def _once_per_name(ways: Sequence[list[Step]]) -> list[Step]:
+    """The division in which every SuperKernel runs once in an execution; empty where nothing was fused."""
+    for steps in reversed(ways):
+        named = Counter(token for token in steps[0].tokens if token[0] == "SuperKernel")
+        if not named:
+            return []
+        if max(named.values()) == 1:
+            return steps
+    return ways[0]
+
+
+def _left_over(before: Sequence[Step], after: Step) -> tuple[int, float]:
+    """SuperKernels of an execution after without kernels before, and the share of the kernels before that is gone."""
+    first = before[0]
+    mapping = map_step(first.kernels, after.kernels, first.tokens, after.tokens)
+    return len(mapping.unmapped), 1 - mapping.held_share(len(first.tokens))
+
+
+def _unlike(one: Sequence[Step], other: Sequence[Step]) -> int:
+    """How many kernels of an execution the other does not have, either way."""
+    first, second = Counter(one[0].tokens), Counter(other[0].tokens)
+    return ((first - second) + (second - first)).total()
