@@ -96,3 +96,123 @@ def test_products_round_a_softmax_are_attention() -> None:
     assert set(kernels.loc[~products, "role"]) == {
         "residual_norm", "qkv_proj", "out_proj", "gate_up", "activation", "down",
     }  # fmt: skip
+
+
+#: A dense decoder layer: op type, input shapes, output shapes.
+DENSE = [
+    ("RmsNorm", "4,2048;2048", "4,2048;4,1"),
+    ("MatMulV2", "4,2048;3072,2048", "4,3072"),
+    ("RotaryPositionEmbedding", "4,16,128;4,1,128", "4,16,128"),
+    ("FusedInferAttentionScore", "4,16,128;900,128,512;900,128,512", "4,16,128"),
+    ("MatMulV2", "4,2048;2048,2048", "4,2048"),
+    ("AddRmsNorm", "4,2048;4,2048;2048", "4,2048;4,1;4,2048"),
+    ("MatMulV2", "4,2048;11264,2048", "4,11264"),
+    ("SwiGlu", "4,11264", "4,5632"),
+    ("MatMulV2", "4,5632;2048,5632", "4,2048"),
+    ("Add", "4,2048;4,2048", "4,2048"),
+]
+
+
+def test_a_number_added_to_a_gain_belongs_to_the_norm() -> None:
+    rows = []
+    for _layer in range(8):
+        for row in DENSE:
+            gain = "Norm" in row[0]
+            rows += [("Adds", "2048", "2048"), row] if gain else [row]
+    kernels = label(capture_of(rows), VOCABULARY).kernels
+    assert set(kernels.loc[kernels["op_type"] == "Adds", "region"]) == {"norm"}
+
+
+def test_a_task_of_the_ai_cpu_belongs_to_the_one_kernel_that_it_runs_beside() -> None:
+    rows: list[tuple[object, ...]] = []
+    now = 1000.0
+    for layer in range(8):
+        for op_type, inputs, outputs in DENSE:
+            fused = op_type == "FusedInferAttentionScore" and layer % 2
+            length = 90.0 if fused else 8.0
+            name = "pypto_kernel_0" if fused else op_type
+            if fused:
+                cpu = {"core": "AI_CPU", "dur_us": length + 6, "stream": 9}
+                rows.append(("TileServerInit", "", "", cpu | {"start_us": now - 0.2}))
+                rows.append(("TileServer", "", "", cpu | {"start_us": now + 0.1, "dur_us": 80.0, "stream": 10}))
+            shapes = ("", "") if fused else (inputs, outputs)
+            rows.append((name, *shapes, {"start_us": now, "dur_us": length, "core": "MIX_AIC" if fused else "AI_CORE"}))
+            now += length + (7.0 if fused else 0.3)
+    found = label(capture_of(rows), VOCABULARY)
+    served = found.kernels[found.kernels["core"] == "AI_CPU"]
+    assert len(served) == 8
+    assert set(zip(served["region"], served["role"], strict=True)) == {("attention", "attention_core")}
+    assert served["layer"].dropna().astype(int).tolist() == [1, 1, 3, 3, 5, 5, 7, 7]
+    assert found.steps["layers"].tolist() == [8]
+
+
+@pytest.mark.parametrize(
+    ("op_type", "region", "role"),
+    [
+        ("sk_scope_kernel_begin", "other", "mark"),
+        ("sk_placeholder_kernel", "other", "mark"),
+        ("sk_scope_kernel_end", "other", "mark"),
+        ("e2a_kernel", "comm", "exchange"),
+    ],
+)
+def test_marks_and_exchanges_stand_outside_a_layer(op_type: str, region: str, role: str) -> None:
+    rows = [row for _layer in range(8) for row in [*DENSE[:4], (op_type, "", "", {"core": None}), *DENSE[4:]]]
+    found = label(capture_of(rows), VOCABULARY)
+    marks = found.kernels["op_type"] == op_type
+    named = found.kernels.loc[marks]
+    assert set(zip(named["region"], named["role"], strict=True)) == {(region, role)}
+    assert set(found.kernels.loc[~marks, "region"]) == {"norm", "attention", "mlp"}
+    assert set(named["owner"].dropna()) == ({"attention"} if region == "comm" else set())
+
+
+@pytest.mark.parametrize("region", ["attention", "comm", "other"])
+def test_a_users_region_holds_wherever_the_operator_runs(tmp_path, region: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        f'[[operator]]\nrole = "elementwise"\nregion = "{region}"\nnames = ["ourkernel"]\nsource = "ours"\n'
+    )
+    rows = [row for _layer in range(8) for row in [*DENSE[:7], ("OurKernel", "4,11264", "4,11264"), *DENSE[7:]]]
+    kernels = label(capture_of(rows), load_vocabulary(file)).kernels
+    assert set(kernels.loc[kernels["op_type"] == "OurKernel", "region"]) == {region}
+
+
+def test_an_ai_cpu_multiplies_no_matrices() -> None:
+    rows = [row for _layer in range(8) for row in [*DENSE[:7], ("Frobnicate", "", "", {"core": "AI_CPU"}), *DENSE[7:]]]
+    kernels = label(capture_of(rows), VOCABULARY).kernels
+    assert "expert_matmul" not in set(kernels["role"])
+
+
+def _blocked(shape: str) -> str:
+    rows, columns = map(int, shape.split(","))
+    return f"{columns // 16},{-(-rows // 16)},16,16"
+
+
+def test_activations_in_blocks_are_read_as_rows_and_columns() -> None:
+    plain: list[tuple[object, ...]] = [("GatherV2", "32000,2048;4;1", "4,2048")]
+    blocked = list(plain)
+    for _layer in range(8):
+        for op_type, inputs, outputs in DENSE:
+            wide = op_type not in ("RotaryPositionEmbedding", "FusedInferAttentionScore")
+            first, *rest = inputs.split(";")
+            if not wide:
+                blocked += [("TransData", _blocked("4,2048"), "4,2048", _formats("FRACTAL_NZ", "ND"))]
+                blocked += [(op_type, inputs, outputs)]
+                continue
+            changed = [_blocked(first), *(_blocked(one) if one == first else one for one in rest)]
+            written = [_blocked(outputs.split(";")[0]), *outputs.split(";")[1:]]
+            forms = _formats(";".join("FRACTAL_NZ" if one.count(",") == 3 else "ND" for one in changed), "FRACTAL_NZ")
+            blocked.append((op_type, ";".join(changed), ";".join(written), forms))
+        plain += DENSE
+    tail = [
+        ("RmsNorm", "4,2048;2048", "4,2048;4,1"),
+        ("MatMulV2", "4,2048;32000,2048", "4,32000"),
+        ("ArgMaxV2", "4,32000", "4"),
+    ]
+    one, other = (label(capture_of([*rows, *tail] * 2), VOCABULARY) for rows in (plain, blocked))
+    moved = other.kernels["op_type"] == "TransData"
+    assert other.kernels.loc[~moved, "region"].tolist() == one.kernels["region"].tolist()
+    assert other.steps[["layers", "tokens"]].to_numpy().tolist() == one.steps[["layers", "tokens"]].to_numpy().tolist()
+
+
+def _formats(inputs: str, outputs: str) -> dict[str, object]:
+    return {"input_formats": inputs, "output_formats": outputs}

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.labelling import model_size
+from skadvisor.labelling.fractal_shapes import plain_shapes
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.vocabulary import superkernel_names
 from skadvisor.vocabulary.names import base_operator
@@ -60,13 +61,11 @@ class Classes:
 def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
     """Group the kernels into classes and read the model's dimensions off their shapes."""
     bases, base_codes = _bases(kernels)
-    columns = [base_codes] + [
-        kernels[name].cat.codes.to_numpy().astype(np.int64) for name in ("input_shapes", "output_shapes", "core")
-    ]
-    key = pd.MultiIndex.from_arrays(columns)
-    of_kernel, unique = _factorize(key)
+    columns = [*plain_shapes(kernels), kernels["core"]]
+    codes_of = [base_codes, *(column.cat.codes.to_numpy().astype(np.int64) for column in columns)]
+    of_kernel, unique = _factorize(pd.MultiIndex.from_arrays(codes_of))
     counts = np.bincount(of_kernel, minlength=len(unique))
-    texts = [_categories(kernels[name]) for name in ("input_shapes", "output_shapes", "core")]
+    texts = [_categories(column) for column in columns]
     operators = {base: vocabulary.find(base) for base in bases}
     properties = {base: vocabulary.properties(base) for base in bases}
     items = []

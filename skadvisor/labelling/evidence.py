@@ -19,6 +19,7 @@ from skadvisor.vocabulary.states import (
     MOE_STATES,
     NEVER,
     NORM_STATES,
+    REGION_OF_STATE,
     STATES,
     State,
     role_scores,
@@ -27,6 +28,10 @@ from skadvisor.vocabulary.states import (
 S = State
 #: What speaks against experts where no kernel of the capture is an expert operator or could be an unnamed one.
 NO_EXPERTS = 5.0
+#: An operator that the vocabulary ties to a region is hardly ever elsewhere: this outweighs order and shapes.
+TIED = 14.0
+#: What an AI CPU does: choose, count, copy. It multiplies no matrices and normalises nothing.
+_ON_AI_CPU = [S.PREPARE, S.SAMPLING, S.ROUTER, S.DISPATCH, S.COMBINE]
 _GENERIC_ROLES = {"layout", "cast", "elementwise", "add", "reduce", "quantise"}
 
 
@@ -74,6 +79,10 @@ def _scores(item: KernelClass, classes: Classes) -> NDArray[np.float64]:
         scores[list(MOE_STATES)] -= NO_EXPERTS
     if item.role in ("matmul", "cast", "layout", "add", "elementwise") and item.core == "AI_CPU":
         scores += _only((S.PREPARE, S.SAMPLING), 0.0, -1.0)
+    elif item.role == "unknown" and item.core == "AI_CPU":
+        scores += _only(tuple(_ON_AI_CPU), 0.0, -6.0)
+    if item.region:
+        scores -= np.array([TIED * (REGION_OF_STATE[state] != item.region) for state in State])
     return scores
 
 

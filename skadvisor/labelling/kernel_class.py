@@ -42,6 +42,11 @@ class KernelClass:
         shape = self.outputs[0] if self.outputs else None
         return shape[-1] if shape else None
 
+    @property
+    def outside(self) -> bool:
+        """Whether the vocabulary puts it outside the order of a step: marks of the runtime, exchanges between ranks."""
+        return self.region in ("comm", "other")
+
     def touches(self, width: int) -> bool:
         """Whether it reads or writes rows of this width."""
         return width in (self.last, self.out) or bool(self.matmul and width in (self.matmul.inner, self.matmul.outer))

@@ -16,7 +16,8 @@ from skadvisor.labelling.host_evidence import disagreements, layer_disagreements
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.layers import Layer, expert_joins, find_layers
 from skadvisor.labelling.mode import mode_of
-from skadvisor.labelling.regions import OPERATOR_REGIONS, Labels, label_regions, label_rest
+from skadvisor.labelling.outside import label_outside
+from skadvisor.labelling.regions import OPERATOR_REGIONS, Labels, label_regions
 from skadvisor.labelling.roles import OWN_ROLES
 from skadvisor.labelling.steps import Step, find_steps
 from skadvisor.labelling.structure import Structure, find_structure
@@ -75,11 +76,14 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
         _name_loss(labels, structure, layers)
     joins = expert_joins(structure, layers)
     labels.region[joins], labels.role[joins] = "moe", "combine"
-    owner = label_rest(labels, kernels, structure)
+    owner = label_outside(labels, kernels, structure)
     step = _step_column(kernels, structure, steps)
     layer, layer_kind = _layer_columns(kernels, structure, steps, layers, labels.region)
     nowhere = (step < 0) | structure.crosses | structure.apart
     layer[nowhere], layer_kind[nowhere] = -1, None
+    served = np.flatnonzero(structure.served >= 0)
+    for column in (step, layer, layer_kind):
+        column[served] = column[structure.served[served]]
     step_table = _step_table(kernels, step, layer >= 0, steps, facts, training, mode)
     added = {
         "step": step,
@@ -236,7 +240,7 @@ def _layer_columns(
 
 def _between_stages(structure: Structure) -> NDArray[np.bool_]:
     """Transfers from one stage of a pipeline to the next, (N,): they stand outside its layers."""
-    transfers = [item.base.startswith(("hcom_send", "hcom_receive", "hcom_recv")) for item in structure.classes.items]
+    transfers = ["transfers" in item.properties for item in structure.classes.items]
     return np.array(transfers, dtype=bool)[structure.classes.of_kernel]
 
 
@@ -331,12 +335,11 @@ def _attention_kinds(structure: Structure, step: NDArray[np.int32], layer: NDArr
 
 
 def _attention_kind(item: KernelClass) -> int:
-    base = item.base
-    if item.role == "attention_core" and any(word in base for word in ("delta", "linear", "scan", "lightningatt")):
+    if item.role == "attention_core" and "linear_attention" in item.properties:
         return 4
-    if item.role == "indexer" or "sparse" in base or base.startswith("nsa"):
+    if item.role == "indexer" or "sparse_attention" in item.properties:
         return 3
-    if any(word in base for word in ("mla", "latent", "kvrmsnormropecache", "interleaverope")):
+    if "latent_attention" in item.properties:
         return 2
     return 1 if item.role == "attention_core" else 0
 

@@ -42,6 +42,7 @@ def neighbour_scores(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.f
     of_chain = classes.of_kernel[chain]
     scores = np.zeros((len(chain), STATES))
     _score_residual_adds(scores, classes, of_chain)
+    _score_gain_offsets(scores, classes, of_chain)
     _score_loose_norms(scores, classes, of_chain)
     _score_router_logits(scores, classes, of_chain)
     _score_chosen_weights(scores, classes, of_chain)
@@ -90,6 +91,18 @@ def _score_residual_adds(scores: NDArray[np.float64], classes: Classes, of_chain
     scores[np.ix_(behind, _NORMS)] += 3.0
     scores[np.ix_(whole & ~residual, [*ATTENTION_STATES, *MLP_STATES])] -= 4.0
     scores[np.ix_(adds & ~residual & ~behind & ~whole, _NORMS)] -= 2.0
+
+
+def _score_gain_offsets(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
+    """A number added right before a norm is added to its gain, which some models keep as a distance from one."""
+    roles = classes.roles_of(of_chain)
+    sums = [
+        item.role == "add" and "adds_number" in item.properties and item.last in (None, classes.hidden)
+        for item in classes.items
+    ]
+    norms = np.append(np.isin(roles[1:], ["norm", "residual_norm", "fused_matmul_norm"]), False)
+    found = np.array(sums, dtype=bool)[of_chain] & norms
+    scores[np.ix_(found, _NORMS)] += 6.0
 
 
 def _scalings(classes: Classes, of_chain: NDArray[np.int64], residual: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.labelling.roles import OWN_ROLES, find_roles
 from skadvisor.labelling.structure import Structure
-from skadvisor.vocabulary.states import ATTENTION_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.vocabulary.states import REGION_OF_STATE, STATES, State
 
 S = State
 #: Below this probability a kernel's region is not stated.
 LEAST_CONFIDENCE = 0.35
 #: From this probability on another region is stated instead.
 LIKELY = 0.6
-#: How sure it is that layers of another width are another model's.
-APART = 0.95
 
 #: Regions that an operator settles by itself, wherever it runs.
 OPERATOR_REGIONS = {
@@ -51,7 +48,7 @@ class Labels:
 
 
 def label_regions(structure: Structure) -> Labels:
-    """Label every kernel that is in a chain; collectives are left to `label_rest`."""
+    """Label every kernel that is in a chain; collectives are left to `outside`."""
     region_names = sorted(set(REGION_OF_STATE.values()))
     membership = np.zeros((STATES, len(region_names)))
     for state, its_region in REGION_OF_STATE.items():
@@ -132,58 +129,3 @@ def _evidence(structure: Structure) -> NDArray[np.object_]:
         found[agreed] = "host+" + found[agreed]
     found[structure.state < 0] = "collective"
     return found
-
-
-def label_rest(labels: Labels, kernels: pd.DataFrame, structure: Structure) -> NDArray[np.object_]:
-    """Label what is in no chain; return the owner column: the region whose result a collective moves, (N,)."""
-    owner = np.full(len(kernels), None, dtype=object)
-    roles = structure.classes.roles_of(structure.classes.of_kernel)
-    spanning = np.isin(structure.state, [-1, S.WHOLE_LAYER]) & (roles == "superkernel")
-    labels.region[spanning], labels.role[spanning] = "other", "superkernel"
-    labels.confidence[spanning], labels.evidence[spanning] = 1.0, "superkernel over several regions"
-    labels.region[structure.backward], labels.role[structure.backward] = "other", "backward"
-    labels.confidence[structure.backward], labels.evidence[structure.backward] = 1.0, "operator+order"
-    labels.region[structure.apart], labels.role[structure.apart] = "other", "other_model"
-    labels.confidence[structure.apart], labels.evidence[structure.apart] = APART, "shapes"
-    collective = (kernels["kind"] != "kernel").to_numpy()
-    if not collective.any():
-        return owner
-    start, main = kernels["start_ns"].to_numpy(), structure.main
-    labels.region[collective], labels.role[collective] = "comm", "collective"
-    labels.confidence[collective] = 1.0
-    if not len(main):
-        return owner
-    place = np.searchsorted(start[main], start[collective], side="right") - 1
-    before = labels.region[main[np.clip(place, 0, len(main) - 1)]]
-    after = labels.region[main[np.clip(place + 1, 0, len(main) - 1)]]
-    owner[collective] = np.where(before == "norm", after, before)
-    _label_exchanges(labels, kernels, structure, owner)
-    return owner
-
-
-def _label_exchanges(labels: Labels, kernels: pd.DataFrame, structure: Structure, owner: NDArray[np.object_]) -> None:
-    """Collectives that deal rows out to other ranks' experts dispatch them; behind the experts they bring them back.
-
-    A part of a collective does what the collective does in whose time it runs.
-    """
-    exchanges = np.array(["exchanges_rows" in item.properties for item in structure.classes.items], dtype=bool)
-    rows = np.flatnonzero((owner == "moe") & exchanges[structure.classes.of_kernel])
-    experts = np.flatnonzero(structure.state == S.EXPERTS)
-    if not len(rows) or not len(experts):
-        return
-    attention = np.flatnonzero(np.isin(structure.state, ATTENTION_STATES))
-    count = len(structure.state)
-    next_experts, next_attention = (
-        np.append(places, count)[np.searchsorted(places, rows)] for places in (experts, attention)
-    )
-    labels.role[rows] = np.where(next_experts < next_attention, "dispatch", "combine")
-    nearest = experts[np.clip(np.searchsorted(experts, rows), 0, len(experts) - 1)]
-    labels.confidence[rows] = labels.confidence[nearest]
-    parts = np.flatnonzero((kernels["kind"] == "collective_part").to_numpy())
-    start = kernels["start_ns"].to_numpy()
-    middle = start[parts] + kernels["dur_ns"].to_numpy()[parts] // 2
-    place = np.searchsorted(start[rows], middle, side="right") - 1
-    held = rows[np.maximum(place, 0)]
-    inside = (place >= 0) & (start[held] + kernels["dur_ns"].to_numpy()[held] >= middle)
-    labels.role[parts[inside]] = labels.role[held[inside]]
-    labels.confidence[parts[inside]] = labels.confidence[held[inside]]

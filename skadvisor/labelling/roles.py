@@ -8,6 +8,7 @@ single kernel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from skadvisor.vocabulary.states import (
 S = State
 #: Kernels from a rotation's negation to its ends, from a softmax to its products, of an indexer: at the most.
 MOST_OF_ROTATION, MOST_OF_PRODUCTS, MOST_OF_INDEXER = 6, 8, 24
+#: A head, or what latent attention keeps for all of them, is at most this wide.
+WIDEST_HEAD = 1_024
 #: Roles that an operator has wherever it runs in a layer.
 OWN_ROLES = frozenset({"rope", "kv_cache", "indexer", "qkv_proj", "attention_core", "router", "dispatch", "combine"})
 #: Small kernels: they serve what comes before or after them.
@@ -88,50 +91,79 @@ def find_roles(structure: Structure, state: NDArray[np.int8], region_confidence:
     return Roles(role, confidence)
 
 
+class _Kind(NamedTuple):
+    """What the role of a class in a state depends on."""
+
+    operator: str
+    label: str
+    known: bool
+    counts: bool
+    on_vector: bool
+    multiplies: bool
+
+
+def _kind(item: KernelClass) -> _Kind:
+    return _Kind(
+        operator=item.role,
+        label=item.label,
+        known=item.known,
+        counts="counts_rows" in item.properties,
+        on_vector=item.core == "AI_VECTOR_CORE",
+        multiplies=item.core in ("AI_CORE", "MIX_AIC"),
+    )
+
+
 def _roles_of_classes(classes: Classes) -> tuple[list[str], NDArray[np.int64]]:
     """The distinct roles, and which of them a kernel of each class has in each state, (classes, STATES)."""
-    keys = [
-        (item.role, item.label or item.role, item.known, "counts_rows" in item.properties) for item in classes.items
-    ]
-    rows = {key: [_role(*key, state) for state in State] for key in dict.fromkeys(keys)}
+    kinds = [_kind(item) for item in classes.items]
+    rows = {kind: [_role(kind, state) for state in State] for kind in dict.fromkeys(kinds)}
     names = list(dict.fromkeys(role for row in rows.values() for role in row))
-    numbers = {key: [names.index(role) for role in row] for key, row in rows.items()}
-    return names, np.array([numbers[key] for key in keys], dtype=np.int64).reshape(-1, STATES)
+    numbers = {kind: [names.index(role) for role in row] for kind, row in rows.items()}
+    return names, np.array([numbers[kind] for kind in kinds], dtype=np.int64).reshape(-1, STATES)
 
 
-def _role(operator: str, shown: str, known: bool, counts: bool, state: State) -> str:
-    """The role of an operator in a state."""
+def _role(kind: _Kind, state: State) -> str:
+    """The role of a kind of operator in a state."""
+    operator = kind.operator
     if operator == "superkernel":
         return "superkernel"
     if operator == "quantise" and state not in (S.PREPARE, S.EMBEDDING, S.HEAD, S.SAMPLING, *NORM_STATES):
         return "quantise"
     if operator in OWN_ROLES and state not in (S.PREPARE, S.SAMPLING):
-        return shown
+        return kind.label
     if state in _WHOLE_STATES:
         return _OF_STATE[state]
     if state in ATTENTION_STATES:
-        return _in_attention(operator, shown, known, state)
+        return _in_attention(kind, state)
     if operator in ("layout", "gather"):
         return "layout"
-    if state == S.EXPERTS and operator == "activation":
-        return "activation"
-    if state == S.EXPERTS and counts:
-        return "dispatch"  # counts how many rows each expert gets
+    if state == S.EXPERTS and operator != "expert_matmul":
+        return _among_experts(kind)
     return _OF_STATE[state]
 
 
-def _in_attention(operator: str, shown: str, known: bool, state: State) -> str:
+def _in_attention(kind: _Kind, state: State) -> str:
+    operator = kind.operator
     if operator in MATMULS and state != S.ATTENTION_CORE:
         return "out_proj" if state == S.ATTENTION_OUT else "qkv_proj"
     if operator in ("norm", "rsqrt", "residual_norm"):
         return "qk_norm"
     if operator in ("layout", "gather"):
         return "layout"
-    if shown != operator:
-        return shown
+    if kind.label != operator:
+        return kind.label
     if operator == "cast" and state == S.ATTENTION_OUT:
         return "out_proj"
-    return _OF_STATE[state] if known or state == S.ATTENTION_CORE else "unknown"
+    return _OF_STATE[state] if kind.known or state == S.ATTENTION_CORE else "unknown"
+
+
+def _among_experts(kind: _Kind) -> str:
+    """Counting how many rows each expert gets is dispatch; vector cores multiply no matrices."""
+    if kind.counts:
+        return "dispatch"
+    if kind.operator == "activation" or (not kind.known and kind.on_vector):
+        return "activation"
+    return "expert_matmul" if kind.known or kind.multiplies else "unknown"
 
 
 def _told_by_others(structure: Structure, state: NDArray[np.int8]) -> NDArray[np.object_]:
@@ -198,9 +230,18 @@ def _activations(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[in
 
 def _absorbed(chain: _Chain, found: NDArray[np.object_], heads: frozenset[int]) -> None:
     """One matrix per head, in or out of the latent space of attention: a projection that attention absorbed."""
-    per_head = [_is_batched(item) and (not heads or not _batch(item) or _batch(item) in heads)
-                for item in chain.classes.items]  # fmt: skip
+    latent = any("latent_attention" in item.properties for item in chain.classes.items)
+    per_head = [_is_per_head(item, heads, latent) for item in chain.classes.items]
     found[chain.which(per_head) & chain.attention] = "absorbed_matmul"
+
+
+def _is_per_head(item: KernelClass, heads: frozenset[int], latent: bool) -> bool:
+    """Told by the number of matrices; where that or the heads are not known, by names and by how wide a head can be."""
+    if not _is_batched(item):
+        return False
+    if heads and _batch(item):
+        return _batch(item) in heads
+    return item.matmul.inner <= WIDEST_HEAD if item.matmul else latent
 
 
 def _is_batched(item: KernelClass) -> bool:
@@ -250,14 +291,14 @@ def _indexers(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int])
     chosen = chain.which([item.role == "indexer" and item.label == "indexer" for item in chain.classes.items])
     for place in np.flatnonzero(chosen & attention).tolist():
         query = chain.item(place).inputs[0] if chain.item(place).inputs else None
-        if not query or len(query) < 3:
-            continue
-        made = {query[-1] * query[-2], query[-1], query[-2]}
+        made = {query[-1] * query[-2], query[-1], query[-2]} if query and len(query) >= 3 else set()
         first = at = place
         while at > max(0, place - MOST_OF_INDEXER) and attention[at - 1]:
             at -= 1
             dims = chain.item(at).matmul
             if roles[at] in ("qkv_proj", "attention_core") or (dims and dims.outer not in made):
+                # without shapes: all that is not in the operator that projects for attention itself
+                first = first if made or roles[at] != "qkv_proj" else at + 1
                 break
             if dims:
                 first = at

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from skadvisor.labelling import evidence, grammar, hidden_markov, learning, neighbours, superkernel_spans
 from skadvisor.labelling.chains import find_chains, other_models
 from skadvisor.labelling.class_table import Classes, classify
+from skadvisor.labelling.companions import find_companions
 from skadvisor.labelling.consensus import consensus_scores, same_work_scores
 from skadvisor.labelling.hidden_markov import Order
 from skadvisor.labelling.host_evidence import HostHints, host_hints
@@ -39,7 +40,6 @@ _LAYER_ROLES = {
 }  # fmt: skip
 _ROUTED = [S.ROUTER, S.DISPATCH, S.EXPERTS]
 EXPERT_ROLES = ["router", "dispatch", "expert_matmul", "combine"]
-OPTIMIZER = ("apply", "foreach", "lpnorm", "adam", "sgd")
 #: With this share of training operators a capture is a training run.
 TRAINING_SHARE = 0.02
 #: A capture rarely begins in the middle of sampling.
@@ -52,8 +52,9 @@ END_LATE = 3.5
 class Structure:
     """What every kernel works for.
 
-    `state` (N,) is -1 for collectives, `backward` kernels and those `apart` (layers of another model before the
-    decoder, such as a vision tower), `chain` (N,) likewise; `probability` (N, STATES) says how sure each state is;
+    `state` and `chain` (N,) are -1 for collectives, `backward` kernels, those `apart` (layers of another model before
+    the decoder, such as a vision tower), companions (`served` (N,) is the row that they belong to, -1 for all others)
+    and what the vocabulary puts outside the order of a step. `probability` (N, STATES) says how sure each state is;
     `main` are the rows of the main chain; `learned` (classes, STATES) are the scores of unknown operators that were
     learned, 0 where the operator is known. `joined` says where on the main chain SuperKernels begin and end (None where
     there is no main chain). `hints` is what the host says, `structural` (N, STATES) how sure each state would be
@@ -67,6 +68,7 @@ class Structure:
     main: NDArray[np.int64]
     backward: NDArray[np.bool_]
     apart: NDArray[np.bool_]
+    served: NDArray[np.int64]
     learned: NDArray[np.float64]
     joined: Joined | None
     hints: HostHints | None = None
@@ -111,7 +113,10 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
     probability = np.zeros((len(kernels), STATES))
     chain_of = np.full(len(kernels), -1, dtype=np.int16)
     joined: Joined | None = None
-    inside = (kernels["kind"] == "kernel").to_numpy() & ~backward
+    outside = np.array([item.outside for item in classes.items], dtype=bool)[classes.of_kernel]
+    inside = (kernels["kind"] == "kernel").to_numpy() & ~backward & ~outside
+    served = find_companions(kernels, classes, inside)
+    inside &= served < 0
     chains = find_chains(kernels, inside, classes.roles_of(classes.of_kernel) == "superkernel")
     apart = np.zeros(len(kernels), dtype=bool)
     if chains and not backward.any():
@@ -141,7 +146,20 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
             path, sure = _decode_side(kernels, rows, chains[0], state, classes, emissions, said)
         state[rows], probability[rows], chain_of[rows] = path, sure, number
     main = chains[0] if chains else np.zeros(0, dtype=np.int64)
-    return Structure(classes, state, probability, chain_of, main, backward, apart, learned, joined, hints, structural)
+    return Structure(
+        classes,
+        state,
+        probability,
+        chain_of,
+        main,
+        backward,
+        apart,
+        served,
+        learned,
+        joined,
+        hints,
+        structural,
+    )
 
 
 def _is_twin(of_chain: NDArray[np.int64], of_main: NDArray[np.int64], classes: Classes) -> bool:
@@ -169,7 +187,7 @@ def _after_forward(kernels: pd.DataFrame, classes: Classes) -> NDArray[np.bool_]
     if not len(training) or training.mean() < TRAINING_SHARE:
         return after
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)
-    optimizer = np.array([item.base.startswith(OPTIMIZER) for item in classes.items])[classes.of_kernel]
+    optimizer = np.array(["updates_weights" in item.properties for item in classes.items])[classes.of_kernel]
     for begin, end in _segments(step_ids):
         for first, last in _iterations(begin, end, training, optimizer):
             after[first:last] = np.logical_or.accumulate(training[first:last])

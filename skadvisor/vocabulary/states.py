@@ -160,6 +160,8 @@ ROLES: dict[str, dict[State, float]] = {
     "prepare": {S.PREPARE: 0.0, S.SAMPLING: -3.0},
     "collective": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
     "training": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
+    "exchange": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
+    "mark": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
     "vision": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
     "superkernel": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
     "unknown": {**_GENERIC, S.ATTENTION_CORE: 0.0, S.MLP_ACTIVATION: 0.0, **dict.fromkeys(NORM_STATES, -3.0)},
@@ -171,6 +173,12 @@ PROPERTIES: dict[str, str] = {
     "negates": "changes the sign: half of a rotation in several kernels",
     "counts_rows": "counts how many rows each expert gets",
     "exchanges_rows": "a collective that gives each rank other rows, unlike a sum over ranks",
+    "adds_number": "adds one number to every element",
+    "updates_weights": "part of an optimizer: a training step ends with it",
+    "transfers": "sends to or receives from another stage of a pipeline",
+    "linear_attention": "keeps a state of fixed size for earlier tokens",
+    "sparse_attention": "attends to chosen keys only",
+    "latent_attention": "keeps one latent row per token instead of keys and values of every head",
     "one_matrix_per_head": "multiplies by a batch of matrices, whatever shapes say",
 }
 

@@ -31,6 +31,8 @@ THREADS = 2
 #: Heading in lower case without blanks -> column of the kernel table; both producers, old and new.
 HEADINGS = {
     "stepid": "step_id",
+    # offline models: one inference after the other
+    "inferid": "step_id",
     "device_id": "device",
     "deviceid": "device",
     "modelid": "model",
