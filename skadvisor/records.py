@@ -40,6 +40,8 @@ Status = Literal["pass", "warn", "block", "unknown"]
 Verdict = Literal["worthwhile", "within_noise", "not_applicable", "blocked", "unknown"]
 
 REGIONS: tuple[str, ...] = get_args(Region)
+#: A smaller gain of the step cannot be told from noise, percent; a recompile alone moved a published step by as much.
+NOISE_PCT = 2.0
 #: Regions that lie inside decoder layers.
 LAYER_REGIONS = ("attention", "mlp", "moe", "norm", "comm")
 
@@ -130,12 +132,22 @@ class LayerKindRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LayersRecord:
-    """The decoder layers of one step. `misfits` says in words what did not fit the repetition."""
+    """The decoder layers of one step. `misfits` says in words what did not fit the repetition.
+
+    `hidden` is the model's hidden width, None where no shapes tell it.
+    """
 
     count: int
     kinds: tuple[LayerKindRecord, ...]
     confidence: float
     misfits: tuple[Message, ...] = ()
+    hidden: int | None = None
+
+    @property
+    def model(self) -> str:
+        """What tells one model from another in a ledger: its layers by kind, and its hidden width."""
+        kinds = ", ".join(f"{kind.count} {kind.kind} {kind.attention_kind}" for kind in self.kinds)
+        return f"{kinds}, hidden {self.hidden}" if self.hidden else kinds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,10 +206,17 @@ class LabelQuality:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What the published table promises at this share, as percent of the decode step."""
+    """What the template promises, as percent of the decode step.
+
+    `low_pct` to `high_pct` follow from the share of the step in scope, `row_low_pct` to `row_high_pct` are what the row
+    of the published table says that comes nearest, unchanged.
+    """
 
     low_pct: float
     high_pct: float
+    row: str
+    row_low_pct: float
+    row_high_pct: float
     rule: Message
     source: str
 
@@ -215,6 +234,16 @@ class Estimate:
     block_low_pct: float | None = None
     block_mid_pct: float | None = None
     block_high_pct: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the user's own runs showed: gains of the step in percent, median and range, from outcomes in the ledger."""
+
+    runs: int
+    low_pct: float
+    mid_pct: float
+    high_pct: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,17 +300,23 @@ class Finding:
 class Template:
     """One placement assessed. `share` is the fraction of the decode step's wall time inside the scope.
 
-    `variant` tells placements of one template apart (a and b of attention-only), "" where there is one.
+    `variant` tells placements of one template apart (a and b of attention-only), "" where there is one. `risk` and
+    `effort` (1 is least) are those of trying it. `chance_above_noise` is the chance that the step gains more than the
+    noise floor, a fraction, None without an estimate. `measured` is what the user's own runs of this model showed.
     `features` are what the calibrated gain model sees; a ledger keeps them with the forecast.
     """
 
     name: TemplateName
     variant: str = ""
+    risk: Literal["low", "medium", "high"]
+    effort: int
     share: float
     in_scope_us: float
     claim: Claim | None
     ceiling_us: float | None
     estimate: Estimate | None
+    chance_above_noise: float | None
+    measured: Measured | None = None
     terms: dict[str, Term]
     fragments: Fragments | None
     breakers: tuple[Breaker, ...]
@@ -292,8 +327,23 @@ class Template:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One scope to try. A `smoke_test` shows that the toolchain builds and the output is the same, nothing else."""
+
+    purpose: Literal["smoke_test", "target", "wider", "fallback"]
+    template: TemplateName
+    variant: str
+    risk: Literal["low", "medium", "high"]
+    effort: int
+    mid_pct: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """What to do. `confidence` is a fraction; `next` are the steps in order; `robustness` says what could change it.
+    """What to do. `order` are the scopes to try, `next` the steps in words; `robustness` says what could change it.
+
+    `confidence` is the chance, a fraction, that the choice gains more than the noise floor (of `none`: that no template
+    does), None where a plain fact of the capture decides and no gain was computed.
 
     `variant` is that of the chosen template.
     `margin_us` is what the choice's estimate leads the runner-up's by; where the choice is `none`, the runner-up is the
@@ -302,9 +352,10 @@ class Recommendation:
 
     choice: Choice
     reason: Message
-    confidence: float
+    confidence: float | None
     runner_up: TemplateName | None
     variant: str = ""
+    order: tuple[Trial, ...] = ()
     margin_us: float | None = None
     next: tuple[Message, ...] = ()
     robustness: tuple[Message, ...] = ()

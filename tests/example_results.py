@@ -263,11 +263,17 @@ def assessed(
     loss = round(-0.12 * mid, 3)
     return Template(
         name=name,
+        risk="low" if name == "attention-only" else "high" if name == "full-model" else "medium",
+        effort=1 if name == "attention-only" else 3 if name == "full-model" else 2,
+        chance_above_noise=0.6,
         share=share,
         in_scope_us=round(share * wall, 3),
         claim=Claim(
             low_pct=claim[0],
             high_pct=claim[1],
+            row="ordinary transformer",
+            row_low_pct=10.0,
+            row_high_pct=15.0,
             rule=Message(_("share of {share:.0%} times a saving of 29 to 43 % of the scope"), share=share),
             source="SuperKernel template guide",
         ),

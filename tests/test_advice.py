@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import NormalDist
 
 import pytest
 from small_tables import MOE_LAYER, decode_kernels, labelled_table, step_table
@@ -11,6 +12,7 @@ from skadvisor import gain
 from skadvisor.accounting import timeline
 from skadvisor.accounting.situation import Situation
 from skadvisor.advice import choice
+from skadvisor.fusion.templates import template_scope
 from skadvisor.records import Estimate, Finding, LabelQuality, Template, find_template
 from skadvisor.text.messages import Message
 
@@ -124,8 +126,12 @@ def estimated(name, low, mid, high, verdict=None, status="pass"):
     """A template with this estimate, percent of a step of 10 ms."""
     verdict = verdict or ("worthwhile" if mid >= 2 else "within_noise")
     finding = Finding(check="streams", status=status, message=Message("checked"))
+    side = (mid - low if mid > 2 else high - mid) / NormalDist().inv_cdf(0.9)
     return Template(
         name=name,
+        risk=template_scope(name).risk,
+        effort=template_scope(name).effort,
+        chance_above_noise=NormalDist(mid, side).cdf(float("inf")) - NormalDist(mid, side).cdf(2.0),
         share=0.5,
         in_scope_us=5000.0,
         claim=None,

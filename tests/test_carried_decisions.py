@@ -57,9 +57,9 @@ def test_recorded_outcomes_count_in_every_command(tmp_path: Path) -> None:
     from skadvisor import analyze
 
     first = analyze(SAMPLE).result
-    for _ in range(4):
+    for number in range(4):
         record_forecasts(first, ledger)
-        record_outcome(first.captures[0].fingerprint, "full-model", 10_000, 9_990, path=ledger)
+        record_outcome(first.captures[0].fingerprint, "full-model", 10_000, 9_990 + number, path=ledger)
     (tmp_path / "out").mkdir()
     run("analyze", SAMPLE, "--ledger", ledger, "-o", tmp_path / "out" / "a.json")
     run("plan", SAMPLE, "--template", "full-model", "--ledger", ledger, "-o", tmp_path / "out" / "p.json")
@@ -69,6 +69,10 @@ def test_recorded_outcomes_count_in_every_command(tmp_path: Path) -> None:
     assert before is not None and before.estimate is not None
     assert estimate["mid_us"] != before.estimate.mid_us, "outcomes change the estimate"
     assert json.loads((tmp_path / "out" / "p.json").read_text())["expected"]["estimate"] == estimate
+    measured = next(entry["measured"] for entry in told if entry["name"] == "full-model")
+    assert (measured["runs"], measured["mid_pct"]) == (4, pytest.approx(0.085))
+    advice = json.loads((tmp_path / "out" / "a.json").read_text())["recommendation"]
+    assert advice["choice"] != "full-model", "what was measured overrides the forecast"
     compared = run("compare", SAMPLE, SAMPLE, "--template", "full-model", "--ledger", ledger, "--lang", "en")
     assert compared
 

@@ -92,10 +92,15 @@ def test_an_older_schema_is_migrated_with_its_records(tmp_path, monkeypatch):
     path = tmp_path / "l.sqlite"
     with monkeypatch.context() as older:
         older.setattr(ledgers, "MIGRATIONS", ledgers.MIGRATIONS[:1])
-        with Ledger.open(path) as ledger:
-            ledger.add_forecast(FORECAST)
+        Ledger.open(path).close()
+    with sqlite3.connect(path) as older_file:
+        older_file.execute(
+            "INSERT INTO forecast (made_at, tool_version, fingerprint, capture, phase, template, step_us, low_us, "
+            "mid_us, high_us, chosen, features) VALUES ('', '0', 'f', 'c', 'decode', 't', 1.0, 0.0, 0.0, 0.0, 0, '{}')"
+        )
     with Ledger.open(path) as ledger:
-        assert len(ledger.forecasts()) == 1
+        (kept,) = ledger.forecasts()
+        assert (kept.model, kept.tokens) == ("", None)
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchone()[0] == len(ledgers.MIGRATIONS)
     with pytest.raises(sqlite3.DatabaseError, match="only grows"):

@@ -15,6 +15,8 @@ from ruamel.yaml import YAML
 from sample_builder.build import build
 from sample_builder.catalogue import DEEPSEEK_V3
 
+from skadvisor.advice.expected import expected_pct
+from skadvisor.advice.order import order_trials
 from skadvisor.analysis import Analysis, analyze_capture
 from skadvisor.commands.screen import screen_command
 from skadvisor.plan.screening import (
@@ -40,19 +42,23 @@ def expecting(result: Result, **mids: float) -> Result:
     templates = []
     for template in result.templates:
         mid = mids.get(template.name.replace("-", "_"), 0.1)
-        estimate = Estimate(low_us=0.0, mid_us=0.0, high_us=0.0, low_pct=mid - 1, mid_pct=mid, high_pct=mid + 1)
+        estimate = Estimate(low_us=0.0, mid_us=100 * mid, high_us=0.0, low_pct=mid - 1, mid_pct=mid, high_pct=mid + 1)
         templates.append(replace(template, estimate=estimate, verdict="worthwhile"))
-    return replace(result, templates=tuple(templates))
+    allowed = [template for template in templates if mids.get(template.name.replace("-", "_"), 0.1) >= 2]
+    order = order_trials(templates, max(allowed, key=expected_pct), allowed) if allowed else ()
+    advice = replace(result.recommendation, order=order)
+    return replace(result, templates=tuple(templates), recommendation=advice)
 
 
-def test_the_order_is_baseline_then_the_least_effort(sparse: Analysis) -> None:
+def test_the_order_is_that_of_the_advice(sparse: Analysis) -> None:
     result = expecting(sparse.result, attention_only=4.0, moe_only=6.0, full_model=8.0)
     sheet = make_sheet(result, sparse.kernels, "ge")
     names = [run.name for run in sheet.runs]
-    assert names == ["baseline", "attention-only-a", "attention-only-b", "moe-only", "full-model", "confirm the best"]
-    assert [run.order for run in sheet.runs] == list(range(1, 7))
+    assert names == ["baseline", "attention-only-a", "full-model", "moe-only", "confirm the best"]
+    assert [run.order for run in sheet.runs] == list(range(1, 6))
     assert sheet.runs[0].repeats >= FEWEST_OFF
-    assert all(run.repeats >= FEWEST_ON for run in sheet.runs)
+    assert [run.repeats for run in sheet.runs if run.kind == "smoke_test"] == [1]
+    assert all(run.repeats >= FEWEST_ON for run in sheet.runs if run.kind != "smoke_test")
     assert sheet.total_runs == sum(run.repeats for run in sheet.runs)
     moe = next(run for run in sheet.runs if run.name == "moe-only")
     assert "stream-fusion=1" in moe.options
@@ -109,7 +115,7 @@ def test_the_sheet_is_yaml_and_a_table(sparse: Analysis) -> None:
     assert data["runs"][1]["expected_pct"] == {"low": 3.0, "mid": 4.0, "high": 5.0}
     assert data["power"][0]["between_runs_basis"] == "measured"
     table = sheet_table(sheet)
-    assert "attention-only-b" in table and "80 %" in table
+    assert "attention-only-a" in table and "80 %" in table
 
 
 def test_the_command_writes_by_suffix(sparse: Analysis, monkeypatch: Any, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ class Situation:
     """The capture in a few facts; None where it does not say.
 
     `host_share` is the fraction of the step in which the device waits for the host. `phase` is the phase the
-    templates are assessed for. `layer_kinds` counts the decoder layers by kind. `tpot_ms` is the time per output
+    templates are assessed for. `layer_kinds` counts the decoder layers by kind. `model` and `tokens` (rows of
+    a step) tell the user's own outcomes of this very model from others. `tpot_ms` is the time per output
     token that the user measured without the profiler, milliseconds; `tokens_per_step` how many tokens one step
     yields to a request (more than 1 with speculative decoding). `superkernels` counts SuperKernels per step that the
     capture already has.
@@ -27,6 +28,8 @@ class Situation:
     training: bool = False
     decoder_layers: int = 0
     layer_kinds: Mapping[str, int] = field(default_factory=dict)
+    model: str = ""
+    tokens: int | None = None
     tpot_ms: float | None = None
     tokens_per_step: float = 1.0
     hardware: str = "unknown"

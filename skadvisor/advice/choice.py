@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from skadvisor.advice.expected import chance_above_noise, expected_pct, expected_us
+from skadvisor.advice.order import order_trials, say_order
 from skadvisor.advice.refusal import refusal, refuse
 from skadvisor.fusion.templates import template_scope
 from skadvisor.options import Risk
-from skadvisor.records import LabelQuality, Recommendation, Template, find_template
+from skadvisor.records import NOISE_PCT, LabelQuality, Recommendation, Template, find_template
 from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
     from skadvisor.accounting.timeline import Times
 
-#: Nobody can tell a smaller gain from noise, percent of the step.
-NOISE_PCT = 2.0
 #: An easier template has to win at least this part of the best one's estimate to be preferred.
 ENOUGH_OF_THE_BEST = 2 / 3
 #: The experts clearly dominate when their share of the step is this many times that of attention.
@@ -27,8 +26,6 @@ DOMINANCE = 1.5
 WORTH_MENTIONING = 0.25
 #: With a smaller share of the device time unlabelled no choice hangs on it, a fraction.
 LEAST_SHARE = 0.001
-#: Standard normal quantile of P90.
-P90 = NormalDist().inv_cdf(0.9)
 
 
 def recommend(
@@ -50,21 +47,23 @@ def recommend(
     if refused is not None:
         return refused
     allowed = _allowed(templates, risk)
-    pool = _published(allowed) if risk == "low" else _published(allowed) or allowed
+    pool = _published(allowed) if risk == "low" else allowed
     if not pool:
         return _nothing_to_win(templates, risk, labels)
     chosen = _choose(pool, risk)
-    others = sorted((other for other in pool if other.name != chosen.name), key=_mid_us, reverse=True)
+    others = sorted((other for other in pool if other.name != chosen.name), key=expected_us, reverse=True)
     further = [template for template in allowed if template not in pool]
     runner_up = next(iter([*others, *further]), None)
+    order = order_trials(templates, chosen, allowed)
     return Recommendation(
         choice=chosen.name,
         variant=chosen.variant,
         reason=_reason(chosen, runner_up),
-        confidence=round(_confidence(chosen, labels), 2),
+        confidence=round(_chance(chosen, labels), 2),
         runner_up=runner_up.name if runner_up else None,
-        margin_us=round(_mid_us(chosen) - _mid_us(runner_up), 3) if runner_up else None,
-        next=_order_to_try(chosen, others, further),
+        margin_us=round(expected_us(chosen) - expected_us(runner_up), 3) if runner_up else None,
+        order=order,
+        next=say_order(order, chosen),
         robustness=_robustness(chosen, runner_up, situation, times, labels),
     )
 
@@ -73,14 +72,14 @@ def _allowed(templates: Sequence[Template], risk: Risk) -> list[Template]:
     """The templates that may be taken at this risk."""
     worthwhile = [template for template in templates if template.verdict == "worthwhile"]
     if risk == "low":
-        return [template for template in worthwhile if template_scope(template.name).risk != "high"]
+        return [template for template in worthwhile if template.risk != "high"]
     return worthwhile if worthwhile or risk == "balanced" else _worth_a_trial(templates)
 
 
 def _worth_a_trial(templates: Sequence[Template]) -> list[Template]:
     """Templates within the noise that win on average and have a fair chance to win more than the noise."""
-    within = [template for template in templates if template.verdict == "within_noise" and _mid_us(template) > 0]
-    return [template for template in within if _chance_above_noise(template) >= WORTH_MENTIONING]
+    within = [template for template in templates if template.verdict == "within_noise" and expected_us(template) > 0]
+    return [template for template in within if chance_above_noise(template) >= WORTH_MENTIONING]
 
 
 def _published(templates: Sequence[Template]) -> list[Template]:
@@ -94,14 +93,14 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
         return refusal(blocked.reason if blocked else Message(_("no template applies to this capture")), [])
     # The template that more risk would take, so that what is said of it holds; else the one that wins most.
     riskier = _allowed(templates, "high")
-    best = max(_published(riskier) or riskier or _published(assessed) or assessed, key=_mid_us)
+    best = max(riskier or assessed, key=expected_us)
     figures = {
         "name": best.name,
-        "mid": _mid_pct(best),
+        "mid": expected_pct(best),
         "low": best.estimate.low_pct if best.estimate else 0.0,
         "high": best.estimate.high_pct if best.estimate else 0.0,
         "floor": NOISE_PCT,
-        "chance": _chance_above_noise(best),
+        "chance": chance_above_noise(best),
     }
     if best.verdict == "worthwhile":
         reason = Message(
@@ -120,8 +119,12 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
             _("look at the breakers and at the largest region first; fusing kernels by hand may win more")
         )
         found = refusal(reason, [Message(_leave_it(best in riskier), **figures), by_hand])
-        found = replace(found, confidence=round(1.0 - max(_chance_above_noise(other) for other in assessed), 2))
-    return replace(found, runner_up=best.name, margin_us=round(-_mid_us(best), 3), robustness=_label_sentences(labels))
+        order = order_trials(templates, best, [best]) if best in riskier else ()
+        chance = 1.0 - max(chance_above_noise(other) for other in assessed)
+        found = replace(found, confidence=round(chance, 2), order=order)
+    return replace(
+        found, runner_up=best.name, margin_us=round(-expected_us(best), 3), robustness=_label_sentences(labels)
+    )
 
 
 def _leave_it(worth_a_trial: bool) -> str:
@@ -134,7 +137,7 @@ def _leave_it(worth_a_trial: bool) -> str:
 
 
 def _choose(worthwhile: Sequence[Template], risk: Risk) -> Template:
-    best = max(worthwhile, key=_mid_us)
+    best = max(worthwhile, key=expected_us)
     if risk == "high":
         return best
     attention, experts = find_template(worthwhile, "attention-only"), find_template(worthwhile, "moe-only")
@@ -145,19 +148,14 @@ def _choose(worthwhile: Sequence[Template], risk: Risk) -> Template:
     near = [
         template
         for template in worthwhile
-        if not _leads(best, template) and _mid_us(template) >= ENOUGH_OF_THE_BEST * _mid_us(best)
+        if not _leads(best, template) and expected_us(template) >= ENOUGH_OF_THE_BEST * expected_us(best)
     ]
-    return min(near, key=lambda template: (_ease(template), -_mid_us(template)))
-
-
-def _ease(template: Template) -> int:
-    """The work and risk of trying a template, 1 is least."""
-    return template_scope(template.name).effort
+    return min(near, key=lambda template: (template.effort, -expected_us(template)))
 
 
 def _leads(template: Template, other: Template) -> bool:
     """Whether the estimate is greater by more than the noise."""
-    return _mid_pct(template) - _mid_pct(other) > NOISE_PCT
+    return expected_pct(template) - expected_pct(other) > NOISE_PCT
 
 
 def _reason(chosen: Template, runner_up: Template | None) -> Message:
@@ -165,10 +163,10 @@ def _reason(chosen: Template, runner_up: Template | None) -> Message:
     figures = {
         "name": chosen.name,
         "share": chosen.share,
-        "us": _mid_us(chosen),
-        "mid": _mid_pct(chosen),
+        "us": expected_us(chosen),
+        "mid": expected_pct(chosen),
         "floor": NOISE_PCT,
-        "chance": _chance_above_noise(chosen),
+        "chance": chance_above_noise(chosen),
     }
     if chosen.verdict == "within_noise":
         return Message(
@@ -187,8 +185,8 @@ def _reason(chosen: Template, runner_up: Template | None) -> Message:
             ),
             **figures,
         )
-    figures |= {"other": runner_up.name, "other_mid": _mid_pct(runner_up)}
-    if _mid_us(runner_up) > _mid_us(chosen):
+    figures |= {"other": runner_up.name, "other_mid": expected_pct(runner_up)}
+    if expected_us(runner_up) > expected_us(chosen):
         return Message(
             _(
                 "{name}: about {us:.0f} us per step, {mid:.1f} %, with {share:.0%} of the step in scope; {other} might "
@@ -203,47 +201,6 @@ def _reason(chosen: Template, runner_up: Template | None) -> Message:
         ),
         **figures,
     )
-
-
-def _order_to_try(chosen: Template, others: Sequence[Template], further: Sequence[Template]) -> tuple[Message, ...]:
-    steps = [
-        finding.remedy
-        for finding in chosen.findings
-        if finding.check == "mode" and finding.status in ("warn", "unknown") and finding.remedy is not None
-    ]
-    steps += [
-        Message(_("five baseline runs without SuperKernel, spread (CV) below 5 %")),
-        Message(_("then {name}; compare outputs first, then three or more timed runs"), name=chosen.name),
-    ]
-    greater = next((other for other in others if _mid_us(other) > _mid_us(chosen)), None)
-    easier = next((other for other in others if _ease(other) < _ease(chosen)), None)
-    if greater is not None:
-        steps.append(Message(_("if it works, {name}"), name=greater.name))
-    finer = next((other for other in further if _ease(other) < _ease(chosen)), None)
-    if finer is not None:
-        steps.append(
-            Message(
-                _("if it does not compile or is hard to debug, {name} ({mid:.1f} %)"),
-                name=finer.name,
-                mid=_mid_pct(finer),
-            )
-        )
-    if chosen.breakers and chosen.breakers[0].cost_us > 0:
-        worst = chosen.breakers[0]
-        steps.append(
-            Message(
-                _("if it wins less than {low:.1f} %, look at {op} first ({us:.1f} us per step): {remedy}"),
-                low=max(chosen.estimate.low_pct if chosen.estimate else 0.0, NOISE_PCT),
-                op=worst.op_type,
-                us=worst.cost_us,
-                remedy=worst.remedy,
-            )
-        )
-    if easier is not None:
-        steps.append(Message(_("if it fails or is slower, {name}, else nothing"), name=easier.name))
-    else:
-        steps.append(Message(_("if it fails or is slower, leave it off")))
-    return tuple(steps)
 
 
 def _robustness(
@@ -264,10 +221,10 @@ def _robustness(
             Message(
                 _("the interval reaches down to {low:.1f} %: one run in {odds:.0f} may show nothing"),
                 low=chosen.estimate.low_pct,
-                odds=1 / max(1.0 - _chance_above_noise(chosen), 0.01),
+                odds=1 / max(1.0 - chance_above_noise(chosen), 0.01),
             )
         )
-    if runner_up is not None and abs(_mid_pct(chosen) - _mid_pct(runner_up)) <= NOISE_PCT:
+    if runner_up is not None and abs(expected_pct(chosen) - expected_pct(runner_up)) <= NOISE_PCT:
         sentences.append(
             Message(_("{other} is within the noise of it; ease decided, not the estimate"), other=runner_up.name)
         )
@@ -302,25 +259,6 @@ def _decode_share(times: Times) -> float:
     return float(by_phase.get("decode", 0) + by_phase.get("mixed", 0)) / total if total else 1.0
 
 
-def _confidence(chosen: Template, labels: LabelQuality | None) -> float:
+def _chance(chosen: Template, labels: LabelQuality | None) -> float:
     """Chance that the gain can be told from noise, less what is not labelled."""
-    return _chance_above_noise(chosen) * (1.0 - labels.unattributed_share if labels is not None else 1.0)
-
-
-def _chance_above_noise(template: Template) -> float:
-    """From the interval's half that the noise floor lies in, read as half of a normal distribution."""
-    found = template.estimate
-    if found is None:
-        return 0.0
-    side = found.mid_pct - found.low_pct if found.mid_pct > NOISE_PCT else found.high_pct - found.mid_pct
-    if side <= 0:
-        return 1.0 if found.mid_pct > NOISE_PCT else 0.0
-    return NormalDist().cdf((found.mid_pct - NOISE_PCT) / (side / P90))
-
-
-def _mid_us(template: Template) -> float:
-    return template.estimate.mid_us if template.estimate is not None else 0.0
-
-
-def _mid_pct(template: Template) -> float:
-    return template.estimate.mid_pct if template.estimate is not None else 0.0
+    return chance_above_noise(chosen) * (1.0 - labels.unattributed_share if labels is not None else 1.0)

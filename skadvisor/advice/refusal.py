@@ -13,15 +13,10 @@ if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
     from skadvisor.accounting.timeline import Times
 
-#: How sure a refusal is that follows from a plain fact of the capture, as a fraction; labels can still be wrong.
-PLAIN_FACT = 0.95
-
 
 def refusal(reason: Message, steps: Sequence[Message]) -> Recommendation:
-    """Place no scope, for a reason as sure as the labels."""
-    return Recommendation(
-        choice="none", reason=reason, confidence=PLAIN_FACT, runner_up=None, next=tuple(steps), robustness=()
-    )
+    """Place no scope, for a plain fact of the capture: no chance was computed."""
+    return Recommendation(choice="none", reason=reason, confidence=None, runner_up=None, next=tuple(steps))
 
 
 def refuse(templates: Sequence[Template], situation: Situation, times: Times) -> Recommendation | None:

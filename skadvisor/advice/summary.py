@@ -66,6 +66,8 @@ def gather_situation(
         training=labelled.training,
         decoder_layers=layers.count,
         layer_kinds=kinds,
+        model=layers.model,
+        tokens=_tokens(labelled, times, phase),
         tpot_ms=options.tpot_ms,
         hardware=options.hardware or infer_chip(labelled.kernels, capture.metadata).hardware,
         cann=options.cann,
@@ -73,6 +75,12 @@ def gather_situation(
         aiv_expansion=options.aiv_expansion,
         superkernels=_superkernels(labelled, times, phase),
     )
+
+
+def _tokens(labelled: Labelled, times: Times, phase: str) -> int | None:
+    """Rows that pass through a layer in the phase's representative step; None where no shapes tell it."""
+    found = labelled.steps.loc[labelled.steps["step"] == times.representative.get(phase), "tokens"].dropna()
+    return int(found.iloc[0]) if len(found) else None
 
 
 def _superkernels(labelled: Labelled, times: Times, phase: str) -> int:
@@ -145,7 +153,11 @@ def layers_record(labelled: Labelled, times: Times, phase: str) -> LayersRecord:
     weight = inside["dur_ns"].sum() or 1
     sure = float((inside["confidence"] * inside["dur_ns"]).sum() / weight)
     return LayersRecord(
-        count=len(layers), kinds=tuple(kinds), confidence=round(sure * regular, 4), misfits=labelled.misfits
+        count=len(layers),
+        kinds=tuple(kinds),
+        confidence=round(sure * regular, 4),
+        misfits=labelled.misfits,
+        hidden=labelled.structure.classes.hidden,
     )
 
 

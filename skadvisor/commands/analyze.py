@@ -97,14 +97,19 @@ def _plan(result: Result, tables: dict[str, Any], language: str) -> str:
 def _keep_forecasts(result: Result, ledger: Path | None) -> None:
     """Keep what was foretold; the answer does not depend on whether this works in the user's own data folder."""
     from skadvisor.errors import SkadvisorError
-    from skadvisor.gain.ledger import record_forecasts
+    from skadvisor.gain.ledger import default_path, record_forecasts
 
+    place = ledger or default_path()
+    first = not place.exists()
     try:
-        record_forecasts(result, ledger)
+        kept = record_forecasts(result, place)
     except SkadvisorError as error:
         if ledger is not None:
             raise
         click.echo(f"note: forecasts were not kept: {error.message}", err=True)
+    else:
+        if first and kept:
+            click.echo(f"note: forecasts are kept in {place}, to be checked later (--no-ledger keeps none)", err=True)
 
 
 def _redacted(result: Result, shown: dict[str, Any]) -> Result:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from skadvisor.accounting.representative import StepKernels, step_kernels
@@ -18,11 +19,11 @@ from skadvisor.gain.boundaries import breaker_costs
 from skadvisor.gain.capture_check import Rescaling, rescale
 from skadvisor.gain.claim import claim
 from skadvisor.gain.features import case_row, interval_pct
-from skadvisor.gain.interface import Draws, Model, Scene, Situation, priors
+from skadvisor.gain.interface import Draws, Model, Scene, Situation
 from skadvisor.gain.overhead import OverheadModel
 from skadvisor.gain.replay import Constraints, read_constraints
 from skadvisor.options import Options
-from skadvisor.records import Breaker, Estimate, Finding, Template, Verdict
+from skadvisor.records import NOISE_PCT, Breaker, Estimate, Finding, Measured, Template, Verdict
 from skadvisor.text.messages import Message, _
 from skadvisor.units import NS_PER_US, us
 
@@ -61,13 +62,13 @@ def assess(
     scale = rescale(times, step, situation)
     host = times.gaps[(times.gaps["step"] == step) & (times.gaps["kind"] == "host")]["after"].to_numpy()
     constraints = read_constraints(kernels.kernels, host)
-    model = _model(options.ledger)
+    model, measured = _own_outcomes(options.ledger, situation)
     templates: list[Template] = []
     previews: dict[tuple[str, str], Preview] = {}
     for scope in template_scopes():
         for variant in scope.variants:
             scene = make_scene(kernels, preview(kernels, variant, judgements), scale, constraints, situation)
-            templates.append(_assess_one(scope, scene, model.draw(scene)))
+            templates.append(_assess_one(scope, scene, model.draw(scene), measured.get(scope.name)))
             previews[scope.name, variant.name] = scene.preview
     return Assessment(tuple(templates), previews)
 
@@ -81,31 +82,48 @@ def make_scene(
     return Scene(kernels, found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale)
 
 
-def _model(ledger: Path | None) -> Model:
+def _own_outcomes(ledger: Path | None, situation: Situation) -> tuple[Model, Mapping[str, Measured]]:
+    """What the user's ledger has to say: the model refitted to it, and what was measured on this very model."""
     if ledger is None:
-        return OverheadModel()
+        return OverheadModel(), {}
     from skadvisor.gain.ledger import Ledger
     from skadvisor.gain.refit import refit
 
     with Ledger.open(ledger) as opened:
-        return refit(opened) or OverheadModel()
+        gains = {
+            scope.name: opened.gains_pct(situation.model, situation.tokens, scope.name) for scope in template_scopes()
+        }
+        return refit(opened) or OverheadModel(), {name: _measured(found) for name, found in gains.items() if found}
 
 
-def _assess_one(scope: TemplateScope, scene: Scene, draws: Draws) -> Template:
+def _measured(gains: Sequence[float]) -> Measured:
+    return Measured(
+        runs=len(gains),
+        low_pct=round(min(gains), 3),
+        mid_pct=round(float(np.median(gains)), 3),
+        high_pct=round(max(gains), 3),
+    )
+
+
+def _assess_one(scope: TemplateScope, scene: Scene, draws: Draws, measured: Measured | None) -> Template:
     situation = scene.situation
     share = min(scene.in_scope_ns / scene.wall_ns, 1.0) if scene.wall_ns else 0.0
     findings = check(situation, scene.step.kernels, scene.preview)
     refused = _not_applicable(scope, scene, situation)
     found = None if refused else estimate(draws, scene.wall_ns / NS_PER_US, scene.in_scope_ns / NS_PER_US)
-    verdict, reason = _verdict(scene, findings, found, refused)
+    verdict, reason = _verdict(scene, findings, found, refused, measured)
     return Template(
         name=scope.name,
         variant=scene.preview.variant.name,
+        risk=scope.risk,
+        effort=scope.effort,
         share=round(share, 6),
         in_scope_us=us(scene.in_scope_ns),
         claim=None if refused else claim(scope.name, share, situation.moe),
         ceiling_us=None if refused else round(draws.ceiling_us, 3),
         estimate=found,
+        chance_above_noise=None if refused else round(_chance_above_noise(scene, draws), 4),
+        measured=measured,
         terms={} if refused else terms(draws),
         fragments=None if refused else scene.preview.fragments,
         breakers=() if refused else _breakers(scene),
@@ -114,6 +132,11 @@ def _assess_one(scope: TemplateScope, scene: Scene, draws: Draws) -> Template:
         reason=reason,
         features={} if refused else _features(scene, draws),
     )
+
+
+def _chance_above_noise(scene: Scene, draws: Draws) -> float:
+    """The part of the draws in which the step gains more than the noise floor."""
+    return float(np.mean(100 * NS_PER_US * draws.saving_us > NOISE_PCT * scene.wall_ns))
 
 
 def _features(scene: Scene, draws: Draws) -> dict[str, float]:
@@ -141,12 +164,15 @@ def _verdict(
     findings: tuple[Finding, ...],
     found: Estimate | None,
     refused: Message | None,
+    measured: Measured | None,
 ) -> tuple[Verdict, Message]:
     if refused is not None or found is None:
         return "not_applicable", refused or Message(_("nothing to assess"))
     blocking = next((finding for finding in findings if finding.status == "block"), None)
     if blocking is not None:
         return "blocked", Message(_("not possible as captured: {why}"), why=blocking.message)
+    if measured is not None:
+        return _measured_verdict(measured)
     where = scene.preview.variant.where
     figures = {
         "low": found.low_pct,
@@ -154,9 +180,9 @@ def _verdict(
         "high": found.high_pct,
         "us": found.mid_us,
         "where": Message(where),
-        "floor": priors()["noise"]["step_pct"],
+        "floor": NOISE_PCT,
     }
-    if found.mid_pct < priors()["noise"]["step_pct"]:
+    if found.mid_pct < NOISE_PCT:
         return "within_noise", Message(
             _(
                 "within noise: {mid:.1f} % of the step ({low:.1f} to {high:.1f}), less than the {floor:g} % "
@@ -167,6 +193,18 @@ def _verdict(
     return "worthwhile", Message(
         _("about {us:.0f} us, {mid:.1f} % of the step ({low:.1f} to {high:.1f}): {where}"), **figures
     )
+
+
+def _measured_verdict(measured: Measured) -> tuple[Verdict, Message]:
+    """What was measured on this very model decides, whatever the forecast says."""
+    sentence = Message(
+        _("measured here: {mid:.1f} % of the step in {runs} runs ({low:.1f} to {high:.1f})"),
+        mid=measured.mid_pct,
+        runs=measured.runs,
+        low=measured.low_pct,
+        high=measured.high_pct,
+    )
+    return ("worthwhile" if measured.mid_pct >= NOISE_PCT else "within_noise"), sentence
 
 
 def _breakers(scene: Scene) -> tuple[Breaker, ...]:

@@ -11,7 +11,7 @@ def claim(template: str, share: float, moe: bool) -> Claim | None:
     """The promised gain of the decode step at this share (a fraction of the step inside the scope).
 
     The table's rows follow from one rule, a saving of 29 to 43 % of the time in scope; the rule gives the figures,
-    and the row that comes nearest is named. None for templates the table does not list.
+    and the row that comes nearest stands beside them unchanged. None for templates the table does not list.
     """
     table = claim_table()
     kind = "moe" if moe else "dense"
@@ -23,16 +23,11 @@ def claim(template: str, share: float, moe: bool) -> Claim | None:
     return Claim(
         low_pct=round(100 * low * share, 2),
         high_pct=round(100 * high * share, 2),
+        row=row.row,
+        row_low_pct=float(row.gain_pct[0]),
+        row_high_pct=float(row.gain_pct[1]),
         rule=Message(
-            _(
-                "{low:.0%} to {high:.0%} of the {share:.1%} of the step in scope; the table's row '{row}' says "
-                "{row_pct} %"
-            ),
-            low=low,
-            high=high,
-            share=share,
-            row=row.row,
-            row_pct=f"{row.gain_pct[0]:g}-{row.gain_pct[1]:g}",
+            _("{low:.0%} to {high:.0%} of the {share:.1%} of the step in scope"), low=low, high=high, share=share
         ),
         source=table.source,
     )

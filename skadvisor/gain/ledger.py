@@ -64,12 +64,19 @@ MIGRATIONS = (
     CREATE TRIGGER outcome_stays BEFORE DELETE ON outcome BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
     CREATE TRIGGER outcome_holds BEFORE UPDATE ON outcome BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
     """,
+    """
+    ALTER TABLE forecast ADD COLUMN model TEXT NOT NULL DEFAULT '';
+    ALTER TABLE forecast ADD COLUMN tokens INTEGER;
+    """,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What was foretold for one template on one capture. Times are us per step; `id` is None until it is kept."""
+    """What was foretold for one template on one capture. Times are us per step; `id` is None until it is kept.
+
+    `model` and `tokens` (rows of a step) say what ran; empty and None in forecasts of older versions.
+    """
 
     fingerprint: str
     capture: str
@@ -84,6 +91,8 @@ class Forecast:
     chosen: bool = False
     features: dict[str, float]
     tool_version: str
+    model: str = ""
+    tokens: int | None = None
     made_at: str = ""
     id: int | None = None
 
@@ -174,12 +183,14 @@ class Ledger:
             forecast.claim_high_pct,
             int(forecast.chosen),
             json.dumps(forecast.features, sort_keys=True, allow_nan=False),
+            forecast.model,
+            forecast.tokens,
         )
         with self._transaction():
             self._connection.execute(
                 "INSERT OR IGNORE INTO forecast (tool_version, fingerprint, phase, template, step_us, low_us, mid_us, "
-                "high_us, made_at, capture, claim_low_pct, claim_high_pct, chosen, features) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "high_us, made_at, capture, claim_low_pct, claim_high_pct, chosen, features, model, tokens) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 key + rest,
             )
             found = self._connection.execute(
@@ -200,6 +211,11 @@ class Ledger:
                 raise InputError(
                     f"the ledger has no forecast number {outcome.forecast}", "list them with: skadvisor calibrate"
                 )
+            same = (outcome.forecast, outcome.before_us, outcome.after_us)
+            if self._connection.execute(
+                "SELECT 1 FROM outcome WHERE forecast = ? AND before_us = ? AND after_us = ?", same
+            ).fetchone():
+                raise InputError("this outcome is in the ledger already", "list it with: skadvisor calibrate")
             self._connection.execute(
                 "INSERT INTO outcome (forecast, recorded_at, before_us, after_us, note) VALUES (?, ?, ?, ?, ?)",
                 (outcome.forecast, outcome.recorded_at or _now(), outcome.before_us, outcome.after_us, outcome.note),
@@ -227,6 +243,17 @@ class Ledger:
         """Each outcome with its forecast, oldest first."""
         by_number = {forecast.id: forecast for forecast in self.forecasts()}
         return tuple((by_number[outcome.forecast], outcome) for outcome in self.outcomes())
+
+    def gains_pct(self, model: str, tokens: int | None, template: str) -> tuple[float, ...]:
+        """The gains, percent of the step, that were measured with this template on this model and number of rows."""
+        if not model:
+            return ()
+        rows = self._connection.execute(
+            "SELECT outcome.before_us, outcome.after_us FROM outcome JOIN forecast ON forecast.id = outcome.forecast "
+            "WHERE model = ? AND tokens IS ? AND template = ? ORDER BY outcome.id",
+            (model, tokens, template),
+        )
+        return tuple(100.0 * (before - after) / before for before, after in rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -266,6 +293,8 @@ def record_forecasts(result: Result, path: str | Path | None = None) -> tuple[in
                     claim_high_pct=template.claim.high_pct if template.claim else None,
                     chosen=template.name == result.recommendation.choice,
                     features=template.features,
+                    model=result.layers.model,
+                    tokens=phase.tokens,
                     tool_version=result.tool.version,
                 )
             )

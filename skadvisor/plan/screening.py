@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, stdev
 from typing import TYPE_CHECKING, Literal
 
-from skadvisor.records import Result, Template
+from skadvisor.records import Result, Template, Trial, find_template
 from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ BETWEEN_RUNS_PCT = 1.0
 FEWEST_OFF, FEWEST_ON = 5, 3
 #: More runs than this are not worth the gain that they would show.
 MOST_RUNS = 30
-#: A gain smaller than this is within the noise of a step, percent.
-NOISE_PCT = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +55,7 @@ class Run:
 
     order: int
     name: str
-    kind: Literal["baseline", "screen", "confirm"]
+    kind: Literal["baseline", "smoke_test", "screen", "confirm"]
     template: str | None
     variant: str
     options: str
@@ -137,63 +135,75 @@ def make_sheet(
     steps_per_run: int = 100,
     between_pct: float | None = None,
 ) -> Sheet:
-    """The sheet for an analysed capture: baseline, then the scopes by expected gain, cheap ones first, then to confirm.
+    """The sheet for an analysed capture: baseline, then the scopes in the order of the advice, then to confirm.
 
-    Scopes that are blocked, not applicable or expected below the noise are left out with the reason.
+    Scopes that the advice does not try, and those that too many runs would be needed for, are left out with the reason.
     """
-    chosen, left_out = _choose(result)
-    powers = [(item, analyse_power(result, _mid(item), steps_per_run, between_pct)) for item in chosen]
-    visible = [(item, power) for item, power in powers if power.runs is not None]
-    left_out += [
-        Message(
-            _("{name}: {gain:.1f} % would need more than {most} runs per side"),
-            name=item.name,
-            gain=_mid(item),
-            most=MOST_RUNS,
-        )
-        for item, power in powers
-        if power.runs is None
-    ]
-    if not visible:
-        return Sheet(runs=(), power=tuple(power for _item, power in powers), left_out=tuple(left_out), total_runs=0)
-    runs = [_baseline(max(power.runs or 0 for _item, power in visible))]
-    for item, power in visible:
-        runs.append(_screen(item, kernels, result.mode, dialect, power.runs or FEWEST_ON, len(runs)))
-    runs.append(_confirm([item for item, _power in visible], len(runs)))
+    chosen = []
+    left_out = _left_out(result, {trial.template for trial in result.recommendation.order})
+    for trial in result.recommendation.order:
+        template = _template(result, trial)
+        power = analyse_power(result, trial.mid_pct, steps_per_run, between_pct)
+        if power.runs is None and trial.purpose != "smoke_test":
+            name = _name(template.name, template.variant)
+            left_out.append(
+                Message(
+                    _("{name}: {gain:.1f} % would need more than {most} runs per side"),
+                    name=name,
+                    gain=trial.mid_pct,
+                    most=MOST_RUNS,
+                )
+            )
+        else:
+            chosen.append((trial, template, power))
+    target = next((template for trial, template, _power in chosen if trial.purpose == "target"), None)
+    if target is None:
+        return Sheet(runs=(), power=(), left_out=tuple(left_out), total_runs=0)
+    counted = [power for trial, _template, power in chosen if trial.purpose != "smoke_test"]
+    runs = [_baseline(max(power.runs or FEWEST_OFF for power in counted))]
+    for trial, template, power in chosen:
+        runs.append(_screen(trial, template, kernels, result.mode, dialect, power.runs or FEWEST_ON, len(runs)))
+    runs.append(_confirm(target, len(runs)))
     return Sheet(
         runs=tuple(runs),
-        power=tuple(power for _item, power in powers),
+        power=tuple(counted),
         left_out=tuple(left_out),
         total_runs=sum(run.repeats for run in runs),
     )
+
+
+def _template(result: Result, trial: Trial) -> Template:
+    found = find_template(result.templates, trial.template, trial.variant)
+    assert found is not None, "a trial is of a template of the result"
+    return found
 
 
 def _mid(template: Template) -> float:
     return template.estimate.mid_pct if template.estimate else 0.0
 
 
-_EFFORT = {"attention-only": 1, "moe-only": 2, "per-block": 2, "automatic": 1, "full-model": 3}
+def _left_out(result: Result, tried: set[str]) -> list[Message]:
+    """Why the other templates are not on the sheet."""
+    others = [template for template in result.templates if template.name not in tried]
+    said = [
+        Message(_("{name}: {reason}"), name=_name(template.name, template.variant), reason=template.reason)
+        for template in others
+        if template.verdict != "worthwhile"
+    ]
+    said += [
+        Message(
+            _("{name}: {mid:.1f} % expected; another scope wins as much with less"),
+            name=_name(template.name, template.variant),
+            mid=_mid(template),
+        )
+        for template in others
+        if template.verdict == "worthwhile"
+    ]
+    return said
 
 
-def _choose(result: Result) -> tuple[list[Template], list[Message]]:
-    """Templates that can win more than the noise at the top of their interval; the least effort first."""
-    left_out: list[Message] = []
-    chosen: list[Template] = []
-    for template in result.templates:
-        if template.verdict in ("blocked", "not_applicable") or template.estimate is None:
-            left_out.append(Message(_("{name}: {reason}"), name=template.name, reason=template.reason))
-        elif template.estimate.high_pct < NOISE_PCT or template.estimate.mid_pct <= 0:
-            left_out.append(
-                Message(
-                    _("{name}: {low:.1f} to {high:.1f} % expected, which nobody can tell from noise"),
-                    name=template.name,
-                    low=template.estimate.low_pct,
-                    high=template.estimate.high_pct,
-                )
-            )
-        else:
-            chosen.append(template)
-    return sorted(chosen, key=lambda item: (_EFFORT.get(item.name, 9), -_mid(item))), left_out
+def _name(template: str, variant: str) -> str:
+    return f"{template}-{variant}" if variant else template
 
 
 def _baseline(repeats: int) -> Run:
@@ -213,35 +223,47 @@ def _baseline(repeats: int) -> Run:
     )
 
 
-def _screen(template: Template, kernels: pd.DataFrame, mode: str, dialect: Dialect, repeats: int, before: int) -> Run:
+def _screen(
+    trial: Trial, template: Template, kernels: pd.DataFrame, mode: str, dialect: Dialect, repeats: int, before: int
+) -> Run:
     from skadvisor.plan.compile_options import options_text, scope_kernels, weigh_options
 
     estimate = template.estimate
     assert estimate is not None
     inside = scope_kernels(kernels, template.name, template.variant)
-    return Run(
-        order=before + 1,
-        name=f"{template.name}-{template.variant}" if template.variant else template.name,
-        kind="screen",
-        template=template.name,
-        variant=template.variant,
-        options=options_text(weigh_options(inside, mode)) if dialect in ("ge", "recipes") else "",
-        repeats=max(FEWEST_ON, repeats),
-        expected_low_pct=estimate.low_pct,
-        expected_mid_pct=estimate.mid_pct,
-        expected_high_pct=estimate.high_pct,
-        go_on_if=Message(_("it compiles, the output is the same, and the median gains more than 2 %")),
-        stop_if=Message(
+    smoke = trial.purpose == "smoke_test"
+    go_on = (
+        Message(_("it compiles and the output is the same, whatever it wins"))
+        if smoke
+        else Message(_("it compiles, the output is the same, and the median gains more than 2 %"))
+    )
+    stop = (
+        Message(_("it does not compile or the output differs: find out why before anything wider"))
+        if smoke
+        else Message(
             _("the output differs, or after {few} runs the median gains less than {low:.1f} %"),
             few=FEWEST_ON,
             low=min(0.0, estimate.low_pct),
-        ),
+        )
+    )
+    return Run(
+        order=before + 1,
+        name=_name(template.name, template.variant),
+        kind="smoke_test" if smoke else "screen",
+        template=template.name,
+        variant=template.variant,
+        options=options_text(weigh_options(inside, mode)) if dialect in ("ge", "recipes") else "",
+        repeats=1 if smoke else max(FEWEST_ON, repeats),
+        expected_low_pct=estimate.low_pct,
+        expected_mid_pct=estimate.mid_pct,
+        expected_high_pct=estimate.high_pct,
+        go_on_if=go_on,
+        stop_if=stop,
     )
 
 
-def _confirm(visible: list[Template], before: int) -> Run:
-    best = max(visible, key=_mid)
-    estimate = best.estimate
+def _confirm(target: Template, before: int) -> Run:
+    estimate = target.estimate
     assert estimate is not None
     return Run(
         order=before + 1,

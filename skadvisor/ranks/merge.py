@@ -219,9 +219,10 @@ def _agreed(recommendation: Recommendation, read: Sequence[RankRecord]) -> Recom
                 high=max(middles),
             )
         )
+    chance = recommendation.confidence
     return replace(
         recommendation,
-        confidence=round(recommendation.confidence * agree / len(read), 4),
+        confidence=None if chance is None else round(chance * agree / len(read), 4),
         robustness=(*recommendation.robustness, *words),
     )
 

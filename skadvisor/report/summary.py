@@ -70,8 +70,11 @@ def _facts(result: Result, wording: Wording) -> tuple[tuple[str, str], ...]:
     recommendation = result.recommendation
     facts = [
         (wording.say(_("Choice")), wording.template(recommendation.choice, recommendation.variant)),
-        (wording.say(_("Confidence")), f"{recommendation.confidence:.0%}".replace("%", " %")),
     ]
+    if recommendation.confidence is not None:
+        chance = f"{recommendation.confidence:.0%}".replace("%", " %")
+        title = _("Chance of more than 2 %") if recommendation.choice != "none" else _("Chance of at most 2 %")
+        facts.append((wording.say(title), chance))
     if recommendation.runner_up:
         facts.append((wording.say(_("Runner-up")), _runner_up_words(result, wording)))
     facts.append((wording.say(_("Mode")), mode_words(result, wording)))

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skadvisor.records import Status
+from skadvisor.records import NOISE_PCT, Status
 from skadvisor.text.messages import Message, _
 from skadvisor.verification.compile_log import CompileLog, read_compile_logs
 from skadvisor.verification.output_files import OutputCheck, compare_outputs
 from skadvisor.verification.performance_files import compare_performance, read_performance
-
-#: Below this nobody can tell a gain of the step from noise, percent. Source: SuperKernel measuring guides.
-NOISE_PCT = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
