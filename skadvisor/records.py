@@ -83,11 +83,21 @@ class StepRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class GapRecord:
-    """Idle time of a step by kind: within a region of a layer, between regions, waiting for the host."""
+    """Idle time of a step by kind: within a region of a layer, between regions, waiting for the host.
+
+    `wait_us` passes inside one replay of one graph, where the device waits for another stream or rank.
+    """
 
     inside_us: float
     between_us: float
     host_us: float
+    wait_us: float = 0.0
+
+    @property
+    def parts(self) -> tuple[tuple[str, float], ...]:
+        """The kinds of gap with their time, us; `wait` only where there is any."""
+        waiting = (("wait", self.wait_us),) if self.wait_us else ()
+        return (("inside", self.inside_us), ("between", self.between_us), *waiting, ("host", self.host_us))
 
 
 @dataclass(frozen=True, kw_only=True)

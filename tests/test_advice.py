@@ -78,6 +78,12 @@ def test_eager_and_host_bound_is_refused_with_the_numbers():
     assert "graph mode" in str(found.next[0])
 
 
+def test_a_graph_that_waits_for_another_stream_is_not_told_to_be_captured_as_one():
+    found = advise(decode_kernels(gap_ns=40_000), changed(DENSE, wait_bound=True))[1]
+    assert found.choice == "none" and "another stream or rank" in str(found.reason)
+    assert not any("pieces" in str(step) for step in found.next)
+
+
 def test_a_graph_in_pieces_that_waits_for_the_host_is_refused():
     kernels = decode_kernels(gap_ns=100)
     for number, kernel in enumerate(kernels):

@@ -24,6 +24,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "16-old-eager-atomic-memset/device-bound-no-memset.csv": {"mode": ("eager", "unknown"), "choice": "none"},
     "27-host-annotations/prefill": {"phases": ["prefill"] * 4, "choice": "none"},
     "28-triton-static-in-eager": {"mode": "eager", "choice": "none"},
+    "31-graph-with-unlisted-wait": {"mode": "graph", "host_bound": False, "waits": True, "choice": "none"},
     "33-excel-resaved-real/training.csv": {"exit": 3},
     "33-excel-resaved-real/qwen25.csv": {"exit": 3},
 }
@@ -36,6 +37,8 @@ def _answer(result: Result) -> dict[str, Any]:
         "phase": result.phase,
         "phases": [step.phase for step in result.steps],
         "layers": result.layers.count,
+        "host_bound": result.host_bound,
+        "waits": any(record.gap.wait_us > record.gap.host_us for record in result.phases.values()),
         "choice": result.recommendation.choice,
     }
 

@@ -101,17 +101,32 @@ def test_remainder_goes_to_the_region_that_comes_first():
     assert exposed.to_dict() == {"attention": 3, "moe": 2}
 
 
-def test_gaps_inside_between_and_host():
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [
+        ({}, "wait"),  # the same replay goes on
+        ({"stream": 2}, "wait"),
+        ({"task": 0}, "host"),  # another replay of the same graph
+        ({"model": 8}, "host"),
+        ({"launch_ns": 200_000}, "host"),  # the host launched it in the gap
+    ],
+)
+def test_gaps_inside_between_and_of_what_is_waited_for(last, kind):
     kernels = [
         {"start_ns": 0, "dur_ns": 1_000, "layer": 0},
         {"start_ns": 1_500, "dur_ns": 1_000, "layer": 0},
         {"start_ns": 3_000, "dur_ns": 1_000, "layer": 0, "region": "mlp"},
-        {"start_ns": 304_000, "dur_ns": 1_000, "layer": 0, "region": "mlp"},
+        {"start_ns": 304_000, "dur_ns": 1_000, "layer": 0, "region": "mlp"} | last,
     ]
     labelled = labelled_table(kernels)
     times = timeline.measure(labelled, step_table(labelled))
     step = times.steps.iloc[0]
-    assert (step["gap_inside_ns"], step["gap_between_ns"], step["gap_host_ns"]) == (500, 500, 300_000)
+    waited = {"wait": 0, "host": 0} | {kind: 300_000}
+    assert {name: step[f"gap_{name}_ns"] for name in ("inside", "between", *waited)} == waited | {
+        "inside": 500,
+        "between": 500,
+    }
+    assert step["gap_ns"] == 301_000 == step["wall_ns"] - step["busy_ns"]
     inside = times.regions.set_index("region")["gap_inside_ns"]
     assert inside.to_dict() == {"attention": 500, "mlp": 0}
 

@@ -86,6 +86,7 @@ def phase_records(times: Times, steps: pd.DataFrame) -> dict[str, PhaseRecord]:
             gap=GapRecord(
                 inside_us=us(middle["gap_inside_ns"]),
                 between_us=us(middle["gap_between_ns"]),
+                wait_us=us(middle["gap_wait_ns"]),
                 host_us=us(middle["gap_host_ns"]),
             ),
             tokens=int(tokens.median()) if len(tokens) else None,

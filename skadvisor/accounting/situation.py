@@ -12,8 +12,9 @@ from skadvisor.records import Mode, Phase
 class Situation:
     """The capture in a few facts; None where it does not say.
 
-    `host_share` is the fraction of the step in which the device waits for the host. `phase` is the phase the
-    templates are assessed for. `layer_kinds` counts the decoder layers by kind. `model` and `tokens` (rows of
+    `host_share` is the fraction of the step in which the device waits for the host, `wait_bound` that it waits long
+    inside a graph for another stream or rank. `phase` is the phase the templates are assessed for. `layer_kinds`
+    counts the decoder layers by kind. `model` and `tokens` (rows of
     a step) tell the user's own outcomes of this very model from others. `tpot_ms` is the time per output
     token that the user measured without the profiler, milliseconds; `tokens_per_step` how many tokens one step
     yields to a request (more than 1 with speculative decoding). `superkernels` counts SuperKernels per step that the
@@ -25,6 +26,7 @@ class Situation:
     graph_kind: str | None = None
     host_bound: bool = False
     host_share: float = 0.0
+    wait_bound: bool = False
     training: bool = False
     decoder_layers: int = 0
     layer_kinds: Mapping[str, int] = field(default_factory=dict)

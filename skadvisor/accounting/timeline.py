@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.accounting.gaps import find_gaps
+from skadvisor.accounting.gaps import GAP_KINDS, find_gaps
 from skadvisor.accounting.steady import representative_steps
 from skadvisor.records import REGIONS
 
@@ -30,7 +30,7 @@ class Times:
     """The measured times of a capture, int64 nanoseconds.
 
     `steps`: step, phase, mode, steady, kernels, start_ns, wall_ns, busy_ns, gap_ns, gap_inside_ns, gap_between_ns,
-    gap_host_ns, idle_waiting_ns and idle_copying_ns (parts of gap_ns in which event waits or copies run).
+    gap_wait_ns, gap_host_ns, idle_waiting_ns and idle_copying_ns (parts of gap_ns in which event waits or copies run).
     `regions`: step, region, kernels, busy_ns, exposed_ns, gap_inside_ns; regions without kernels have no row.
     `layers`: step, layer, kind, kernels, start_ns, wall_ns, exposed_ns.
     `layer_regions`: step, layer, region, kernels, exposed_ns.
@@ -235,10 +235,10 @@ def _step_times(
     times = table.groupby("step").agg(kernels=("counted", "sum"), start_ns=("start", "min"), end=("end", "max"))
     times["wall_ns"] = times.pop("end") - times["start_ns"]
     by_kind = gaps.pivot_table(index="step", columns="kind", values="dur_ns", aggfunc="sum", observed=False)
-    for kind in ("inside", "between", "host"):
+    for kind in GAP_KINDS:
         found = by_kind[kind] if kind in by_kind else pd.Series(dtype="int64")
         times[f"gap_{kind}_ns"] = found.reindex(times.index).fillna(0).astype("int64")
-    times["gap_ns"] = times[["gap_inside_ns", "gap_between_ns", "gap_host_ns"]].sum(axis=1)
+    times["gap_ns"] = times[[f"gap_{kind}_ns" for kind in GAP_KINDS]].sum(axis=1)
     times["busy_ns"] = times["wall_ns"] - times["gap_ns"]
     for name, kind in (("idle_waiting_ns", "wait"), ("idle_copying_ns", "copy")):
         covered = _covered(gaps, tasks[tasks["kind"] == kind] if tasks is not None else None)

@@ -65,12 +65,31 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
             ),
             [Message(_("record at Level1: Model ID and OP State tell a graph's kernels"))],
         )
+    if situation.wait_bound:
+        return _others_first(situation, times)
     if not templates:
         return refusal(Message(_("no template could be assessed on this capture")), [])
     fused = next((finding for finding in templates[0].findings if finding.check == "superkernel"), None)
     if fused is not None:
         return refusal(fused.message, [fused.remedy] if fused.remedy else [])
     return None
+
+
+def _others_first(situation: Situation, times: Times) -> Recommendation:
+    row = times.steps[times.steps["step"] == times.representative[situation.phase]].iloc[0]
+    reason = Message(
+        _(
+            "inside the graph the device waits {wait:.1f} ms of a {wall:.1f} ms step for another stream or rank, not "
+            "for the host; what fusion saves there would be waited away"
+        ),
+        wait=row["gap_wait_ns"] / NS_PER_MS,
+        wall=row["wall_ns"] / NS_PER_MS,
+    )
+    steps = (
+        _("find what it waits for: record all ranks, and all streams with the event waits of trace_view.json"),
+        _("shorten or overlap what it waits for, then record again"),
+    )
+    return refusal(reason, [Message(step) for step in steps])
 
 
 def _graph_first(situation: Situation, times: Times) -> Recommendation:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: The phase that a placement is judged in comes first; the others only where it is missing.
 PHASE_ORDER = ("decode", "mixed", "prefill", "unknown", "training")
-#: A device that waits this share of its step for the host is bound by the host.
+#: A device that waits this share of its step for the host is bound by the host; so it is by other streams and ranks.
 HOST_BOUND_SHARE = 0.25
 #: Labels below this confidence are counted as uncertain.
 CERTAIN = 0.9
@@ -41,19 +41,19 @@ def choose_phase(times: Times) -> Any:
     return next((phase for phase in PHASE_ORDER if phase in present), "unknown")
 
 
-def host_share(times: Times, phase: str) -> float:
-    """Median share of a step's wall time in which the device waits for the host, a fraction."""
+def gap_share(times: Times, phase: str, kind: str) -> float:
+    """Median share of a step's wall time that is idle of one kind (`gaps.GAP_KINDS`), a fraction."""
     steps = times.steps[times.steps["step"].isin(steady_steps(times.steps, phase))]
     if steps.empty:
         return 0.0
-    return float((steps["gap_host_ns"] / steps["wall_ns"].clip(lower=1)).median())
+    return float((steps[f"gap_{kind}_ns"] / steps["wall_ns"].clip(lower=1)).median())
 
 
 def gather_situation(
     capture: Capture, labelled: Labelled, times: Times, phase: str, layers: LayersRecord, options: Options
 ) -> Situation:
     """What the gain and the advice have to know about the capture as a whole."""
-    share = host_share(times, phase)
+    share = gap_share(times, phase, "host")
     kinds: dict[str, int] = {}
     for kind in layers.kinds:
         kinds[kind.kind] = kinds.get(kind.kind, 0) + kind.count
@@ -63,6 +63,7 @@ def gather_situation(
         graph_kind=labelled.graph_kind,
         host_bound=share >= HOST_BOUND_SHARE,
         host_share=share,
+        wait_bound=gap_share(times, phase, "wait") >= HOST_BOUND_SHARE,
         training=labelled.training,
         decoder_layers=layers.count,
         layer_kinds=kinds,

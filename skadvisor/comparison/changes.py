@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from skadvisor.accounting.gaps import GAP_KINDS
 from skadvisor.accounting.timeline import Times
 from skadvisor.comparison.alignment import AlignedRuns
 from skadvisor.comparison.records import GapChange, LayerChange, PhaseChange, RegionChange
@@ -113,7 +114,7 @@ def layer_changes(runs: AlignedRuns) -> tuple[LayerChange, ...]:
 
 def gap_changes(runs: AlignedRuns) -> tuple[GapChange, ...]:
     changes = []
-    for kind in ("inside", "between", "host"):
+    for kind in GAP_KINDS:
         old, new = (
             median(
                 [

@@ -60,8 +60,8 @@ def assess(
     kernels = step_kernels(labelled, times, step)
     judgements = judge_step(kernels, situation, options.rules)
     scale = rescale(times, step, situation)
-    host = times.gaps[(times.gaps["step"] == step) & (times.gaps["kind"] == "host")]["after"].to_numpy()
-    constraints = read_constraints(kernels.kernels, host)
+    held = times.gaps[(times.gaps["step"] == step) & times.gaps["kind"].isin(("host", "wait"))]["after"].to_numpy()
+    constraints = read_constraints(kernels.kernels, held)
     model, measured = _own_outcomes(options.ledger, situation)
     templates: list[Template] = []
     previews: dict[tuple[str, str], Preview] = {}

@@ -22,7 +22,7 @@ REGION_COLOURS: dict[str, str] = {
 }
 
 #: Kind of idle time -> colour; greys, because nothing runs there.
-GAP_COLOURS: dict[str, str] = {"inside": "#b9bfc7", "between": "#cfd4da", "host": "#e3e6ea"}
+GAP_COLOURS: dict[str, str] = {"inside": "#b9bfc7", "between": "#cfd4da", "wait": "#d9d3c3", "host": "#e3e6ea"}
 
 ACCENT = "#4b45c6"
 INK = "#1c1f24"

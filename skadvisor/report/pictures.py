@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from skadvisor.records import Result, Template
 from skadvisor.report.gain_sections import step_wall
-from skadvisor.report.sections import gap_parts, outliers
+from skadvisor.report.sections import outliers
 from skadvisor.report.summary import main_phase
 from skadvisor.report.wording import PHASE_NAMES, TERM_NAMES, Wording
 from skadvisor.text.messages import _
@@ -180,7 +180,7 @@ def region_stacks(result: Result, wording: Wording, phases: Sequence[str] | None
         parts: list[tuple[str, float]] = [
             (region.region, region.exposed_us) for region in result.regions if region.phase == phase
         ]
-        parts += gap_parts(record.gap.inside_us, record.gap.between_us, record.gap.host_us)
+        parts += record.gap.parts
         total = sum(time for _region, time in parts)
         stacks.append(
             Stack(

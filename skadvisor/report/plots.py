@@ -50,11 +50,7 @@ def region_shares(result: Result, ax: Axes | None = None) -> Axes:
         parts: list[tuple[str, float]] = [
             (region.region, region.exposed_us) for region in result.regions if region.phase == phase
         ]
-        parts += [
-            ("inside", record.gap.inside_us),
-            ("between", record.gap.between_us),
-            ("host", record.gap.host_us),
-        ]
+        parts += record.gap.parts
         start = 0.0
         for name, time in parts:
             width = 100 * time / record.wall_us if record.wall_us else 0.0

@@ -71,6 +71,7 @@ def steps(result: Result, wording: Wording) -> Section | None:
             number(record.busy_us, wording),
             number(record.gap.inside_us, wording),
             number(record.gap.between_us, wording),
+            number(record.gap.wait_us, wording),
             number(record.gap.host_us, wording),
             number(record.tokens, wording, 0),
         )
@@ -83,6 +84,7 @@ def steps(result: Result, wording: Wording) -> Section | None:
         Column(wording.say(_("Kernels")), "µs", True),
         Column(wording.say(_("Gaps inside")), "µs", True, 1),
         Column(wording.say(_("Gaps between")), "µs", True, 2),
+        Column(wording.say(_("Waits in a graph")), "µs", True, 2),
         Column(wording.say(_("Host gaps")), "µs", True),
         Column(wording.say(_("Tokens")), "", True, 1),
     )
@@ -175,7 +177,7 @@ def regions(result: Result, wording: Wording) -> Section | None:
                         number(region.kernels, wording, 0),
                     )
                 )
-        for kind, time in gap_parts(record.gap.inside_us, record.gap.between_us, record.gap.host_us):
+        for kind, time in record.gap.parts:
             share = time / record.wall_us if record.wall_us else None
             nothing = Cell("")
             rows.append(
@@ -207,11 +209,6 @@ def regions(result: Result, wording: Wording) -> Section | None:
         (Table("regions", wording.say(_("Regions")), columns, tuple(rows)),),
         picture="regions",
     )
-
-
-def gap_parts(inside: float, between: float, host: float) -> tuple[tuple[str, float], ...]:
-    """The kinds of gap with their time."""
-    return (("inside", inside), ("between", between), ("host", host))
 
 
 def layer_title(typical: TypicalLayer, wording: Wording) -> str:

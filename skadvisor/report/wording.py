@@ -30,6 +30,7 @@ REGION_NAMES = {
 GAP_NAMES = {
     "inside": _("gaps inside regions"),
     "between": _("gaps between regions"),
+    "wait": _("waits for another stream or rank"),
     "host": _("gaps waiting for the host"),
 }
 PHASE_NAMES = {
