@@ -29,7 +29,8 @@ class Score:
     `regions` gives (time, count) accuracy per true region, `confusion` ns per (true, found) region, `confusion_count`
     kernels. `role_accuracy` is the time of those kernels with both region and role right, `roles_wrong` the ns of all
     others by true region, true role and found role. `confident` kernels have a confidence of CONFIDENT or more,
-    `confident_right` of them the right region, `confident_roles` the right role as well. `learned` is the share of the
+    `confident_right` of them the right region; `confident_stated` of them state a role, `confident_roles` the right
+    one in the right region. `learned` is the share of the
     time in operators that learned scores speak for. `share_error` is the largest difference of a region's share of a
     phase, percentage points; None where no steps were found.
     """
@@ -49,6 +50,7 @@ class Score:
     share_error: float | None
     confident: int
     confident_right: int
+    confident_stated: int
     confident_roles: int
     unattributed: float
     learned: float
@@ -64,8 +66,8 @@ class Score:
 
     @property
     def role_calibration(self) -> float | None:
-        """Fraction of right regions and roles among the confident labels, None without any."""
-        return self.confident_roles / self.confident if self.confident else None
+        """Fraction of right regions and roles among the confident labels that state a role, None without any."""
+        return self.confident_roles / self.confident_stated if self.confident_stated else None
 
 
 def score(
@@ -112,6 +114,7 @@ def score(
         share_error=_share_error(labelled, true),
         confident=int(confident.sum()),
         confident_right=int((confident & right).sum()),
+        confident_stated=int((confident & (role != "unknown")).sum()),
         confident_roles=int((confident & role_right).sum()),
         unattributed=_fraction(time[found == "unattributed"].sum(), time.sum()),
         learned=_fraction(time[learned].sum(), time.sum()),

@@ -131,10 +131,9 @@ def summary(scores: Sequence[Score]) -> str:
     for variant in dict.fromkeys(one.variant for one in scores):
         rows = [one for one in scores if one.variant == variant]
         confident = sum(one.confident for one in rows)
-        sure, sure_role = (
-            sum(counts) / confident if confident else None
-            for counts in ([one.confident_right for one in rows], [one.confident_roles for one in rows])
-        )
+        stated = sum(one.confident_stated for one in rows)
+        sure = sum(one.confident_right for one in rows) / confident if confident else None
+        sure_role = sum(one.confident_roles for one in rows) / stated if stated else None
         errors = [one.share_error for one in rows if one.share_error is not None]
         lines.append(
             f"{variant:<22}{len(rows):>9}{_percent(_mean(one.time_accuracy for one in rows)):>8}"
@@ -172,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scores: list[Score] = []
     print(
         f"exact: L layers and kinds, S steps, P phases. share: largest error, points. open: unattributed.\n"
-        f"sure: of labels of confidence 0.9 or more, right regions; s.role: right regions and roles.\n\n{HEADER}"
+        f"sure: of labels of confidence 0.9 or more, right regions; s.role: right roles too.\n\n{HEADER}"
     )
     for name in decoders:
         for variant in options.variant or list(VARIANTS):

@@ -150,7 +150,10 @@ def _score_matmul(scores: NDArray[np.float64], dims: MatmulDims, classes: Classe
 
 def _score_norm(scores: NDArray[np.float64], item: KernelClass, hidden: int) -> None:
     """A norm over the residual width stands between sub-blocks, any other inside attention."""
-    if item.last == hidden:
+    if "norms_groups" in item.properties:
+        scores[list(NORM_STATES)] -= 8.0
+        scores[[S.ATTENTION_IN, S.ATTENTION_OUT]] = (-0.5, 0.0)
+    elif item.last == hidden:
         scores[[S.ATTENTION_IN, S.ATTENTION_OUT]] -= 4.0
     else:
         scores[list(NORM_STATES)] -= 8.0

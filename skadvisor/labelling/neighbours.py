@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.labelling.class_table import Classes
+from skadvisor.labelling.class_table import EXPERT_OPERATORS, Classes
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.vocabulary.states import ATTENTION_STATES, MLP_STATES, NORM_STATES, STATES, State
 
@@ -50,6 +52,7 @@ def neighbour_scores(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.f
     _score_draft_inputs(scores, classes, of_chain)
     _score_query_norms(scores, classes, of_chain)
     if classes.hidden:
+        _score_work_on_heads(scores, classes, of_chain)
         _score_projection_pairs(scores, classes, of_chain)
     return scores
 
@@ -177,6 +180,13 @@ def _score_router_logits(scores: NDArray[np.float64], classes: Classes, of_chain
         scores[before[casts[before]], S.ROUTER] += 2.0
     bare = np.array([item.role == "matmul" and not item.inputs for item in classes.items], dtype=bool)[of_chain]
     unshaped = np.array([item.role == "router" and not item.inputs for item in classes.items], dtype=bool)[of_chain]
+    if unshaped.any():
+        # where operators choose experts, a projection that none of them follows makes nothing to choose from
+        roles = classes.roles_of(of_chain)
+        telling = np.where(np.isin(roles, list(_SMALL)), len(roles), np.arange(len(roles)))
+        following = np.append(np.minimum.accumulate(telling[::-1])[::-1][1:], len(roles))
+        chosen_from = np.append(np.isin(roles, ["router", "topk", "softmax"]), False)[following]
+        scores[bare & ~chosen_from, S.ROUTER] -= 3.0
     found = np.flatnonzero(bare[:-1] & unshaped[1:])
     scores[found, S.ROUTER] += 2.5
     before = found[found > 0] - 1
@@ -265,6 +275,34 @@ def _score_query_norms(scores: NDArray[np.float64], classes: Classes, of_chain: 
             before -= 1
         if (nearest < len(roles) and following[nearest]) or (before >= 0 and several[of_chain[before]]):
             scores[position, S.ATTENTION_IN] += 8.0
+
+
+def _score_work_on_heads(scores: NDArray[np.float64], classes: Classes, of_chain: NDArray[np.int64]) -> None:
+    """From a norm over the residual stream to the last kernel that works on heads all is attention, or time mixing."""
+    widths = {width for item in classes.items if item.matmul for width in (item.matmul.inner, item.matmul.outer)}
+    residual = _residuals(classes)
+    norms = [
+        item.role in ("norm", "residual_norm") and item.last in residual and "norms_groups" not in item.properties
+        for item in classes.items
+    ]
+    heads = [_works_on_heads(item, widths, classes.seen_by(item).hidden) for item in classes.items]
+    others = [item.role in EXPERT_OPERATORS for item in classes.items]
+    between, per_head, expert = (np.array(flags, dtype=bool)[of_chain] for flags in (norms, heads, others))
+    edges = np.flatnonzero(between)
+    for begin, end in itertools.pairwise([*edges.tolist(), len(of_chain)]):
+        working = np.flatnonzero(per_head[begin:end])
+        if len(working) and not expert[begin:end].any():
+            inside = slice(begin + 1, begin + int(working[-1]) + 1)
+            scores[inside, _FEED_FORWARD] -= 4.0
+
+
+def _works_on_heads(item: KernelClass, widths: set[int], hidden: int | None) -> bool:
+    """Whether it reads rows of heads, (..., heads, width), that together are as wide as something projected."""
+    shape = next((shape for shape in item.inputs if shape), None)
+    if shape is None or len(shape) < 3 or min(shape[-2:]) < 2 or item.matmul:
+        return False
+    whole = shape[-1] * shape[-2]
+    return whole == hidden or (whole in widths and shape[-1] not in widths)
 
 
 def _residuals(classes: Classes) -> set[int | None]:

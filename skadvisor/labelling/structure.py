@@ -313,6 +313,10 @@ def _decode_side(
     else:
         transitions = grammar.transitions() * SIDE_ORDER_WEIGHT
         emissions = emissions + _side_scores(kernels, rows, main, state)
+        on_main = np.isin(classes.roles_of(classes.of_kernel[main]), EXPERT_ROLES).any()
+        if on_main and not np.isin(roles, EXPERT_ROLES).any():
+            # experts are chosen and work on the main chain: what runs beside them is shared
+            emissions[:, [*_ROUTED, S.COMBINE]] -= evidence.NO_EXPERTS
     if said is not None:
         emissions = emissions + said
     count = len(emissions)

@@ -176,6 +176,7 @@ PROPERTIES: dict[str, str] = {
     "adds_number": "adds one number to every element",
     "updates_weights": "part of an optimizer: a training step ends with it",
     "transfers": "sends to or receives from another stage of a pipeline",
+    "norms_groups": "normalises groups of columns, not whole rows",
     "linear_attention": "keeps a state of fixed size for earlier tokens",
     "sparse_attention": "attends to chosen keys only",
     "latent_attention": "keeps one latent row per token instead of keys and values of every head",
