@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from skadvisor.records import Mode, Phase
+from skadvisor.text.messages import Message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class Situation:
     tiling_sink: bool | None = None
     aiv_expansion: bool | None = None
     superkernels: int = 0
+    outside_grammar: Message | None = None
 
     @property
     def conditions(self) -> Mapping[str, bool | None]:

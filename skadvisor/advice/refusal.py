@@ -33,6 +33,11 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
             Message(_("SuperKernel is on already: {count} of them run in the step"), count=situation.superkernels),
             [Message(_("judge it with: skadvisor compare BEFORE AFTER; for a forecast, record with SuperKernel off"))],
         )
+    if situation.outside_grammar is not None:
+        return refusal(
+            situation.outside_grammar,
+            [Message(_("name the operators that attend or mix tokens with --operators, if it is one all the same"))],
+        )
     if not situation.decoder_layers:
         return refusal(
             Message(_("no decoder layers were found; there is nothing to place a scope round")),

@@ -75,6 +75,7 @@ def gather_situation(
         tiling_sink=options.tiling_sink,
         aiv_expansion=options.aiv_expansion,
         superkernels=_superkernels(labelled, times, phase),
+        outside_grammar=labelled.outside_grammar,
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture
 from skadvisor.labelling import host_steps, phases
+from skadvisor.labelling.fit import judge_fit
 from skadvisor.labelling.host_evidence import disagreements, layer_disagreements
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.layers import Layer, expert_joins, find_layers
@@ -39,7 +40,8 @@ MOSTLY_WHOLE = 0.5
 class Labelled:
     """The labelled kernel table and the steps table, with what was found on the way.
 
-    `misfits` says what does not fit the repetition of whole layers, `disagreements` where host and order differ.
+    `misfits` says what does not fit the repetition of whole layers, `disagreements` where host and order differ,
+    `outside_grammar` why a capture is no decoder although layers seemed to repeat (None for all others).
     `kernels`: events.KERNEL_COLUMNS and LABEL_COLUMNS; `steps`: events.STEP_COLUMNS.
     """
 
@@ -52,6 +54,7 @@ class Labelled:
     misfits: tuple[Message, ...]
     rank: int | None = None
     disagreements: tuple[Message, ...] = ()
+    outside_grammar: Message | None = None
 
 
 def label_path(path: Path, options: Options) -> Labelled:
@@ -66,12 +69,15 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     kernels = capture.kernels
     structure, layers = _reading(kernels, vocabulary)
     training = structure.training
+    outside_grammar = judge_fit(structure, layers).doubt if layers and not training else None
+    if outside_grammar is not None:
+        layers = []
     steps, announced = _steps(capture, structure, layers)
     facts = phases.gather_facts(kernels, structure, steps, announced)
     mode, graph_kind = mode_of([fact.graph_share for fact in facts], kernels)
     labels = label_regions(structure)
     if not layers:
-        _leave_open(labels, structure)
+        _leave_open(labels, structure, outside_grammar is not None)
     if training:
         _name_loss(labels, structure, layers)
     joins = expert_joins(structure, layers)
@@ -84,7 +90,8 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
     served = np.flatnonzero(structure.served >= 0)
     for column in (step, layer, layer_kind):
         column[served] = column[structure.served[served]]
-    step_table = _step_table(kernels, step, layer >= 0, steps, facts, training, mode)
+    found = None if outside_grammar is None else [phases.UNKNOWN] * len(steps)
+    step_table = _step_table(kernels, step, layer >= 0, steps, facts, training, mode, found)
     added = {
         "step": step,
         "phase": np.array([*step_table["phase"], None], dtype=object)[step],
@@ -108,6 +115,7 @@ def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
         _misfits(steps, layers),
         capture.rank,
         _disagreements(structure, step, layer),
+        outside_grammar,
     )
 
 
@@ -154,17 +162,18 @@ def _disagreements(structure: Structure, step: NDArray[np.int32], layer: NDArray
     )
 
 
-def _leave_open(labels: Labels, structure: Structure) -> None:
+def _leave_open(labels: Labels, structure: Structure, outside_grammar: bool) -> None:
     """Where no decoder layers repeat, order says nothing: keep only what an operator's own name settles.
 
     Names of parts of a decoder layer settle the role as well; beside them no role is known.
     """
     roles = structure.classes.roles_of(structure.classes.of_kernel)
     settled = np.isin(roles, list(OPERATOR_REGIONS))
-    labels.region[~settled] = np.where(roles[~settled] == "unknown", "unattributed", "other")
+    nothing_known = (roles == "unknown") | outside_grammar
+    labels.region[~settled] = np.where(nothing_known[~settled], "unattributed", "other")
     labels.role[:] = np.where(np.isin(roles, list(OWN_ROLES)) & ~structure.backward, labels.role, "unknown")
     declined = structure.training or bool((roles == "vision").any())
-    labels.confidence[:] = np.where(roles == "unknown", 0.0, np.where(settled | declined, 1.0, UNPLACED))
+    labels.confidence[:] = np.where(nothing_known & ~settled, 0.0, np.where(settled | declined, 1.0, UNPLACED))
     for role, region in OPERATOR_REGIONS.items():
         labels.region[roles == role] = region
 
@@ -283,6 +292,7 @@ def _step_table(
     facts: list[phases.StepFacts],
     training: bool,
     mode: Mode,
+    found: list[phases.StepPhase] | None,
 ) -> pd.DataFrame:
     start = kernels["start_ns"].to_numpy()
     end = start + kernels["dur_ns"].to_numpy()
@@ -293,7 +303,7 @@ def _step_table(
     np.minimum.at(begins, step[inside], start[inside])
     np.maximum.at(ends, step[inside], end[inside])
     np.add.at(busy, step[inside & in_layer], (end - start)[inside & in_layer])
-    found = phases.find_phases(facts, busy, training)
+    found = found or phases.find_phases(facts, busy, training)
     names = [one.phase for one in found]
     counts = [len(one.layers) + len(one.draft_layers) for one in steps]
     unsteady = phases.steady_steps(ends - begins, [str(name) for name in names], counts)

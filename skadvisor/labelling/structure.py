@@ -57,8 +57,8 @@ class Structure:
     and what the vocabulary puts outside the order of a step. `probability` (N, STATES) says how sure each state is;
     `main` are the rows of the main chain; `learned` (classes, STATES) are the scores of unknown operators that were
     learned, 0 where the operator is known. `joined` says where on the main chain SuperKernels begin and end (None where
-    there is no main chain). `hints` is what the host says, `structural` (N, STATES) how sure each state would be
-    without it (None where it is silent).
+    there is no main chain), `overruled` how much evidence per kernel is against its states. `hints` is what the host
+    says, `structural` (N, STATES) how sure each state would be without it (None where it is silent).
     """
 
     classes: Classes
@@ -71,6 +71,7 @@ class Structure:
     served: NDArray[np.int64]
     learned: NDArray[np.float64]
     joined: Joined | None
+    overruled: float = 0.0
     hints: HostHints | None = None
     structural: NDArray[np.float64] | None = None
 
@@ -113,6 +114,7 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
     probability = np.zeros((len(kernels), STATES))
     chain_of = np.full(len(kernels), -1, dtype=np.int16)
     joined: Joined | None = None
+    overruled = 0.0
     outside = np.array([item.outside for item in classes.items], dtype=bool)[classes.of_kernel]
     inside = (kernels["kind"] == "kernel").to_numpy() & ~backward & ~outside
     served = find_companions(kernels, classes, inside)
@@ -142,6 +144,7 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
                 structural[rows] = decoded.unaided
             if number == 0:
                 joined = decoded
+                overruled = _overruled(scores, halves[0])
         else:
             path, sure = _decode_side(kernels, rows, chains[0], state, classes, emissions, said)
         state[rows], probability[rows], chain_of[rows] = path, sure, number
@@ -157,9 +160,15 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
         served,
         learned,
         joined,
+        overruled,
         hints,
         structural,
     )
+
+
+def _overruled(emissions: NDArray[np.float64], state: NDArray[np.int8]) -> float:
+    """How much better the best state by itself is than the decoded one, natural-log odds, mean over kernels."""
+    return float((emissions.max(axis=1) - emissions[np.arange(len(state)), state]).mean()) if len(state) else 0.0
 
 
 def _is_twin(of_chain: NDArray[np.int64], of_main: NDArray[np.int64], classes: Classes) -> bool:
