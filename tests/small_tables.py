@@ -92,6 +92,12 @@ DENSE_LAYER = (
     ("MatMulV2", "down", "mlp", "AI_CORE", 17_000),
 )
 
+#: The same layer quantised, of operators that all fuse on A2 and A3.
+W8A8_LAYER = tuple(
+    ({"MatMulV2": "QuantBatchMatmulV3", "RotaryMul": "RotaryPositionEmbedding"}.get(op_type, op_type), *rest)
+    for op_type, *rest in DENSE_LAYER
+)
+
 #: One mixture-of-experts layer, attention abridged.
 MOE_LAYER = (
     *DENSE_LAYER[:7],

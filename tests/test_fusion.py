@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from small_tables import DENSE_LAYER, MOE_LAYER, decode_kernels, labelled_table, step_table
+from small_tables import DENSE_LAYER, MOE_LAYER, W8A8_LAYER, decode_kernels, labelled_table, step_table
 
 from skadvisor import fusion
 from skadvisor.accounting import timeline
@@ -29,28 +29,21 @@ def previewed(kernels, template="full-model", variant="", mode="graph", rules=()
     return step, fusion.preview(step, template_variant(template, variant), fusion.judge_step(step, situation, rules))
 
 
-#: A layer of a quantised model, of operators that all fuse.
-W8A8 = tuple(
-    ({"MatMulV2": "QuantBatchMatmulV3", "RotaryMul": "RotaryPositionEmbedding"}.get(op_type, op_type), *rest)
-    for op_type, *rest in DENSE_LAYER
-)
-
-
 def findings(kernels, situation=SITUATION, template="full-model", mode="graph"):
     step, found = previewed(kernels, template, mode=mode)
     return {finding.check: finding for finding in fusion.check(situation, step.kernels, found)}
 
 
 def test_a_layer_of_known_operators_is_one_fragment_per_scope():
-    _, found = previewed(decode_kernels(layers=3, block=W8A8))
+    _, found = previewed(decode_kernels(layers=3, block=W8A8_LAYER))
     assert (found.fragments.count, found.fragments.boundaries_removed) == (1, 3 * len(DENSE_LAYER) - 1)
-    _, found = previewed(decode_kernels(layers=3, block=W8A8), "per-block")
+    _, found = previewed(decode_kernels(layers=3, block=W8A8_LAYER), "per-block")
     assert (found.fragments.count, found.fragments.boundaries_removed) == (3, 3 * (len(DENSE_LAYER) - 1))
 
 
 def test_a_breaker_ends_the_fragment_and_fusion_resumes_after_it():
     cast = ("Cast", "quantise", "attention", "AI_VECTOR_CORE", 1_000)
-    block = (*W8A8[:3], cast, *W8A8[3:])
+    block = (*W8A8_LAYER[:3], cast, *W8A8_LAYER[3:])
     _, found = previewed(decode_kernels(layers=2, block=block), "per-block")
     assert found.fragments.count == 4
     assert found.fragments.boundaries - found.fragments.boundaries_removed == 4
@@ -61,7 +54,7 @@ def test_a_breaker_ends_the_fragment_and_fusion_resumes_after_it():
 
 
 def test_kernels_between_on_the_stream_cut_even_when_they_are_not_in_the_scope():
-    kernels = decode_kernels(layers=1, block=W8A8)
+    kernels = decode_kernels(layers=1, block=W8A8_LAYER)
     kernels[3]["region"] = "other"
     _, found = previewed(kernels, "attention-only")
     assert found.fragments.count == 2
@@ -77,7 +70,7 @@ def test_kernels_between_on_the_stream_cut_even_when_they_are_not_in_the_scope()
     ],
 )
 def test_what_never_fuses(change, reason):
-    kernels = decode_kernels(layers=1, block=W8A8)
+    kernels = decode_kernels(layers=1, block=W8A8_LAYER)
     kernels[4] |= change
     _, found = previewed(kernels)
     assert found.fragments.count == 2
@@ -85,13 +78,13 @@ def test_what_never_fuses(change, reason):
 
 
 def test_in_eager_mode_the_dynamic_state_says_nothing():
-    kernels = decode_kernels(layers=1, block=W8A8, state="dynamic", model=None)
+    kernels = decode_kernels(layers=1, block=W8A8_LAYER, state="dynamic", model=None)
     assert previewed(kernels, mode="eager")[1].fragments.boundaries_removed == len(DENSE_LAYER) - 1
     assert previewed(kernels, mode="graph")[1].fragments.boundaries_removed == 0
 
 
 def test_two_graphs_are_never_joined():
-    kernels = decode_kernels(layers=2, block=W8A8)
+    kernels = decode_kernels(layers=2, block=W8A8_LAYER)
     for kernel in kernels[: len(DENSE_LAYER)]:
         kernel["model"] = 3
     assert previewed(kernels)[1].fragments.count == 2
@@ -115,7 +108,7 @@ def test_rules_of_the_user_come_first(tmp_path):
     file.write_text(
         '[[rule]]\nop_types = ["Swi*"]\nfusible = "unlikely"\nreason = "OP_UNSUPPORT"\nsource = "our compile log"\n'
     )
-    _, found = previewed(decode_kernels(layers=1, block=W8A8), rules=(file,))
+    _, found = previewed(decode_kernels(layers=1, block=W8A8_LAYER), rules=(file,))
     assert found.cuts["op_type"].to_list() == ["SwiGlu"]
     assert found.cuts["source"].to_list() == ["our compile log"]
 
@@ -201,6 +194,7 @@ def test_findings_of_a_good_graph():
         ({"hardware": "A3"}, "graph", "hardware", "pass"),
         ({"hardware": "310P"}, "graph", "hardware", "block"),
         ({"hardware": "A2/A3"}, "graph", "hardware", "unknown"),
+        ({"graph_kind": "npugraph_ex", "cann": "8.5.0"}, "graph", "version", "warn"),
         ({"tiling_sink": True}, "graph", "tiling", "pass"),
         ({"tiling_sink": False}, "graph", "tiling", "warn"),
     ],

@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sample_builder.build import build
+from sample_builder.catalogue import QWEN3_8B
 from small_tables import labelled_table
 
+from skadvisor.analysis import analyze_capture
 from skadvisor.fusion.chip import infer_chip
 from skadvisor.fusion.judging import judge, judge_operator
 from skadvisor.fusion.readings import HARDWARE, MODES, Reading, cann_version
@@ -143,7 +147,6 @@ def test_the_core_overrules_the_name():
         ("ScatterNdUpdate", {"hardware": "A3", "cann": "8.5.0"}, "unlikely", ()),
         ("ScatterNdUpdate", {"hardware": "A3", "cann": "9.2.0-beta.2"}, "likely", ()),
         ("GroupedMatmul", {"hardware": "310P"}, "unlikely", ()),
-        ("GroupedMatmul", {"hardware": "A3", "graph_kind": "npugraph_ex", "cann": "8.5"}, "unlikely", ()),
     ],
 )
 def test_open_circumstances_leave_open_only_what_hangs_on_them(op_type, known, verdict, depends):
@@ -171,3 +174,19 @@ def test_the_chip_is_inferred_and_says_from_what(kernels, metadata, hardware, wo
     found = infer_chip(labelled_table([usual | kernel for kernel in (kernels or [{}])]), metadata)
     assert found.hardware == hardware
     assert word in str(found.how)
+
+
+@pytest.mark.parametrize("quantisation", ["bf16", "w8a8"])
+def test_products_cut_a_dense_decode_in_bf16_and_not_in_w8a8(quantisation):
+    model = replace(QWEN3_8B, layers=8, quantisation=quantisation)
+    built = build(model, phases=("decode",), steps=3, batch=4, seed=5)
+    result = analyze_capture(built.capture, hardware="A3").result
+    whole = next(template for template in result.templates if template.name == "full-model")
+    first, removed = whole.breakers[0], whole.fragments.boundaries_removed / whole.fragments.boundaries
+    if quantisation == "bf16":
+        assert result.recommendation.choice == "none"
+        assert first.op_type == "MatMulV2" and "QuantBatchMatmulV3" in str(first.remedy)
+        assert removed < 0.4
+    else:
+        assert "MatMulV2" not in {breaker.op_type for breaker in whole.breakers}
+        assert removed > 0.8

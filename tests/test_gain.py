@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_tables import DENSE_LAYER, MOE_LAYER, decode_kernels, labelled_table, random_labels, step_table
+from small_tables import (
+    DENSE_LAYER,
+    MOE_LAYER,
+    W8A8_LAYER,
+    decode_kernels,
+    labelled_table,
+    random_labels,
+    step_table,
+)
 
 from skadvisor import gain
 from skadvisor.accounting import timeline
@@ -201,10 +209,11 @@ def test_a_capture_that_contradicts_the_time_per_token_is_called_unreliable(tpot
 @settings(max_examples=6, deadline=None)
 @given(layer=st.integers(0, 3), place=st.integers(1, 8), kind=st.sampled_from(["Cast", "Add", "SplitVD"]))
 def test_removing_a_breaker_raises_the_estimate(layer, place, kind):
-    kernels = decode_kernels()
+    kernels = decode_kernels(block=W8A8_LAYER)
     broken = [dict(kernel) for kernel in kernels]
-    broken[layer * len(DENSE_LAYER) + place]["op_type"] = kind
-    before, after = assessed(broken)["full-model"], assessed(kernels)["full-model"]
+    broken[layer * len(W8A8_LAYER) + place]["op_type"] = kind
+    on_a3 = replace(DENSE, hardware="A3")
+    before, after = assessed(broken, on_a3)["full-model"], assessed(kernels, on_a3)["full-model"]
     assert after.estimate.mid_us > before.estimate.mid_us
     worst = before.breakers[0]
     assert worst.op_type == kind and worst.cost_us > 0

@@ -8,7 +8,7 @@ import pytest
 from sample_builder import perturb
 from sample_builder.build import build, switch_on
 from sample_builder.catalogue import CATALOGUE, QWEN3_8B
-from sample_builder.superkernel import BREAKERS, TEMPLATES, FusionRules
+from sample_builder.superkernel import BREAKERS, TBE_PRODUCTS, TEMPLATES, FusionRules
 from test_samples import check_invariants, entry, step_walls
 
 
@@ -64,9 +64,10 @@ def test_saving_grows_with_the_price_of_a_boundary_and_vanishes_with_it() -> Non
 
 def test_fewer_breakers_mean_fewer_cuts() -> None:
     strict = entry("qwen3-8b-ge").planted["templates"]["full-model"]
-    relaxed = replace(entry("qwen3-8b-ge"), rules=FusionRules(breakers=BREAKERS - {"SplitVD", "ScatterNdUpdate"}))
-    free = relaxed.planted["templates"]["full-model"]
-    assert strict["cuts"] == {"SplitVD": 36, "ScatterNdUpdate": 36}
+    cured = BREAKERS - TBE_PRODUCTS - {"SplitVD", "ScatterNdUpdate"}
+    free = replace(entry("qwen3-8b-ge"), rules=FusionRules(breakers=cured)).planted["templates"]["full-model"]
+    # of the four products of a layer, the one before SplitVD and the one after SwiGlu cut together with a neighbour
+    assert strict["cuts"] == {"SplitVD": 36, "ScatterNdUpdate": 36, "MatMulV2": 108}
     assert free["cuts"] == {}
     assert free["saving_us"] > strict["saving_us"]
 
@@ -120,13 +121,13 @@ def test_renaming_leaves_no_known_name_for_these_roles() -> None:
         assert not changed.capture.kernels[column][~chosen].str.startswith("custom_kernel_").any()
 
 
-def test_drawn_rules_vary_about_two_microseconds() -> None:
+def test_drawn_rules_vary_as_published_steps_do() -> None:
     drawn = [FusionRules.drawn(seed) for seed in range(50)]
     savings = [rules.saving_ns for rules in drawn]
     assert drawn[3] == FusionRules.drawn(3)
-    assert 500 <= min(savings) < 1000 < max(savings) <= 6000
-    assert sum(savings) / len(savings) == pytest.approx(2000, rel=0.25)
-    assert all(rules.breakers <= BREAKERS for rules in drawn)
+    assert 400 <= min(savings) < 1000 < max(savings) <= 5000
+    assert sum(savings) / len(savings) == pytest.approx(1550, rel=0.25)
+    assert all(TBE_PRODUCTS < rules.breakers <= BREAKERS for rules in drawn)
 
 
 def test_a_compiler_that_costs_more_than_it_saves_slows_the_step_down() -> None:
@@ -141,7 +142,7 @@ def test_a_compiler_that_costs_more_than_it_saves_slows_the_step_down() -> None:
 @pytest.mark.parametrize("name", ["deepseek-v4-flash", "qwen3-8b-static"])
 def test_acl_graph_super_kernels_list_all_shapes(name: str) -> None:
     before = entry(name)
-    after = switch_on(before, "attention-only")
+    after = switch_on(before, "attention-only", FusionRules(breakers=BREAKERS - TBE_PRODUCTS))
     rows = after.capture.kernels[after.capture.kernels["op_type"] == "SuperKernel"]
     assert rows["name"].str.match(r"sk_\d+_attention_layer_\d+_start_.+_end_.+").all()
     first = next(item for item in after.plan[0] if item.members)

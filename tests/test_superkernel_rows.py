@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sample_builder.build import switch_on
-from sample_builder.superkernel import BREAKERS, FusionRules
+from sample_builder.superkernel import BREAKERS, TBE_PRODUCTS, FusionRules
 from test_samples import entry
 
 from skadvisor.labelling.class_table import classify
@@ -15,13 +15,15 @@ from skadvisor.vocabulary.operators import load_vocabulary
 from skadvisor.vocabulary.superkernel_names import base_of, end_roles, state_of
 
 LAYER_REGIONS = ["attention", "mlp", "moe", "norm", "comm"]
-FEWER_BREAKERS = FusionRules(breakers=BREAKERS - {"SplitVD", "ScatterNdUpdate"})
+ALL_PRODUCTS = FusionRules(breakers=BREAKERS - TBE_PRODUCTS)
+FEWER_BREAKERS = FusionRules(breakers=ALL_PRODUCTS.breakers - {"SplitVD", "ScatterNdUpdate"})
 #: Capture, template and compiler; then whether the rows that are left tell each layer and its kind.
 CASES = [
     ("qwen3-8b-ge", "attention-only", None, True),
     ("qwen3-8b-ge", "full-model", None, True),
+    ("qwen3-8b-ge", "full-model", ALL_PRODUCTS, True),
     ("qwen3-8b-ge", "per-block", None, True),
-    ("qwen3-8b-static", "full-model", None, True),
+    ("qwen3-8b-static", "full-model", ALL_PRODUCTS, True),
     ("qwen3-8b-static", "per-block", FEWER_BREAKERS, True),
     ("qwen3-30b-a3b-ge", "moe-only", None, True),
     ("qwen3-30b-a3b-ge", "full-model", None, True),
@@ -30,7 +32,7 @@ CASES = [
     ("deepseek-v3-ge", "moe-only", None, True),
     ("deepseek-v3-ge", "per-block", None, True),
     # the first layers vanish in one SuperKernel that ends in the first layer with experts
-    ("deepseek-v3-ge", "full-model", None, False),
+    ("deepseek-v3-ge", "full-model", ALL_PRODUCTS, False),
     ("kimi-k2-ge", "full-model", FEWER_BREAKERS, False),
 ]
 
@@ -56,7 +58,7 @@ def _layers(table):
 
 
 def test_a_superkernel_from_one_layer_to_the_next_is_in_neither():
-    built = switch_on(entry("qwen3-8b-ge"), "full-model")
+    built = switch_on(entry("qwen3-8b-ge"), "full-model", ALL_PRODUCTS)
     kernels = label(built.capture, load_vocabulary()).kernels
     fused = (kernels["op_type"] == "SuperKernel").to_numpy()
     assert (kernels["layer"].isna() == pd.Series(built.truth["layer"]).isna())[fused].all()

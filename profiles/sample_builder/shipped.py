@@ -26,7 +26,7 @@ class Sample:
     ranks: Sequence[float] = (0.0,)
 
 
-#: The SuperKernel pair: a small batch, where the boundaries weigh most.
+#: The SuperKernel pair: a small batch, where the boundaries weigh most, and quantised products, which fuse.
 _PAIR: dict[str, Any] = {
     "mode": "ge_graph",
     "steps": 4,
@@ -34,7 +34,7 @@ _PAIR: dict[str, Any] = {
     "context": 1024,
     "rules": FusionRules(saving_ns=3000),
 }
-_PAIR_MODEL = catalogue.QWEN2_5_7B
+_PAIR_MODEL = replace(catalogue.QWEN2_5_7B, name="qwen2.5-7b-w8a8", quantisation="w8a8")
 
 SAMPLES: tuple[Sample, ...] = (
     Sample(

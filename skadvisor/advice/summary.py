@@ -9,7 +9,7 @@ import pandas as pd
 
 from skadvisor.accounting.situation import Situation
 from skadvisor.accounting.steady import steady_steps
-from skadvisor.fusion.chip import infer_chip
+from skadvisor.fusion.chip import infer_chip, recorded_cann
 from skadvisor.options import Options
 from skadvisor.records import (
     LAYER_REGIONS,
@@ -71,7 +71,7 @@ def gather_situation(
         tokens=_tokens(labelled, times, phase),
         tpot_ms=options.tpot_ms,
         hardware=options.hardware or infer_chip(labelled.kernels, capture.metadata).hardware,
-        cann=options.cann,
+        cann=options.cann or recorded_cann(capture.metadata),
         tiling_sink=options.tiling_sink,
         aiv_expansion=options.aiv_expansion,
         superkernels=_superkernels(labelled, times, phase),

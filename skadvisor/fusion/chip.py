@@ -1,4 +1,4 @@
-"""Which chip a capture comes from: by what its metadata names, by core counts, by operator types."""
+"""Which chip and which CANN a capture comes from: by what its metadata names, by core counts, by operator types."""
 
 from __future__ import annotations
 
@@ -69,6 +69,12 @@ def infer_chip(kernels: pd.DataFrame, metadata: Mapping[str, Any]) -> Chip:
         return Chip("unknown", Message(_("nothing in the capture tells the chip")))
     how = hows[0] if len(hows) == 1 else Message(_("{one}; {other}"), one=hows[0], other=hows[1])
     return Chip("/".join(family for family in HARDWARE if family in left), how)
+
+
+def recorded_cann(metadata: Mapping[str, Any]) -> str | None:
+    """The CANN version that the profiler wrote down; None where it wrote none, or no version."""
+    written = metadata.get("cann_version")
+    return written if isinstance(written, str) and re.match(r"\s*\d", written) else None
 
 
 def families_of_name(name: str) -> tuple[str, ...]:

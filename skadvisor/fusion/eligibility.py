@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from skadvisor.fusion.overlaps import overlaps
-from skadvisor.fusion.readings import families
+from skadvisor.fusion.readings import cann_version, families, mode_of
 from skadvisor.records import Finding
 from skadvisor.text.messages import Message, _
 from skadvisor.units import us
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from skadvisor.accounting.situation import Situation
     from skadvisor.fusion.preview import Preview
+
+FIRST_CANN_OF_NPUGRAPH_EX = (9,)
 
 #: A Situation, the step's kernels inside the scope and the preview lead to one finding, or none where it is no topic.
 Check = Callable[["Situation", "pd.DataFrame", "Preview"], "Finding | None"]
@@ -292,6 +294,21 @@ def check_hardware(situation: Situation, inside: pd.DataFrame, preview: Preview)
     )
 
 
+def check_version(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+    """npugraph_ex has had SuperKernel since CANN 9.0."""
+    if mode_of(situation.graph_kind) != "npugraph_ex" or situation.cann is None:
+        return None
+    if cann_version(situation.cann) >= FIRST_CANN_OF_NPUGRAPH_EX:
+        return None
+    return Finding(
+        check="version",
+        status="warn",
+        message=Message(_("npugraph_ex has SuperKernel from CANN 9.0 on; this is {version}"), version=situation.cann),
+        remedy=Message(_("use CANN 9.0 or later, or a GE graph")),
+        source=_("graph-autofusion has no super_kernel/src/aot before 9.0"),
+    )
+
+
 def _streams_of_one_scope(inside: pd.DataFrame, preview: Preview) -> int:
     scope = preview.kernels.loc[inside.index, "scope"].to_numpy()
     most = inside["stream"].groupby(scope).nunique()
@@ -302,6 +319,7 @@ CHECKS: tuple[Check, ...] = (
     check_already_fused,
     check_mode,
     check_hardware,
+    check_version,
     check_shapes,
     check_streams,
     check_cores,

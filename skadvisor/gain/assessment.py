@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -225,4 +226,8 @@ def _breakers(scene: Scene) -> tuple[Breaker, ...]:
                 remedy=cut.remedy,
             )
         )
-    return tuple(sorted(found, key=lambda breaker: (-breaker.cost_us, breaker.op_type, breaker.role)))
+    # an operator type is taken out or swapped as a whole, so types come by what they cost over all their roles
+    by_type: dict[str, float] = defaultdict(float)
+    for breaker in found:
+        by_type[breaker.op_type] += breaker.cost_us
+    return tuple(sorted(found, key=lambda one: (-by_type[one.op_type], one.op_type, -one.cost_us, one.role)))
