@@ -219,7 +219,7 @@ def test_what_is_not_sure_is_declined_with_the_reason(source: str, words: str) -
     assert words in str(answer.reason)
     if "decode from prefill" in words:
         assert "superkernel_scope(" in answer.by_hand
-        assert "TinyAttention.forward" in str(answer.seen[0])
+        assert "bound there: hidden_states, position_ids" in str(answer.seen[0])
 
 
 def test_bytes_that_are_no_text_are_declined() -> None:
@@ -340,7 +340,7 @@ def test_a_template_without_scope_leaves_sources_alone() -> None:
 
 
 def test_given_expressions_are_used_and_kept_together(monkeypatch: Any) -> None:
-    source = (sources.HEAD + sources.ATTENTION).replace("is_prefill: bool = False", "phase=0")
+    source = (sources.HEAD + "config_on = 1\n" + sources.ATTENTION).replace("is_prefill: bool = False", "phase=0")
     patch = change(source, template="attention-only", enable="config_on or False", decode_when="phase == 1")
     assert b"(config_on or False) and phase == 1" in patch.after
     assert b"self.enable_superkernel" not in patch.after

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--dialect", type=click.Choice(DIALECTS), help="How it is written.  [default: from the capture]")
 @click.option("--model", type=click.Path(path_type=Path), help="A modeling file: show the change as a diff.")
 @click.option("--class", "classes", multiple=True, help="The class to change, where several fit. Repeatable.")
+@click.option("--method", "methods", multiple=True, help="The method, where decode has several ways. Repeatable.")
 @click.option("--enable", help="A Python expression that switches the scope on, where the class has none.")
 @click.option("--decode-when", help="A Python expression that is true in decode, where the method has none.")
 @click.option("--config", type=click.Path(path_type=Path), help="A cann-recipes configuration: check and change it.")
@@ -46,6 +47,7 @@ def plan_command(
     dialect: str | None,
     model: Path | None,
     classes: tuple[str, ...],
+    methods: tuple[str, ...],
     enable: str | None,
     decode_when: str | None,
     config: Path | None,
@@ -79,7 +81,7 @@ def plan_command(
         return
     spoken = _dialect(dialect, config) or choose_dialect(analysis.result)
     plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant or advised.variant)
-    patch = _propose(model, plan, classes, enable, decode_when) if model else None
+    patch = _propose(model, plan, classes, methods, enable, decode_when) if model else None
     reviewed = _review(config, plan, analysis.kernels) if config else None
     text = render_plan(plan, translate)
     text += "".join(
@@ -103,7 +105,12 @@ def _dialect(asked: str | None, config: Path | None) -> Dialect | None:
 
 
 def _propose(
-    model: Path, plan: Plan, classes: tuple[str, ...], enable: str | None, decode_when: str | None
+    model: Path,
+    plan: Plan,
+    classes: tuple[str, ...],
+    methods: tuple[str, ...],
+    enable: str | None,
+    decode_when: str | None,
 ) -> Patch | Declined:
     from skadvisor.plan import patch
 
@@ -113,6 +120,7 @@ def _propose(
         dialect=next(name for name in DIALECTS if name == plan.dialect),
         options=plan.options,
         classes=classes,
+        methods=methods,
         enable=enable,
         decode_when=decode_when,
     )
@@ -194,11 +202,15 @@ def _apply(answer: Patch | Declined | None, reviewed: ConfigReview | None) -> No
     refused: list[str] = []
     if isinstance(answer, patch.Patch):
         click.echo(f"changed {answer.path}, before: {patch.write(answer)}", err=True)
+    elif answer is not None and answer.done:
+        click.echo(f"{answer.path} is already so: {answer.reason}", err=True)
     elif answer is not None:
         refused.append(f"{answer.path} was not changed: {answer.reason}")
     if reviewed is not None and reviewed.declined is None:
         backup = recipe_config.write(reviewed)
-        click.echo(f"changed {reviewed.path}, before: {backup}" if backup else f"{reviewed.path} is right", err=True)
+        click.echo(
+            f"changed {reviewed.path}, before: {backup}" if backup else f"{reviewed.path} is already so", err=True
+        )
     elif reviewed is not None:
         refused.append(f"{reviewed.path} was not changed: {reviewed.declined}")
     if refused:

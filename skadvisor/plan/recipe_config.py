@@ -258,24 +258,7 @@ def _hindrance(mode: str, text: str, model: RecipeModel | None) -> Message | Non
     only = switch_mode(text)
     if only is not None and only != mode:
         return Message(_("its own comment on enable_superkernel says: {mode} only"), mode=only)
-    if model is None:
-        return None
-    if listed is None and model.modes and mode not in model.modes:
-        return Message(
-            _("the configurations of this model know {modes} only, and {needed} is needed"),
-            modes=", ".join(sorted(model.modes)),
-            needed=mode,
-        )
-    where = model.refusal(mode)
-    if where is not None:
-        return Message(_("the model refuses SuperKernel under {mode} ({where})"), mode=mode, where=where)
-    own = model.unfused_compile() if mode == "npugraph_ex" else None
-    if own is not None:
-        return Message(
-            _("{file} compiles for npugraph_ex without super_kernel_optimize: add the options of the plan there first"),
-            file=own,
-        )
-    return None
+    return model.objection(mode, named=listed is None) if model is not None else None
 
 
 def _check_switch(data: Mapping[str, Any], findings: list[ConfigFinding], edits: list[Edit]) -> None:

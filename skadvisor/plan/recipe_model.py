@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from skadvisor.text.messages import Message, _
+
 #: Execution modes that capture a graph, and those that do not or that no recipe supports any more.
 GRAPH_MODES = ("ge_graph", "npugraph_ex")
 OTHER_MODES = ("eager", "acl_graph", "aclgraph", "dynamo", "npugraph", "compile")
@@ -57,9 +59,25 @@ class RecipeModel:
                         return f"{name}, line {line}"
         return None
 
-    def runs(self, mode: str) -> bool:
-        """Whether the model runs in this mode, by its configurations and by its own checks."""
-        return (not self.modes or mode in self.modes) and self.refusal(mode) is None
+    def objection(self, mode: str, named: bool = True) -> Message | None:
+        """Why SuperKernel cannot run in this mode; None where nothing speaks against it.
+
+        `named` says whether the modes that the configurations name bind, too.
+        """
+        if named and self.modes and mode not in self.modes:
+            return Message(
+                _("the configurations of this model know {modes} only, and {needed} is needed"),
+                modes=", ".join(sorted(self.modes)),
+                needed=mode,
+            )
+        where = self.refusal(mode)
+        if where is not None:
+            return Message(_("the model refuses SuperKernel under {mode} ({where})"), mode=mode, where=where)
+        own = self.unfused_compile() if mode == "npugraph_ex" else None
+        if own is None:
+            return None
+        text = _("{file} compiles for npugraph_ex without super_kernel_optimize: add the plan's options there first")
+        return Message(text, file=own)
 
     def unfused_compile(self) -> str | None:
         """A file that compiles for npugraph_ex without SuperKernel among its options, None if there is none."""

@@ -7,12 +7,13 @@ written. `write` applies a patch after a backup.
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skadvisor.errors import InputError
 from skadvisor.plan.patch.dialects import DIALECTS, SOURCE_DIALECTS, Dialect, Scope
+from skadvisor.plan.recipe_model import RecipeModel, find_model
 from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ _LABELS = {
 class Request:
     """What is to be put in.
 
-    `options` is the text `key=value:key=value` (may be empty). `classes` limits the search; `enable` and `decode_when`
-    are expressions that replace what would be looked for in the class.
+    `options` is the text `key=value:key=value` (may be empty). `classes` and `methods` limit the search; `enable` and
+    `decode_when` are expressions that replace what would be looked for in the class.
     """
 
     template: str
@@ -49,6 +50,7 @@ class Request:
     variant: str = "a"
     options: str = ""
     classes: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
     enable: str | None = None
     decode_when: str | None = None
 
@@ -67,24 +69,27 @@ class Patch:
 
 @dataclass(frozen=True, kw_only=True)
 class Declined:
-    """Why the file stays as it is: the reason, what was found in it, and the lines to place by hand (may be empty)."""
+    """Why the file stays as it is: the reason, what was found in it, and the lines to place by hand (may be empty).
+
+    `done` says that it has what was asked for.
+    """
 
     path: Path
     reason: Message
     seen: tuple[Message, ...] = ()
     by_hand: str = ""
-    notes: tuple[Message, ...] = field(default=())
+    done: bool = False
 
 
 def propose(path: str | Path, request: Request) -> Patch | Declined:
     """Work out the change; the file is only read. Raises InputError where there is no such readable file."""
     path = Path(path)
     content = _read(path)
-    return propose_for(path, content, request)
+    return propose_for(path, content, request, find_model(path))
 
 
-def propose_for(path: Path, content: bytes, request: Request) -> Patch | Declined:
-    """As `propose`, for content that is at hand. Pure."""
+def propose_for(path: Path, content: bytes, request: Request, model: RecipeModel | None = None) -> Patch | Declined:
+    """As `propose`, for content that is at hand, with the `model` that it belongs to if that is known. Pure."""
     import libcst as cst
 
     from skadvisor.plan.patch.placement import Doubt, find_places
@@ -98,6 +103,9 @@ def propose_for(path: Path, content: bytes, request: Request) -> Patch | Decline
         )
     if request.template not in _LABELS:
         return Declined(path=path, reason=Message(_("{name} marks no scope in the source"), name=request.template))
+    objection = model.objection("npugraph_ex" if request.dialect == "npugraph_ex" else "ge_graph") if model else None
+    if objection is not None:
+        return Declined(path=path, reason=Message(_("a scope would have no effect: {reason}"), reason=objection))
     try:
         source = read_source(content)
     except cst.ParserSyntaxError as error:
@@ -108,8 +116,8 @@ def propose_for(path: Path, content: bytes, request: Request) -> Patch | Decline
     if source.module.bytes != content:
         return Declined(path=path, reason=Message(_("its bytes cannot be kept exactly (mixed encodings?)")))
     if source.scope_calls:
-        return Declined(path=path, reason=Message(_("it has a scope already")), seen=_list_scopes(source))
-    places = find_places(source, request.template, request.variant, request.classes)
+        return _has_scopes(path, source, request)
+    places = find_places(source, request.template, request.variant, request.classes, request.methods)
     if isinstance(places, Doubt):
         return _declined(path, places, request)
     edits: list[Edit] = []
@@ -143,17 +151,18 @@ def _read(path: Path) -> bytes:
 
 
 def _make_edit(source: Source, place: Place, request: Request) -> Edit | Doubt:
-    from skadvisor.plan.patch import expressions
+    from skadvisor.plan.patch import expressions, phases
     from skadvisor.plan.patch.placement import Doubt
     from skadvisor.plan.patch.rewriting import Edit
 
     if request.enable is not None:
-        switch: expressions.Switch | Doubt = expressions.Switch(expressions.operand(request.enable))
+        given = expressions.operand(request.enable)
+        switch: expressions.Switch | Doubt = phases.check_names(source, place, given) or expressions.Switch(given)
     else:
         switch = expressions.find_switch(source, place, request.dialect)
     if isinstance(switch, Doubt):
         return switch
-    test = expressions.find_decode_test(source, place, request.decode_when)
+    test = phases.find_decode_test(source, place, request.decode_when)
     if isinstance(test, Doubt):
         return test
     base = _LABELS[request.template]
@@ -163,7 +172,20 @@ def _make_edit(source: Source, place: Place, request: Request) -> Edit | Doubt:
         label = expressions.name_scope(source, place, base)
     needed = [(item.owner, line) for item in (label, switch) if item.owner for line in item.assignments]
     scope = Scope(switch.expression, test.expression, label.expression, request.options)
-    return Edit(place, scope, tuple((owner, line) for owner, line in needed if owner is not None))
+    assignments = tuple((owner, line) for owner, line in needed if owner is not None)
+    notes = (*place.notes, *((test.note,) if test.note else ()), *_core_limits(source, place, request.template))
+    return Edit(place, scope, assignments, test.opening, notes)
+
+
+def _core_limits(source: Source, place: Place, template: str) -> tuple[Message, ...]:
+    """A word on files that give parts of a layer their own cores: one scope runs on one set of them."""
+    inside = place.model_class.uses(place.method.node.body, place.method).functions
+    if "limit_core_num" not in (source.functions if template in ("full-model", "per-block") else inside):
+        return ()
+    text = _(
+        "the file limits cores (limit_core_num): what runs with other limits or beside it wants a scope of its own"
+    )
+    return (Message(text),)
 
 
 def _patch(path: Path, content: bytes, changed: cst.Module, edits: list[Edit]) -> Patch | Declined:
@@ -190,7 +212,7 @@ def _patch(path: Path, content: bytes, changed: cst.Module, edits: list[Edit]) -
         after=after,
         diff=unified_diff(content.decode(encoding), after.decode(encoding), path.name),
         places=places,
-        notes=tuple(note for edit in edits for note in edit.place.notes),
+        notes=tuple(dict.fromkeys(note for edit in edits for note in edit.notes)),
     )
 
 
@@ -216,5 +238,30 @@ def _declined(path: Path, doubt: Doubt, request: Request, place: Place | None = 
     return Declined(path=path, reason=doubt.reason, seen=seen, by_hand=f"{imports}\n{lines}")
 
 
-def _list_scopes(source: Source) -> tuple[Message, ...]:
-    return tuple(Message(_("{call}, line {line}"), call=name, line=line) for line, name in source.scope_calls)
+def _has_scopes(path: Path, source: Source, request: Request) -> Declined:
+    """The answer for a file that has scopes: which templates they are, whether their options are, and what is left."""
+    from skadvisor.plan.patch.existing import find_existing
+
+    found = find_existing(source)
+    lines = tuple(Message(_("{call}, line {line}"), call=name, line=line) for line, name in source.scope_calls)
+    strange = tuple(
+        Message(
+            _("{place}: {text} is no option of a scope; they read key=value, for example stream-fusion=1"),
+            place=scope.place,
+            text=repr(text),
+        )
+        for scope in found
+        for text in scope.strange
+    )
+    kinds = {scope.template for scope in found}
+    named = ", ".join(sorted(kind for kind in kinds if kind)) or _("a split of its own")
+    if kinds == {request.template}:
+        reason = Message(_("it has the scope of {name} already"), name=named)
+        left = Message(_("nothing is left to do in it; the switch is in the configuration"))
+        return Declined(path=path, reason=reason, seen=(*lines, *strange, *(() if strange else (left,))), done=True)
+    reason = Message(
+        _("it has a scope already ({found}): take it out before that of {name} goes in"),
+        found=named,
+        name=request.template,
+    )
+    return Declined(path=path, reason=reason, seen=(*lines, *strange))

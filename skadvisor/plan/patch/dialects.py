@@ -19,6 +19,15 @@ SOURCE_DIALECTS: tuple[Dialect, ...] = ("ge", "recipes", "npugraph_ex")
 #: Names whose call means that a source already marks a scope, in whichever dialect.
 SCOPE_CALLS = frozenset({"superkernel_scope", "super_kernel_scope", "super_kernel", "super_kernel_scope_begin"})
 
+#: Keys of the options of a GE scope. Source: TorchAir, super_kernel scopes; SuperKernel debugging guides.
+KNOWN_OPTIONS = frozenset(
+    {
+        *("stream-fusion", "feed-sync-all", "strict-scope-check", "early-start", "preload-code", "split-mode"),
+        *("dcci-before-kernel-start", "dcci-after-kernel-end", "dcci-disable-on-kernel", "compile-options"),
+        *("debug-aic-num", "debug-aiv-num", "debug-sync-all", "debug-dcci-all"),
+    }
+)
+
 #: The longest scope name that npugraph_ex takes. Source: torch_npu, super_kernel_scope_begin.
 LONGEST_LABEL_BYTES = 255
 

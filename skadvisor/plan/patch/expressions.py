@@ -1,4 +1,4 @@
-"""The Python expressions of a scope: what switches it on, what says that this is decode, what names the layer.
+"""The Python expressions of a scope: what switches it on, what names the layer.
 
 They are taken from what the method and its class really have. Where nothing says it, the answer is a Doubt.
 """
@@ -10,14 +10,17 @@ from dataclasses import dataclass
 import libcst as cst
 
 from skadvisor.plan.patch.placement import Doubt, Place
-from skadvisor.plan.patch.structure import Method, ModelClass, Source, assigned_names, dotted_name
+from skadvisor.plan.patch.structure import (
+    Method,
+    ModelClass,
+    Source,
+    dotted_name,
+)
 from skadvisor.text.messages import Message, _
 
 ENABLE = "enable_superkernel"
 #: Names of the layer's number, as modeling files use them.
 _LAYER_NUMBERS = ("layer_idx", "layer_id", "layer_index", "layer_number", "layer_num")
-#: Objects that carry `is_prefill`, as cann-recipes passes them.
-_METADATA = ("forward_metadata", "attn_metadata", "forward_context")
 #: parameter of __init__ -> how the switch is read from it. Source: cann-recipes (new and old form), published template.
 _SWITCHES = {
     "infer_config": f'infer_config.model_config.custom_params.get("{ENABLE}", False)',
@@ -50,10 +53,11 @@ def find_switch(source: Source, place: Place, dialect: str) -> Switch | Doubt:
                 _("{name} has no __init__ here in which self.{switch} could be set"), name=family[0].name, switch=ENABLE
             )
         )
-    parameters = owner.methods["__init__"].parameters
-    for known in _switch_expressions(source):
-        if known[0] in parameters and not (dialect == "recipes" and known == ("config", _SWITCHES["config"])):
-            return Switch(f"self.{ENABLE}", owner, (f"self.{ENABLE} = {known[1]}",))
+    start = owner.methods["__init__"]
+    for name, expression in _switch_expressions(source):
+        if name in start.parameters and not (dialect == "recipes" and expression == _SWITCHES["config"]):
+            guard = f"{name} is not None and " if name in start.optional and name != "config" else ""
+            return Switch(f"self.{ENABLE}", owner, (f"self.{ENABLE} = {guard}{expression}",))
     return Doubt(
         Message(
             _("__init__ of {name} takes no configuration from which self.{switch} could be set"),
@@ -107,43 +111,6 @@ def _stores(model_class: ModelClass, attribute: str) -> bool:
     return any(_values_of(method, attribute) for method in model_class.methods.values())
 
 
-@dataclass(frozen=True)
-class DecodeTest:
-    """`expression` is true in decode only; None where the method runs in decode only."""
-
-    expression: str | None
-
-
-def find_decode_test(source: Source, place: Place, given: str | None = None) -> DecodeTest | Doubt:
-    """How the method knows that this pass is a decode step. `given` is what the user says, as an expression."""
-    if given is not None:
-        return DecodeTest(operand(given))
-    method = place.method
-    if "decode" in method.name:
-        return DecodeTest(None)
-    if "is_prefill" in method.parameters:
-        return DecodeTest("not is_prefill")
-    if method.suite is not None:
-        top = place.first if place.suite is method.suite else _index_of(method.suite, place.suite)
-        before = assigned_names(method.suite.body[:top])
-        if "is_prefill" in before:
-            return DecodeTest("not is_prefill")
-        if "is_decode" in before:
-            return DecodeTest("is_decode")
-    if "is_decode" in method.parameters:
-        return DecodeTest("is_decode")
-    for name in _METADATA:
-        if name in method.parameters and (f"{name}.is_prefill" in source.attribute_reads or _is_metadata(method, name)):
-            return DecodeTest(f"{name} is not None and not {name}.is_prefill")
-    return Doubt(
-        Message(
-            _("nothing in {place} tells decode from prefill; name the test with --decode-when, for example {example}"),
-            place=place.title,
-            example="'not is_prefill'",
-        )
-    )
-
-
 def operand(expression: str) -> str:
     """The user's expression, in brackets unless it binds at least as tightly as `and`. Raises ValueError if none."""
     try:
@@ -154,30 +121,6 @@ def operand(expression: str) -> str:
         isinstance(parsed, cst.BooleanOperation) and isinstance(parsed.operator, cst.Or)
     )
     return f"({expression.strip()})" if loose and not parsed.lpar else expression.strip()
-
-
-def _index_of(outer: cst.IndentedBlock, inner: cst.IndentedBlock) -> int:
-    """The statement of `outer` in which `inner` lies."""
-    for index, statement in enumerate(outer.body):
-        found: list[bool] = []
-
-        class Finder(cst.CSTVisitor):
-            def on_visit(self, node: cst.CSTNode) -> bool:
-                found.append(node is inner)  # noqa: B023
-                return True
-
-        statement.visit(Finder())
-        if any(found):
-            return index
-    return 0
-
-
-def _is_metadata(method: Method, name: str) -> bool:
-    """Whether the parameter's annotation says ForwardMetaData."""
-    for parameter in (*method.node.params.params, *method.node.params.kwonly_params):
-        if parameter.name.value == name and parameter.annotation is not None:
-            return dotted_name(parameter.annotation.annotation)[-1:] == ("ForwardMetaData",)
-    return False
 
 
 @dataclass(frozen=True, eq=False)

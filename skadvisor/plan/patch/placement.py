@@ -6,7 +6,7 @@ two equal candidates are a doubt, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
@@ -50,20 +50,24 @@ class Doubt:
     seen: tuple[Message, ...] = ()
 
 
-Rule = Callable[[ModelClass], "Place | Doubt | None"]
+#: Looks at the given methods of a class, in this order.
+Rule = Callable[[ModelClass, Sequence[Method]], "Place | Doubt | None"]
 
 
-def find_places(source: Source, template: str, variant: str, wanted: tuple[str, ...]) -> list[Place] | Doubt:
-    """The places of a template's scope. `wanted` names the classes to look at; empty means any.
+def find_places(
+    source: Source, template: str, variant: str, wanted: tuple[str, ...], methods: tuple[str, ...] = ()
+) -> list[Place] | Doubt:
+    """The places of a template's scope. `wanted` names the classes to look at, `methods` the methods; empty means any.
 
-    Several classes that fit are a doubt unless they are named, because the file does not say which one runs.
+    Several classes that fit are a doubt unless they are named, because the file does not say which one runs. So is a
+    class that decode can go through without the place.
     """
     rule = _RULES[template, variant if template == "attention-only" else ""]
     missing = [name for name in wanted if name not in source.classes]
     if missing:
         return Doubt(Message(_("the file has no class {name}"), name=", ".join(missing)), _list_classes(source))
     found = {
-        name: rule(model_class)
+        name: _look(rule, source, model_class, methods)
         for name, model_class in source.classes.items()
         if (name in wanted) or (not wanted and roles.is_decoder_class(name))
     }
@@ -85,6 +89,35 @@ def find_places(source: Source, template: str, variant: str, wanted: tuple[str, 
     return places
 
 
+def _look(rule: Rule, source: Source, model_class: ModelClass, methods: tuple[str, ...]) -> Place | Doubt | None:
+    """The place in one class, or a Doubt where decode may enter other methods with the same parts past the place."""
+    if methods:
+        return rule(model_class, [model_class.methods[name] for name in methods if name in model_class.methods])
+    place = rule(model_class, _entries(model_class))
+    if not isinstance(place, Place):
+        return place
+    beside = [
+        method
+        for method in model_class.methods.values()
+        if method.name in source.part_calls
+        and method.name not in (*_ENTRIES, place.method.name)
+        and not _is_prefill(method.name)
+        and rule(model_class, [method]) is not None
+    ]
+    if not beside:
+        return place
+    return _several_ways(model_class, [place.method, *beside])
+
+
+def _several_ways(model_class: ModelClass, methods: Sequence[Method]) -> Doubt:
+    seen = tuple(
+        Message(_("{place}, line {line}"), place=f"{model_class.name}.{method.name}", line=method.line)
+        for method in methods
+    )
+    reason = _("decode has several ways through {name}: choose one with --method")
+    return Doubt(Message(reason, name=model_class.name), seen)
+
+
 def _list_classes(source: Source) -> tuple[Message, ...]:
     return tuple(
         Message(_("class {name}, line {line}"), name=item.name, line=item.line) for item in source.classes.values()
@@ -99,7 +132,7 @@ _NOTHING = {
 }
 
 
-def _place_attention(model_class: ModelClass) -> Place | Doubt | None:
+def _place_attention(model_class: ModelClass, methods: Sequence[Method]) -> Place | Doubt | None:
     """Variant A: from the first q/k/v projection to the output projection, where they are called."""
 
     def projects_in(uses: Uses) -> bool:
@@ -108,7 +141,7 @@ def _place_attention(model_class: ModelClass) -> Place | Doubt | None:
     def projects_out(uses: Uses) -> bool:
         return any(map(roles.is_output_projection, uses.attributes))
 
-    for method in _entries(model_class):
+    for method in methods:
         uses = model_class.uses(method.node.body, method)
         if projects_in(uses) and projects_out(uses):
             first = _first(model_class, method, projects_in)
@@ -131,16 +164,16 @@ def _without_mlp(place: Place | Doubt) -> Place | Doubt:
     return place
 
 
-def _place_attention_in_layer(model_class: ModelClass) -> Place | Doubt | None:
+def _place_attention_in_layer(model_class: ModelClass, methods: Sequence[Method]) -> Place | Doubt | None:
     """Variant B: from the input norm through the attention, in the decoder layer."""
 
     def attends(uses: Uses) -> bool:
         return any(roles.is_attention(name, model_class) for name in uses.attributes)
 
-    for method in _entries(model_class):
+    for method in methods:
         uses = model_class.uses(method.node.body, method)
         if not attends(uses) or _is_attention_class(model_class, method):
-            inside = _place_attention(model_class)  # the projections may stand in the layer itself
+            inside = _place_attention(model_class, [method])  # the projections may stand in the layer itself
             if inside is None or not (_normalises(uses) and _feeds_forward(uses)):
                 continue
             if isinstance(inside, Doubt):
@@ -190,9 +223,9 @@ def _is_attention_class(model_class: ModelClass, method: Method) -> bool:
     return any(map(roles.is_input_projection, uses)) and any(map(roles.is_output_projection, uses))
 
 
-def _place_experts(model_class: ModelClass) -> Place | Doubt | None:
+def _place_experts(model_class: ModelClass, methods: Sequence[Method]) -> Place | Doubt | None:
     """The experts of a MoE block with their dispatch and combine; the router stays outside."""
-    entries = [method for method in _entries(model_class) if _has_experts(model_class, method)]
+    entries = [method for method in methods if _has_experts(model_class, method)]
     return _place_experts_in(model_class, entries[0], frozenset()) if entries else None
 
 
@@ -227,6 +260,8 @@ def _place_experts_in(model_class: ModelClass, method: Method, seen: frozenset[s
     ]
     if len(inner) == 1:
         return _place_experts_in(model_class, inner[0], seen | {method.name})
+    if inner:
+        return _several_ways(model_class, inner)
     return Doubt(
         Message(
             _("in {place} the router cannot be told apart from the experts, so it cannot be left outside"),
@@ -243,29 +278,33 @@ def _is_prefill(name: str) -> bool:
     return any(word in name.lower() for word in _PREFILL)
 
 
-def _place_loop(model_class: ModelClass) -> Place | Doubt | None:
+def _place_loop(model_class: ModelClass, methods: Sequence[Method]) -> Place | Doubt | None:
     """The loop over the decoder layers, with embedding and final norm outside."""
-    for method in [*_entries(model_class), *(m for m in model_class.methods.values() if m.name not in _ENTRIES)]:
-        if _is_prefill(method.name) or method.name == "__init__":
-            continue
-        loops = layer_loops(method)
-        if len(loops) > 1:
-            return Doubt(
-                Message(
-                    _("{place} loops over the layers {count} times"),
-                    place=f"{model_class.name}.{method.name}",
-                    count=len(loops),
-                )
-            )
-        if loops:
-            suite, index = loops[0]
-            return _checked(Place(model_class, method, suite, index, index))
-    return None
+    named = [method for method in methods if not _is_prefill(method.name)]
+    others = [
+        method for method in model_class.methods.values() if method not in named and methods == _entries(model_class)
+    ]
+    looping = [
+        (method, loops)
+        for method in (*named, *others)
+        if not _is_prefill(method.name) and method.name != "__init__" and (loops := layer_loops(method))
+    ]
+    if not looping:
+        return None
+    method, loops = looping[0]
+    # `decode` says by its name that it is the way; else every method that loops may be.
+    if (len(looping) > 1 and "decode" not in method.name) or len(loops) > 1:
+        if len(looping) > 1:
+            return _several_ways(model_class, [item for item, _loops in looping])
+        reason = _("{place} loops over the layers {count} times")
+        return Doubt(Message(reason, place=f"{model_class.name}.{method.name}", count=len(loops)))
+    suite, index = loops[0]
+    return _checked(Place(model_class, method, suite, index, index))
 
 
-def _place_block(model_class: ModelClass) -> Place | Doubt | None:
+def _place_block(model_class: ModelClass, methods: Sequence[Method]) -> Place | Doubt | None:
     """A whole decoder layer: from the first statement that works with a part of it to the last."""
-    for method in _entries(model_class):
+    for method in methods:
         attributes = model_class.uses(method.node.body, method).attributes
         parts = {
             name
@@ -281,16 +320,16 @@ def _place_block(model_class: ModelClass) -> Place | Doubt | None:
 
         first, last = _first(model_class, method, works), _last(model_class, method, works)
         if first is not None and last is not None and method.suite is not None:
+            first = min(first, _first(model_class, method, lambda uses: bool(uses.applied)) or first)
             last = max(last, _last_computation(method.suite))
         return _range(model_class, method, first, last)
     return None
 
 
 def _last_computation(suite: cst.IndentedBlock) -> int:
-    """The last statement that computes something before the method returns (a residual add after the MLP)."""
+    """The last statement that computes something (a residual add after the MLP, also in the `return` itself)."""
     for index in range(len(suite.body) - 1, -1, -1):
-        statement = suite.body[index]
-        if not contains(statement, cst.Return) and contains(statement, (cst.BinaryOperation, cst.Call)):
+        if contains(suite.body[index], (cst.BinaryOperation, cst.Call)):
             return index
     return 0
 

@@ -23,11 +23,16 @@ _RESULT = "superkernel_result"
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """One scope at one place, with the assignments that `__init__` of some classes needs for it."""
+    """One scope at one place, with the assignments that `__init__` of some classes needs for it.
+
+    `opening` is a statement for the top of the method, in whose own suite the place is then. `notes` are for readers.
+    """
 
     place: Place
     scope: Scope
     assignments: tuple[tuple[ModelClass, str], ...] = ()
+    opening: str | None = None
+    notes: tuple[Message, ...] = ()
 
 
 def rewrite(module: cst.Module, edits: Sequence[Edit], dialect: Dialect) -> cst.Module | Doubt:
@@ -39,9 +44,10 @@ def rewrite(module: cst.Module, edits: Sequence[Edit], dialect: Dialect) -> cst.
         if isinstance(enclosed, Doubt):
             return enclosed
         suite = edit.place.suite
-        suites[id(suite)] = suite.with_changes(
-            body=[*suite.body[: edit.place.first], *enclosed, *suite.body[edit.place.last + 1 :]]
-        )
+        before = list(suite.body[: edit.place.first])
+        if edit.opening is not None:
+            before.insert(1 if before and _is_docstring(before[0]) else 0, _statement(f"{edit.opening}\n"))
+        suites[id(suite)] = suite.with_changes(body=[*before, *enclosed, *suite.body[edit.place.last + 1 :]])
     for owner, lines in _by_owner(edits):
         start = owner.methods["__init__"].suite
         assert start is not None

@@ -5,6 +5,7 @@ Nothing is executed or imported; the source is read with libcst, so that every b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from skadvisor.plan.patch.dialects import SCOPE_CALLS
 
 #: `self.q_proj.weight.dtype` asks about a part; it does not work with it.
 _ASKING = frozenset({"dtype", "device", "shape", "ndim", "in_features", "out_features"})
+#: What is read from a part to work with it, in a function that is called: `self.experts.w13_weight`.
+_TENSOR = re.compile(r"weight|scale|bias|offset|cache|smooth|data|^w\d|proj$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +38,17 @@ class Uses:
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """One function of a class. `suite` is None where the body stands on the line of the `def`."""
+    """One function of a class; `optional` are the parameters that may be None.
+
+    `suite` is None where the body stands on the line of the `def`.
+    """
 
     name: str
     line: int
     node: cst.FunctionDef
     parameters: tuple[str, ...]
     aliases: dict[str, str]
+    optional: frozenset[str] = frozenset()
 
     @property
     def suite(self) -> cst.IndentedBlock | None:
@@ -74,12 +81,21 @@ class ModelClass:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A parsed modeling file."""
+    """A parsed modeling file.
+
+    `attribute_reads` are dotted names that are read, `mapping_reads` the pairs (name, key) of `name["key"]` and
+    `name.get("key")`, `part_calls` the methods that are called on a part: `self.self_attn.decode(...)`, `functions`
+    what is called at all, by its last name.
+    `scope_calls` are the calls that open a scope, with their line.
+    """
 
     module: cst.Module
     classes: dict[str, ModelClass]
     scope_calls: tuple[tuple[int, str], ...]
     attribute_reads: frozenset[str]
+    mapping_reads: frozenset[tuple[str, str]] = frozenset()
+    part_calls: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()
 
     def family(self, model_class: ModelClass) -> list[ModelClass]:
         """The class and its bases, as far as they are in this file, nearest first."""
@@ -99,7 +115,15 @@ def read_source(content: bytes) -> Source:
     positions = wrapper.resolve(PositionProvider)
     reader = _Reader(positions)
     module.visit(reader)
-    return Source(module, reader.classes, tuple(reader.scope_calls), frozenset(reader.dotted))
+    return Source(
+        module,
+        reader.classes,
+        tuple(reader.scope_calls),
+        frozenset(reader.dotted),
+        frozenset(reader.keyed),
+        frozenset(reader.part_calls),
+        frozenset(reader.functions),
+    )
 
 
 def dotted_name(node: cst.CSTNode) -> tuple[str, ...]:
@@ -140,6 +164,7 @@ class _Collector(cst.CSTVisitor):
         self.attributes: set[str] = set()
         self.applied: set[str] = set()
         self.functions: set[str] = set()
+        self.called: set[int] = set()
 
     def visit_Assign(self, node: cst.Assign) -> bool:
         # `attention = self.self_attn` only gives it another name; the work is where that name is used.
@@ -148,7 +173,9 @@ class _Collector(cst.CSTVisitor):
     def visit_Attribute(self, node: cst.Attribute) -> bool:
         name = dotted_name(node)
         if len(name) > 1 and name[0] == "self":
-            if name[-1] not in _ASKING or len(name) == 2:
+            # A flag that a part keeps is no use of the part; its tensors are, and so is what is called on it.
+            kept = len(name) > 2 and id(node) not in self.called and not any(map(_TENSOR.search, name[2:]))
+            if len(name) == 2 or (name[-1] not in _ASKING and not kept):
                 self.attributes.add(name[1])
             if name[2:3] == ("weight",):
                 self.applied.add(name[1])
@@ -169,6 +196,7 @@ class _Collector(cst.CSTVisitor):
 
     def visit_Call(self, node: cst.Call) -> bool:
         name = dotted_name(node.func)
+        self.called.add(id(node.func))
         if name:
             self.functions.add(name[-1])
         if len(name) > 1 and name[0] == "self":
@@ -186,6 +214,9 @@ class _Reader(cst.CSTVisitor):
         self.classes: dict[str, ModelClass] = {}
         self.scope_calls: list[tuple[int, str]] = []
         self.dotted: set[str] = set()
+        self.keyed: set[tuple[str, str]] = set()
+        self.part_calls: set[str] = set()
+        self.functions: set[str] = set()
         self.depth = 0
 
     def visit_ClassDef(self, node: cst.ClassDef) -> bool:
@@ -206,9 +237,24 @@ class _Reader(cst.CSTVisitor):
 
     def visit_Call(self, node: cst.Call) -> bool:
         name = dotted_name(node.func)
-        if name and name[-1] in SCOPE_CALLS:
+        if name and name[-1] in SCOPE_CALLS and self.positions:
             self.scope_calls.append((self._line(node), ".".join(name)))
+        self.functions.update(name[-1:])
+        if len(name) > 1 and name != ("self", name[-1]):
+            self.part_calls.add(name[-1])
+        if name[-1:] == ("get",) and node.args:
+            self._key(name[:-1], node.args[0].value)
         return True
+
+    def visit_Subscript(self, node: cst.Subscript) -> bool:
+        for element in node.slice:
+            if isinstance(element.slice, cst.Index):
+                self._key(dotted_name(node.value), element.slice.value)
+        return True
+
+    def _key(self, name: tuple[str, ...], key: cst.BaseExpression) -> None:
+        if name and isinstance(key, cst.SimpleString):
+            self.keyed.add((".".join(name), str(key.evaluated_value)))
 
     def visit_Attribute(self, node: cst.Attribute) -> bool:
         self.dotted.add(".".join(dotted_name(node)))
@@ -235,7 +281,22 @@ def _method(node: cst.FunctionDef, line: int) -> Method:
         alias = _alias(assign)
         if alias is not None:
             aliases[alias[0]] = alias[1]
-    return Method(node.name.value, line, node, tuple(item.name.value for item in every), aliases)
+    optional = frozenset(item.name.value for item in every if _may_be_none(item))
+    return Method(node.name.value, line, node, tuple(item.name.value for item in every), aliases, optional)
+
+
+def _may_be_none(parameter: cst.Param) -> bool:
+    annotated = parameter.annotation.annotation if parameter.annotation is not None else None
+    names = {dotted_name(item)[-1:] for item in _parts_of_type(annotated)} if annotated is not None else set()
+    default = isinstance(parameter.default, cst.Name) and parameter.default.value == "None"
+    return default or bool(names & {("Optional",), ("None",)})
+
+
+def _parts_of_type(annotation: cst.BaseExpression) -> list[cst.BaseExpression]:
+    """`Optional[X]` as itself, `X | None` as both sides."""
+    if isinstance(annotation, cst.BinaryOperation):
+        return [*_parts_of_type(annotation.left), *_parts_of_type(annotation.right)]
+    return [annotation]
 
 
 def _alias(node: cst.Assign) -> tuple[str, str] | None:
@@ -308,3 +369,11 @@ def _target_names(target: cst.BaseExpression) -> set[str]:
     if isinstance(target, (cst.Tuple, cst.List)):
         return {name for element in target.elements for name in _target_names(element.value)}
     return set()
+
+
+def method_reads(method: Method) -> set[str | tuple[str, str]]:
+    """The dotted names and the (name, key) pairs that one method reads."""
+    reader = _Reader({})
+    reader.depth = 1  # positions are not asked for
+    method.node.body.visit(reader)
+    return {*reader.dotted, *reader.keyed}

@@ -1,0 +1,202 @@
+"""How a method tells decode from prefill: as it reads the phase itself, by the cache it has, or as the user says."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from dataclasses import dataclass, replace
+
+import libcst as cst
+
+from skadvisor.plan.patch import roles
+from skadvisor.plan.patch.expressions import operand
+from skadvisor.plan.patch.placement import Doubt, Place
+from skadvisor.plan.patch.structure import (
+    Method,
+    Source,
+    assigned_names,
+    dotted_name,
+    method_reads,
+)
+from skadvisor.text.messages import Message, _
+
+#: Objects that carry `is_prefill`, as cann-recipes passes them.
+_METADATA = ("forward_metadata", "attn_metadata", "forward_context")
+#: What a decode test is called where it is made at the top of the method.
+_IS_DECODE = "superkernel_decode"
+#: By transformers' conventions a decode step brings one token per sequence.
+_ONE_TOKEN = "hidden_states.shape[1] == 1"
+
+
+@dataclass(frozen=True)
+class DecodeTest:
+    """`expression` is true in decode only; None where the method runs in decode only.
+
+    `opening` is a statement for the top of the method where the test has to be made there, `note` is for the reader.
+    """
+
+    expression: str | None
+    opening: str | None = None
+    note: Message | None = None
+
+
+def find_decode_test(source: Source, place: Place, given: str | None = None) -> DecodeTest | Doubt:
+    """How the method knows that this pass is a decode step. `given` is what the user says, as an expression."""
+    if given is not None:
+        return _at_the_top(source, place, operand(given))
+    method = place.method
+    if "decode" in method.name:
+        return DecodeTest(None)
+    if "is_prefill" in method.parameters:
+        return DecodeTest("not is_prefill")
+    before = _bound_before(place)
+    if "is_prefill" in before:
+        return DecodeTest("not is_prefill")
+    if "is_decode" in before or "is_decode" in method.parameters:
+        return DecodeTest("is_decode")
+    for name in _METADATA:
+        if name in method.parameters:
+            reading = _phase_reading(source, method, name)
+            if reading is not None:
+                return DecodeTest(f"{name} is not None and not {reading}")
+    if _keeps_a_cache(source) and _is_three_dimensional(place):
+        one = f"hidden_states.shape[1] == {1}"
+        test = _at_the_top(source, place, one) if "hidden_states" in method.parameters else DecodeTest(one)
+        note = Message(_("one token per sequence is taken for decode ({test}), so drafts are not"), test=one)
+        return replace(test, note=note) if isinstance(test, DecodeTest) else test
+    return Doubt(
+        Message(
+            _("nothing in {place} tells decode from prefill; name a test of what is bound there with --decode-when"),
+            place=place.title,
+        ),
+        (Message(_("bound there: {names}"), names=", ".join(sorted({*method.parameters, *before}))),),
+    )
+
+
+def check_names(source: Source, place: Place, expression: str) -> Doubt | None:
+    """A Doubt where an expression of the user's has names that are not bound where the scope begins."""
+    every = place.method.node.params
+    stars = {item.name.value for item in (every.star_arg, every.star_kwarg) if isinstance(item, cst.Param)}
+    here = {*place.method.parameters, *stars, *_bound_before(place)}
+    bound = here | _names_of_module(source) | set(dir(builtins))
+    unbound = sorted(
+        {item.id for item in ast.walk(ast.parse(expression, mode="eval")) if isinstance(item, ast.Name)} - bound
+    )
+    if not unbound:
+        return None
+    return Doubt(
+        Message(
+            _("{names} is not bound where the scope of {place} begins"), names=", ".join(unbound), place=place.title
+        ),
+        (Message(_("bound there: {names}"), names=", ".join(sorted(here))),),
+    )
+
+
+def _names(expression: str) -> set[str]:
+    return {item.id for item in ast.walk(ast.parse(expression.strip(), mode="eval")) if isinstance(item, ast.Name)}
+
+
+def _names_of_module(source: Source) -> set[str]:
+    """The names that the module binds outside functions; a star import may bind any, so it binds none for certain."""
+    tree = ast.parse(source.module.bytes)
+    bound: set[str] = set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            bound.add(node.name)
+            continue
+        if isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).split(".")[0])
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+        waiting.extend(ast.iter_child_nodes(node))
+    return bound
+
+
+def _bound_before(place: Place) -> set[str]:
+    """Names that the method binds for certain before the place."""
+    suite = place.method.suite
+    if suite is None:
+        return set()
+    top = place.first if place.suite is suite else _index_of(suite, place.suite)
+    return assigned_names(suite.body[:top])
+
+
+def _at_the_top(source: Source, place: Place, expression: str) -> DecodeTest | Doubt:
+    """The test where the scope begins, or at the top of the method where a parameter in it is changed before."""
+    missing = check_names(source, place, expression)
+    if missing is not None:
+        return missing
+    changed = _names(expression) & set(place.method.parameters) & _bound_before(place)
+    if not changed:
+        return DecodeTest(expression)
+    if place.suite is not place.method.suite:
+        return Doubt(
+            Message(_("{place} changes {names} before the scope"), place=place.title, names=", ".join(sorted(changed)))
+        )
+    return DecodeTest(_IS_DECODE, f"{_IS_DECODE} = {expression}")
+
+
+def _phase_reading(source: Source, method: Method, name: str) -> str | None:
+    """How the metadata's phase is read: as the method does it, else as the file does; by its annotation at the last."""
+    own = method_reads(method)
+    ways = {f"{name}.is_prefill": f"{name}.is_prefill", (name, "is_prefill"): f'{name}["is_prefill"]'}
+    for seen in (own, {*source.attribute_reads, *source.mapping_reads}):
+        found = [text for way, text in ways.items() if way in seen]
+        if len(found) == 1:
+            return found[0]
+    return f"{name}.is_prefill" if _is_metadata(method, name) and not _is_mapping(source, name) else None
+
+
+def _is_mapping(source: Source, name: str) -> bool:
+    return any(item == name for item, _key in source.mapping_reads)
+
+
+def _keeps_a_cache(source: Source) -> bool:
+    """Whether the file is a decoder by transformers' conventions: a cache is handed down, and phases have no name."""
+    given = {name for item in source.classes.values() for method in item.methods.values() for name in method.parameters}
+    return bool(given & {"past_key_values", "past_key_value"}) and not any("is_prefill" in name for name in given)
+
+
+def _is_three_dimensional(place: Place) -> bool:
+    """Whether hidden_states are [batch, tokens, width] in the method, as attention, layers and models get them.
+
+    Expert blocks may get them flattened: there the method has to take the shape apart or flatten it itself.
+    """
+    if "hidden_states" not in {*place.method.parameters, *_bound_before(place)}:
+        return False
+    if any(
+        roles.is_layer_list(name) or roles.is_attention(name, place.model_class) for name in place.model_class.parts
+    ):
+        return True
+    owner = place.model_class
+    code = cst.Module([]).code_for_node(place.method.node)
+    flattens = re.search(r"\w+, \w+, \w+ = hidden_states\.(shape|size\(\))|hidden_states\.(view|reshape)\(-1,", code)
+    projects = any(map(roles.is_output_projection, owner.parts))
+    return projects or flattens is not None
+
+
+def _index_of(outer: cst.IndentedBlock, inner: cst.IndentedBlock) -> int:
+    """The statement of `outer` in which `inner` lies."""
+    for index, statement in enumerate(outer.body):
+        found: list[bool] = []
+
+        class Finder(cst.CSTVisitor):
+            def on_visit(self, node: cst.CSTNode) -> bool:
+                found.append(node is inner)  # noqa: B023
+                return True
+
+        statement.visit(Finder())
+        if any(found):
+            return index
+    return 0
+
+
+def _is_metadata(method: Method, name: str) -> bool:
+    """Whether the parameter's annotation says ForwardMetaData."""
+    for parameter in (*method.node.params.params, *method.node.params.kwonly_params):
+        if parameter.name.value == name and parameter.annotation is not None:
+            return dotted_name(parameter.annotation.annotation)[-1:] == ("ForwardMetaData",)
+    return False

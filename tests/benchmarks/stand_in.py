@@ -1,0 +1,254 @@
+"""A stand-in for everything that a modeling file imports, so that its own code runs: values that take part in anything.
+
+Only the standard library is imported. Every other name is a `Value`, which can be called, indexed, compared, unpacked
+and subclassed; modules call their `forward`, and the scope interfaces note when they are opened.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+#: What comparisons and truth tests of unknown values answer; both answers are tried, for they choose the branches.
+TRUTH = [True]
+#: How many tokens a pass brings per sequence.
+TOKENS = [1]
+_LIMIT = 50_000
+_left = [_LIMIT]
+OPENED: list[str] = []
+
+
+class Exhausted(Exception):
+    """A loop that no stand-in ends."""
+
+
+class _Kind(type):
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Kind(name, (Value,), {})
+
+    def __call__(cls, *inputs: Any, **named: Any) -> Any:
+        if len(inputs) == 1 and not named and isinstance(inputs[0], (types.FunctionType, type)):
+            # A decorator; those of transformers that are named so are given a function and make one.
+            return Value() if cls.__name__.startswith("use_") else inputs[0]
+        return super().__call__(*inputs, **named)
+
+    def __getitem__(cls, _key: Any) -> Any:
+        return cls
+
+    def __iter__(cls) -> Iterator[Any]:
+        return iter(Value())
+
+
+def _answer(*_inputs: Any, **_named: Any) -> Any:
+    return Value()
+
+
+class Value(metaclass=_Kind):
+    """Takes part in anything. Missing attributes are values, too, except what a patch has to set.
+
+    As a tensor it is [batch, TOKENS, width], and without tokens where it was flattened.
+    """
+
+    flat = False
+
+    def __init__(self, *inputs: Any, **named: Any) -> None: ...
+
+    @property
+    def shape(self) -> Any:
+        return Shape(self.flat)
+
+    def view(self, *sizes: Any) -> Any:
+        seen = Value()
+        seen.flat = len(sizes) == 2 and type(sizes[0]) is int and sizes[0] == -1
+        return seen
+
+    reshape = view
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("enable_superkernel", "layer_idx", "layer_id", "layer_number"):
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+        return Value()
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        own = getattr(type(self), "forward", None)
+        if isinstance(own, types.FunctionType):
+            return own(self, *inputs, **named)
+        if len(inputs) == 1 and not named and isinstance(inputs[0], (types.FunctionType, type)):
+            return inputs[0]
+        return Value()
+
+    def __bool__(self) -> bool:
+        _left[0] -= 1
+        if _left[0] < 0:
+            raise Exhausted
+        return TRUTH[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        frame = sys._getframe(1)
+        code, place = frame.f_code.co_code, frame.f_lasti
+        count = {"UNPACK_SEQUENCE": code[place + 1], "UNPACK_EX": code[place + 1] + 1}
+        return iter([Value() for _ in range(count.get(dis.opname[code[place]], 1))])
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self)
+
+    def __ne__(self, other: object) -> bool:
+        return bool(self)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return "value"
+
+    def __format__(self, _spec: str) -> str:
+        return "value"
+
+    def __len__(self) -> int:
+        return 1
+
+    def __index__(self) -> int:
+        return 2
+
+    def __float__(self) -> float:
+        return 2.0
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __contains__(self, _item: object) -> bool:
+        return bool(self)
+
+    def __setitem__(self, _key: Any, _value: Any) -> None: ...
+
+    __int__ = __index__
+    __lt__ = __le__ = __gt__ = __ge__ = __ne__
+    __getitem__ = _answer
+
+
+for _name in [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+]:
+    for _prefix in ("", "r"):
+        setattr(Value, f"__{_prefix}{_name}__", _answer)
+        if _name != "or":
+            setattr(_Kind, f"__{_prefix}{_name}__", _answer)
+for _name in ("neg", "pos", "invert", "abs"):
+    setattr(Value, f"__{_name}__", _answer)
+    setattr(_Kind, f"__{_name}__", _answer)
+
+
+class Shape(Value):
+    """The sizes of a tensor."""
+
+    def __init__(self, flat: bool) -> None:
+        self.flat = flat
+
+    def __getitem__(self, key: Any) -> Any:  # type: ignore[override]
+        return (16 if self.flat else TOKENS[0]) if type(key) is int and key == 1 else Value()
+
+
+class Modules(Value):
+    """ModuleList and its kin."""
+
+    def __init__(self, items: Any = (), *more: Any) -> None:
+        self.items = [*(items if isinstance(items, (list, tuple)) or hasattr(items, "__next__") else [items]), *more]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.items[key] if isinstance(key, slice) else self.items[0]  # type: ignore[override]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def append(self, item: Any) -> None:
+        self.items.append(item)
+
+
+class Settings(dict[str, Any]):
+    """A dictionary that has everything."""
+
+    def __missing__(self, key: str) -> Any:
+        return Value()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self or default is None else default
+
+
+@contextmanager
+def _scope(label: Any, options: Any = "") -> Iterator[None]:
+    OPENED.append(str(label))
+    yield
+
+
+def _helper(enable: Any, scope: Any, options: Any = None) -> Any:
+    return _scope(scope, options) if enable else Value()
+
+
+#: The last words of a dotted name -> what stands in for it.
+_KNOWN: Mapping[str, Any] = {
+    "ModuleList": Modules,
+    "superkernel_scope": _helper,
+    "super_kernel": _scope,
+    "super_kernel_scope_begin": lambda name=None: OPENED.append(str(name)),
+    "super_kernel_scope_end": lambda name=None: None,
+}
+
+
+class _Module(types.ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name in _KNOWN:
+            return _KNOWN[name]
+        plain = name[:1].islower() and name in ("nn", "npu", "scope", "utils", "distributed", "functional")
+        return _Module(name) if plain else _Kind(name, (Value,), {})
+
+
+def load(source: str) -> dict[str, Any]:
+    """Run a file with everything but the standard library stood in for; returns its names."""
+
+    def fetch(name: str, names: Any = None, local: Any = None, wanted: Any = (), level: int = 0) -> Any:
+        if level == 0 and name.split(".")[0] in sys.stdlib_module_names:
+            return builtins.__import__(name, names, local, wanted, level)
+        return _Module(name)
+
+    names: dict[str, Any] = {"__name__": "modeling", "__builtins__": {**vars(builtins), "__import__": fetch}}
+    exec(compile(source, "modeling.py", "exec", dont_inherit=True), names)
+    return names
+
+
+def run(call: Callable[[], Any], truth: bool) -> tuple[list[str], str]:
+    """The scopes that a call opens, and the error that ends it (empty where none does)."""
+    OPENED.clear()
+    TRUTH[0], _left[0] = truth, _LIMIT
+    try:
+        call()
+    except (Exhausted, RecursionError) as error:
+        return list(OPENED), type(error).__name__
+    except Exception as error:  # the file's own error, or one of the patch: the caller compares
+        return list(OPENED), f"{type(error).__name__}: {error}"
+    return list(OPENED), ""
