@@ -1,16 +1,17 @@
-"""Published before/after pairs against claim and estimate, and the calibrated model that starts from them."""
+"""Published pairs against what is foretold of them, and the population that is learned from them."""
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
-import pytest
-from sklearn.base import clone
+from collections import Counter
 
-from skadvisor.gain.calibrated import COLUMNS, CalibratedGain, fit_calibrated, leave_one_out, published_rows
-from skadvisor.gain.outcomes import published_cases, scene
+import numpy as np
+import pytest
+
+from skadvisor.gain.outcomes import base_rate, published_pairs, repeats
 from skadvisor.gain.overhead import OverheadModel
-from skadvisor.gain.published import compare_published, table
+from skadvisor.gain.population import Observation, Population, published_observations, published_population
+from skadvisor.gain.published import RIVALS, compare_published, score, table
+from skadvisor.gain.shrinkage import Shrinkage, fit_shrinkage, published_shrinkage
 
 
 @pytest.fixture(scope="module")
@@ -18,104 +19,87 @@ def comparisons():
     return compare_published()
 
 
-def test_the_intervals_cover_what_was_measured_in_most_cases(comparisons):
-    assert sum(one.covered for one in comparisons) >= 0.8 * len(comparisons)
+def quantiles(population, **options):
+    return np.quantile(population.draw(4001, **options).recovered, (0.1, 0.5, 0.9))
 
 
-def test_the_middle_is_nearer_than_the_claim_in_every_case(comparisons):
-    assert [one.case.name for one in comparisons if not one.nearer] == []
+@pytest.mark.parametrize(("level", "nets"), [("step", 3), ("block", 5)])
+def test_nets_left_out_are_foretold_better_than_by_the_claim_or_a_constant(comparisons, level, nets):
+    mine = [one for one in comparisons if one.pair.level == level]
+    ours, claim, constant = (score(mine, RIVALS[name]) for name in ("this model", "claim", "constant"))
+    assert ours.nets == nets and ours.coverage >= 0.8
+    assert ours.interval_score < constant.interval_score < claim.interval_score
+    assert ours.error < constant.error < claim.error
 
 
-def test_the_table_shows_every_case_with_its_figures(comparisons):
+def test_the_table_shows_every_pair_with_its_rivals_and_the_base_rate(comparisons):
     text = table(comparisons)
-    for one in comparisons:
-        assert one.case.name in text
-    assert f"covers the measurement in {sum(one.covered for one in comparisons)} of {len(comparisons)}" in text
-    assert "<= 0" in text
+    assert all(f"| {one.pair.net}, {one.pair.what} ({one.pair.level}) |" in text for one in comparisons)
+    assert all(f"| {name} |" in text for name in RIVALS)
+    assert "<= 0" in text and "median 1.0 %, 1 of 6 above 2.5 %, 3 not positive" in text
+
+
+def test_a_score_counts_every_net_once(comparisons):
+    nets = Counter(one.pair.net for one in comparisons)
+    assert nets["DeepSeek-V4-Flash"] > 10
+    most = [one for one in comparisons if one.pair.net in ("DeepSeek-V4-Flash", "GELU net")]
+    errors = {net: np.mean([abs(one.estimate[1] - one.pair.measured_pct) for one in most if one.pair.net == net])
+              for net in ("DeepSeek-V4-Flash", "GELU net")}  # fmt: skip
+    assert score(most, RIVALS["this model"]).error == pytest.approx(np.mean(list(errors.values())))
 
 
 def test_measured_gains_are_the_published_ones():
-    gains = {case.name.split(",")[0] + case.template: round(case.measured_pct, 1) for case in published_cases()}
-    assert gains["hy3 295B BF16full-model"] == 2.2
-    assert gains["synthetic MoE examplemoe-only"] == 5.6
-    assert gains["small GELU netfull-model"] == 4.7
+    gains = {(pair.net, pair.level): round(pair.measured_pct, 1) for pair in published_pairs()}
+    assert gains["hy3 295B", "step"] == 2.2 and gains["Kimi K3", "step"] == 2.0
+    assert gains["MoE example", "block"] == 5.6 and gains["GELU net", "block"] == 4.7
+    assert gains["fifty layers", "block"] == 1.8
+    assert all(pair.source and pair.timing and (pair.vanished or 0) <= pair.boundaries for pair in published_pairs())
+    assert set(base_rate().step_pct) >= {2.2, 2.0, 13.4, 0.0}
+    assert repeats("block") and repeats("step")
 
 
-def test_a_scene_takes_the_time_that_was_published():
-    for case in published_cases():
-        made = scene(case).step.kernels
-        end = made["start_ns"] + made["dur_ns"]
-        assert (end.max() - made["start_ns"].min()) / 1000 == pytest.approx(case.before_us, rel=0.01)
+def test_configurations_of_a_net_do_not_sharpen_what_is_known_of_others():
+    one = Observation(net="a", level="block", gain_pct=4.0, overhead_pct=10.0)
+    again = [Observation(net="a", level="block", gain_pct=4.0, overhead_pct=10.0) for _ in range(20)]
+    nets = [Observation(net=f"net {n}", level="block", gain_pct=4.0, overhead_pct=10.0) for n in range(20)]
+    widths = [np.ptp(np.log(quantiles(Population(seen)))) for seen in ([one], again, nets)]
+    assert widths[2] < 0.7 * widths[1] and widths[1] > 0.8 * widths[0]
 
 
-def made_cases(count, slope=0.0, seed=3):
-    random = np.random.default_rng(seed)
-    X = pd.DataFrame(random.uniform(0.0, 1.0, (count, len(COLUMNS))), columns=list(COLUMNS))
-    X["overhead_mid_pct"] = random.uniform(1.0, 10.0, count)
-    X["overhead_sd_pct"] = 2.0
-    effect = slope * (X["gap_share"] - 0.5) + random.normal(0.0, 0.3, count)
-    return X, (X["overhead_mid_pct"] + effect * X["overhead_sd_pct"]).to_numpy()
+def test_what_is_recovered_follows_the_measurements_and_leaving_a_net_out_forgets_it():
+    def seen(gain_pct):
+        return [Observation(net=f"{n}", level="block", gain_pct=gain_pct, overhead_pct=10.0) for n in range(6)]
+
+    low, high = Population(seen(2.0)), Population(seen(10.0))
+    assert quantiles(low)[1] == pytest.approx(0.2, rel=0.3) and quantiles(high)[1] == pytest.approx(1.0, rel=0.2)
+    everyone = frozenset(map(str, range(6)))
+    assert quantiles(low, without=everyone)[1] == pytest.approx(quantiles(high, without=everyone)[1], rel=0.1)
 
 
-def test_without_cases_the_overhead_model_stands():
-    X, y = made_cases(5)
-    model = CalibratedGain().fit(X.iloc[:0], y[:0])
-    assert np.allclose(model.predict(X), X["overhead_mid_pct"])
-    assert model.spread_ == 1.0
+def test_a_machine_that_was_measured_replaces_what_other_nets_recovered():
+    population = Population(published_observations(), machine=(0.9, 0.2))
+    assert quantiles(population) == pytest.approx([0.9 * np.exp(-0.256), 0.9, 0.9 * np.exp(0.256)], rel=0.05)
+    assert OverheadModel(population).population is population
 
 
-def test_few_cases_move_little_and_many_move_much():
-    few, many = CalibratedGain().fit(*made_cases(4, slope=3.0)), CalibratedGain().fit(*made_cases(60, slope=3.0))
-    X, y = made_cases(40, slope=3.0, seed=9)
-    by_overhead = np.abs(X["overhead_mid_pct"] - y).mean()
-    assert np.abs(few.predict(X) - X["overhead_mid_pct"]).mean() < 0.5 * by_overhead
-    assert np.abs(many.predict(X) - y).mean() < 0.6 * by_overhead
+def test_the_recompile_noise_is_that_of_the_repeats():
+    noise = published_population().draw(4001).recompile
+    assert 1.5 < noise["block"].std() < noise["step"].std() < 7.7
 
 
-def test_noise_is_not_learned():
-    X, _ = made_cases(12)
-    y = X["overhead_mid_pct"] + np.random.default_rng(1).normal(0.0, 2.0, 12)
-    model = CalibratedGain().fit(X, y)
-    assert model.skill_ < 0.3
-    assert model.spread_ >= 1.0
-
-
-def test_leaving_one_out_covers_honestly():
-    X, y = made_cases(60, slope=2.0)
-    found = leave_one_out(X, y)
-    covered = ((found["low_pct"] <= y) & (y <= found["high_pct"])).mean()
-    assert 0.7 <= covered <= 0.95
-
-
-def test_far_away_cases_are_not_extrapolated_without_end():
-    X, y = made_cases(60, slope=3.0)
-    model = CalibratedGain().fit(X, y)
-    near, far = X.iloc[[0]].copy(), X.iloc[[0]].copy()
-    near["gap_share"], far["gap_share"] = 10.0, 1e6
-    assert model.predict(near) == pytest.approx(model.predict(far))
-
-
-def test_the_estimator_keeps_the_conventions():
-    model = CalibratedGain(prior_weight=3.0)
-    assert clone(model).get_params() == {"prior_weight": 3.0}
-    X, y = made_cases(5)
-    with pytest.raises(ValueError, match="missing columns"):
-        model.fit(X.drop(columns="gap_share"), y)
-    with pytest.raises(ValueError, match="not finite"):
-        model.fit(X.assign(gap_share=np.nan), y)
-    with pytest.raises(ValueError, match="differ in length"):
-        model.fit(X, y[:-1])
-
-
-def test_own_outcomes_move_the_model_and_its_term_is_named():
-    case = published_cases()[0]
-    made = scene(case)
-    plain = OverheadModel().draw(made)
-    X, _ = published_rows()
-    own = [(X.iloc[0].to_dict() | {"gap_share": X["gap_share"][0]}, 1.0)] * 30
-    drawn = fit_calibrated(own).draw(made)
-    assert "calibration" in drawn.parts
-    assert abs(np.median(drawn.saving_us) - 0.01 * case.before_us) < abs(
-        np.median(plain.saving_us) - 0.01 * case.before_us
-    )
-    assert drawn.saving_us.max() <= drawn.ceiling_us + 1e-6
+def test_estimates_are_drawn_to_the_base_rate_only_where_they_do_not_beat_it():
+    population = published_population()
+    random = np.random.default_rng(5)
+    overheads = np.geomspace(2, 40, 8)
+    fits = [
+        [Observation(net=f"{n}", level="block", gain_pct=0.45 * x, overhead_pct=x) for n, x in enumerate(overheads)],
+        [
+            Observation(net=f"{n}", level="block", gain_pct=random.normal(5.0, 0.5), overhead_pct=x)
+            for n, x in enumerate(overheads)
+        ],
+    ]
+    follows, stays = (fit_shrinkage(population, seen, "block") for seen in fits)
+    assert follows.weight == 1.0 and stays.weight < 0.5
+    assert stays.factor(1.0) > 1 > stays.factor(30.0) and follows.factor(1.0) == 1.0
+    assert stays.factor(0.0) == stays.factor(-1.0) == 1.0 and Shrinkage("block", 0.0, 5.0, 3).factor(1e-6) == 3.0
+    assert published_shrinkage("step").nets == 3 and published_shrinkage("block").nets == 5

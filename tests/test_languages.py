@@ -135,7 +135,7 @@ def test_sources_of_terms_are_translated() -> None:
     from skadvisor.report.wording import Wording
 
     priors = read_toml(PACKAGE / "gain" / "priors.toml")
-    sources = {str(prior["source"]) for prior in priors.values()} | {"12 before/after pairs, published and own"}
+    sources = {str(prior["source"]) for prior in priors.values()}
     situation = Situation(mode="graph", phase="decode", decoder_layers=4, layer_kinds={"dense": 4})
     for measured in ({}, {"aic_ns": 1_500, "aiv_ns": 0}):
         labelled = labelled_table(kernel | measured for kernel in decode_kernels())

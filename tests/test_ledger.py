@@ -14,9 +14,8 @@ from skadvisor import analyze
 from skadvisor.commands.calibrate import calibrate_command
 from skadvisor.errors import InputError
 from skadvisor.gain import ledger as ledgers
-from skadvisor.gain.calibrated import COLUMNS
 from skadvisor.gain.ledger import Forecast, Ledger, Outcome
-from skadvisor.gain.refit import own_cases, refit
+from skadvisor.gain.refit import FEATURES, own_observations, refit
 
 FORECAST = Forecast(
     fingerprint="abc",
@@ -30,7 +29,7 @@ FORECAST = Forecast(
     claim_low_pct=10.0,
     claim_high_pct=15.0,
     chosen=True,
-    features=dict.fromkeys(COLUMNS, 0.5),
+    features={"overhead_pct": 6.0, "step": 1.0},
     tool_version="0.1.0",
 )
 
@@ -176,9 +175,10 @@ def test_an_analysis_leaves_its_forecasts_and_learns_from_their_outcomes(tmp_pat
     assert ledgers.record_outcome(fingerprint, "full-model", 22_000.0, 20_000.0, path=path) is not None
     assert ledgers.record_outcome("unseen", "full-model", 22_000.0, 20_000.0, path=path) is None
     with Ledger.open(path) as ledger:
-        ((features, gain_pct),) = own_cases(ledger)
-        assert set(features) == set(COLUMNS) and gain_pct == pytest.approx(100 / 11)
-        assert refit(ledger).estimator.n_cases_ > 1
+        assert set(kept["full-model"].features) == set(FEATURES)
+        (own,) = own_observations(ledger)
+        assert own.gain_pct == pytest.approx(100 / 11) and own.level == "step" and own.overhead_pct > 0
+        assert refit(ledger).population.nets[-1] == own.net
 
 
 def test_only_forecasts_with_features_are_learned_from(tmp_path):
@@ -186,7 +186,7 @@ def test_only_forecasts_with_features_are_learned_from(tmp_path):
         assert refit(ledger) is None
         bare = ledger.add_forecast(replace(FORECAST, features={}))
         ledger.add_outcome(Outcome(forecast=bare, before_us=100.0, after_us=90.0))
-        assert own_cases(ledger) == []
+        assert own_observations(ledger) == ()
 
 
 def test_calibrate_lists_adds_and_refits(tmp_path):

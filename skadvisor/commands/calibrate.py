@@ -9,6 +9,10 @@ import click
 
 if TYPE_CHECKING:
     from skadvisor.gain.ledger import Forecast, Ledger
+    from skadvisor.gain.population import Population
+
+#: Draws that steady the quantiles that are shown.
+MANY = 4001
 
 
 @click.command("calibrate")
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--before-us", type=float, help="Step time without SuperKernel, microseconds.")
 @click.option("--after-us", type=float, help="Step time with SuperKernel, microseconds.")
 @click.option("--note", default="", help="A word on the outcome: version, batch, what was switched on.")
-@click.option("--published", is_flag=True, help="Print the published cases beside claim and estimate.")
+@click.option("--published", is_flag=True, help="Print the published pairs beside what was foretold.")
 def calibrate_command(
     path: Path | None, number: int | None, before_us: float | None, after_us: float | None, note: str, published: bool
 ) -> None:
@@ -71,13 +75,21 @@ def _forecast(forecast: Forecast) -> str:
 
 
 def _model(ledger: Ledger) -> list[str]:
-    from skadvisor.gain.refit import own_cases, refit
+    from skadvisor.gain.population import published_population
+    from skadvisor.gain.refit import own_observations, refit
 
     model = refit(ledger)
-    if model is None:
-        return ["gain model: the overhead model, for there is no outcome of yours to learn from yet"]
-    fitted = model.estimator
+    if model is None or model.population is None:
+        return ["gain model: from the published pairs alone, for there is no outcome of yours to learn from yet"]
+    own, published = (_recovered(population) for population in (model.population, published_population()))
     return [
-        f"gain model: {len(own_cases(ledger))} outcomes of yours beside the published ones; on cases left out the "
-        f"correction removes {fitted.skill_:.0%} of the squared error; intervals x {fitted.spread_:.2f}"
+        f"gain model: {len(own_observations(ledger))} outcomes of yours beside the published pairs; of the heads and "
+        f"gaps at a boundary that vanishes {own} are won (without yours {published}; P10, P50, P90)"
     ]
+
+
+def _recovered(population: Population) -> str:
+    import numpy as np
+
+    quantiles = np.quantile(population.draw(MANY).recovered, (0.1, 0.5, 0.9))
+    return ", ".join(f"{value:.0%}" for value in quantiles)

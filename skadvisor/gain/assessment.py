@@ -16,10 +16,8 @@ from skadvisor.accounting.timeline import Times, exposed_inside
 from skadvisor.fusion import Preview, check, judge_step, preview
 from skadvisor.fusion.templates import TemplateScope, template_scopes
 from skadvisor.gain.bands import estimate, terms
-from skadvisor.gain.boundaries import breaker_costs
 from skadvisor.gain.capture_check import Rescaling, rescale
 from skadvisor.gain.claim import claim
-from skadvisor.gain.features import case_row, interval_pct
 from skadvisor.gain.interface import Draws, Model, Scene, Situation
 from skadvisor.gain.overhead import OverheadModel
 from skadvisor.gain.replay import Constraints, read_constraints
@@ -127,7 +125,7 @@ def _assess_one(scope: TemplateScope, scene: Scene, draws: Draws, measured: Meas
         measured=measured,
         terms={} if refused else terms(draws),
         fragments=None if refused else scene.preview.fragments,
-        breakers=() if refused else _breakers(scene),
+        breakers=() if refused else _breakers(scene, draws),
         findings=findings,
         verdict=verdict,
         reason=reason,
@@ -141,10 +139,9 @@ def _chance_above_noise(scene: Scene, draws: Draws) -> float:
 
 
 def _features(scene: Scene, draws: Draws) -> dict[str, float]:
-    """What a ledger keeps to learn from; the calibration's own part of the estimate is taken out again."""
-    plain = {name: part for name, part in draws.parts.items() if name != "calibration"}
-    answer = interval_pct(scene, Draws(plain, draws.ceiling_us, draws.block_us))
-    return {name: round(value, 6) for name, value in case_row(scene, answer).items()}
+    """What a ledger keeps to learn from; see `population.Observation`."""
+    overhead = 100 * draws.overhead_us * NS_PER_US / scene.wall_ns if scene.wall_ns else 0.0
+    return {"overhead_pct": round(overhead, 6), "step": float(scene.level == "step" and scene.waits_for_ranks)}
 
 
 def _not_applicable(scope: TemplateScope, scene: Scene, situation: Situation) -> Message | None:
@@ -208,11 +205,11 @@ def _measured_verdict(measured: Measured) -> tuple[Verdict, Message]:
     return ("worthwhile" if measured.mid_pct >= NOISE_PCT else "within_noise"), sentence
 
 
-def _breakers(scene: Scene) -> tuple[Breaker, ...]:
+def _breakers(scene: Scene, draws: Draws) -> tuple[Breaker, ...]:
     layers = max(scene.step.kernels.loc[(scene.preview.kernels["scope"] >= 0).to_numpy(), "layer"].nunique(), 1)
     found = []
     cut: Any
-    for cut, cost in zip(scene.preview.cuts.itertuples(index=False), breaker_costs(scene), strict=True):
+    for cut, cost in zip(scene.preview.cuts.itertuples(index=False), draws.breaker_us, strict=True):
         found.append(
             Breaker(
                 op_type=str(cut.op_type),

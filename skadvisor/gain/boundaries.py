@@ -1,4 +1,4 @@
-"""The boundaries between kernels of a scope: what a SuperKernel may remove, and what that is worth each."""
+"""The boundaries between kernels of a scope: what a SuperKernel may remove, and what each costs today."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from skadvisor.accounting.gaps import GRAPH_FLOOR_NS
 from skadvisor.gain.interface import Floats, Scene, priors
-from skadvisor.gain.replay import Constraints, replay
 from skadvisor.units import NS_PER_US
 
 Ints = NDArray[np.int64]
@@ -17,11 +16,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Boundaries:
-    """The boundaries of a scope: neighbours on one stream, in one graph, with no host gap between them.
+    """Boundaries of a scope: neighbours on one stream, in one graph, with no host gap between them.
 
     `before` and `after` are positions in the step's kernels, `gap_ns` the gap between them as far as the later kernel
-    did not wait for another stream, `head_ns` the overhead that the PMU columns show in the later kernel (NaN without
-    them), `dur_ns` the later kernel's duration, `crossed` tells boundaries at which another stream waits or is waited
+    did not wait for another stream, `head_ns` the overhead in the later kernel (`seen` tells where PMU columns show
+    it), `limit_ns` the most that can be saved, `crossed` tells boundaries at which another stream waits or is waited
     for.
     """
 
@@ -29,8 +28,12 @@ class Boundaries:
     after: Ints
     gap_ns: Floats
     head_ns: Floats
-    dur_ns: Floats
+    seen: NDArray[np.bool_]
+    limit_ns: Floats
     crossed: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.after)
 
 
 def find_boundaries(scene: Scene) -> Boundaries:
@@ -38,61 +41,40 @@ def find_boundaries(scene: Scene) -> Boundaries:
 
     A gap that is too long for tasks of one graph is no boundary: the device waits there, whatever for.
     """
-    kernels, constraints = scene.step.kernels, scene.constraints
+    constraints = scene.constraints
     previous = scene.preview.kernels["previous"].to_numpy()
     short = constraints.lag_ns <= GRAPH_FLOOR_NS
     after = np.flatnonzero((previous >= 0) & short & ~np.isfinite(constraints.held_until_ns))
-    before = previous[after]
-    gap = np.maximum(constraints.lag_ns[after], 0.0)
-    duration = constraints.dur_ns
+    return make_boundaries(scene, previous[after], after)
+
+
+def boundaries_without(scene: Scene, found: Boundaries, gone: NDArray[np.bool_]) -> Boundaries:
+    """The boundaries that would be new if the kernels `gone` were taken out: what ran before and after them meets."""
+    reached = dict(zip(found.after.tolist(), found.before.tolist(), strict=True))
+    pairs = []
+    for before, after in zip(found.before, found.after, strict=True):
+        place = int(before)
+        while gone[place] and place in reached:
+            place = reached[place]
+        if gone[before] and not gone[after] and not gone[place]:
+            pairs.append((place, int(after)))
+    before, after = np.array(pairs, dtype="int64").reshape(-1, 2).T
+    return make_boundaries(scene, before, after)
+
+
+def make_boundaries(scene: Scene, before: Ints, after: Ints) -> Boundaries:
+    """What the boundaries between the kernels at these positions cost."""
+    kernels, constraints, known = scene.step.kernels, scene.constraints, priors()
     waited_for = np.zeros(len(kernels), dtype=bool)
     waited_for[constraints.waits_for[constraints.waits_for >= 0]] = True
-    crossed = (constraints.waits_for[after] >= 0) | waited_for[before]
     core_time = kernels[["aic_ns", "aiv_ns"]].astype("float64").max(axis=1).to_numpy()
-    head = np.maximum(duration - core_time, 0.0)
-    return Boundaries(before, after, gap * scene.gap_scale, head[after], duration[after], crossed)
-
-
-def central_head_ns(boundaries: Boundaries) -> Floats:
-    """What each boundary saves of heads and inside the cores at the centre of the priors, ns."""
-    known = priors()
-    cap = known["ceiling"]["head_us"] * NS_PER_US
-    prior = np.minimum(known["head_us"]["median"] * NS_PER_US, known["head_cap_fraction"]["value"] * boundaries.dur_ns)
-    seen = np.minimum(boundaries.head_ns, cap)
-    unseen = np.maximum(known["head_us"]["median"] * NS_PER_US - seen, 0.0)
-    limit = known["head_cap_fraction"]["value"] * boundaries.dur_ns
-    return np.where(
-        np.isnan(boundaries.head_ns), prior, np.minimum(known["head_recovered"]["mode"] * seen + unseen, limit)
+    seen_ns = np.maximum(constraints.dur_ns - core_time, 0.0)[after]
+    usual, weight = known["overhead"]["head_us"] * NS_PER_US, known["overhead"]["weight_of_seen"]
+    seen = ~np.isnan(seen_ns)
+    head = np.where(seen, usual ** (1 - weight) * np.nan_to_num(seen_ns) ** weight, usual)
+    gap = np.maximum(constraints.lag_ns[after], 0.0) * scene.gap_scale
+    most = np.minimum(
+        known["limit"]["head_us"] * NS_PER_US, known["limit"]["of_duration"] * constraints.dur_ns[after]
     )
-
-
-def breaker_costs(scene: Scene) -> list[float]:
-    """What each row of the preview's `cuts` costs, us per step: the boundaries that would go if it were fusible.
-
-    A boundary counts at the centre of the priors, only if nothing else keeps it, and only by the part of all
-    boundaries' worth that reaches the end of the step.
-    """
-    boundaries = find_boundaries(scene)
-    head = central_head_ns(boundaries) - priors()["sync_us"]["mode"] * NS_PER_US
-    worth = np.maximum(boundaries.gap_ns + head, 0.0)
-    reaching = _reaching(scene.constraints, boundaries, head)
-    table = scene.preview.kernels
-    stays = (table["fusible"] == "unlikely").to_numpy()
-    groups = list(zip(table["op_type"], table["role"], strict=True))
-    costs = []
-    for cut in scene.preview.cuts.itertuples(index=False):
-        mine = np.array([group == (cut.op_type, cut.role) for group in groups], dtype=bool)
-        touched = mine[boundaries.before] | mine[boundaries.after]
-        others = (stays & ~mine)[boundaries.before] | (stays & ~mine)[boundaries.after]
-        costs.append(reaching * float(worth[touched & ~others].sum()) / NS_PER_US)
-    return costs
-
-
-def _reaching(constraints: Constraints, boundaries: Boundaries, head: Floats) -> float:
-    """The fraction of what all boundaries are worth that shortens the step."""
-    alone = float((boundaries.gap_ns + head).sum())
-    if alone <= 0 or constraints.chain:
-        return 1.0
-    saved = {int(place): head[number : number + 1] for number, place in enumerate(boundaries.after)}
-    gaps = {int(place): boundaries.gap_ns[number : number + 1] for number, place in enumerate(boundaries.after)}
-    return max(0.0, float(constraints.wall_ns - replay(constraints, saved, gaps)[0]) / alone)
+    crossed = (constraints.waits_for[after] >= 0) | waited_for[before]
+    return Boundaries(before, after, gap, head, seen, gap + most, crossed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ Floats = NDArray[np.float64]
 DRAWS = 401
 SEED = 20_240_501
 
+#: Operator types that exchange tokens with other ranks and yet count as computation; collectives are of region `comm`.
+EXCHANGES = ("MoeDistribute", "DispatchFFNCombine")
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -48,6 +51,18 @@ class Scene:
     in_scope_ns: float
     constraints: Constraints
     gap_scale: float = 1.0
+
+    @property
+    def level(self) -> Literal["step", "block"]:
+        """A step of a decoder, beside whose kernels collectives and other ranks are waited for, or a block alone."""
+        return "step" if self.situation.decoder_layers else "block"
+
+    @cached_property
+    def waits_for_ranks(self) -> bool:
+        """Whether the step talks to other ranks, so that it may wait for them instead of ending sooner."""
+        kernels = self.step.kernels
+        exchange = kernels["op_type"].astype("object").fillna("").astype(str).str.startswith(EXCHANGES)
+        return bool(exchange.any() or (kernels["region"].astype("object") == "comm").any())
 
     @cached_property
     def overlaps(self) -> Overlaps:
@@ -73,13 +88,18 @@ class Part:
 class Draws:
     """A model's answer: named parts whose draws add up to the saving of the step, and the ceiling, us per step.
 
-    `block_us` are the draws of what the scopes themselves win, before the step's critical path is considered, with
-    the same noise.
+    `block_us` are the draws of what the scopes themselves win, before the step's critical path is considered.
+    `breaker_us` is for each row of the preview's cuts how much more would be won without it. `overhead_us` are the
+    gaps and heads at the boundaries that are expected to vanish. `recompile_pct` is by how much another compilation
+    moves what one before/after pair shows, points (standard deviation); it is no part of the saving.
     """
 
     parts: dict[str, Part]
     ceiling_us: float
     block_us: Floats
+    breaker_us: tuple[float, ...]
+    overhead_us: float
+    recompile_pct: float
 
     @property
     def saving_us(self) -> Floats:

@@ -1,94 +1,168 @@
-"""Print the published cases beside their claim and our interval: `python -m skadvisor.gain.published`.
+"""The published pairs beside what was foretold of them: the claim, a constant, the previous model, and this one.
 
-The intervals of the calibrated model are those of a model that never saw the case.
+This model and the constant never saw the net of the pair that they foretell. What one pair shows moves with every
+compilation, so that noise is in both intervals. In sums every net counts once, however many configurations it has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from skadvisor.fusion.templates import claim_table
-from skadvisor.gain.calibrated import leave_one_out, published_answers, published_rows
-from skadvisor.gain.outcomes import Case, published_cases
+from skadvisor.gain.bands import P90
+from skadvisor.gain.interface import DRAWS
+from skadvisor.gain.outcomes import Level, Pair, base_rate, excluded, published_pairs
+from skadvisor.gain.population import observation, published_observations, published_population
+from skadvisor.gain.shrinkage import Shrinkage, fit_shrinkage, foretell
+
+Triple = tuple[float, float, float]
+#: The part of the outcomes that an interval from P10 to P90 leaves out.
+LEFT_OUT = 0.2
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One published case: measured gain, the claim's range, our interval, and that of the calibrated model, percent."""
+    """One published pair and its rivals, each as P10, P50, P90 in percent; `previous` is None where it said nothing."""
 
-    case: Case
-    claim: tuple[float, float]
-    overhead: tuple[float, float, float]
-    calibrated: tuple[float, float, float]
+    pair: Pair
+    estimate: Triple
+    claim: Triple
+    constant: Triple
+    previous: Triple | None
+    shrinkage: Shrinkage
 
-    @property
-    def covered(self) -> bool:
-        """Whether the overhead model's interval holds what was measured."""
-        return self.case.covered(self.overhead[0], self.overhead[2])
 
-    @property
-    def nearer(self) -> bool:
-        """Whether the middle of our interval is nearer to what was measured than the middle of the claim."""
-        measured = self.case.measured_pct
-        return abs(self.overhead[1] - measured) < abs(sum(self.claim) / 2 - measured)
+@dataclass(frozen=True)
+class Score:
+    """How one rival did, the mean over nets: coverage (0 to 1), width, interval score and error in points."""
+
+    pairs: int
+    nets: int
+    coverage: float
+    width: float
+    interval_score: float
+    error: float
 
 
 def compare_published() -> tuple[Comparison, ...]:
-    """Every published case with enough information."""
+    """Every published pair, foretold from the other nets."""
     low, high = claim_table().saving_of_scope
-    left_out = leave_one_out(*published_rows())
-    return tuple(
-        Comparison(
-            case=case,
-            claim=(100 * low * case.scope_share, 100 * high * case.scope_share),
-            overhead=answer,
-            calibrated=(row["low_pct"], row["mid_pct"], row["high_pct"]),
+    population, known = published_population(), published_observations()
+    found = []
+    for pair in published_pairs():
+        without = frozenset({pair.net})
+        shrinkage = fit_shrinkage(population, known, pair.level, without)
+        fractions = population.draw(10 * DRAWS, without=without)
+        shown = foretell(observation([pair]), fractions, shrinkage) + fractions.recompile[pair.level]
+        estimate = np.quantile(shown, (0.1, 0.5, 0.9))
+        scope = 100 * pair.share
+        found.append(
+            Comparison(
+                pair=pair,
+                estimate=(float(estimate[0]), float(estimate[1]), float(estimate[2])),
+                claim=(scope * low, scope * (low + high) / 2, scope * high),
+                constant=_constant(pair),
+                previous=pair.previous,
+                shrinkage=shrinkage,
+            )
         )
-        for case, answer, row in zip(published_cases(), published_answers(), left_out.to_dict("records"), strict=True)
-    )
+    return tuple(found)
+
+
+def score(comparisons: Iterable[Comparison], rival: Callable[[Comparison], Triple | None]) -> Score | None:
+    """How a rival did on the pairs that it foretold; None where there are none."""
+    rows: dict[str, list[tuple[float, float, float, float]]] = {}
+    for one in comparisons:
+        said = rival(one)
+        if said is not None:
+            rows.setdefault(one.pair.net, []).append(_row(one.pair, said))
+    if not rows:
+        return None
+    by_net = np.array([np.mean(values, axis=0) for values in rows.values()]).mean(axis=0)
+    return Score(sum(map(len, rows.values())), len(rows), *(float(value) for value in by_net))
+
+
+#: The rivals in the order of the table.
+RIVALS: dict[str, Callable[[Comparison], Triple | None]] = {
+    "this model": lambda one: one.estimate,
+    "claim": lambda one: one.claim,
+    "constant": lambda one: one.constant,
+    "previous model": lambda one: one.previous,
+    "this model, where the previous spoke": lambda one: one.estimate if one.previous else None,
+}
 
 
 def table(comparisons: tuple[Comparison, ...]) -> str:
-    """The comparison as a Markdown table with a summary below."""
+    """The comparison as Markdown: a row per pair, sums by level, what was left out, the base rate."""
     lines = [
-        "| case | measured | claim | estimate (P10, P50, P90) | left out (P10, P50, P90) | covered |",
+        "| net, pair | measured | estimate (P10, P50, P90) | claim | constant (P10, P50, P90) | previous model |",
         "|---|---|---|---|---|---|",
     ]
     for one in comparisons:
-        measured = f"{one.case.measured_pct:.1f} %" if one.case.bound == "equal" else "<= 0"
+        measured = f"{one.pair.measured_pct:.1f} %" if one.pair.bound == "equal" else "<= 0"
+        mark = "" if one.pair.covered(one.estimate[0], one.estimate[2]) else " (outside)"
         lines.append(
-            f"| {one.case.name}, {one.case.template}{' (block)' if one.case.block_only else ''} | {measured} "
-            f"| {one.claim[0]:.0f}-{one.claim[1]:.0f} % | {_triple(one.overhead)} | {_triple(one.calibrated)} "
-            f"| {'yes' if one.covered else 'no'} |"
+            f"| {one.pair.net}, {one.pair.what} ({one.pair.level}) | {measured} | {_triple(one.estimate)}{mark} "
+            f"| {one.claim[0]:.0f}-{one.claim[2]:.0f} % | {_triple(one.constant)} | {_triple(one.previous)} |"
         )
-    count = len(comparisons)
-    covered = sum(one.covered for one in comparisons)
-    nearer = sum(one.nearer for one in comparisons)
-    left_out = sum(one.case.covered(one.calibrated[0], one.calibrated[2]) for one in comparisons)
+    levels: tuple[Level, ...] = ("step", "block")
+    for level in levels:
+        lines += ["", *_sums(level, [one for one in comparisons if one.pair.level == level])]
+    rate = base_rate()
     lines += [
         "",
-        f"Interval covers the measurement in {covered} of {count} cases; middle nearer than the claim's in {nearer}.",
-        f"Calibrated model on cases it never saw: covers {left_out} of {count}, mean error "
-        f"{_error([one.calibrated[1] for one in comparisons], comparisons):.1f} points "
-        f"(overhead model {_error([one.overhead[1] for one in comparisons], comparisons):.1f}, "
-        f"claim {_error([sum(one.claim) / 2 for one in comparisons], comparisons):.1f}).",
+        f"Base rate: median {rate.median_pct:.1f} %, {rate.above(2.5)} of {len(rate.step_pct)} above 2.5 %, "
+        f"{len(rate.step_pct) - rate.above(0.0)} not positive ({rate.source}).",
+        "",
+        "Published but left out:",
+        *(f"- {what}: {reason}" for what, reason in excluded()),
     ]
     return "\n".join(lines)
 
 
-def _triple(values: tuple[float, float, float]) -> str:
-    return ", ".join(f"{value:.1f}" for value in values) + " %"
+def _sums(level: Level, comparisons: list[Comparison]) -> list[str]:
+    lines = [
+        f"| {level}s, mean over nets left out | pairs (nets) | covered | width | interval score | mean error |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, rival in RIVALS.items():
+        found = score(comparisons, rival)
+        if found is not None:
+            lines.append(
+                f"| {name} | {found.pairs} ({found.nets}) | {found.coverage:.0%} | {found.width:.1f} "
+                f"| {found.interval_score:.1f} | {found.error:.1f} |"
+            )
+    weights = sorted({one.shrinkage.weight for one in comparisons})
+    drawn = ", ".join(f"{weight:g}" for weight in weights)
+    lines += [
+        "",
+        f"Weight of the capture's own estimate against the base rate, by net left out: {drawn} (1: not drawn to it).",
+    ]
+    return lines
 
 
-def _error(middles: list[float], comparisons: tuple[Comparison, ...]) -> float:
-    pairs = zip(middles, comparisons, strict=True)
-    return sum(abs(middle - one.case.measured_pct) for middle, one in pairs) / len(comparisons)
+def _row(pair: Pair, said: Triple) -> tuple[float, float, float, float]:
+    """Covered, width, interval score (Gneiting and Raftery 2007, central 80 %) and absolute error of the middle."""
+    low, middle, high = said
+    measured = pair.measured_pct
+    below, above = max(low - measured, 0.0), max(measured - high, 0.0) if pair.bound == "equal" else 0.0
+    error = abs(middle - measured) if pair.bound == "equal" else max(middle - measured, 0.0)
+    return float(pair.covered(low, high)), high - low, high - low + 2 / LEFT_OUT * (below + above), error
 
 
-def main() -> None:
-    """Print the table."""
-    print(table(compare_published()))
+def _constant(pair: Pair) -> Triple:
+    """The mean of the other nets of this level, and the spread of their gains round it."""
+    gains: dict[str, list[float]] = {}
+    for other in published_pairs():
+        if other.level == pair.level and other.net != pair.net:
+            gains.setdefault(other.net, []).append(other.measured_pct)
+    values = np.array([np.mean(found) for found in gains.values()])
+    half = P90 * float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return float(values.mean() - half), float(values.mean()), float(values.mean() + half)
 
 
-if __name__ == "__main__":
-    main()
+def _triple(values: Triple | None) -> str:
+    return "-" if values is None else ", ".join(f"{value:.1f}" for value in values) + " %"

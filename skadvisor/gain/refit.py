@@ -1,28 +1,37 @@
-"""Refit the calibrated model from the user's own outcomes in a ledger."""
+"""What the user's own outcomes add to what the published pairs tell."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skadvisor.gain.calibrated import COLUMNS, CalibratedModel, fit_calibrated
+from skadvisor.gain.overhead import OverheadModel
+from skadvisor.gain.population import Observation, Population, published_observations
 
 if TYPE_CHECKING:
     from skadvisor.gain.ledger import Ledger
 
+#: What a forecast has to keep so that its outcome can be learned from; see `population.Observation`.
+FEATURES = ("overhead_pct", "step")
 
-def own_cases(ledger: Ledger) -> list[tuple[dict[str, float], float]]:
-    """The outcomes that can be learned from: estimator input and measured gain, percent.
 
-    Forecasts without all features (made by another version, or by hand) are left out.
+def own_observations(ledger: Ledger) -> tuple[Observation, ...]:
+    """The outcomes that can be learned from; all of one capture are one net.
+
+    Forecasts without the features (made by another version, or by hand) are left out.
     """
-    return [
-        (forecast.features, outcome.gain_pct)
+    return tuple(
+        Observation(
+            net=f"own {forecast.fingerprint}",
+            level="step" if forecast.features["step"] else "block",
+            gain_pct=outcome.gain_pct,
+            overhead_pct=forecast.features["overhead_pct"],
+        )
         for forecast, outcome in ledger.pairs()
-        if all(name in forecast.features for name in COLUMNS)
-    ]
+        if all(name in forecast.features for name in FEATURES)
+    )
 
 
-def refit(ledger: Ledger) -> CalibratedModel | None:
+def refit(ledger: Ledger) -> OverheadModel | None:
     """The model that knows the user's outcomes; None while there are none."""
-    own = own_cases(ledger)
-    return fit_calibrated(own) if own else None
+    own = own_observations(ledger)
+    return OverheadModel(Population((*published_observations(), *own))) if own else None

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from skadvisor.report.wording import Wording
 from skadvisor.text.messages import _
 
 #: What a term was made from, written before the source of a prior.
 LEADS = (
     _("duration minus core time of the PMU columns"),
-    _("instruction preload and early start"),
+    _("gaps between neighbours that fuse"),
 )
 #: What terms rest on that have no prior. Sources that stand in data files are translated as the remedies there.
 SOURCES = (
-    _("gaps between neighbours that fuse"),
     _("replay of the step's timeline"),
+    _("public pairs, each net foretold by the others"),
 )
 
 
@@ -24,7 +22,4 @@ def source_text(source: str, wording: Wording) -> str:
     for lead in LEADS:
         if source.startswith(f"{lead}; "):
             return wording.say(lead) + wording.say(_("; ")) + source_text(source[len(lead) + 2 :], wording)
-    pairs = re.fullmatch(r"(\d+) before/after pairs, published and own", source)
-    if pairs:
-        return wording.say(_("{count} before/after pairs, published and own"), count=int(pairs[1]))
     return wording.say(source)

@@ -64,12 +64,10 @@ BASIS_NAMES = {"measured": _("measured"), "derived": _("derived"), "assumed": _(
 TERM_NAMES = {
     "visible_gaps": _("visible gaps"),
     "head_overhead": _("task overhead in the head of kernels"),
-    "inside_cores": _("saved inside the cores"),
-    "subkernel_sync": _("synchronisation between sub-kernels"),
     "off_critical_path": _("not on the critical path"),
     "stream_overlap": _("lost stream overlap"),
     "not_carried": _("not carried over to the step"),
-    "recompile": _("chance of the recompile"),
+    "base_rate": _("drawn to the base rate"),
 }
 
 
