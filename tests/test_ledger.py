@@ -29,7 +29,7 @@ FORECAST = Forecast(
     claim_low_pct=10.0,
     claim_high_pct=15.0,
     chosen=True,
-    features={"overhead_pct": 6.0, "step": 1.0},
+    features={"overhead_pct": 6.0, "step": 1.0, "shared": 0.0},
     tool_version="0.1.0",
 )
 

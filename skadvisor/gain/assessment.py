@@ -141,7 +141,11 @@ def _chance_above_noise(scene: Scene, draws: Draws) -> float:
 def _features(scene: Scene, draws: Draws) -> dict[str, float]:
     """What a ledger keeps to learn from; see `population.Observation`."""
     overhead = 100 * draws.overhead_us * NS_PER_US / scene.wall_ns if scene.wall_ns else 0.0
-    return {"overhead_pct": round(overhead, 6), "step": float(scene.level == "step" and scene.waits_for_ranks)}
+    return {
+        "overhead_pct": round(overhead, 6),
+        "step": float(scene.level == "step"),
+        "shared": float(scene.waits_for_ranks),
+    }
 
 
 def _not_applicable(scope: TemplateScope, scene: Scene, situation: Situation) -> Message | None:

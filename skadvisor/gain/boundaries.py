@@ -73,8 +73,6 @@ def make_boundaries(scene: Scene, before: Ints, after: Ints) -> Boundaries:
     seen = ~np.isnan(seen_ns)
     head = np.where(seen, usual ** (1 - weight) * np.nan_to_num(seen_ns) ** weight, usual)
     gap = np.maximum(constraints.lag_ns[after], 0.0) * scene.gap_scale
-    most = np.minimum(
-        known["limit"]["head_us"] * NS_PER_US, known["limit"]["of_duration"] * constraints.dur_ns[after]
-    )
+    most = np.minimum(known["limit"]["head_us"] * NS_PER_US, known["limit"]["of_duration"] * constraints.dur_ns[after])
     crossed = (constraints.waits_for[after] >= 0) | waited_for[before]
     return Boundaries(before, after, gap, head, seen, gap + most, crossed)

@@ -28,9 +28,7 @@ NEVER = ("DEFAULT_NODE", "NOT_IN_SCOPE")
 class OverheadModel:
     """Ceiling and draws in named terms, from what a population of nets showed (the published one by default)."""
 
-    def __init__(
-        self, population: Population | None = None, *, draws: int = DRAWS, random_state: int = SEED
-    ) -> None:
+    def __init__(self, population: Population | None = None, *, draws: int = DRAWS, random_state: int = SEED) -> None:
         self.population = population
         self.draws = draws
         self.random_state = random_state

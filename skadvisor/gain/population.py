@@ -5,9 +5,9 @@ boundaries that vanish (at all boundaries of the scope where nobody published wh
 of them that is won, `reaches` the fraction of a block's saving that the step shows (1 for a block alone). Each fraction
 is drawn once per net from a population; the populations have wide priors (priors.toml).
 
-The fit is importance sampling: populations are drawn from their priors and weighted by how likely they make each net's
-measurements, the net's own fractions averaged out. A net is one factor of the weight, however many configurations
-it has, so leaving a net out costs nothing.
+The fit is importance sampling in two rounds: populations drawn from their priors and weighted by how likely they make
+each net's measurements (the net's own fractions averaged out) show where to draw the populations that are kept. A
+net is one factor of the weight, however many configurations it has, so leaving a net out costs nothing.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skadvisor.gain.interface import SEED, Floats, priors
 from skadvisor.gain.outcomes import Level, Pair, published_pairs, repeats
 
-#: Populations that are drawn from the priors, and nets that are drawn from each.
-POPULATIONS = 2_000
-NETS = 96
+#: Populations that are drawn in each round, and nets that are drawn from each.
+POPULATIONS = 1_500
+NETS = 64
+#: The populations that are kept are drawn this much wider than the first round found them.
+WIDER = 1.4
+#: The fractions, and whether each is at most 1 (logistic normal) or only positive (lognormal).
+FRACTIONS = {"recovered": False, "reaches": True, "vanishes": True}
+LEVELS: tuple[Level, ...] = ("block", "step")
 #: A gain is never taken to be measured more closely than this, points.
 SMALLEST_NOISE_PCT = 0.5
 
@@ -35,13 +39,15 @@ class Observation:
     """One measured gain, percent of the time before.
 
     `overhead_pct` are the heads and gaps at its boundaries, percent: at those that vanish, or, where `counted` is
-    None, at all in scope. `counted` is (vanished, all in scope). `noise_pct` overrides the usual noise, points.
+    None, at all in scope. `shared` steps talk to other ranks. `counted` is (vanished, all in scope). `noise_pct`
+    overrides the usual noise, points.
     """
 
     net: str
     level: Level
     gain_pct: float
     overhead_pct: float
+    shared: bool = False
     counted: tuple[int, int] | None = None
     known_operators: bool = True
     at_most: bool = False
@@ -64,72 +70,69 @@ class Population:
     def __init__(self, observations: Sequence[Observation], machine: tuple[float, float] | None = None) -> None:
         """Fit; `machine` is the median and the log deviation of `recovered` as a probe measured it there."""
         random = np.random.default_rng(SEED)
-        known = priors()
-        self._recovered = _population(random, known["recovered"], "log", np.log)
-        if machine is not None:
-            self._recovered = np.stack(
-                [np.full(POPULATIONS, np.log(machine[0])), np.full(POPULATIONS, max(machine[1], 0.1))]
-            )
-        self._reaches = _population(random, known["reaches"], "logit", _logit)
-        self._vanishes = _population(random, known["vanishes"], "logit", _logit)
-        self._noise = {level: _noise(random, level) for level in ("block", "step")}
-        self._standard = random.standard_normal((3, NETS))
-        grouped: dict[str, list[Observation]] = {}
+        self._standard = random.standard_normal((len(FRACTIONS), NETS))
+        self._groups: dict[str, list[Observation]] = {}
         for one in observations:
-            grouped.setdefault(one.net, []).append(one)
-        self.nets = tuple(grouped)
-        self._log_weight = np.stack([*(self._likelihood(group) for group in grouped.values()), self._repeats()])
+            self._groups.setdefault(one.net, []).append(one)
+        self.nets = tuple(self._groups)
+        centre, deviation = _prior(machine)
+        first = random.normal(centre, deviation, (POPULATIONS, len(centre)))
+        weight = _weights(self._likelihoods(first).sum(axis=0))
+        found = np.average(first, axis=0, weights=weight)
+        spread = np.cov(first, rowvar=False, aweights=weight) * WIDER**2 + np.diag(deviation * 1e-3) ** 2
+        self._drawn = random.multivariate_normal(found, spread, POPULATIONS)
+        apart = self._drawn - found
+        proposed = -0.5 * np.einsum("ij,jk,ik->i", apart, np.linalg.inv(spread), apart)
+        prior = -0.5 * (((self._drawn - centre) / deviation) ** 2).sum(axis=1)
+        self._log_weight = np.vstack([self._likelihoods(self._drawn), prior - proposed])
 
     def draw(self, draws: int, seed: int = SEED, without: frozenset[str] = frozenset()) -> Fractions:
         """Fractions of a net that was not measured, as far as the nets other than `without` tell."""
         random = np.random.default_rng(seed)
-        kept = [number for number, name in enumerate((*self.nets, "")) if name not in without]
-        weight = self._log_weight[kept].sum(axis=0)
-        weight = np.exp(weight - weight.max())
-        chosen = random.choice(POPULATIONS, size=draws, p=weight / weight.sum())
-        normal = random.standard_normal((5, draws))
+        kept = [number for number, name in enumerate((*self.nets, None, None)) if name not in without]
+        weight = _weights(self._log_weight[kept].sum(axis=0))
+        chosen = self._drawn[random.choice(len(weight), size=draws, p=weight)]
+        normal = random.standard_normal((draws, len(FRACTIONS) + len(LEVELS)))
+        recovered, reaches, vanishes = (_fraction(chosen, number, normal[:, number]) for number in range(3))
         return Fractions(
-            recovered=np.exp(self._recovered[0, chosen] + self._recovered[1, chosen] * normal[0]),
-            reaches=_expit(self._reaches[0, chosen] + self._reaches[1, chosen] * normal[1]),
-            vanishes=_expit(self._vanishes[0, chosen] + self._vanishes[1, chosen] * normal[2]),
-            recompile={
-                level: self._noise[level][chosen] * normal[number] for number, level in enumerate(("block", "step"), 3)
-            },
+            recovered=recovered,
+            reaches=reaches,
+            vanishes=vanishes,
+            recompile={level: np.exp(chosen[:, -2 + n]) * normal[:, 3 + n] for n, level in enumerate(LEVELS)},
         )
 
-    def _likelihood(self, group: Sequence[Observation]) -> Floats:
-        """Log likelihood of one net's measurements under each population, its own fractions averaged out."""
-        logs = [
-            population[0][:, None] + population[1][:, None] * self._standard[number][None, :]
-            for number, population in enumerate((self._recovered, self._reaches, self._vanishes))
-        ]
-        recovered, reaches, vanishes = np.exp(logs[0]), _expit(logs[1]), _expit(logs[2])
-        total = np.zeros_like(recovered)
-        for one in group:
-            expected = one.overhead_pct * recovered
-            if one.level == "step":
-                expected = expected * reaches
-            if one.counted is not None:
-                gone, all_ = one.counted
-                total += gone * np.log(vanishes) + (all_ - gone) * np.log1p(-vanishes)
-            elif not one.known_operators:
-                expected = expected * vanishes
-            noise = one.noise_pct if one.noise_pct is not None else self._noise[one.level][:, None]
-            within = priors()["recovered"]["within_log_sd"] * expected
-            deviation = np.sqrt(np.maximum(noise, SMALLEST_NOISE_PCT) ** 2 + within**2)
-            apart = (one.gain_pct - expected) / deviation
-            total += _log_below(apart) if one.at_most else -0.5 * apart**2 - np.log(deviation)
-        top = total.max(axis=1, keepdims=True)
-        return (top + np.log(np.exp(total - top).mean(axis=1, keepdims=True)))[:, 0]
+    def _likelihoods(self, drawn: Floats) -> Floats:
+        """Log likelihood of each net's measurements, and last of the repeats, under each population."""
+        noise = {level: np.exp(drawn[:, -2 + number]) for number, level in enumerate(LEVELS)}
+        repeated = np.zeros(len(drawn))
+        for level in LEVELS:
+            deviation = noise[level] * np.sqrt(2.0)
+            for apart in repeats(level):
+                repeated += -0.5 * (apart / deviation) ** 2 - np.log(deviation)
+        fractions = [_fraction(drawn, number, self._standard[number]) for number in range(len(FRACTIONS))]
+        return np.vstack([*(_likelihood(group, fractions, noise) for group in self._groups.values()), repeated])
 
-    def _repeats(self) -> Floats:
-        """Log likelihood of the published repeats under each noise."""
-        total = np.zeros(POPULATIONS)
-        for level in ("block", "step"):
-            deviation = self._noise[level] * np.sqrt(2.0)
-            for apart in repeats(level):  # type: ignore[arg-type]
-                total += -0.5 * (apart / deviation) ** 2 - np.log(deviation)
-        return total
+
+def _likelihood(group: Sequence[Observation], fractions: Sequence[Floats], noises: dict[Level, Floats]) -> Floats:
+    """Log likelihood of one net's measurements under each population, its own fractions averaged out."""
+    recovered, reaches, vanishes = fractions
+    total = np.zeros_like(recovered)
+    for one in group:
+        expected = one.overhead_pct * recovered
+        if one.shared:
+            expected = expected * reaches
+        if one.counted is not None:
+            gone, all_ = one.counted
+            total += gone * np.log(vanishes) + (all_ - gone) * np.log1p(-vanishes)
+        elif not one.known_operators:
+            expected = expected * vanishes
+        noise = one.noise_pct if one.noise_pct is not None else noises[one.level][:, None]
+        within = priors()["recovered"]["within_log_sd"] * expected
+        deviation = np.sqrt(np.maximum(noise, SMALLEST_NOISE_PCT) ** 2 + within**2)
+        apart = (one.gain_pct - expected) / deviation
+        total += _log_below(apart) if one.at_most else -0.5 * apart**2 - np.log(deviation)
+    top = total.max(axis=1, keepdims=True)
+    return (top + np.log(np.exp(total - top).mean(axis=1, keepdims=True)))[:, 0]
 
 
 @cache
@@ -165,6 +168,7 @@ def observation(group: Sequence[Pair]) -> Observation:
         level=first.level,
         gain_pct=_mean(pair.measured_pct for pair in group),
         overhead_pct=_mean(overhead_pct(pair) for pair in group),
+        shared=first.level == "step",
         counted=counted,
         known_operators=first.vanished is not None,
         at_most=first.bound == "at most",
@@ -176,23 +180,34 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def _population(random: np.random.Generator, prior: dict[str, Any], scale: str, transform: Any) -> NDArray[np.float64]:
-    """Centre and spread of each population, on the transformed scale; the spread is half normal."""
-    centre = random.normal(transform(prior["median"]), prior[f"median_{scale}_sd"], POPULATIONS)
-    return np.stack([centre, np.abs(random.normal(0.0, prior[f"between_{scale}_sd"], POPULATIONS))])
+def _prior(machine: tuple[float, float] | None) -> tuple[Floats, Floats]:
+    """Mean and deviation of a population's parameters: centre and log spread of each fraction, log noise per level."""
+    known = priors()
+    rows = []
+    for name, logistic in FRACTIONS.items():
+        prior = known[name]
+        middle = np.log(prior["median"] / (1.0 - prior["median"])) if logistic else np.log(prior["median"])
+        rows += [(middle, prior["median_sd"]), (np.log(prior["between_sd"]), known["spread"]["log_sd"])]
+    if machine is not None:
+        rows[:2] = [(np.log(machine[0]), 0.05), (np.log(max(machine[1], 0.1)), 0.05)]
+    noise = known["recompile"]
+    rows += [(np.log(noise[f"{level}_pct"]), noise["log_sd"]) for level in LEVELS]
+    centre, deviation = np.array(rows).T
+    return centre, deviation
 
 
-def _noise(random: np.random.Generator, level: str) -> Floats:
-    prior = priors()["recompile"]
-    return random.lognormal(np.log(prior[f"{level}_pct"]), prior["log_sd"], POPULATIONS)
+def _fraction(drawn: Floats, number: int, normal: Floats) -> Floats:
+    """The fraction of a net that lies `normal` deviations from the centre of each population: (populations, nets)."""
+    centre, spread = drawn[:, 2 * number], np.exp(drawn[:, 2 * number + 1])
+    value = centre + spread * normal if len(normal) == len(drawn) else centre[:, None] + spread[:, None] * normal
+    if not tuple(FRACTIONS.values())[number]:
+        return np.exp(np.clip(value, -20, 20))
+    return 1.0 / (1.0 + np.exp(-np.clip(value, -20, 20)))
 
 
-def _logit(value: float) -> float:
-    return float(np.log(value / (1.0 - value)))
-
-
-def _expit(value: Floats) -> Floats:
-    return 1.0 / (1.0 + np.exp(-np.clip(value, -30, 30)))
+def _weights(log: Floats) -> Floats:
+    weight = np.exp(log - log.max())
+    return weight / weight.sum()
 
 
 def _log_below(value: Floats) -> Floats:

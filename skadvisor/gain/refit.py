@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from skadvisor.gain.ledger import Ledger
 
 #: What a forecast has to keep so that its outcome can be learned from; see `population.Observation`.
-FEATURES = ("overhead_pct", "step")
+FEATURES = ("overhead_pct", "step", "shared")
 
 
 def own_observations(ledger: Ledger) -> tuple[Observation, ...]:
@@ -25,6 +25,7 @@ def own_observations(ledger: Ledger) -> tuple[Observation, ...]:
             level="step" if forecast.features["step"] else "block",
             gain_pct=outcome.gain_pct,
             overhead_pct=forecast.features["overhead_pct"],
+            shared=bool(forecast.features["shared"]),
         )
         for forecast, outcome in ledger.pairs()
         if all(name in forecast.features for name in FEATURES)

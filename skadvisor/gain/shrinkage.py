@@ -14,7 +14,7 @@ import numpy as np
 
 from skadvisor.gain.interface import Floats
 from skadvisor.gain.outcomes import Level
-from skadvisor.gain.population import Fractions, Observation, Population, published_population, published_observations
+from skadvisor.gain.population import Fractions, Observation, Population, published_observations, published_population
 
 #: Weights that are tried, from the base rate alone to the model alone.
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -68,7 +68,7 @@ def fit_shrinkage(
 def foretell(one: Observation, fractions: Fractions, shrinkage: Shrinkage) -> Floats:
     """Draws of the gain of a pair, percent of the time before, without the noise of a recompile."""
     gain = one.overhead_pct * fractions.recovered
-    if one.level == "step":
+    if one.shared:
         gain = gain * fractions.reaches
     if not one.known_operators:
         gain = gain * fractions.vanishes
