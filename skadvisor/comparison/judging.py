@@ -27,7 +27,7 @@ from skadvisor.comparison.records import (
     Unmapped,
 )
 from skadvisor.comparison.statistics import FEWEST, Interval, Spread
-from skadvisor.gain.interface import priors
+from skadvisor.gain.population import recompile_pct
 from skadvisor.options import Options, choose_options
 from skadvisor.plan.planning import wider_scope
 from skadvisor.records import Result, find_template
@@ -142,7 +142,7 @@ def _samples(
 
 def _recompile_pct(runs: AlignedRuns) -> float:
     """What another compilation alone moves the step by, percent (standard deviation): it moves the time in scope."""
-    sigma = float(priors()["recompile_pct"]["sigma"])
+    sigma = recompile_pct("step")
     if not runs.sites:
         return sigma
     held = sum(median(site.before_ns) for site in runs.sites)

@@ -50,6 +50,7 @@ class _Drawing:
         self.boundaries = find_boundaries(scene)
         self.fractions = population.draw(draws, seed)
         self.level = scene.level
+        self.recompile_pct = population.recompile_pct[scene.level]
         self.reaches = self.fractions.reaches if scene.waits_for_ranks else np.ones(draws)
         self.shrinkage: Shrinkage = published_shrinkage(self.level)
         lost = priors()["overlap_lost"]
@@ -104,7 +105,7 @@ class _Drawing:
             np.minimum(alone + lost, ceiling) / NS_PER_US,
             self._breaker_costs(won, alone, shrunk),
             self._expected_overhead(),
-            float(self.fractions.recompile[self.level].std()),
+            self.recompile_pct,
         )
 
     def _percent(self, saved: Floats) -> float:

@@ -86,6 +86,12 @@ class Population:
         prior = -0.5 * (((self._drawn - centre) / deviation) ** 2).sum(axis=1)
         self._log_weight = np.vstack([self._likelihoods(self._drawn), prior - proposed])
 
+    @property
+    def recompile_pct(self) -> dict[Level, float]:
+        """The noise of a recompile by level, points (standard deviation; the middle of the fit)."""
+        weight = _weights(self._log_weight.sum(axis=0))
+        return {level: float(np.exp(weight @ self._drawn[:, -2 + n])) for n, level in enumerate(LEVELS)}
+
     def draw(self, draws: int, seed: int = SEED, without: frozenset[str] = frozenset()) -> Fractions:
         """Fractions of a net that was not measured, as far as the nets other than `without` tell."""
         random = np.random.default_rng(seed)
@@ -139,6 +145,11 @@ def _likelihood(group: Sequence[Observation], fractions: Sequence[Floats], noise
 def published_population() -> Population:
     """The population that the published pairs tell of."""
     return Population(published_observations())
+
+
+def recompile_pct(level: Level) -> float:
+    """By how much another compilation moves a step or block, percent (standard deviation, the middle of the fit)."""
+    return published_population().recompile_pct[level]
 
 
 def published_observations() -> tuple[Observation, ...]:
