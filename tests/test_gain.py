@@ -44,7 +44,9 @@ def mid_us(kernels, template="full-model", **options):
 
 def test_the_estimate_follows_by_hand_from_its_terms_and_their_inputs():
     kernels = decode_kernels(layers=4, gap_ns=300)
-    template = assessed(kernels)["per-block"]
+    for kernel in kernels:
+        kernel["op_type"] = kernel["op_type"].replace("MatMulV2", "QuantBatchMatmulV3")
+    template = assessed(kernels, replace(DENSE, hardware="A3"))["per-block"]
     terms, wall_us = template.terms, (4 * len(DENSE_LAYER) * 300 - 300) / 1000 + 4 * 97.0
     boundaries = 4 * (len(DENSE_LAYER) - 1)
     assert terms["visible_gaps"].inputs["boundaries"] == boundaries
