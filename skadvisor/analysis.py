@@ -122,7 +122,7 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
     from skadvisor.accounting import representative
     from skadvisor.accounting.timeline import measure
     from skadvisor.advice import sensitivity, summary
-    from skadvisor.advice.choice import recommend
+    from skadvisor.advice.advising import advise
 
     times = measure(labelled.kernels, labelled.steps, capture.tasks)
     phase = summary.choose_phase(times)
@@ -140,7 +140,14 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
         options,
     )
     quality = replace(quality, advice_depends_on_unattributed=depends)
-    recommendation = recommend(assessed.templates, situation, times, risk=options.risk, labels=quality)
+    recommendation = advise(
+        assessed,
+        situation,
+        times,
+        quality,
+        options.risk,
+        lambda facts: gain.assess(labelled.kernels, labelled.steps, times, facts, options),
+    )
     result = Result(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name="skadvisor", version=__version__),
@@ -164,8 +171,10 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
         ),
     )
     shown = subject_template(result)
-    found = assessed.previews.get((shown.name, shown.variant)) if shown else None
-    layers_shown = representative.typical_layers(labelled.kernels, times, phase, found.kernels if found else None)
+    scene = assessed.scenes.get((shown.name, shown.variant)) if shown else None
+    layers_shown = representative.typical_layers(
+        labelled.kernels, times, phase, scene.preview.kernels if scene else None
+    )
     return Analysis(
         replace(result, typical_layers=layers_shown),
         capture,

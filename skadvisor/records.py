@@ -349,8 +349,36 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dependence:
+    """Something that the choice hangs on: were it otherwise, the choice would be another one.
+
+    `name` is an operator type, a fact (hardware, tiling_sink, aiv_expansion), or a prior (saving). `given` is what was
+    taken, `otherwise` what it could be, `becomes` the choice then, `chance` how likely it is otherwise, a fraction.
+    """
+
+    kind: Literal["operator", "fact", "prior"]
+    name: str
+    given: str
+    otherwise: str
+    becomes: Choice
+    chance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """The cheapest next step: which part of the doubt it settles (a fraction), and its effort in hours, assumed."""
+
+    name: Literal["compile_log", "probe", "pmu_capture", "timed_runs"]
+    settles: float
+    effort_hours: float
+    message: Message
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recommendation:
     """What to do. `order` are the scopes to try, `next` the steps in words; `robustness` says what could change it.
+
+    `hangs_on` names what would flip the choice, the likeliest first; `experiment` is what to find out first.
 
     `confidence` is the chance, a fraction, that the choice gains more than the noise floor (of `none`: that no template
     does), None where a plain fact of the capture decides and no gain was computed.
@@ -366,6 +394,8 @@ class Recommendation:
     runner_up: TemplateName | None
     variant: str = ""
     order: tuple[Trial, ...] = ()
+    hangs_on: tuple[Dependence, ...] = ()
+    experiment: Experiment | None = None
     margin_us: float | None = None
     next: tuple[Message, ...] = ()
     robustness: tuple[Message, ...] = ()

@@ -216,14 +216,6 @@ def _robustness(
         sentences.append(
             Message(_("decode is {share:.0%} of the time of the captured steps; prefill gains nothing"), share=decode)
         )
-    if chosen.estimate is not None and chosen.verdict == "worthwhile" and chosen.estimate.low_pct < NOISE_PCT:
-        sentences.append(
-            Message(
-                _("the interval reaches down to {low:.1f} %: one run in {odds:.0f} may show nothing"),
-                low=chosen.estimate.low_pct,
-                odds=1 / max(1.0 - chance_above_noise(chosen), 0.01),
-            )
-        )
     if runner_up is not None and abs(expected_pct(chosen) - expected_pct(runner_up)) <= NOISE_PCT:
         sentences.append(
             Message(_("{other} is within the noise of it; ease decided, not the estimate"), other=runner_up.name)

@@ -7,7 +7,7 @@ runs between them on that stream (a breaker, or a kernel that is not in the scop
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.fusion.judging import operator_label
-from skadvisor.fusion.rules import Judgement
+from skadvisor.fusion.rules import Fusible, Judgement
 from skadvisor.fusion.templates import Variant, place
 from skadvisor.records import Fragments
 
@@ -42,6 +42,13 @@ class Preview:
     kernels: pd.DataFrame
     cuts: pd.DataFrame
     fragments: Fragments
+
+    def otherwise(self, op_type: str, fusible: Fusible) -> Preview:
+        """The same scope if kernels of this type had another verdict; `cuts` stays as it is."""
+        verdicts = np.where(self.kernels["op_type"] == op_type, fusible, self.kernels["fusible"])
+        previous, scope = (self.kernels[name].to_numpy() for name in ("previous", "scope"))
+        changed = self.kernels.assign(fusible=verdicts, fragment=_fragments(previous, verdicts != "unlikely", scope))
+        return replace(self, kernels=changed)
 
 
 def preview(step: StepKernels, variant: Variant, judgements: Sequence[Judgement]) -> Preview:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import pandas as pd
 from skadvisor.accounting.representative import StepKernels, step_kernels
 from skadvisor.accounting.timeline import Times, exposed_inside
 from skadvisor.fusion import Preview, check, judge_step, preview
+from skadvisor.fusion.rules import Fusible
 from skadvisor.fusion.templates import TemplateScope, template_scopes
 from skadvisor.gain.bands import estimate, terms
 from skadvisor.gain.capture_check import Rescaling, rescale
@@ -39,10 +40,11 @@ NO_OPTIONS = Options()
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """All templates, each variant a record of its own, and the fusion preview behind each (by name and variant)."""
+    """All templates, each variant a record of its own, the scene behind each (by name and variant), and the model."""
 
     templates: tuple[Template, ...] = ()
-    previews: Mapping[tuple[str, str], Preview] = field(default_factory=dict)
+    scenes: Mapping[tuple[str, str], Scene] = field(default_factory=dict)
+    model: Model = field(default_factory=OverheadModel)
 
 
 def assess(
@@ -63,13 +65,31 @@ def assess(
     constraints = read_constraints(kernels.kernels, held)
     model, measured = _own_outcomes(options.ledger, situation)
     templates: list[Template] = []
-    previews: dict[tuple[str, str], Preview] = {}
+    scenes: dict[tuple[str, str], Scene] = {}
     for scope in template_scopes():
         for variant in scope.variants:
             scene = make_scene(kernels, preview(kernels, variant, judgements), scale, constraints, situation)
             templates.append(_assess_one(scope, scene, model.draw(scene), measured.get(scope.name)))
-            previews[scope.name, variant.name] = scene.preview
-    return Assessment(tuple(templates), previews)
+            scenes[scope.name, variant.name] = scene
+    return Assessment(tuple(templates), scenes, model)
+
+
+def reassess(assessed: Assessment, op_type: str, fusible: Fusible) -> tuple[Template, ...]:
+    """The templates if kernels of this type had another verdict: estimate, chance and verdict; the rest stays."""
+    return tuple(_reassess_one(template, assessed, op_type, fusible) for template in assessed.templates)
+
+
+def _reassess_one(template: Template, assessed: Assessment, op_type: str, fusible: Fusible) -> Template:
+    scene = assessed.scenes[template.name, template.variant]
+    inside = scene.preview.kernels["scope"] >= 0
+    if template.estimate is None or not (scene.preview.kernels["op_type"][inside] == op_type).any():
+        return template
+    otherwise = replace(scene, preview=scene.preview.otherwise(op_type, fusible))
+    draws = assessed.model.draw(otherwise)
+    found = estimate(draws, scene.wall_ns / NS_PER_US, scene.in_scope_ns / NS_PER_US)
+    verdict, reason = _verdict(otherwise, template.findings, found, None, template.measured)
+    chance = round(_chance_above_noise(otherwise, draws), 4)
+    return replace(template, estimate=found, chance_above_noise=chance, verdict=verdict, reason=reason)
 
 
 def make_scene(
