@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from skadvisor.errors import GateError
+from skadvisor.errors import GateError, NotEnoughError
+
+_FILE = click.Path(path_type=Path)
 
 
 @click.command("verify")
@@ -14,33 +16,24 @@ from skadvisor.errors import GateError
     "--compile-log",
     "logs",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="A compile log or the folder sk_meta. Repeatable.",
+    type=_FILE,
+    help="CANN's log (plog), the folder sk_meta, or what the run printed; a file or a folder. Repeatable.",
 )
 @click.option(
     "--outputs",
     "outputs",
     nargs=2,
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=_FILE,
     metavar="OFF ON",
-    help="Output files of both runs: text, .json, .npy, .npz, .safetensors. Repeatable.",
+    help="What both runs put out: their log or text, .json, .npy, .npz, .safetensors. Repeatable.",
 )
-@click.option(
-    "--before", multiple=True, type=click.Path(path_type=Path), help="Performance file or log, off. Repeatable."
-)
-@click.option(
-    "--after", multiple=True, type=click.Path(path_type=Path), help="Performance file or log, on. Repeatable."
-)
+@click.option("--before", multiple=True, type=_FILE, help="Log or performance file of a run, off. Repeatable.")
+@click.option("--after", multiple=True, type=_FILE, help="Log or performance file of a run, on. Repeatable.")
 @click.option("--tolerance", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Of output values.")
 @click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Where the comparison goes.  [default: performance.json, where --before and --after are given]",
-)
-@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
+@click.option("-o", "--output", type=_FILE, help="Write the performance comparison to this .json.")
+@click.option("--force", is_flag=True, help="Replace the output file whatever it is.")
 def verify_command(
     logs: tuple[Path, ...],
     outputs: tuple[tuple[Path, Path], ...],
@@ -53,28 +46,31 @@ def verify_command(
 ) -> None:
     """Check that the scope was compiled in, that the output is the same, and that it is faster.
 
-    Writes performance.json, whose improvement_percent is the gain. Exit code 4 if a check fails.
+    Each is proven, refuted or not proven; then the command that would prove it is named. A folder, or files
+    log_<rank>.log beside each other, are the ranks of one run. Exit code 0 if all is proven, 4 if something is
+    refuted, else 3.
     """
     import json
 
     from skadvisor.files.output import check_output, write_atomically
     from skadvisor.text.languages import default_language, translator
     from skadvisor.verification.checks import verify
+    from skadvisor.verification.performance_files import is_comparison
     from skadvisor.verification.text import render_verification
 
-    if bool(before) != bool(after):
-        raise click.UsageError("performance has two sides: give --before and --after")
-    if not (logs or outputs or before):
+    if not (logs or outputs or before or after):
         raise click.UsageError("nothing to check: give --compile-log, --outputs, or --before and --after")
-    target = (output or Path("performance.json")) if before else None
-    if output is not None and not before:
-        raise click.UsageError("-o takes the performance comparison: give --before and --after")
-    if target is not None:
-        check_output(target, force=force, inputs=[*before, *after])
-    result = verify(logs, outputs, (before, after) if before else None, tolerance)
+    if output is not None:
+        if not (before or after):
+            raise click.UsageError("-o takes the performance comparison: give --before and --after")
+        # The file of an earlier call is replaced, so that a second one is no error.
+        force = force or is_comparison(output)
+        check_output(output, force=force, inputs=[*before, *after])
+    result = verify(logs, outputs, (before, after) if before or after else None, tolerance)
     click.echo(render_verification(result, translator(language or default_language())), nl=False)
-    if target is not None:
-        write_atomically(target, json.dumps(result.performance, indent=2) + "\n", force=force, inputs=[*before, *after])
-        click.echo(f"wrote {target}", err=True)
-    if result.failed:
-        raise GateError("; ".join(f"{check.name}: {check.message}" for check in result.failed))
+    if output is not None and result.performance is not None:
+        write_atomically(output, json.dumps(result.performance, indent=2) + "\n", force=force, inputs=[*before, *after])
+        click.echo(f"wrote {output}", err=True)
+    for answer, error in (("refuted", GateError), ("not_proven", NotEnoughError)):
+        if found := [check for check in result.checks if check.answer == answer]:
+            raise error("; ".join(f"{answer.replace('_', ' ')}: {check.name}" for check in found))

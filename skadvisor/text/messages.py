@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -39,6 +39,12 @@ class Message:
 
     def __hash__(self) -> int:
         return hash(str(self))
+
+
+def listed(messages: Iterable[Message], separator: str = ", ") -> Message:
+    """Sentences one after the other as one."""
+    parts = {f"part{number}": message for number, message in enumerate(messages)}
+    return Message(separator.join(f"{{{name}}}" for name in parts), **parts)
 
 
 def _(template: str) -> str:

@@ -1,26 +1,56 @@
-"""The three checks that a scope has to pass: it was compiled in, the output is the same, and it is faster."""
+"""The three checks that a scope has to pass: it was compiled in, the output is the same, and it is faster.
+
+A check is proven, refuted, or not proven; then it names the command that would prove it.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from skadvisor.records import NOISE_PCT, Status
-from skadvisor.text.messages import Message, _
+from skadvisor.errors import NotEnoughError
+from skadvisor.records import NOISE_PCT
+from skadvisor.text.messages import Message, _, listed
 from skadvisor.verification.compile_log import CompileLog, read_compile_logs
 from skadvisor.verification.output_files import OutputCheck, compare_outputs
-from skadvisor.verification.performance_files import compare_performance, read_performance
+from skadvisor.verification.performance_files import (
+    Measured,
+    compare_performance,
+    read_performance,
+    stated_performance,
+)
+
+Answer = Literal["proven", "refuted", "not_proven"]
+CheckName = Literal["compile", "output", "performance"]
+
+#: Below this one run a side proves nothing, percent: twice what another compilation alone moved a step by (hy3).
+SINGLE_RUN_PCT = 4.4
+#: Fewer runs than this a side are judged as one. Source: SuperKernel measuring guides.
+FEWEST_RUNS = 3
+
+#: How to get the logs that prove it. Sources: CANN's log reference; graph-autofusion, super_kernel/src/aot.
+PROVE_COMPILE = (
+    "export ASCEND_GLOBAL_LOG_LEVEL=1 ASCEND_PROCESS_LOG_PATH=$PWD/plog ASCEND_OP_COMPILE_SAVE_KERNEL_META=1; "
+    "run it again; skadvisor verify --compile-log plog --compile-log sk_meta"
+)
+PROVE_PERFORMANCE = (
+    "skadvisor verify --before off-1.log --before off-2.log --before off-3.log "
+    "--after on-1.log --after on-2.log --after on-3.log"
+)
+PROVE_OUTPUT = "skadvisor verify --outputs off.txt on.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One check: `name` is compile, output or performance. A status of block means that it failed."""
+    """One check. `prove` is what to type where it is not proven."""
 
-    name: str
-    status: Status
+    name: CheckName
+    answer: Answer
     message: Message
+    prove: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +62,6 @@ class Verification:
     outputs: tuple[OutputCheck, ...] = ()
     performance: dict[str, Any] | None = None
 
-    @property
-    def failed(self) -> tuple[Check, ...]:
-        """The checks that failed."""
-        return tuple(check for check in self.checks if check.status == "block")
-
 
 def verify(
     compile_logs: Sequence[Path] = (),
@@ -46,9 +71,9 @@ def verify(
 ) -> Verification:
     """Run the checks for which files are given.
 
-    `outputs` are pairs (off, on), `performance` the files of both sides, one per run. `tolerance` is the largest
-    absolute difference that still counts as the same output; 0 asks for identity.
-    Raises InputError and NotEnoughError for files that cannot be used.
+    `outputs` are pairs (off, on), `performance` the files of both sides, one per run; one side alone may be a
+    comparison that has `improvement_percent`. `tolerance` is the largest absolute difference of numbers that still
+    counts as the same output; 0 asks for identity. Raises InputError and NotEnoughError for files that cannot be used.
     """
     checks: list[Check] = []
     log = read_compile_logs(compile_logs) if compile_logs else None
@@ -58,63 +83,126 @@ def verify(
     checks += [_check_output(result, tolerance) for result in compared]
     figures = None
     if performance is not None:
-        figures = compare_performance(read_performance(performance[0]), read_performance(performance[1]))
-        checks.append(_check_performance(figures))
+        try:
+            figures, check = _check_performance(*performance)
+        except NotEnoughError as error:
+            message = Message(_("nothing to compare: {text}"), text=error.message)
+            check = Check(name="performance", answer="not_proven", message=message, prove=PROVE_PERFORMANCE)
+        checks.append(check)
     return Verification(checks=tuple(checks), compile_log=log, outputs=compared, performance=figures)
 
 
 def _check_compile(log: CompileLog) -> Check:
+    if log.failures:
+        message = Message(_("it was not compiled in, or failed: {why}"), why=listed(log.failures, "; "))
+        return Check(name="compile", answer="refuted", message=message)
+    if log.built is False:
+        message = Message(_("no SuperKernel was built: {why}"), why=listed(log.problems, "; "))
+        return Check(name="compile", answer="refuted", message=message)
     if log.built is None:
-        return Check(
-            name="compile",
-            status="unknown",
-            message=Message(
-                _("nothing about SuperKernel in {lines} lines; raise the log level to INFO, or give sk_meta"),
-                lines=log.lines,
-            ),
-        )
-    if not log.built:
-        return Check(
-            name="compile",
-            status="block",
-            message=Message(_("no SuperKernel was built: {why}"), why="; ".join(str(item) for item in log.problems)),
-        )
+        return Check(name="compile", answer="not_proven", message=_what_is_missing(log), prove=PROVE_COMPILE)
     scopes = ", ".join(scope.name for scope in log.scopes[:5]) + (", ..." if len(log.scopes) > 5 else "")
     cuts = sum(scope.cuts for scope in log.scopes)
-    if log.left_out_count or cuts or log.problems:
-        message = Message(
-            _("SuperKernel was built for {count} scopes ({scopes}); {left_out} operators were left out, {cuts} cuts"),
-            count=len(log.scopes),
-            scopes=scopes,
-            left_out=log.left_out_count,
-            cuts=cuts,
+    template = (
+        _("SuperKernel was built for {count} scopes ({scopes}); {left_out} operators were left out, {cuts} cuts")
+        if log.left_out_count or cuts
+        else _("SuperKernel was built for {count} scopes ({scopes})")
+    )
+    message = Message(template, count=len(log.scopes), scopes=scopes, left_out=log.left_out_count, cuts=cuts)
+    return Check(name="compile", answer="proven", message=message)
+
+
+def _what_is_missing(log: CompileLog) -> Message:
+    if log.left_out:
+        names = list(dict.fromkeys(item.op_type or item.name for item in log.left_out))
+        cut = any(scope.cuts for scope in log.scopes)
+        return Message(
+            _("{names} was refused and cut the scope; whether a SuperKernel was built needs the log at INFO")
+            if cut
+            else _("{names} was refused; whether a SuperKernel was built needs the log at INFO"),
+            names=", ".join(names[:5]),
         )
-        return Check(name="compile", status="warn", message=message)
-    message = Message(_("SuperKernel was built for {count} scopes ({scopes})"), count=len(log.scopes), scopes=scopes)
-    return Check(name="compile", status="pass", message=message)
+    if log.spoke:
+        return Message(_("the log speaks of graphs without SuperKernel only, such as prefill; decode needs INFO"))
+    return Message(_("nothing about SuperKernel in {lines} lines"), lines=log.lines)
 
 
 def _check_output(result: OutputCheck, tolerance: float) -> Check:
+    if not (result.compared or result.different):
+        return Check(name="output", answer="not_proven", message=result.message, prove=PROVE_OUTPUT)
     if result.identical:
-        return Check(name="output", status="pass", message=result.message)
+        return Check(name="output", answer="proven", message=result.message)
     if result.largest is not None and result.largest <= tolerance:
         within = Message(
             _("{difference} (within the tolerance of {tolerance:g})"), difference=result.message, tolerance=tolerance
         )
-        return Check(name="output", status="warn", message=within)
-    return Check(name="output", status="block", message=result.message)
+        return Check(name="output", answer="proven", message=within)
+    return Check(name="output", answer="refuted", message=result.message)
 
 
-def _check_performance(figures: dict[str, Any]) -> Check:
-    gain = float(figures["improvement_percent"])
-    runs = min(figures["statistics"][side]["runs"] for side in ("baseline", "optimized"))
-    values = {"metric": figures["metric"], "gain": gain, "runs": runs}
-    if gain >= NOISE_PCT:
-        status: Status = "pass" if runs > 1 else "warn"
-        return Check(
-            name="performance", status=status, message=Message(_("{metric}: {gain:+.2f} %, {runs} runs each"), **values)
+def _check_performance(before: Sequence[Path], after: Sequence[Path]) -> tuple[dict[str, Any], Check]:
+    if not (before and after):
+        figures = stated_performance(read_performance([*before, *after]))
+        gain = float(figures["improvement_percent"])
+        return figures, _judge(
+            gain, Message(_("{gain:+.2f} % as the file states"), gain=gain), proven=gain >= NOISE_PCT
         )
-    if gain > -NOISE_PCT:
-        message = Message(_("{metric}: {gain:+.2f} %, {runs} runs each, within the noise of 2 %"), **values)
-        return Check(name="performance", status="warn", message=message)
-    return Check(name="performance", status="block", message=Message(_("{metric}: {gain:+.2f} %, slower"), **values))
+    sides = read_performance(before), read_performance(after)
+    if sides[1].stated is not None and not (sides[0].values and sides[1].values):
+        return _check_performance((), after)
+    figures = compare_performance(*sides)
+    gain = float(figures["improvement_percent"])
+    metric = str(figures["metric"])
+    rows = figures["improvements"][metric]
+    runs = min(side.runs for side in sides)
+    said = Message(
+        _("{metric}: {before:g} -> {after:g}, {gain:+.2f} %; runs: {runs} and {others}{rest}"),
+        metric=metric,
+        before=round(rows["baseline"], 4),
+        after=round(rows["optimized"], 4),
+        gain=gain,
+        runs=sides[0].runs,
+        others=sides[1].runs,
+        rest=_said_of_logs(sides),
+    )
+    return figures, _judge(gain, said, proven=_is_proven(gain, metric, sides, runs))
+
+
+def _said_of_logs(sides: tuple[Measured, Measured]) -> Message | str:
+    dropped = sum(side.dropped for side in sides)
+    ranks = max(side.ranks for side in sides)
+    if ranks > 1:
+        return Message(
+            _("; the worst of {ranks} ranks; {dropped} steps of warm-up left out"), ranks=ranks, dropped=dropped
+        )
+    return Message(_("; {dropped} steps of warm-up left out"), dropped=dropped) if dropped else ""
+
+
+def _is_proven(gain: float, metric: str, sides: tuple[Measured, Measured], runs: int) -> bool:
+    """Whether the gain is more than runs differ by: by their spread, or by what one run a side may be off."""
+    values = [side.values[metric] for side in sides]
+    if runs < FEWEST_RUNS:
+        return gain >= SINGLE_RUN_PCT
+    if min(map(len, values)) < FEWEST_RUNS:
+        return gain >= NOISE_PCT
+    error = math.hypot(*(_error_of_mean(side) for side in values))
+    middle = sum(values[0]) / len(values[0])
+    return gain >= max(NOISE_PCT, 200 * error / middle)
+
+
+def _error_of_mean(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+
+
+def _judge(gain: float, said: Message, *, proven: bool) -> Check:
+    if proven:
+        return Check(name="performance", answer="proven", message=said)
+    if gain <= -NOISE_PCT:
+        return Check(name="performance", answer="refuted", message=Message(_("{said}: slower"), said=said))
+    why = (
+        _("{said}: within the noise of 2 %")
+        if gain < NOISE_PCT
+        else _("{said}: as much as another compilation or the spread of runs may bring")
+    )
+    return Check(name="performance", answer="not_proven", message=Message(why, said=said), prove=PROVE_PERFORMANCE)

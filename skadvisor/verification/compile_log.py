@@ -1,26 +1,24 @@
-"""What a compile log says about SuperKernel: what was built, what was taken in, what was left out or cut, and why.
+"""What the logs of a run say about SuperKernel: what was built, what was taken in, left out or cut, and what failed.
 
-Two sources: the log of the GE SuperKernelPass (plog, or what the run printed), and the `sk_meta` logs of npugraph_ex
-(`sk_fused_nodes.log`, `sk_fusion_fail_reasons.log`, `sk_scope_split.log`). GE writes most of it at INFO level: where
-only warnings were kept, silence about a scope is no proof.
+GE writes what it takes in and builds at INFO level, what it refuses at EVENT level, which is always kept: without
+INFO, silence about a SuperKernel is no proof. npugraph_ex writes the folder `sk_meta` where
+ASCEND_OP_COMPILE_SAVE_KERNEL_META=1 was set.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from skadvisor.errors import InputError
 from skadvisor.text.messages import Message, _
+from skadvisor.verification.compile_facts import Facts, ends_of, scope_of
+from skadvisor.verification.log_text import log_files, read_lines_of
 
-#: Longer lines are cut: nothing that is looked for stands behind this.
-LONGEST_LINE = 20_000
-#: Most entries that are kept per kind, so that memory stays bounded; the counts go on.
+#: Most operators that are listed; the count goes on.
 MOST_ENTRIES = 2_000
-_LOG_SUFFIXES = (".log", ".txt", ".out", "")
+_ADVICE = "Name the log, or the folder with CANN's logs (plog) or with sk_meta."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,11 @@ class ScopeLog:
 
 @dataclass(frozen=True, kw_only=True)
 class CompileLog:
-    """All that was found. `built` is None where the log proves neither that one was built nor that none was."""
+    """All that was found. `built` is None where the log proves neither that one was built nor that none was.
+
+    `problems` say why nothing was built, `failures` what went wrong whatever was built. `spoke` says whether the log
+    has anything about SuperKernel.
+    """
 
     built: bool | None
     superkernels: int
@@ -53,197 +55,152 @@ class CompileLog:
     left_out: tuple[LeftOut, ...]
     left_out_count: int
     problems: tuple[Message, ...]
+    failures: tuple[Message, ...]
+    spoke: bool
     lines: int
 
 
-@dataclass
-class _Found:
-    taken: Counter[str] = field(default_factory=Counter)
-    built: Counter[str] = field(default_factory=Counter)
-    cuts: Counter[str] = field(default_factory=Counter)
-    left_out: dict[tuple[str, str], LeftOut] = field(default_factory=dict)
-    left_out_count: int = 0
-    problems: dict[str, Message] = field(default_factory=dict)
-    split_scopes: str = ""
-
-    def leave_out(self, name: str, op_type: str, scope: str, reason: str) -> None:
-        if (name, scope) not in self.left_out:
-            self.left_out_count += 1
-            if len(self.left_out) < MOST_ENTRIES:
-                self.left_out[name, scope] = LeftOut(name=name, op_type=op_type, scope=scope, reason=reason)
-
-    def complain(self, code: str, message: Message) -> None:
-        self.problems.setdefault(code, message)
-
-
 def read_compile_logs(paths: Iterable[Path]) -> CompileLog:
-    """Read log files, and the logs in folders (such as sk_meta). Raises InputError where one cannot be read."""
-    found, lines = _Found(), 0
+    """Read log files, plain or gzip, and the logs in folders. Raises InputError where one cannot be read."""
+    facts, lines, names = Facts(), 0, set()
     for path in paths:
-        for file in _files(path):
-            for line in _lines(file):
+        for file in log_files(path, _ADVICE):
+            names.add(file.name)
+            label = file.parent.name if file.name.startswith(("sk_", "super_kernel")) else ""
+            for line in read_lines_of(file):
                 lines += 1
-                _read_line(line, found)
-    return _conclude(found, lines)
+                facts.read(line, label)
+    return _conclude(facts, lines, bool(names & {"sk_fused_nodes.log", "super_kernel.log"}))
 
 
 def read_lines(lines: Iterable[str]) -> CompileLog:
     """As `read_compile_logs`, for lines at hand."""
-    found, count = _Found(), 0
+    facts, count = Facts(), 0
     for line in lines:
         count += 1
-        _read_line(line, found)
-    return _conclude(found, count)
+        facts.read(line)
+    return _conclude(facts, count, False)
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise InputError(f"there is no {path}", "Name the compile log, or the folder sk_meta.")
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix in _LOG_SUFFIXES)
-        if not files:
-            raise InputError(f"{path} holds no log", "Name the compile log, or the folder sk_meta.")
-        return files
-    return [path]
-
-
-def _lines(file: Path) -> Iterator[str]:
-    try:
-        with file.open("rb") as stream:
-            while chunk := stream.readline(LONGEST_LINE):
-                yield chunk.decode("utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
-
-
-_NAME = r"(?P<name>[^\s(]+)(?:\((?P<type>[^)]*)\))?"
-_REMOVED = re.compile(
-    rf"find super kernel sub op {_NAME}[ ,]+(?P<reason>can ?not fusion[^,]*(?:,[^,]*)?),"
-    r".*?super_scope_name (?P<scope>[^\s,]*)"
-)
-_TAKEN = re.compile(rf"find super kernel sub op {_NAME}, super_scope_name (?P<scope>[^\s,]+)")
-_CUT = re.compile(rf"node {_NAME} (?P<reason>can ?not fusion[^,]*(?:,[^,]*)?),.*?target scope (?P<scope>[^\s,]+)")
-_SPLIT = re.compile(r"scope (?P<scope>\S+) split before node (?P<name>\S+)")
-_PROCESSED = re.compile(r"start to process scope (?P<scope>[^\s,]+), .*?sk sub nodes size (?P<count>\d+)")
-_STATIC = re.compile(r"SuperKernelPass only support static graph\s*\[?(?P<graph>[^\]\s]*)")
-_STREAMS = re.compile(r"do not support more than (?P<count>\d+) real stream")
-_NO_SCOPE = re.compile(r"has no super kernel scope")
-_FUSED = re.compile(r"SK Function:\s*(?P<name>[^,]+),\s*scope id:\s*\d+,\s*Node Count:\s*(?P<count>\d+)")
-_FAILED = re.compile(r"Node \[.*?funcName:(?P<name>[^,}]+).*?\}.*?reason: (?P<reason>\S.*)$")
-_SCOPE_LINE = re.compile(r"Scope \d+ \(scopeId=\d+\):.*?scopeNames=\[(?P<scopes>[^\]]*)\]")
-_BREAK = re.compile(r"BreakInfo: breakReason=(?P<reason>[^,]+)(?:.*?fusionFailReason=(?P<why>[^,]+))?")
-#: Reasons that say that all is as it should be.
-_EXPECTED = ("NOT_IN_SCOPE", "IN_UNFUSIBLE_SCOPE", "SUCCESS")
-
-
-def _removed(match: re.Match[str], found: _Found) -> None:
-    found.leave_out(match["name"], match["type"] or "", match["scope"], match["reason"].strip())
-
-
-def _taken(match: re.Match[str], found: _Found) -> None:
-    found.taken[match["scope"]] += 1
-
-
-def _cut(match: re.Match[str], found: _Found) -> None:
-    found.cuts[match["scope"]] += 1
-    found.leave_out(match["name"], match["type"] or "", match["scope"], match["reason"].strip())
-
-
-def _split(match: re.Match[str], found: _Found) -> None:
-    found.cuts[match["scope"]] += 1
-
-
-def _processed(match: re.Match[str], found: _Found) -> None:
-    if int(match["count"]) > 1:
-        found.built[re.sub(r"_split_\d+_\d+$", "", match["scope"])] += 1
-
-
-def _static(match: re.Match[str], found: _Found) -> None:
-    found.complain(
-        "static",
-        Message(
-            _("the graph {name} is dynamic, SuperKernel needs a static one: dynamic=False"), name=match["graph"] or "?"
-        ),
-    )
-
-
-def _streams(match: re.Match[str], found: _Found) -> None:
-    found.complain(
-        "streams",
-        Message(
-            _("a scope spans more than {count} streams: stream-fusion=1, or one scope per stream"), count=match["count"]
-        ),
-    )
-
-
-def _no_scope(_match: re.Match[str], found: _Found) -> None:
-    found.complain("scope", Message(_("a graph has no scope: is SuperKernel on, and was this run decode?")))
-
-
-def _fused(match: re.Match[str], found: _Found) -> None:
-    parts = re.match(r"sk_(?:\d+_)?(?P<scope>.*?)(?:_split_\d+_\d+)?_start_", match["name"])
-    if int(match["count"]) > 1:
-        found.built[parts["scope"] if parts else match["name"].strip()] += 1
-
-
-def _failed(match: re.Match[str], found: _Found) -> None:
-    reason = match["reason"].strip()
-    if not any(word in reason for word in _EXPECTED):
-        found.leave_out(match["name"], "", "", reason)
-
-
-def _scope_line(match: re.Match[str], found: _Found) -> None:
-    found.split_scopes = match["scopes"].strip()
-
-
-def _break(match: re.Match[str], found: _Found) -> None:
-    found.cuts[found.split_scopes] += 1
-    why = f": {match['why'].strip()}" if match["why"] else ""
-    found.leave_out("", "", found.split_scopes, f"{match['reason'].strip()}{why}")
-
-
-#: A word that every matching line holds, the pattern, and what it means; the first that matches wins.
-_RULES: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str], _Found], None]], ...] = (
-    ("sub op", _REMOVED, _removed),
-    ("sub op", _TAKEN, _taken),
-    ("fusion", _CUT, _cut),
-    ("split before node", _SPLIT, _split),
-    ("start to process scope", _PROCESSED, _processed),
-    ("only support static", _STATIC, _static),
-    ("real stream", _STREAMS, _streams),
-    ("no super kernel scope", _NO_SCOPE, _no_scope),
-    ("SK Function", _FUSED, _fused),
-    ("reason:", _FAILED, _failed),
-    ("scopeNames", _SCOPE_LINE, _scope_line),
-    ("BreakInfo", _BREAK, _break),
-)
-
-
-def _read_line(line: str, found: _Found) -> None:
-    for word, pattern, meaning in _RULES:
-        if word in line:
-            match = pattern.search(line)
-            if match:
-                meaning(match, found)
-                return
-
-
-def _conclude(found: _Found, lines: int) -> CompileLog:
-    names = [name for name in dict.fromkeys([*found.taken, *found.built, *found.cuts]) if name]
-    scopes = tuple(
-        ScopeLog(name=name, taken=found.taken[name], built=found.built[name], cuts=found.cuts[name]) for name in names
-    )
+def _conclude(facts: Facts, lines: int, whole_meta: bool) -> CompileLog:
+    scopes = _scopes(facts)
+    left_out = _left_out(facts)
+    problems = _problems(facts, whole_meta)
+    failures = _failures(facts)
+    lost = facts.bypassed.keys() | facts.aborted.keys()
+    taken = any(scope.taken > 1 and scope.name not in lost for scope in scopes)
     built: bool | None = None
-    if found.built or (any(scope.taken > 1 for scope in scopes) and not found.problems):
+    if facts.built or facts.fused or (taken and not problems and not failures):
         built = True
-    elif found.problems:
+    elif problems:
         built = False
+    spoke = bool(scopes or left_out or problems or failures or facts.dynamic or facts.without_scope or facts.started)
     return CompileLog(
         built=built,
-        superkernels=sum(found.built.values()),
+        superkernels=sum(scope.built for scope in scopes),
         scopes=scopes,
-        left_out=tuple(found.left_out.values()),
-        left_out_count=found.left_out_count,
-        problems=tuple(found.problems.values()),
+        left_out=left_out[:MOST_ENTRIES],
+        left_out_count=len(left_out),
+        problems=problems,
+        failures=failures,
+        spoke=spoke,
         lines=lines,
     )
+
+
+def _of_files(facts: Iterable[str]) -> set[str]:
+    """The labels that count: what a device log repeats of sk_meta is not counted again."""
+    labels = set(facts)
+    return labels - {""} if len(labels) > 1 else labels
+
+
+def _scopes(facts: Facts) -> tuple[ScopeLog, ...]:
+    taken = Counter(scope for scope, _name in facts.taken)
+    built = Counter(scope for scope, _fragment in facts.built)
+    cuts = Counter(scope for scope, _name in facts.cuts)
+    labels = _of_files(label for label, _name in facts.fused)
+    for (label, name), count in facts.fused.items():
+        if label in labels:
+            taken[scope_of(name)] += count
+            built[scope_of(name)] += 1
+    for label in _of_files(facts.splits):
+        cuts.update(scope for scope, _reason in facts.splits.get(label, {}).values())
+    names = [name for name in dict.fromkeys([*taken, *built, *cuts]) if name]
+    return tuple(ScopeLog(name=name, taken=taken[name], built=built[name], cuts=cuts[name]) for name in names)
+
+
+def _left_out(facts: Facts) -> tuple[LeftOut, ...]:
+    found = [
+        LeftOut(name=name, op_type=op_type, scope=scope, reason=reason)
+        for (scope, name), (op_type, reason) in facts.refused.items()
+    ]
+    labels = _of_files(label for label, _node in facts.failed)
+    found += [
+        LeftOut(name=name, op_type="", scope="", reason=reason)
+        for (label, _node), (name, reason) in facts.failed.items()
+        if label in labels
+    ]
+    if not facts.failed:
+        found += [
+            LeftOut(name="", op_type="", scope=scope, reason=reason)
+            for label in _of_files(facts.splits)
+            for scope, reason in facts.splits.get(label, {}).values()
+        ]
+    return tuple(found)
+
+
+def _is_prefill(graph: str) -> bool:
+    return "prefill" in graph.lower()
+
+
+def _problems(facts: Facts, whole_meta: bool) -> tuple[Message, ...]:
+    """Why nothing was built; empty where something was. Graphs of prefill are dynamic or without a scope on purpose."""
+    if facts.built or facts.fused:
+        return ()
+    found = [
+        Message(_("scope {scope} was given up because of {name} (strict-scope-check=bypass)"), scope=scope, name=name)
+        for scope, name in facts.bypassed.items()
+    ]
+    dynamic = [graph for graph in facts.dynamic if not _is_prefill(graph)]
+    others = [graph for graph in facts.started if graph not in facts.dynamic and not _is_prefill(graph)]
+    if dynamic and not others:
+        found.append(
+            Message(
+                _("the graph {name} is dynamic, SuperKernel needs a static one: dynamic=False"), name=dynamic[0] or "?"
+            )
+        )
+    bare = [graph for graph in facts.without_scope if not _is_prefill(graph)]
+    if bare and not facts.bypassed:
+        found.append(
+            Message(_("the graph {name} has no scope: is SuperKernel on, and was this run decode?"), name=bare[0])
+        )
+    if whole_meta and (facts.failed or facts.splits):
+        found.append(Message(_("sk_meta lists no fused SuperKernel")))
+    return tuple(found)
+
+
+def _failures(facts: Facts) -> tuple[Message, ...]:
+    found = [
+        Message(
+            _("the compilation was aborted: {name} cannot be fused in scope {scope} (strict-scope-check=abort)"),
+            name=name,
+            scope=scope,
+        )
+        for scope, name in facts.aborted.items()
+    ]
+    if facts.faults:
+        names = list(facts.fault_scopes) or [""]
+        found += [
+            Message(
+                _("a SuperKernel failed on the device: scope {scope}, from {ends}, in the sub-kernel {symbol}"),
+                scope=scope_of(name) or "?",
+                ends=ends_of(name) or "?",
+                symbol=next(iter(facts.fault_symbols), "?"),
+            )
+            for name in names
+        ]
+    found += [
+        Message(_("a scope spans more than {count} streams: stream-fusion=1, or one scope per stream"), count=count)
+        for count in facts.streams
+    ]
+    return (*found, *(Message(_("error: {text}"), text=text[:200]) for text in list(facts.errors)[:5]))

@@ -1,7 +1,7 @@
 """Whether two output files are the same, and if not, by how much and where first.
 
-Bytes first. JSON, NumPy arrays (without pickle), safetensors and numbers in text are then compared by value. Files of
-`torch.save` are pickles and are never opened: save outputs as safetensors or .npy.
+Bytes first. JSON, NumPy arrays (without pickle) and safetensors are then compared by value, text as `output_text` says.
+Files of `torch.save` are pickles and are never opened: save outputs as safetensors or .npy.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.errors import InputError
-from skadvisor.text.messages import Message, _
+from skadvisor.text.messages import Message, _, listed
+from skadvisor.verification.log_text import read_lines_of
+from skadvisor.verification.output_text import compare_said, generated_texts, result_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,13 +27,28 @@ if TYPE_CHECKING:
 LARGEST_TEXT_BYTES = 200_000_000
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
 _DEPTH = 100
+#: Keys of a server's answer that no two runs share.
+_VOLATILE_KEYS = re.compile(
+    r"(?i)^(?:id|created|created_at|request_id|timestamp|time|date|pid|port|.*(?:_time|_latency|_ms|_seconds|"
+    r"latency|throughput|duration|elapsed|timestamp)(?:_.*)?)$"
+)
+#: What was not compared, as sentences.
+_LEFT_OUT = {
+    "other": _("{count} other lines of the logs"),
+    "prefix": _("the prefixes of {count} log lines (time, process)"),
+    "time": _("times and speeds in {count} lines"),
+    "process": _("process numbers and addresses in {count} lines"),
+    "switch": _("{count} lines about the SuperKernel switch"),
+    "keys": _("{count} values of identifiers and times"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputCheck:
     """The result for one pair. `largest` is the largest absolute difference, None where values cannot be compared.
 
-    `first` says where the first difference is (empty where there is none); `compared` counts the values.
+    `first` says where the first difference is (empty where there is none); `compared` counts what `kind` names: bytes,
+    values (json, arrays), lines or generated texts, and `different` of them differ.
     """
 
     identical: bool
@@ -68,8 +85,8 @@ def compare_outputs(before: Path, after: Path) -> OutputCheck:
     if kinds <= {".npy", ".npz", ".safetensors"}:
         return _compare_arrays(_arrays(before), _arrays(after))
     if max(before.stat().st_size, after.stat().st_size) > LARGEST_TEXT_BYTES:
-        return _judged("bytes", 0, 1, None, Message(_("the files are too large to say where")).render())
-    if kinds == {".json"}:
+        return _judged("bytes", 1, 1, None, Message(_("the files are too large to say where")).render())
+    if kinds <= {".json", ".jsonl"}:
         return _compare_values(_json(before), _json(after))
     return _compare_text(before, after)
 
@@ -86,19 +103,36 @@ def _same_bytes(before: Path, after: Path) -> bool:
                 return True
 
 
+#: kind -> (equal, different with numbers, different otherwise)
+_SENTENCES = {
+    "texts": (
+        _("the same in all {count} generated texts"),
+        _("{different} of {count} generated texts differ; the first: {first}"),
+        _("{different} of {count} generated texts differ; the first: {first}"),
+    ),
+    "lines": (
+        _("the same in all {count} lines"),
+        _("{different} of {count} lines differ, numbers by {largest:.6g} at most; the first: {first}"),
+        _("{different} of {count} lines differ; the first: {first}"),
+    ),
+    "values": (
+        _("equal in all {count} values, although the bytes differ"),
+        _("{different} of {count} values differ, by {largest:.6g} at most; the first: {first}"),
+        _("different: {first}"),
+    ),
+}
+
+
 def _judged(kind: str, compared: int, different: int, largest: float | None, first: str) -> OutputCheck:
-    if different == 0:
-        message = Message(_("equal in all {count} values, although the bytes differ"), count=compared)
+    equal, by_number, otherwise = _SENTENCES.get(kind, _SENTENCES["values"])
+    if not (compared or different):
+        message = Message(_("nothing to compare: no generated text and no result line"))
+    elif different == 0:
+        message = Message(equal, count=compared)
     elif largest is None:
-        message = Message(_("different: {first}"), first=first)
+        message = Message(otherwise, different=different, count=compared, first=first)
     else:
-        message = Message(
-            _("{different} of {count} values differ, by {largest:.6g} at most; the first: {first}"),
-            different=different,
-            count=compared,
-            largest=largest,
-            first=first,
-        )
+        message = Message(by_number, different=different, count=compared, largest=largest, first=first)
     return OutputCheck(
         identical=different == 0,
         kind=kind,
@@ -112,6 +146,8 @@ def _judged(kind: str, compared: int, different: int, largest: float | None, fir
 
 def _json(path: Path) -> Any:
     try:
+        if path.suffix.lower() == ".jsonl":
+            return [json.loads(line) for line in read_lines_of(path) if line.strip()]
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON: {error}", "Rename it to .txt to compare it as text.") from error
@@ -135,11 +171,12 @@ def _leaves(value: Any, place: str, depth: int = 0) -> Iterator[tuple[str, Any]]
 
 def _compare_values(before: Any, after: Any) -> OutputCheck:
     old, new = dict(_leaves(before, "$")), dict(_leaves(after, "$"))
-    compared = different = 0
+    places = list(dict.fromkeys([*old, *new]))
+    kept = [place for place in places if not _VOLATILE_KEYS.match(place.rpartition(".")[2].partition("[")[0])]
+    different = 0
     largest, first, comparable = 0.0, "", True
-    for place, value in old.items():
-        compared += 1
-        other = new.get(place, _MISSING)
+    for place in kept:
+        value, other = old.get(place, _MISSING), new.get(place, _MISSING)
         if _same(value, other):
             continue
         different += 1
@@ -147,11 +184,8 @@ def _compare_values(before: Any, after: Any) -> OutputCheck:
         difference = _difference(value, other)
         comparable &= difference is not None
         largest = max(largest, difference or 0.0)
-    extra = [place for place in new if place not in old]
-    if extra:
-        different, comparable = different + len(extra), False
-        first = first or f"{extra[0]}: - / {_short(new[extra[0]])}"
-    return _judged("json", compared, different, largest if comparable else None, first)
+    judged = _judged("json", len(kept), different, largest if comparable else None, first)
+    return _with_left_out(judged, {"keys": len(places) - len(kept)})
 
 
 class _Missing:
@@ -189,49 +223,23 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)\b")
-
-
 def _compare_text(before: Path, after: Path) -> OutputCheck:
-    """Line by line; numbers by value where the words round them are the same."""
-    compared = different = 0
-    largest, first, comparable = 0.0, "", True
-    with (
-        before.open(encoding="utf-8", errors="replace") as old,
-        after.open(encoding="utf-8", errors="replace") as new,
-    ):
-        for number, (line, other) in enumerate(_pairs(old, new), start=1):
-            if line == other:
-                compared += 1
-                continue
-            difference = _line_difference(line or "", other or "") if line is not None and other is not None else None
-            count, step, where = difference or (1, None, f"{_short(line)} / {_short(other)}")
-            compared, different = compared + 1, different + (count if count else 0)
-            comparable &= step is not None
-            largest = max(largest, step or 0.0)
-            if count and not first:
-                first = f"line {number}: {where}"
-    return _judged("text", compared, different, largest if comparable else None, first)
+    """Generated texts to the letter where a log marks them, else the lines that can be a result."""
+    one, other = (generated_texts(read_lines_of(path)) for path in (before, after))
+    if not (one.items or other.items):
+        one, other = (result_lines(read_lines_of(path)) for path in (before, after))
+    found = compare_said(one, other)
+    judged = _judged("texts" if one.texts else "lines", found.compared, found.different, found.largest, found.first)
+    return _with_left_out(judged, {kind: one.left_out.get(kind, 0) + other.left_out.get(kind, 0) for kind in _LEFT_OUT})
 
 
-def _pairs(old: Iterator[str], new: Iterator[str]) -> Iterator[tuple[str | None, str | None]]:
-    while True:
-        line, other = next(old, None), next(new, None)
-        if line is None and other is None:
-            return
-        yield line, other
-
-
-def _line_difference(line: str, other: str) -> tuple[int, float | None, str] | None:
-    """(numbers that differ, the largest difference, the first pair); None where the words differ."""
-    if _NUMBER.sub("#", line).split() != _NUMBER.sub("#", other).split():
-        return None
-    pairs = list(zip(_NUMBER.findall(line), _NUMBER.findall(other), strict=True))
-    changed = [(one, two) for one, two in pairs if not _same(float(one), float(two))]
-    if not changed:
-        return 0, 0.0, ""
-    steps = [_difference(float(one), float(two)) or 0.0 for one, two in changed]
-    return len(changed), max(steps), f"{changed[0][0]} / {changed[0][1]}"
+def _with_left_out(judged: OutputCheck, counts: Mapping[str, int]) -> OutputCheck:
+    """The result that also says what was not compared."""
+    parts = [Message(_LEFT_OUT[kind], count=count) for kind, count in counts.items() if count]
+    if not parts:
+        return judged
+    message = Message(_("{judged}. Not compared: {left_out}"), judged=judged.message, left_out=listed(parts))
+    return replace(judged, message=message)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -1,7 +1,7 @@
 """Performance of two runs from files or logs, and the comparison in the published form.
 
-The published file is JSON: `{"test_info": {...}, "performance": {"decode_latency_ms": ..., ...}, "statistics": {...}}`.
-Logs are searched for the lines that cann-recipes, vLLM and SGLang print.
+The published file is JSON: `{"test_info": {...}, "performance": {"decode_latency_ms": ..., ...}, "statistics": {...}}`,
+the comparison has `improvement_percent`. Result files of vLLM's and SGLang's benchmarks are read, too, and logs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.units import percent
+from skadvisor.verification.log_text import log_files, read_lines_of
+from skadvisor.verification.timing_lines import Figures, read_timings
 
 LARGEST_BYTES = 50_000_000
 
@@ -24,96 +26,186 @@ LARGEST_BYTES = 50_000_000
 METRICS: dict[str, bool] = {
     "decode_latency_ms": True,
     "throughput_tokens_per_sec": False,
+    "draft_latency_ms": True,
     "prefill_latency_ms": True,
     "memory_usage_gb": True,
 }
-
-_VALUE = r"(?P<value>\d+(?:\.\d+)?)"
-_RATE = r"tok(?:en)?s?/s"
-#: What logs print; several lines of one file are several measurements.
-_LOG_LINES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (
-        "decode_latency_ms",
-        re.compile(rf"(?i)\bdecode\b[^\n]{{0,60}}?(?:latency|time|cost|step)[^\d\n]{{0,40}}{_VALUE}\s*ms\b"),
+#: What decides whether a run is faster; the others are shown beside it.
+DECIDING = ("decode_latency_ms", "throughput_tokens_per_sec")
+#: Names in JSON files, the better ones first, with the factor to the metric's unit.
+_NAMES: dict[str, tuple[tuple[str, float], ...]] = {
+    "decode_latency_ms": (
+        ("decode_latency_ms", 1),
+        ("median_tpot_ms", 1),
+        ("mean_tpot_ms", 1),
+        ("tpot_ms", 1),
+        ("median_itl_ms", 1),
+        ("mean_itl_ms", 1),
+        ("median_decode_latency", 1000),
     ),
-    ("decode_latency_ms", re.compile(rf"(?i)(?:tpot|inter-token latency|\bitl)\s*\(ms\)\s*:?\s*{_VALUE}")),
-    ("throughput_tokens_per_sec", re.compile(rf"(?i)throughput[^\n\d]{{0,30}}\({_RATE}\)\s*:?\s*{_VALUE}")),
-    ("throughput_tokens_per_sec", re.compile(rf"(?i)throughput[^\n\d]{{0,30}}{_VALUE}\s*{_RATE}")),
-)
+    "throughput_tokens_per_sec": (
+        ("throughput_tokens_per_sec", 1),
+        ("output_throughput", 1),
+        ("median_decode_throughput", 1),
+    ),
+    "prefill_latency_ms": (("prefill_latency_ms", 1),),
+    "memory_usage_gb": (("memory_usage_gb", 1),),
+}
+STATED = "improvement_percent"
+#: How a launcher names the logs of the ranks of one run. Source: cann-recipes-infer writes log_<rank>.log.
+_RANK = re.compile(r"(?i)(?:^log|rank)[_-]?(\d+)\.(?:log|txt|out)(?:\.gz)?$")
+_ADVICE = "Name the log or the JSON file of a run, or the folder with the logs of its ranks."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """The measurements of one side: metric -> one value per run; `info` is the `test_info` of the first file."""
+    """The measurements of one side: metric -> one value per run; `info` is the `test_info` of the first file.
+
+    `runs` counts the runs that they stand for, `ranks` the most logs of ranks in a run (the worst rank is taken),
+    `steps` and `dropped` the decode steps that logs list, and those of warm-up. `stated` is the improvement that a
+    comparison made before says, percent.
+    """
 
     values: dict[str, tuple[float, ...]]
     info: dict[str, Any]
     files: tuple[str, ...]
+    runs: int
+    ranks: int = 1
+    steps: int = 0
+    dropped: int = 0
+    stated: float | None = None
+
+
+@dataclass(frozen=True)
+class _File:
+    figures: Figures
+    info: dict[str, Any]
+    runs: int
+    stated: float | None
 
 
 def read_performance(paths: Sequence[Path]) -> Measured:
-    """Read the files of one side, one per run.
+    """Read the files of one side: one run each, or a folder or files `log_<rank>.log` with the ranks of one run.
 
     Raises InputError for what cannot be read, NotEnoughError where no figure is found.
     """
+    runs = [[_read(file) for file in files] for files in _by_run(paths)]
     values: dict[str, list[float]] = {}
-    info: dict[str, Any] = {}
-    for path in paths:
-        found, about = _read(path)
-        info = info or about
-        for metric, numbers in found.items():
-            values.setdefault(metric, []).append(median(numbers))
-    if not values:
+    for files in runs:
+        for metric, number in _worst(files).items():
+            values.setdefault(metric, []).append(number)
+    everything = [file for files in runs for file in files]
+    stated = next((file.stated for file in everything if file.stated is not None), None)
+    if not values and stated is None:
         names = ", ".join(str(path) for path in paths)
         raise NotEnoughError(
-            f"no decode latency or throughput was found in {names}", f"Known keys: {', '.join(METRICS)}."
+            f"no decode latency or throughput was found in {names}",
+            "Known are the lines of cann-recipes-infer, graph-autofusion, vLLM and SGLang, and JSON with "
+            f"{', '.join(METRICS)}.",
         )
     return Measured(
         values={metric: tuple(numbers) for metric, numbers in values.items()},
-        info=info,
+        info=next((file.info for file in everything if file.info), {}),
         files=tuple(path.name for path in paths),
+        runs=sum(max(file.runs for file in files) for files in runs),
+        ranks=max(len(files) for files in runs),
+        steps=sum(file.figures.steps for file in everything),
+        dropped=sum(file.figures.dropped for file in everything),
+        stated=stated,
     )
 
 
-def _read(path: Path) -> tuple[dict[str, list[float]], dict[str, Any]]:
+def _by_run(paths: Sequence[Path]) -> list[list[Path]]:
+    """The files of each run: logs of ranks in one folder belong to one run."""
+    runs: dict[object, list[Path]] = {}
+    for number, path in enumerate(paths):
+        files = log_files(path, _ADVICE)
+        ranks = [file for file in files if _RANK.search(file.name)]
+        if path.is_dir():
+            runs[number] = [file for file in ranks or files if read_timings(read_lines_of(file)).values] or files[:1]
+        else:
+            runs.setdefault((path.resolve().parent, "ranks") if ranks else number, []).append(path)
+    return list(runs.values())
+
+
+def _worst(files: Sequence[_File]) -> dict[str, float]:
+    """The step is as long as that of the slowest rank."""
+    worst = {}
+    for metric, lower in METRICS.items():
+        numbers = [median(file.figures.values[metric]) for file in files if metric in file.figures.values]
+        if numbers:
+            worst[metric] = max(numbers) if lower else min(numbers)
+    return worst
+
+
+def _read(path: Path) -> _File:
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path} is larger than {LARGEST_BYTES // 1_000_000} MB, which no performance file is")
-        text = path.read_text(encoding="utf-8", errors="replace")
+        size = path.stat().st_size
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    is_json = path.suffix.lower() in (".json", ".jsonl")
+    if is_json and size > LARGEST_BYTES:
+        raise InputError(f"{path} is larger than {LARGEST_BYTES // 1_000_000} MB, which no performance file is")
+    if not is_json and not _begins_as_json(path, size):
+        return _File(read_timings(read_lines_of(path)), {}, 1, None)
+    text = "\n".join(read_lines_of(path))
     try:
-        data = json.loads(text)
+        entries = [json.loads(text)]
     except (ValueError, RecursionError) as error:
-        if path.suffix.lower() == ".json":
+        entries = _json_lines(text)
+        if not entries and is_json:
             raise InputError(f"{path} is no JSON: {error}") from error
-        return _from_log(text), {}
-    return _from_json(data, path)
-
-
-def _from_json(data: Any, path: Path) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    if not isinstance(data, dict):
+        if not entries:
+            return _File(read_timings(text.splitlines()), {}, 1, None)
+    if len(entries) == 1 and isinstance(entries[0], list):
+        entries = entries[0]
+    if not entries or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(
             f"{path} is no performance file", 'It has to be like {"performance": {"decode_latency_ms": 15.2}}'
         )
-    figures = data.get("performance", data)
-    figures = figures if isinstance(figures, dict) else {}
-    found = {metric: [float(figures[metric])] for metric in METRICS if _is_figure(figures.get(metric))}
-    info = data.get("test_info")
-    return found, info if isinstance(info, dict) else {}
+    return _from_json(entries)
+
+
+def _begins_as_json(path: Path, size: int) -> bool:
+    return size <= LARGEST_BYTES and next(read_lines_of(path), "").lstrip().startswith("{")
+
+
+def _json_lines(text: str) -> list[Any]:
+    """The objects of a file with one per line; empty where a line is something else."""
+    entries = []
+    for line in filter(str.strip, text.splitlines()):
+        try:
+            entries.append(json.loads(line))
+        except (ValueError, RecursionError):
+            return []
+    return entries
+
+
+def _from_json(entries: Sequence[dict[str, Any]]) -> _File:
+    values: dict[str, list[float]] = {}
+    for entry in entries:
+        inner = entry.get("performance")
+        figures = {**entry, **inner} if isinstance(inner, dict) else entry
+        for metric, names in _NAMES.items():
+            found = next((figures[name] * factor for name, factor in names if _is_figure(figures.get(name))), None)
+            if found is not None:
+                values.setdefault(metric, []).append(float(found))
+    info, statistics, stated = (entries[0].get(name) for name in ("test_info", "statistics", STATED))
+    runs = statistics.get("runs") if isinstance(statistics, dict) else None
+    return _File(
+        Figures(values={metric: tuple(numbers) for metric, numbers in values.items()}),
+        info if isinstance(info, dict) else {},
+        runs if isinstance(runs, int) and 0 < runs < 10_000 else 1,
+        float(stated) if stated is not None and _is_number(stated) else None,
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_figure(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-
-
-def _from_log(text: str) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for metric, pattern in _LOG_LINES:
-        numbers = [float(match["value"]) for match in pattern.finditer(text)]
-        if metric not in found and any(number > 0 for number in numbers):
-            found[metric] = [number for number in numbers if number > 0]
-    return found
+    return _is_number(value) and value > 0
 
 
 def improvement(metric: str, before: float, after: float) -> float:
@@ -124,41 +216,62 @@ def improvement(metric: str, before: float, after: float) -> float:
 def compare_performance(before: Measured, after: Measured) -> dict[str, Any]:
     """The comparison as it is written to performance.json, `improvement_percent` at the top.
 
-    Raises NotEnoughError where the two sides have no metric in common.
+    Raises NotEnoughError where the two sides have no deciding metric in common.
     """
     shared = [metric for metric in METRICS if metric in before.values and metric in after.values]
-    if not shared:
+    if not set(shared) & set(DECIDING):
         raise NotEnoughError(
-            f"the sides have no figure in common: {', '.join(before.values)} and {', '.join(after.values)}"
+            "the sides have no decode latency or throughput in common: "
+            f"{', '.join(before.values) or 'nothing'} and {', '.join(after.values) or 'nothing'}"
         )
     rows = {
         metric: {
             "baseline": median(before.values[metric]),
             "optimized": median(after.values[metric]),
-            "improvement_percent": improvement(metric, median(before.values[metric]), median(after.values[metric])),
+            STATED: improvement(metric, median(before.values[metric]), median(after.values[metric])),
         }
         for metric in shared
     }
     main = shared[0]
     return {
-        "improvement_percent": rows[main]["improvement_percent"],
+        STATED: rows[main][STATED],
         "metric": main,
         "test_info": {"baseline": before.info, "optimized": after.info},
         "performance": {metric: row["optimized"] for metric, row in rows.items()},
         "improvements": rows,
-        "statistics": {
-            "baseline": _statistics(before.values[main]),
-            "optimized": _statistics(after.values[main]),
-        },
+        "statistics": {"baseline": _statistics(before, main), "optimized": _statistics(after, main)},
         "files": {"baseline": list(before.files), "optimized": list(after.files)},
     }
 
 
-def _statistics(values: Sequence[float]) -> dict[str, Any]:
+def is_comparison(path: Path) -> bool:
+    """Whether the file is a comparison that `compare_performance` made."""
+    try:
+        data = json.loads(path.read_bytes()) if path.stat().st_size <= LARGEST_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(data, dict) and STATED in data and "files" in data
+
+
+def stated_performance(side: Measured) -> dict[str, Any]:
+    """A comparison that was made before. Raises NotEnoughError where the files state no improvement."""
+    if side.stated is None:
+        raise NotEnoughError(
+            f"{', '.join(side.files)} states no {STATED}, and one side alone cannot be compared",
+            "Give --before and --after.",
+        )
+    return {STATED: side.stated, "files": {"stated": list(side.files)}}
+
+
+def _statistics(side: Measured, metric: str) -> dict[str, Any]:
     """Runs and their spread; the spread of a single run is not known."""
+    values = side.values[metric]
     spread = stdev(values) if len(values) > 1 else None
     return {
-        "runs": len(values),
+        "runs": side.runs,
         "std": spread,
         "cv_percent": None if spread is None else percent(spread, sum(values) / len(values)),
+        "ranks": side.ranks,
+        "decode_steps": side.steps,
+        "warm_up_steps": side.dropped,
     }

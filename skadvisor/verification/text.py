@@ -1,4 +1,4 @@
-"""A verification as short text: one line per check, then what the compile log left out."""
+"""A verification as short text: the answer of each check, how to prove what is not proven, then the compile log."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from skadvisor.text.plain_text import plain
 from skadvisor.verification.checks import Verification
 from skadvisor.verification.compile_log import CompileLog
 
-_MARKS = {"pass": _("pass"), "warn": _("look"), "block": _("FAIL"), "unknown": _("unknown")}
+_ANSWERS = {"proven": _("proven"), "refuted": _("REFUTED"), "not_proven": _("not proven")}
+_CHECKS = {"compile": _("compiled in"), "output": _("same output"), "performance": _("faster")}
 _MOST = 20
+_LONGEST = 1_000
 
 
 def render_verification(result: Verification, translate: Callable[[str], str] = str) -> str:
-    """One line per check and the details of the compile log."""
-    lines = [
-        f"{translate(_MARKS[check.status]):<8} {check.name}: {plain(check.message.render(translate), 500)}"
-        for check in result.checks
-    ]
+    """The answer of each check with what proves or would prove it, and the details of the compile log."""
+    lines = []
+    for check in result.checks:
+        said = plain(check.message.render(translate), _LONGEST)
+        lines.append(f"{translate(_ANSWERS[check.answer])}: {translate(_CHECKS[check.name])}: {said}")
+        if check.prove:
+            proof = Message(_("to prove it: {command}"), command=check.prove)
+            lines.append(f"  {proof.render(translate)}")
     if result.compile_log is not None:
         lines += _log_lines(result.compile_log, translate)
     return "\n".join(lines) + "\n"
@@ -45,5 +50,4 @@ def _log_lines(log: CompileLog, translate: Callable[[str], str]) -> list[str]:
             _("left out: {name} ({count} times): {reason}"), name=plain(name), count=count, reason=plain(reason)
         )
         lines.append(f"  {told.render(translate)}")
-    lines += [f"  {problem.render(translate)}" for problem in log.problems]
     return lines

@@ -1,0 +1,206 @@
+"""The lines of compile and device logs that speak of SuperKernel, as facts.
+
+Sources: GE's SuperKernelPass (plog), the compiler of SuperKernels (asc-devkit), the `sk_meta` logs of npugraph_ex
+(graph-autofusion, super_kernel/src/aot), and torchair's guide to faults of SuperKernels. GE says "can not fusion" up to
+CANN 9.0 and "cannot fusion" from 9.1. A fact is kept once, however many ranks, files and passes repeat it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from skadvisor.vocabulary.superkernel_names import parse
+
+#: Most facts that are kept per kind, so that memory stays bounded.
+MOST_FACTS = 100_000
+
+
+@dataclass
+class Facts:
+    """What was found. Sets and dicts keep the order in which facts came.
+
+    `taken`, `refused`, `cuts`, `bypassed` and `built` belong to GE: (scope, operator), and (scope, fragment) for
+    `built`. `fused` (SuperKernel -> kernels in it), `failed` and `splits` (cuts by scope of the last pass) belong to
+    npugraph_ex, by the label of the model that they are of.
+    """
+
+    taken: dict[tuple[str, str], str] = field(default_factory=dict)
+    refused: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    cuts: dict[tuple[str, str], None] = field(default_factory=dict)
+    bypassed: dict[str, str] = field(default_factory=dict)
+    aborted: dict[str, str] = field(default_factory=dict)
+    built: dict[tuple[str, str], int] = field(default_factory=dict)
+    fused: dict[tuple[str, str], int] = field(default_factory=dict)
+    failed: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    splits: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
+    dynamic: dict[str, None] = field(default_factory=dict)
+    without_scope: dict[str, None] = field(default_factory=dict)
+    started: dict[str, None] = field(default_factory=dict)
+    streams: dict[str, None] = field(default_factory=dict)
+    faults: dict[str, None] = field(default_factory=dict)
+    fault_scopes: dict[str, None] = field(default_factory=dict)
+    fault_symbols: dict[str, None] = field(default_factory=dict)
+    errors: dict[str, None] = field(default_factory=dict)
+    scope_now: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def read(self, line: str, label: str = "") -> None:
+        """Take the fact from a line; `label` says which model of npugraph_ex the file is of."""
+        for word, pattern, keep in _RULES:
+            if word in line:
+                match = pattern.search(line)
+                if match:
+                    keep(match, self, label)
+                    return
+
+
+def _add(facts: dict[Any, Any], key: Any, value: Any = None) -> None:
+    if len(facts) < MOST_FACTS:
+        facts.setdefault(key, value)
+
+
+_NAME = r"(?P<name>[^\s(]+)(?:\((?P<type>[^)]*)\))?"
+_REASON = r"(?P<reason>can ?not fusion[^,.]*(?:,[^,.]*)?)"
+
+
+def _refused(match: re.Match[str], facts: Facts, _label: str) -> None:
+    _add(facts.refused, (match["scope"], match["name"]), (match["type"] or "", match["reason"].strip()))
+
+
+def _taken(match: re.Match[str], facts: Facts, _label: str) -> None:
+    _add(facts.taken, (match["scope"], match["name"]), match["type"] or "")
+
+
+def _cut(match: re.Match[str], facts: Facts, _label: str) -> None:
+    _add(facts.cuts, (match["scope"], match["name"]))
+    _refused(match, facts, _label)
+
+
+def _bypassed(match: re.Match[str], facts: Facts, _label: str) -> None:
+    _add(facts.bypassed, match["scope"], match["name"])
+    _refused(match, facts, _label)
+
+
+def _aborted(match: re.Match[str], facts: Facts, _label: str) -> None:
+    _add(facts.aborted, match["scope"], match["name"])
+    _refused(match, facts, _label)
+
+
+def _split_before(match: re.Match[str], facts: Facts, _label: str) -> None:
+    _add(facts.cuts, (match["scope"], match["name"]))
+
+
+def _processed(match: re.Match[str], facts: Facts, _label: str) -> None:
+    if int(match["count"]) > 1:
+        scope = re.sub(r"_split_\d+_\d+$", "", match["scope"])
+        _add(facts.built, (scope, match["scope"]), int(match["count"]))
+
+
+def _keep(name: str) -> Callable[[re.Match[str], Facts, str], None]:
+    def keep(match: re.Match[str], facts: Facts, _label: str) -> None:
+        _add(getattr(facts, name), match["what"].strip())
+
+    return keep
+
+
+def _not_adapted(match: re.Match[str], facts: Facts, _label: str) -> None:
+    _add(facts.refused, ("", match["what"]), ("", "has not been adapted to superkernel"))
+
+
+def _fused(match: re.Match[str], facts: Facts, label: str) -> None:
+    # The same graph of another process carries its process id in the names of its kernels.
+    name = re.sub(r"_[0-9a-f]{32,}(?:_\d+)?(?:_d\d+)?", "", match["name"].strip())
+    if int(match["count"]) > 1:
+        _add(facts.fused, (label, name), int(match["count"]))
+
+
+def _failed(match: re.Match[str], facts: Facts, label: str) -> None:
+    reason = match["reason"].strip()
+    if not any(word in reason for word in _EXPECTED):
+        node = match["node"] or match["name"]
+        _add(facts.failed, (label, node), (match["name"].strip(), reason))
+
+
+def _begin_pass(_match: re.Match[str], facts: Facts, label: str) -> None:
+    # Each pass prints all scopes again: what the last one prints (ScopeSplitPipelineFinal) is what was built.
+    facts.splits[label] = {}
+
+
+def _scope_line(match: re.Match[str], facts: Facts, label: str) -> None:
+    facts.scope_now[label] = (match["id"], match["scopes"].strip())
+
+
+def _break(match: re.Match[str], facts: Facts, label: str) -> None:
+    if match["reason"] == "NONE":
+        return
+    number, scope = facts.scope_now.get(label, ("", ""))
+    why = f": {match['why'].strip()}" if match["why"] else ""
+    _add(facts.splits.setdefault(label, {}), f"{number} {match['place'] or ''}", (scope, f"{match['reason']}{why}"))
+
+
+#: Reasons that say that all is as it should be.
+_EXPECTED = ("NOT_IN_SCOPE", "IN_UNFUSIBLE_SCOPE", "SUCCESS")
+_Keep = Callable[[re.Match[str], Facts, str], None]
+#: A word that every matching line holds, the pattern, and what it means; the first that matches wins.
+_RULES: tuple[tuple[str, re.Pattern[str], _Keep], ...] = tuple(
+    (word, re.compile(pattern), keep)
+    for word, pattern, keep in (
+        ("sub op", rf"find super kernel sub op {_NAME}[ ,]+{_REASON},.*?super_scope_name (?P<scope>[^\s,]*)", _refused),
+        ("sub op", rf"find super kernel sub op {_NAME}, super_scope_name (?P<scope>[^\s,]+)", _taken),
+        ("abort check", rf"abort check scene, node {_NAME} {_REASON}.*?target scope (?P<scope>[^\s,]+)", _aborted),
+        ("current node", rf"current node {_NAME} {_REASON}.*?target scope (?P<scope>[^\s,]+)", _bypassed),
+        ("fusion", rf"node {_NAME} {_REASON},.*?target scope (?P<scope>[^\s,]+)", _cut),
+        ("split before node", r"scope (?P<scope>\S+) split before node (?P<name>\S+)", _split_before),
+        (
+            "start to process scope",
+            r"start to process scope (?P<scope>[^\s,]+), .*?sk sub nodes size (?P<count>\d+)",
+            _processed,
+        ),
+        ("Pass start graph", r"SuperKernelPass start graph is \[(?P<what>[^\]]*)\]", _keep("started")),
+        ("only support static", r"SuperKernelPass only support static graph\s*\[?(?P<what>[^\]\s]*)", _keep("dynamic")),
+        ("super kernel scope", r"graph \[?(?P<what>[^\]\s]*)\]? has no super kernel scope", _keep("without_scope")),
+        ("real stream", r"do not support more than (?P<what>\d+) real stream", _keep("streams")),
+        ("te_superkernel", r"fault kernel_name\s*=\s*\[?(?P<what>te_superkernel_?\w*)", _keep("faults")),
+        ("origin_op_name", r"origin_op_name\s*\[?(?P<what>sk_[^\]\s,]+)", _keep("fault_scopes")),
+        ("symbol name", r"symbol name\s*=\s*(?P<what>[^\s,]+)", _keep("fault_symbols")),
+        ("to superkernel", r"(?P<what>\S+) has not been adapted to superkernel", _not_adapted),
+        (
+            "SK Function",
+            r"SK Function:\s*(?P<name>[^,]+),\s*scope id:\s*\d+,\s*Node Count:\s*(?P<count>\d+)",
+            _fused,
+        ),
+        (
+            "reason:",
+            r"Node \[(?:nodeId:(?P<node>\d+))?.*?funcName:(?P<name>[^,}]+).*?\}.*?\breason: (?P<reason>\S.*)$",
+            _failed,
+        ),
+        ("split results begin", r"Scope split results begin: pass=(?P<name>[^,\s]+)", _begin_pass),
+        ("scopeNames", r"Scope (?P<id>\d+)(?: \(scopeId=\d+\))?:.*?scopeNames=\[(?P<scopes>[^\]]*)\]", _scope_line),
+        (
+            "BreakInfo",
+            r"BreakInfo: breakReason=(?P<reason>\w+)(?:.*?triggerNode=(?P<place>\d+))?"
+            r"(?:.*?fusionFailReason=(?P<why>[^,]+))?",
+            _break,
+        ),
+        ("compile failed", r"(?i)(?P<what>super ?kernel compile failed.*)", _keep("errors")),
+        ("ERROR", r"(?i)\[ERROR\].*?(?P<what>\bsuper[ _]?kernel\w*\b.*)", _keep("errors")),
+    )
+)
+
+
+def scope_of(name: str) -> str:
+    """The scope in a SuperKernel's name, without npugraph_ex's id; the whole name where it has none.
+
+    >>> scope_of("sk_46_layer_46_start_static_kernel_A_end_static_kernel_B")
+    'layer_46'
+    """
+    parts = re.match(r"sk_(?:\d+_)?(?P<scope>.*?)(?:_split_\d+_\d+)?_start_", name)
+    return parts["scope"] if parts else name.strip()
+
+
+def ends_of(name: str) -> str:
+    """The first and last operator that a SuperKernel's name tells, empty where it does not."""
+    parts = parse(name)
+    return f"{parts.first} ... {parts.last}" if parts else ""

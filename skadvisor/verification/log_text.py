@@ -1,0 +1,88 @@
+"""Lines of the logs that runs leave: plain or gzip, with the colours and prefixes taken off."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+
+from skadvisor.errors import InputError
+
+#: Longer lines are cut: nothing that is looked for stands behind this.
+LONGEST_LINE = 20_000
+#: Files in a folder that may be logs.
+_SUFFIXES = (".log", ".txt", ".out", ".err", "")
+
+_COLOUR = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07)")
+_DATE = r"\d{2,4}[-/]\d{2}(?:[-/]\d{2,4})?"
+_CLOCK = r"\d{2}:\d{2}:\d{2}(?:[.,]\d{1,6})*"
+_LEVEL = r"(?:DEBUG|INFO|EVENT|NOTICE|WARNING|WARN|ERROR|CRITICAL|FATAL)"
+#: One part of what logging puts before a message. Sources: logging of cann-recipes-infer, CANN's plog, vLLM (with
+#: Ray), SGLang, torchrun and Python's defaults.
+_PREFIX = re.compile(
+    "|".join(
+        (
+            rf"\[{_LEVEL}\]\s*(?:[\w.-]+\(\d+,[^)]*\):{_DATE}-{_CLOCK}\s*(?:\[[^\]]*\](?:\[tid:\d+\]|\d+)?)?)?",
+            rf"\[?{_DATE}[ T-]{_CLOCK}(?:\s+[A-Z]{{2}}\d+)*\]?(?:\s*-\s)?",
+            r"\[[\w./-]+\.(?:py|cc|cpp|h|c):\d+\]\d*:?",
+            rf"{_LEVEL}(?::\w[\w.]*:|\s*-\s|:\s|\s+(?={_DATE}\s))",
+            rf"{_DATE}\s+{_CLOCK}",
+            r"\((?:\w+\s+)?(?:pid|ip|rank)=[^)]*\)",
+            r"\[(?:rank|default|node|TP|DP|PP|EP)\s?\d+\]:?(?=\s)",
+            r"\[\d+\]:(?=\s)",
+            r"\[[WIEF]\s?(?:\d{4}\s|\w+\.\w+:)[^\]]*\]",
+        )
+    )
+)
+
+
+def log_files(path: Path, advice: str) -> list[Path]:
+    """The file, or the logs at or under a folder, in order. Raises InputError with `advice` where there is none."""
+    if not path.exists():
+        raise InputError(f"there is no {path}", advice)
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.is_file() and _suffix(file) in _SUFFIXES)
+    if not files:
+        raise InputError(f"{path} holds no log", advice)
+    return files
+
+
+def _suffix(file: Path) -> str:
+    return Path(file.stem).suffix.lower() if file.suffix.lower() == ".gz" else file.suffix.lower()
+
+
+def read_lines_of(file: Path) -> Iterator[str]:
+    """The lines without colours and line ends, each at most LONGEST_LINE bytes. Raises InputError."""
+    try:
+        with _opened(file) as stream:
+            while chunk := stream.readline(LONGEST_LINE):
+                text = _COLOUR.sub("", chunk.decode("utf-8", errors="replace")).rstrip("\r\n")
+                # What a progress bar wrote over is not shown.
+                yield text.rpartition("\r")[2]
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _opened(file: Path) -> IO[bytes]:
+    stream = file.open("rb")
+    magic = stream.read(2)
+    stream.seek(0)
+    return cast("IO[bytes]", gzip.open(stream)) if magic == b"\x1f\x8b" else stream
+
+
+def strip_prefix(line: str) -> tuple[str, bool]:
+    """The message of a log line, and whether there was a prefix of logging.
+
+    >>> strip_prefix("[INFO][2026-01-01 10:00:00.123][infer.py:74] Request 0: outputs: yes")
+    ('Request 0: outputs: yes', True)
+    >>> strip_prefix("[0.5, 0.25]")
+    ('[0.5, 0.25]', False)
+    """
+    rest, found = line, False
+    while (match := _PREFIX.match(rest.lstrip())) and match.end():
+        rest, found = rest.lstrip()[match.end() :], True
+    return (rest.lstrip(), True) if found else (line, False)

@@ -1,0 +1,186 @@
+"""Decode times and throughputs that runs print, with warm-up left out.
+
+Sources: cann-recipes-infer (a line per forward step, averages at the end, drafts of speculative decoding apart), the
+examples of graph-autofusion, the serving benchmarks of vLLM and SGLang, and SGLang's bench_one_batch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import median
+
+_VALUE = r"(?P<value>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+_UNIT = r"(?P<unit>ms|us|s)\b"
+_RATE = r"tok(?:en)?s?/s(?:ec)?"
+_MS = {"ms": 1.0, "us": 1e-3, "s": 1e3}
+
+#: A forward step of the model, or of a draft model.
+_STEPS = (
+    re.compile(rf"(?i)inference time \((?P<stage>prefill|decode)\)\s*:\s*{_VALUE}\s*{_UNIT}"),
+    re.compile(rf"(?i)inference time cost of (?P<stage>prefill|decode) is\s*{_VALUE}\s*{_UNIT}"),
+    re.compile(rf"(?i)\[(?P<stage>prefill|decode)[^\]]*\]\s*inference time cost(?: is)?\s*{_VALUE}\s*{_UNIT}"),
+)
+_DRAFT = re.compile(r"(?i)\[(?:mtp|dspark|draft|eagle)[^\]]*\]|^\W*(?:mtp|dspark|draft|eagle)\b")
+_WARM_UP = re.compile(r"(?i)\[\s*warm[ -]?up\s*\]")
+_AVERAGE = re.compile(rf"(?i)average inference time cost is\s*{_VALUE}\s*{_UNIT}")
+_TOGETHER = re.compile(r"(?i)main and \w+ model")
+#: SGLang's bench_one_batch runs once to warm up, then says that it begins.
+_BEGIN = re.compile(r"^\s*Benchmark \.\.\.")
+_ONE_BATCH = re.compile(
+    rf"Decode\.\s+median latency:\s*{_VALUE}\s*{_UNIT}(?:.*?median throughput:\s*(?P<rate>[\d.]+)\s*{_RATE})?"
+)
+_ONE_BATCH_STEP = re.compile(rf"Decode\s*\d*\.\s+(?:Batch size: \d+, )?latency:\s*{_VALUE}\s*{_UNIT}")
+#: Rows of a serving benchmark, by how well they stand for the decode step: the median, not the mean or a tail.
+_ROWS = (
+    re.compile(rf"(?i)\b(?:median|p50)\s+tpot\s*\(ms\)\s*:?\s*{_VALUE}"),
+    re.compile(rf"(?i)\b(?:mean|avg|average)\s+tpot\s*\(ms\)\s*:?\s*{_VALUE}"),
+    re.compile(rf"(?i)\b(?:median|p50)\s+(?:itl|inter-token latency)\s*\(ms\)\s*:?\s*{_VALUE}"),
+    re.compile(rf"(?i)\b(?:mean|avg|average)\s+(?:itl|inter-token latency)\s*\(ms\)\s*:?\s*{_VALUE}"),
+    re.compile(rf"(?i)^\W*(?:tpot|itl|inter-token latency)\s*\(ms\)\s*:?\s*{_VALUE}"),
+)
+_THROUGHPUTS = (
+    re.compile(rf"(?i)\boutput (?:token )?throughput\s*\({_RATE}\)\s*:?\s*{_VALUE}"),
+    re.compile(rf"(?i)throughput:.*?,\s*{_VALUE}\s*output {_RATE}"),
+    re.compile(rf"(?i)\b(?:gen|generation) throughput\s*(?:\({_RATE}\))?\s*:?\s*{_VALUE}"),
+    re.compile(rf"(?i)throughput[^\n\d]{{0,30}}\({_RATE}\)\s*:?\s*{_VALUE}"),
+    re.compile(rf"(?i)throughput[^\n\d]{{0,30}}{_VALUE}\s*{_RATE}"),
+)
+_NOT_DECODE = re.compile(r"(?i)\b(?:peak|total|input|prefill|request)\b[^:]*throughput|prefill|throughput \(req/s\)")
+#: Any other line that speaks of decode and of a time.
+_OTHER = re.compile(rf"(?i)\bdecode\b[^\n]{{0,60}}?(?:latency|time|cost|step)[^\d\n]{{0,40}}{_VALUE}\s*ms\b")
+
+#: A first step this much longer than the median still compiles or warms up.
+WARM_UP = 1.5
+#: A generation of at most this many decode steps beside one of more than twice as many is a warm-up.
+SHORTEST = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What one log says: metric -> measurements; `steps` are decode steps counted, `dropped` those of warm-up."""
+
+    values: dict[str, tuple[float, ...]]
+    steps: int = 0
+    dropped: int = 0
+
+
+@dataclass
+class _Log:
+    generations: list[list[float]] = field(default_factory=lambda: [[]])
+    marked: int = 0
+    drafts: list[float] = field(default_factory=list)
+    prefills: list[float] = field(default_factory=list)
+    averages: dict[str, list[float]] = field(default_factory=dict)
+    rows: dict[int, list[float]] = field(default_factory=dict)
+    rates: dict[int, list[float]] = field(default_factory=dict)
+    batches: list[float] = field(default_factory=list)
+    batch_steps: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+
+
+def read_timings(lines: Iterable[str]) -> Figures:
+    """The figures of one log. Times are milliseconds; a line that warms up is not counted."""
+    log = _Log()
+    for line in lines:
+        _read(line, log)
+    steps, dropped = _steady(log.generations)
+    decode = (
+        steps
+        or _first(log.rows)
+        or log.batches
+        or log.averages.get("decode")
+        or log.batch_steps
+        or log.averages.get("together")
+        or log.others
+    )
+    values = {
+        "decode_latency_ms": decode,
+        "throughput_tokens_per_sec": _first(log.rates),
+        "draft_latency_ms": log.drafts or log.averages.get("draft", []),
+        "prefill_latency_ms": log.prefills or log.averages.get("prefill", []),
+    }
+    return Figures(
+        values={metric: tuple(found) for metric, found in values.items() if found},
+        steps=len(steps),
+        dropped=dropped + log.marked,
+    )
+
+
+def _read(line: str, log: _Log) -> None:
+    if _BEGIN.match(line):
+        log.batches, log.batch_steps, log.rates, log.prefills = [], [], {}, []
+        return
+    for pattern in _STEPS:
+        if match := pattern.search(line):
+            _step(line, match["stage"].lower(), _milliseconds(match), log)
+            return
+    if match := _AVERAGE.search(line):
+        log.averages.setdefault(_kind_of_average(line[: match.start()]), []).append(_milliseconds(match))
+    elif match := _ONE_BATCH.search(line):
+        log.batches.append(_milliseconds(match))
+        if match["rate"]:
+            log.rates.setdefault(0, []).append(float(match["rate"]))
+    elif match := _ONE_BATCH_STEP.search(line):
+        log.batch_steps.append(_milliseconds(match))
+    elif not (_row(line, _ROWS, log.rows) or _row(line, _THROUGHPUTS, log.rates)) and (match := _OTHER.search(line)):
+        log.others.append(float(match["value"]))
+
+
+def _step(line: str, stage: str, milliseconds: float, log: _Log) -> None:
+    if _WARM_UP.search(line):
+        log.marked += stage == "decode"
+    elif _DRAFT.search(line):
+        log.drafts += [milliseconds] if stage == "decode" else []
+    elif stage == "decode":
+        log.generations[-1].append(milliseconds)
+    else:
+        log.prefills.append(milliseconds)
+        log.generations.append([])
+
+
+def _kind_of_average(before: str) -> str:
+    words = before.lower()
+    if "prefill" in words:
+        return "prefill"
+    if _TOGETHER.search(before):
+        return "together"
+    return "draft" if _DRAFT.search(before) else "decode"
+
+
+def _row(line: str, patterns: tuple[re.Pattern[str], ...], found: dict[int, list[float]]) -> bool:
+    """Keep a row under the rank of its pattern; the best rank of the log is used."""
+    if patterns is _THROUGHPUTS and _NOT_DECODE.search(line):
+        return False
+    for rank, pattern in enumerate(patterns):
+        if match := pattern.search(line):
+            value = float(match["value"])
+            if value > 0:
+                found.setdefault(rank, []).append(value)
+            return True
+    return False
+
+
+def _first(found: dict[int, list[float]]) -> list[float]:
+    return found[min(found)] if found else []
+
+
+def _milliseconds(match: re.Match[str]) -> float:
+    return round(float(match["value"]) * _MS[match["unit"].lower()], 9)
+
+
+def _steady(generations: list[list[float]]) -> tuple[list[float], int]:
+    """The decode steps without those of warm-up, and how many were left out."""
+    counted = sum(len(steps) for steps in generations)
+    longest = max(len(steps) for steps in generations)
+    kept = [steps for steps in generations if len(steps) > SHORTEST or longest <= 2 * SHORTEST]
+    everything = [time for steps in kept for time in steps]
+    if not everything:
+        return [], counted
+    limit = WARM_UP * median(everything)
+    steady: list[float] = []
+    for steps in kept:
+        begin = next((i for i, time in enumerate(steps) if time <= limit), len(steps))
+        steady += steps[begin:]
+    return steady, counted - len(steady)
