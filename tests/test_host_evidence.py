@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from deployments.scores import score
 from deployments.variants import BLOCK_VARIANTS
-from sample_builder.recorder import Recorded, change, from_trace, level0, score
+from sample_builder.build import BuiltCapture
+from sample_builder.perturb import change, from_trace, level0
 
 from skadvisor.labelling.host_evidence import layer_of, regions_of
 from skadvisor.labelling.labels import label
@@ -56,7 +58,7 @@ def test_layers_that_the_host_counts(text: str, layer: int) -> None:
     assert layer_of(text) == layer
 
 
-def with_modules(recorded: Recorded, names: dict[str, str], launches: bool = True) -> Recorded:
+def with_modules(recorded: BuiltCapture, names: dict[str, str], launches: bool = True) -> BuiltCapture:
     """As an eager trace with modules would say it: each kernel's region by a module of this name, numbered by layer."""
     modules = [
         f"{names[region]}_{0 if pd.isna(layer) else int(layer)}" if region in names else None

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import captures
+from deployments.scores import score
 from deployments.variants import BLOCK_VARIANTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_builder.recorder import score
 
 from skadvisor.capture import load
 from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture, kernel_table
@@ -202,7 +202,8 @@ def test_published_models_are_labelled(entry: str) -> None:
 
 
 def test_confident_labels_are_right_where_names_and_shapes_are_gone() -> None:
-    from sample_builder.recorder import from_trace, level0, renamed
+    from sample_builder.perturb import from_trace, level0
+    from sample_builder.renaming import renamed
 
     hits = total = 0.0
     for change in (from_trace, level0, renamed):

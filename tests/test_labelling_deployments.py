@@ -10,11 +10,13 @@ from deployments.encoders import NO_DECODERS
 from deployments.experts import EXPERTS
 from deployments.further import FURTHER
 from deployments.hybrid import HYBRID
+from deployments.scores import SCORED, Score, score
 from deployments.serving import SERVING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_builder.blocks import Card, gqa, layers_of, mlp, moe, run
-from sample_builder.recorder import SCORED, Recorded, Score, from_trace, level0, score
+from sample_builder.build import BuiltCapture
+from sample_builder.perturb import from_trace, level0
 from sample_builder.renaming import compiled_at_load, fashion, paths, snake_case, static_kernels
 
 from skadvisor.labelling.labels import label
@@ -25,11 +27,11 @@ ALL = {**DENSE, **EXPERTS, **HYBRID, **SERVING, **FURTHER}
 
 
 @cache
-def capture(name: str) -> Recorded:
+def capture(name: str) -> BuiltCapture:
     return ALL[name]()
 
 
-def scored(recorded: Recorded) -> Score:
+def scored(recorded: BuiltCapture) -> Score:
     return score(recorded, label(recorded.capture, VOCABULARY))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from deployments.loose import LOOSE_KERNELS
+from deployments.scores import score
 from deployments.variants import BLOCK_VARIANTS
-from sample_builder.recorder import from_trace, keep, level0, renamed, score
+from sample_builder.perturb import from_trace, keep, level0
+from sample_builder.renaming import renamed
 
 from skadvisor.labelling.labels import label
 from skadvisor.vocabulary.operators import load_vocabulary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from deployments.small_blocks import Model
 from deployments.variants import BLOCK_VARIANTS, run
-from sample_builder.recorder import keep
+from sample_builder.perturb import keep
 
 from skadvisor.labelling.labels import label
 from skadvisor.vocabulary.operators import load_vocabulary

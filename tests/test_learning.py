@@ -13,10 +13,13 @@ import pandas as pd
 import pytest
 import train_labels
 from conftest import captures
+from deployments.scores import score
 from deployments.variants import BLOCK_VARIANTS
 from label_variants import build_variant, rename_by_vocabulary
+from sample_builder.build import BuiltCapture
 from sample_builder.catalogue import build_entry
-from sample_builder.recorder import Recorded, level0, renamed, score
+from sample_builder.perturb import level0
+from sample_builder.renaming import renamed
 from unknown_names import BENCHMARK_NAMES, SPECIFIC_ROLES, TRAINING_NAMES
 
 from skadvisor.labelling import learning
@@ -55,7 +58,7 @@ def held_out(family: str) -> tuple[learning.Model, pd.DataFrame]:
     return learning.fit(table[~held]), table[held]
 
 
-def accuracy(recorded: Recorded, weight: float) -> float:
+def accuracy(recorded: BuiltCapture, weight: float) -> float:
     with mock.patch.object(learning, "WEIGHT", weight):
         return score(recorded, label(recorded.capture, VOCABULARY)).accuracy
 
@@ -153,7 +156,7 @@ def test_learning_carries_a_real_capture_without_names_and_shapes() -> None:
 
     truth = pd.read_csv(captures("qwen2.5-0.5b-vllm-eager", "truth.csv"))
     real = load(captures("qwen2.5-0.5b-vllm-eager"))
-    bare = level0(Recorded(real, truth, "eager"))
+    bare = level0(BuiltCapture(real, truth, "eager"))
     built = replace(build_entry("qwen2.5-0.5b-eager"), capture=bare.capture, truth=truth)
     unnamed = rename_by_vocabulary(built, set(SPECIFIC_ROLES) - {"norm", "residual_norm"})
     time = unnamed.capture.kernels["dur_ns"].to_numpy()

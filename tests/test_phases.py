@@ -7,7 +7,7 @@ import pytest
 from deployments.loose import encoder
 from deployments.small_blocks import Model
 from deployments.variants import BLOCK_VARIANTS, phases, run
-from sample_builder.recorder import change, level0
+from sample_builder.perturb import change, level0
 
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.mode import graph_kernels

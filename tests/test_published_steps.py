@@ -14,7 +14,9 @@ from deployments.published_latent import LATENT
 from deployments.published_loose import LOOSE
 from deployments.published_phases import PHASES
 from deployments.published_sparse import SPARSE_STEPS
-from sample_builder.recorder import Recorded, Score, from_trace, level0, score
+from deployments.scores import Score, score
+from sample_builder.build import BuiltCapture
+from sample_builder.perturb import from_trace, level0
 from sample_builder.renaming import compiled_at_load, static_kernels
 
 from skadvisor.labelling.labels import label
@@ -25,11 +27,11 @@ ALL: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEP
 
 
 @cache
-def capture(name: str) -> Recorded:
+def capture(name: str) -> BuiltCapture:
     return ALL[name].build()
 
 
-def scored(recorded: Recorded) -> Score:
+def scored(recorded: BuiltCapture) -> Score:
     return score(recorded, label(recorded.capture, VOCABULARY))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from deployments.small_blocks import Model
 from deployments.variants import BLOCK_VARIANTS, cut, forward, run
-from sample_builder.recorder import Recorded, Recorder
+from sample_builder.build import BuiltCapture
+from sample_builder.recorder import Recorder
 
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.repetition import _is_regular
@@ -14,7 +15,7 @@ from skadvisor.vocabulary.operators import load_vocabulary
 VOCABULARY = load_vocabulary()
 
 
-def layers_found(recorded: Recorded) -> list[int]:
+def layers_found(recorded: BuiltCapture) -> list[int]:
     return label(recorded.capture, VOCABULARY).steps["layers"].tolist()
 
 

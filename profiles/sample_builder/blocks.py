@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
 A, MLP, MOE, NORM = "attention", "mlp", "moe", "norm"
 BLOCKS = 4096  # pages of the KV cache
@@ -255,7 +257,7 @@ def layers_of(*kinds: tuple[str, Block, Block]) -> Layers:
     return lambda r, c: stack(r, c, *kinds)
 
 
-def run(c: Card, layers: Layers, steps: int = 3, mode: str = "graph", outside: bool = True) -> Recorded:
+def run(c: Card, layers: Layers, steps: int = 3, mode: str = "graph", outside: bool = True) -> BuiltCapture:
     """Decode steps; `outside` adds what comes before and after the layers."""
     r = Recorder(mode=mode, gap_us=0.2 if mode == "graph" else 14.0)
     for step in range(steps):
@@ -276,7 +278,7 @@ def forward(
         head(r, c, rows)
 
 
-def phased(c: Card, layers: Layers, plan: list[tuple[str, int, int]], mode: str = "eager") -> Recorded:
+def phased(c: Card, layers: Layers, plan: list[tuple[str, int, int]], mode: str = "eager") -> BuiltCapture:
     """Steps of (phase, rows, sequences)."""
     r = Recorder(mode=mode, gap_us=14.0 if mode == "eager" else 0.2)
     for step, (phase, rows, sequences) in enumerate(plan):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,17 +45,18 @@ class BuiltCapture:
 
     `truth` has `TRUTH_COLUMNS` and `attention_kind`. `plan` is the list of kernels per step before they were put
     on the clock, from which the SuperKernel pair is made; `plan_before` is that of the capture without
-    SuperKernels, `rules` those of the compiler that the builder plays.
+    SuperKernels, `rules` those of the compiler that the builder plays. What was written down kernel by kernel has no
+    plan, and its truth no more than step, phase, layer, layer_kind and region.
     """
 
     capture: Capture
     truth: pd.DataFrame
     manifest: dict[str, Any]
-    recording: Recording
-    plan: tuple[tuple[Planned, ...], ...]
-    pauses_ns: tuple[int, ...]
-    plan_before: tuple[tuple[Planned, ...], ...]
-    rules: FusionRules
+    recording: Recording = field(default_factory=Recording)
+    plan: tuple[tuple[Planned, ...], ...] = ()
+    pauses_ns: tuple[int, ...] = ()
+    plan_before: tuple[tuple[Planned, ...], ...] = ()
+    rules: FusionRules = field(default_factory=FusionRules)
 
     @cached_property
     def planted(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sample_builder.build import BuiltCapture, assemble
 from sample_builder.noise import Noise
@@ -20,6 +20,51 @@ if TYPE_CHECKING:
 #: The roles whose renaming the benchmark asks for.
 RENAMED_ROLES = ("attention_core", "rope", "activation")
 SHAPE_COLUMNS = ("input_shapes", "output_shapes", "input_types", "output_types", "input_formats", "output_formats")
+
+
+def change(built: BuiltCapture, **columns: Any) -> BuiltCapture:
+    """The same kernels with some columns replaced: by a function of the old column, or by one value."""
+    import pandas as pd
+
+    kernels = built.capture.kernels.copy()
+    for name, new in columns.items():
+        dtype = kernels[name].dtype
+        values = kernels[name].astype(object).map(new, na_action="ignore") if callable(new) else new
+        kernels[name] = pd.Series(values, index=kernels.index, dtype=object).astype(
+            "category" if isinstance(dtype, pd.CategoricalDtype) else dtype
+        )
+    return replace(built, capture=replace(built.capture, kernels=kernels))
+
+
+def keep(built: BuiltCapture, mask: Any) -> BuiltCapture:
+    """Only the kernels that `mask` (N,) marks."""
+    kernels = built.capture.kernels[mask].reset_index(drop=True)
+    for name in kernels.select_dtypes("category"):
+        kernels[name] = kernels[name].cat.remove_unused_categories()
+    truth = built.truth[mask].reset_index(drop=True)
+    return replace(built, capture=replace(built.capture, kernels=kernels), truth=truth)
+
+
+def level0(built: BuiltCapture) -> BuiltCapture:
+    """As the lowest profiler level writes it: names only."""
+    nothing = dict.fromkeys(("op_type", "core", "state", "stream", "model", "input_shapes", "output_shapes", "step_id"))
+    return change(built, **nothing)
+
+
+def from_trace(built: BuiltCapture) -> BuiltCapture:
+    """As a timeline file tells it: names and streams, no types, no shapes."""
+    return change(built, op_type=None, input_shapes=None, output_shapes=None, state=None)
+
+
+def without_shapes(built: BuiltCapture, share: float, seed: int = 1) -> BuiltCapture:
+    """Shapes lost on a share of the kernels."""
+    import numpy as np
+
+    lost = np.random.default_rng(seed).random(len(built.truth)) < share
+    kernels = built.capture.kernels.copy()
+    for name in ("input_shapes", "output_shapes"):
+        kernels[name] = kernels[name].mask(lost)
+    return replace(built, capture=replace(built.capture, kernels=kernels))
 
 
 def rename_operators(

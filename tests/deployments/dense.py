@@ -27,7 +27,9 @@ from sample_builder.blocks import (
     split,
     swiglu,
 )
-from sample_builder.recorder import Recorded, Recorder
+from sample_builder.build import BuiltCapture
+from sample_builder.recorder import Recorder
+from sample_builder.renaming import named
 
 QWEN3 = Card(hidden=4096, heads=32, kv=8, dim=128, inter=12288, vocab=151936)
 LLAMA = Card(hidden=4096, heads=32, kv=8, dim=128, inter=14336, vocab=128256)
@@ -99,7 +101,7 @@ def soft_capped_head(r: Recorder, c: Card) -> None:
     r.put("ArgMaxV2", "sampling", [logits, (1,)], [(c.rows,)], 9.0)
 
 
-def gemma2(steps: int = 3) -> Recorded:
+def gemma2(steps: int = 3) -> BuiltCapture:
     r = Recorder()
     c, layers = GEMMA, gemma_layers(capped=True)
     for step in range(steps):
@@ -195,7 +197,7 @@ ATB = {
 }  # fmt: skip
 
 
-def encoder_decoder(steps: int = 4) -> Recorded:
+def encoder_decoder(steps: int = 4) -> BuiltCapture:
     """Whisper's decoder: self-attention, attention to the encoder's output, MLP; each with a norm of its own."""
     r = Recorder()
     c = WHISPER
@@ -230,24 +232,9 @@ def encoder_decoder(steps: int = 4) -> Recorded:
     return r.finish()
 
 
-def named(recorded: Recorded, names: dict[str, str]) -> Recorded:
-    """Operators under the names of another library."""
-    from sample_builder.recorder import change
-
-    def other(op: str) -> str:
-        return names.get(op, op)
-
-    return change(recorded, op_type=other, name=lambda name: _swap(str(name), names))
-
-
-def _swap(name: str, names: dict[str, str]) -> str:
-    base = name.rsplit("_", 1)[0]
-    return f"{names[base]}_{name.rsplit('_', 1)[1]}" if base in names else name
-
-
 CHUNKED = [("prefill", 900, 1), ("mixed", 514, 7), ("decode", 8, 8), ("decode", 8, 8)]
 #: name -> how it is made.
-DENSE: dict[str, Callable[[], Recorded]] = {
+DENSE: dict[str, Callable[[], BuiltCapture]] = {
     "qwen3-fused-rope": lambda: run(replace(QWEN3, tp=4), layers_of(("dense", gqa, mlp))),
     "qwen3-w8a8": lambda: run(replace(QWEN3, quant="dynamic", tp=2), layers_of(("dense", gqa, mlp))),
     "qwen3-w8a8-static": lambda: run(replace(QWEN3, quant="static"), layers_of(("dense", gqa, mlp))),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
 A, MLP, NORM, OTHER = "attention", "mlp", "norm", "other"
 
@@ -44,7 +46,7 @@ def _feed(r: Recorder, wide: Shape, times: int = 4) -> None:
     r.mm(MLP, rows, times * width, width)
 
 
-def bert(core: str = "") -> Recorded:
+def bert(core: str = "") -> BuiltCapture:
     """Norms behind the sums; embeddings of words, positions and segments; one pooled vector."""
     r = Recorder(mode="eager", gap_us=10.0, phase="unknown")
     wide: Shape = (8, 128, 768)
@@ -71,7 +73,7 @@ def bert(core: str = "") -> Recorded:
     return r.finish()
 
 
-def embedder() -> Recorded:
+def embedder() -> BuiltCapture:
     """A decoder's layers used as an encoder: rotation, no cache, the last row of each text normalised."""
     r = Recorder(mode="eager", gap_us=10.0, phase="unknown")
     rows, width = 700, 1024
@@ -106,7 +108,7 @@ def embedder() -> Recorded:
     return r.finish()
 
 
-def image_encoder() -> Recorded:
+def image_encoder() -> BuiltCapture:
     r = Recorder(mode="graph", phase="unknown")
     wide: Shape = (16, 197, 768)
     for step in range(3):
@@ -129,7 +131,7 @@ def image_encoder() -> Recorded:
     return r.finish()
 
 
-def diffusion() -> Recorded:
+def diffusion() -> BuiltCapture:
     """A diffusion transformer: norms without weights, shifted and scaled by the time step, over and over."""
     r = Recorder(mode="eager", gap_us=8.0, phase="unknown")
     rows, width = 4096, 1152
@@ -160,7 +162,7 @@ def diffusion() -> Recorded:
     return r.finish()
 
 
-def u_net() -> Recorded:
+def u_net() -> BuiltCapture:
     """Convolutions and normalised groups with attention to a text in between."""
     r = Recorder(mode="graph", phase="unknown")
     for step in range(4):
@@ -186,7 +188,7 @@ def u_net() -> Recorded:
     return r.finish()
 
 
-def recomputing() -> Recorded:
+def recomputing() -> BuiltCapture:
     """Training that makes each layer's activations once more on the way back."""
     r = Recorder(mode="eager", gap_us=3.0, phase="training")
     rows, width, inter = 4096, 2048, 5504
@@ -235,7 +237,7 @@ def recomputing() -> Recorded:
 
 
 #: name -> how it is made.
-NO_DECODERS: dict[str, Callable[[], Recorded]] = {
+NO_DECODERS: dict[str, Callable[[], BuiltCapture]] = {
     "bert": bert,
     "bert-fused": lambda: bert("PromptFlashAttention"),
     "embedder": embedder,

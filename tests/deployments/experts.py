@@ -32,7 +32,9 @@ from sample_builder.blocks import (
     split,
     swiglu,
 )
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
 QWEN3_MOE = Card(hidden=2048, heads=32, kv=4, dim=128, inter=6144, vocab=151936)
 GLM = Card(hidden=4096, heads=96, kv=8, dim=128, inter=10944, vocab=151552, tp=8, expert_inter=1408, bias=True)
@@ -325,7 +327,7 @@ def first_dense(count: int, attend: Block, feed: Block) -> Layers:
 PHASES = [("prefill", 700, 1), ("decode", 6, 6), ("decode", 6, 6)]
 HYBRID_V4 = replace(DEEPSEEK, hidden=4096, heads=64, layers=4, experts=256, top_k=6)
 #: name -> how it is made.
-EXPERTS: dict[str, Callable[[], Recorded]] = {
+EXPERTS: dict[str, Callable[[], BuiltCapture]] = {
     "qwen3-moe": lambda: run(QWEN3_MOE, layers_of(("moe", gqa, moe))),
     "qwen3-moe-w8a8": lambda: run(replace(QWEN3_MOE, quant="dynamic"), layers_of(("moe", gqa, moe))),
     "qwen3-moe-permuted": lambda: phased(

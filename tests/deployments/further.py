@@ -34,7 +34,9 @@ from sample_builder.blocks import (
     split,
     swiglu,
 )
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
 from deployments.dense import GEMMA, LAYERNORM, LLAMA, QWEN3, fc
 from deployments.experts import DEEPSEEK, KV_RANK, QWEN3_MOE, ROPE, first_dense, latent, with_shared
@@ -181,7 +183,7 @@ def full_sampling(r: Recorder, c: Card) -> None:
     r.put("GatherElements", "sampling", [logits, (c_rows, 1)], [(c_rows, 1)], 3.0)
 
 
-def sampled() -> Recorded:
+def sampled() -> BuiltCapture:
     r = Recorder(mode="graph")
     c = replace(QWEN3, tp=2)
     for step in range(4):
@@ -238,7 +240,7 @@ def chunked_latent(r: Recorder, c: Card) -> None:
     linear(r, replace(c, quant="static"), A, c.heads * c.dim, c.hidden)
 
 
-def chunked() -> Recorded:
+def chunked() -> BuiltCapture:
     r = Recorder(mode="eager", gap_us=14.0)
     plan: list[tuple[str, int, int, Layers]] = [("prefill", 1024, 1, first_dense(2, chunked_latent, with_shared))]
     plan += [("decode", 8, 8, first_dense(2, latent(), with_shared))] * 2
@@ -248,7 +250,7 @@ def chunked() -> Recorded:
     return r.finish()
 
 
-def three_states(c: Card, drafts: int = 3) -> Recorded:
+def three_states(c: Card, drafts: int = 3) -> BuiltCapture:
     """EAGLE-3: hidden states of three layers are mixed once; the draft's q, k, v read two states side by side."""
     r = Recorder()
     small = replace(c, vocab=32000)
@@ -284,7 +286,7 @@ def three_states(c: Card, drafts: int = 3) -> Recorded:
     return r.finish()
 
 
-def eager_then_graph() -> Recorded:
+def eager_then_graph() -> BuiltCapture:
     """Prompts run eagerly on one stream, decoding is replayed from a graph on another."""
     r = Recorder(mode="eager", gap_us=14.0)
     layers = layers_of(("moe", gqa, moe))
@@ -299,7 +301,7 @@ def eager_then_graph() -> Recorded:
     return recorded
 
 
-def sound() -> Recorded:
+def sound() -> BuiltCapture:
     """An audio encoder (two convolutions, layers of its own width) before the prompt of a text decoder."""
     r = Recorder(mode="eager", gap_us=12.0)
     for step, (phase, rows, sequences) in enumerate([("prefill", 200, 1), ("decode", 1, 1), ("decode", 1, 1)]):
@@ -341,7 +343,7 @@ def gate_and_up(r: Recorder, c: Card) -> None:
 
 
 #: name -> how it is made.
-FURTHER: dict[str, Callable[[], Recorded]] = {
+FURTHER: dict[str, Callable[[], BuiltCapture]] = {
     "olmo-2": lambda: run(OLMO, whole_norms(False)),
     "olmoe-like-norms": lambda: run(OLMO, whole_norms(True)),
     "bloom": lambda: run(BLOOM, embedded_norm),

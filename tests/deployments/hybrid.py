@@ -25,7 +25,9 @@ from sample_builder.blocks import (
     run,
     split,
 )
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
 from deployments.experts import gated_shared, latent, with_shared
 
@@ -228,7 +230,7 @@ def jamba() -> Layers:
     return layers_of(*kinds)
 
 
-def prefill_then_decode() -> Recorded:
+def prefill_then_decode() -> BuiltCapture:
     """The chunked kernels of a prompt, then the recurrent ones."""
     from sample_builder.blocks import forward
 
@@ -243,7 +245,7 @@ def prefill_then_decode() -> Recorded:
 
 NOPE = latent(rope=False)
 #: name -> how it is made.
-HYBRID: dict[str, Callable[[], Recorded]] = {
+HYBRID: dict[str, Callable[[], BuiltCapture]] = {
     "qwen3-next": lambda: run(NEXT, mostly(delta(), gated, gated_shared)),
     "qwen3-next-w8a8": lambda: run(replace(NEXT, quant="dynamic"), mostly(delta(), gated, gated_shared)),
     "qwen3.5-dense": lambda: run(NEXT, mostly(delta(), gated, mlp, "dense")),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sample_builder.recorder import Recorded, Recorder, Shape, level0
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.perturb import level0
+from sample_builder.recorder import Recorder
 
 from deployments.small_blocks import (
     PLAIN,
@@ -83,7 +86,7 @@ def loose_attention(r: Recorder, m: Model, keys: int) -> None:
     r.mm("attention", m.rows, m.heads * m.dim, m.hidden)
 
 
-def framework(m: Model, steps: int = 3) -> Recorded:
+def framework(m: Model, steps: int = 3) -> BuiltCapture:
     """A model run by plain framework code, eager, one request: prefill, then decode."""
     r = Recorder(mode="eager", gap_us=15.0)
     for step in range(steps):
@@ -187,7 +190,7 @@ def grouped_finish(r: Recorder, m: Model) -> None:
     r.put("GroupedMatmulFinalizeRouting", "moe", [(rows, m.expert_inter), down], [(m.rows, m.hidden)], 30.0, "MIX_AIC")
 
 
-def encoder(names: bool = True) -> Recorded:
+def encoder(names: bool = True) -> BuiltCapture:
     """Bidirectional layers without a cache, pooled to one vector."""
     m = Model(
         names={**PLAIN, "norm": "LayerNormV4", "rope": "", "cache": ""}, kv=16, qkv="separate", mlp="gelu", bias=True
@@ -213,7 +216,7 @@ def encoder(names: bool = True) -> Recorded:
 
 
 #: name -> how it is made.
-LOOSE_KERNELS: dict[str, Callable[[], Recorded]] = {
+LOOSE_KERNELS: dict[str, Callable[[], BuiltCapture]] = {
     "framework": lambda: framework(Model(names=PLAIN, mlp="swish-between")),
     "framework-swish": lambda: framework(Model(names=PLAIN, mlp="swish")),
     "fused-quantisation": lambda: run(Model(), fused_quantisation),

@@ -7,8 +7,8 @@ code. `PER_STEP` holds the published counts, so that a test can compare what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from sample_builder.blocks import (
     MLP,
@@ -28,62 +28,45 @@ from sample_builder.blocks import (
     reduce,
     split,
 )
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
 from skadvisor.capture.collectives import kinds
 
 V = "AI_VECTOR_CORE"
 
 
-@dataclass
-class Measured(Recorder):
-    """A recorder whose kernels take as long on average as was published."""
-
-    average: dict[str, float] = field(default_factory=dict)
-
-    def put(
-        self,
-        op: str,
-        region: str,
-        ins: Sequence[Shape | None] = (),
-        outs: Sequence[Shape | None] = (),
-        us: float = 3.0,
-        core: str | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().put(op, region, ins, outs, self.average.get(op, us), core, name)
-
-
 @dataclass(frozen=True)
 class Published:
     """How a step is built, and how often each kernel runs in it by the source."""
 
-    build: Callable[[], Recorded]
+    build: Callable[[], BuiltCapture]
     per_step: dict[str, int]
     layers: int
 
 
-def decode(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 3) -> Recorded:
+def decode(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 3) -> BuiltCapture:
     return _recorded(c, layers, average, mode, steps).finish()
 
 
-def _recorded(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 3) -> Measured:
-    r = Measured(mode=mode, gap_us=0.4 if mode == "graph" else 14.0, average=average)
+def _recorded(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 3) -> Recorder:
+    r = Recorder(mode=mode, gap_us=0.4 if mode == "graph" else 14.0, average=average)
     for step in range(steps):
         forward(r, c, layers, step)
         r.pause(320.0)
     return r
 
 
-def as_read(recorded: Recorded) -> Recorded:
+def as_read(recorded: BuiltCapture) -> BuiltCapture:
     """With the kinds that a reader gives the rows: collectives expanded on vector cores are known by their names."""
     kernels = recorded.capture.kernels
     columns = {name: kernels[name] for name in ("start_ns", "dur_ns", "name", "core")}
     found = kernels.assign(kind=kinds(columns))
-    return Recorded(replace(recorded.capture, kernels=found), recorded.truth, recorded.mode)
+    return replace(recorded, capture=replace(recorded.capture, kernels=found))
 
 
-def listed_twice(r: Recorder) -> Recorded:
+def listed_twice(r: Recorder) -> BuiltCapture:
     """Collectives that the profiler lists as a whole and, on the stream that runs them, as a kernel."""
     for row in [row for row in r.rows if row["kind"] == "collective"]:
         part = {"name": "AivKernel", "op_type": "AivKernel", "core": V, "stream": r.stream, "task": len(r.rows)}
@@ -134,7 +117,7 @@ QWEN3_MOE = Card(
 )  # fmt: skip
 
 
-def qwen3_moe_bf16() -> Recorded:
+def qwen3_moe_bf16() -> BuiltCapture:
     """Qwen3-30B-A3B, four A2 cards, vLLM-Ascend, whole decode graphs: counts and averages of all four ranks."""
     average = {
         "GroupedMatmul": 89.4, "FusedInferAttentionScore": 62.4, "hcom_allReduce_": 14.1, "MatMulV2": 9.2,
@@ -145,7 +128,7 @@ def qwen3_moe_bf16() -> Recorded:
     return listed_twice(_recorded(QWEN3_MOE, layers, average))
 
 
-def qwen3_moe_w8a8() -> Recorded:
+def qwen3_moe_w8a8() -> BuiltCapture:
     """The same with quantised weights: from the second layer on the norm before attention quantises too."""
     average = {
         "GroupedMatmulSwigluQuant": 66.2, "hcom_allReduce_": 14.7, "FusedInferAttentionScore": 58.8,
@@ -190,7 +173,7 @@ def heads_normed(r: Recorder, c: Card) -> None:
     reduce(r, c)
 
 
-def qwen3_eager() -> Recorded:
+def qwen3_eager() -> BuiltCapture:
     """Qwen3-32B, sixteen A3 dies, vLLM-Ascend without graphs: counts of 61 forward passes; the sampler draws."""
     average = {
         "MatMulV2": 18.9, "FusedInferAttentionScore": 25.2, "RmsNorm": 11.9, "AddRmsNormBias": 6.1, "Slice": 2.6,
@@ -198,7 +181,7 @@ def qwen3_eager() -> Recorded:
         "DSARandomUniform": 88.2, "SoftmaxV2": 52.3, "MaskedFill": 17.8, "ApplyTopKTopPCustom": 30.0, "RealDiv": 12.4,
         "Cast": 2.4, "Mul": 4.7, "hcom_allReduce_": 160.0,
     }  # fmt: skip
-    r = Measured(mode="eager", gap_us=14.0, average=average)
+    r = Recorder(mode="eager", gap_us=14.0, average=average)
     for step in range(3):
         forward(r, QWEN3_32B, layers_of(("dense", heads_normed, mlp)), step)
         logits: Shape = (QWEN3_32B.rows, QWEN3_32B.vocab)
@@ -235,7 +218,7 @@ def expanded_mlp(r: Recorder, c: Card) -> None:
     reduce(r, c, "aiv_all_reduce_bfloat16_t")
 
 
-def expanded_collectives() -> Recorded:
+def expanded_collectives() -> BuiltCapture:
     """Qwen2.5-0.5B, two cards, graphs: a published tree of what repeats; vector cores run the collectives."""
     average = {
         "MatMulV2": 10.3, "AtbRopeKernel": 4.3, "aiv_all_reduce_bfloat16_t": 6.6, "AddRmsNormBias": 2.6, "SwiGlu": 3.7,
@@ -253,13 +236,13 @@ EXPORTED = Card(
 )  # fmt: skip
 
 
-def exported() -> Recorded:
+def exported() -> BuiltCapture:
     """Qwen2.5-0.5B as an offline model that scores whole prompts, without a cache: feed-forward is one kernel."""
     average = {
         "FFN": 386.5, "FusedInferAttentionScore": 125.0, "MatMulV2": 24.4, "InplaceAddRmsNorm": 27.8,
         "ApplyRotaryPosEmb": 25.6, "TransData": 162.3, "GatherV2": 49.2, "RmsNorm": 15.6,
     }  # fmt: skip
-    c, r = EXPORTED, Measured(gap_us=0.4, average=average)
+    c, r = EXPORTED, Recorder(gap_us=0.4, average=average)
     for step in range(3):
         r.step, r.phase, r.layer, r.kind = step, "prefill", None, None
         r.put("GatherV2", "embedding", [(c.vocab, c.hidden), (c.rows,), (1,)], [c.wide])

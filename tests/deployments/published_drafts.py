@@ -7,9 +7,11 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from sample_builder.blocks import NORM, A, Card, embed, norm, reduce
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
-from deployments.published import Measured, Published, V
+from deployments.published import Published, V
 from deployments.published_hyper import (
     AVERAGE_V41,
     V41,
@@ -105,11 +107,11 @@ def draft_layer(r: Recorder, c: Card, number: int) -> None:
     hyper_post(r, c)
 
 
-def served(drafts: bool, spread: bool) -> Recorded:
+def served(drafts: bool, spread: bool) -> BuiltCapture:
     """The whole step of rank 0: the runner's stream, the graph's streams and, with `drafts`, three draft layers that
     guess seven tokens at once. `spread`: compressed keys lie on eight ranks, partial results are joined."""
     c = replace(V41, rows=8 if drafts else 1)
-    r = Measured(gap_us=0.4, average=AVERAGE_V41, stream=47)
+    r = Recorder(gap_us=0.4, average=AVERAGE_V41, stream=47)
     beside: Beside = r.beside
     for step in range(3):
         r.step, r.phase = step, "decode"

@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from sample_builder.blocks import BLOCKS, MOE, NORM, A, Block, Card, add, embed, head, norm, prepare, reduce
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
-from deployments.published import Measured, Published, V, decode
+from deployments.published import Published, V, decode
 from deployments.published_latent import RANK, ROPE, dynamic, quantised
 
 # ---------------------------------------------------------------- DeepSeek-V4.1-Flash: hyper-connections, sources
@@ -154,11 +156,11 @@ AVERAGE_V41 = {
 }  # fmt: skip
 
 
-def deepseek_v41(streams: bool, rows: int = 1) -> Recorded:
+def deepseek_v41(streams: bool, rows: int = 1) -> BuiltCapture:
     """DeepSeek-V4.1-Flash W4A8, eight A3 dies, vLLM-Ascend, whole graphs, without drafts: an audit of calls against
     the model's code. `streams`: keys and values, and shared experts, on streams of their own. The n-gram memory
     (two of 40 layers) is left out."""
-    c, r = replace(V41, rows=rows), Measured(gap_us=0.4, average=AVERAGE_V41)
+    c, r = replace(V41, rows=rows), Recorder(gap_us=0.4, average=AVERAGE_V41)
     beside: Beside = r.beside if streams else (lambda stream: nullcontext())
     for step in range(3):
         r.step, r.phase = step, "decode"
@@ -241,7 +243,7 @@ def dispatched_experts(r: Recorder, c: Card) -> None:
     r.put("MoeDistributeCombineV3", MOE, [(4100,), wide, chosen, c.wide], [c.wide], core="MIX_AIV")
 
 
-def deepseek_v4() -> Recorded:
+def deepseek_v4() -> BuiltCapture:
     """DeepSeek-V4-Flash in micro-scaled formats, eight 950PR, recipe: 2 window, 21 sparse and 20 dense layers."""
     average = {
         "QuantBatchMatmulV3": 14.8, "MoeDistributeDispatchV3": 43.0, "SwigluGroupQuant": 19.2, "HcPre": 11.7,

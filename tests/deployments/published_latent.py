@@ -18,9 +18,11 @@ from sample_builder.blocks import (
     reduce,
     split,
 )
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
-from deployments.published import Measured, Published, V, decode
+from deployments.published import Published, V, decode
 
 RANK, ROPE = 512, 64
 
@@ -119,7 +121,7 @@ def v3_layers(r: Recorder, c: Card, attention: Layers = absorbed) -> None:
         add_norm(r, c)
 
 
-def deepseek_v3() -> Recorded:
+def deepseek_v3() -> BuiltCapture:
     """DeepSeek-V3 W8A8 on 32 A3 dies, vLLM-Ascend, graphs: counts of 16 forward passes. The reasons of one addition
     in each attention are not published; it is left out (0.1 % of the time)."""
     average = {
@@ -204,7 +206,7 @@ def dense_quantised(r: Recorder, c: Card) -> None:
     reduce(r, c)
 
 
-def glm5() -> Recorded:
+def glm5() -> BuiltCapture:
     """GLM-5 W4A8, sixteen 910B2, vLLM-Ascend, decode graphs of four rows: the published kinds and times of a layer."""
     average = {
         "GroupedMatmul": 88.0, "MoeDistributeDispatchV2": 80.0, "MoeDistributeCombineV2": 59.0, "PadV3": 26.0,
@@ -276,7 +278,7 @@ def fractal_mlp(r: Recorder, c: Card) -> None:
     between_formats(r, MLP, c.rows, c.inter, c.hidden)
 
 
-def qwen35() -> Recorded:
+def qwen35() -> BuiltCapture:
     """Qwen3.5 W8A8 on 310P, a prompt of 2048 and what follows it: counts of the prompt's kernels."""
     slow = {
         "ChunkGatedDeltaRuleComputeWy": 11400.0, "QuantBatchMatmulV3": 1700.0, "TransData": 419.0, "ChunkFwdO": 4490.0,
@@ -286,7 +288,7 @@ def qwen35() -> Recorded:
     quick = {"QuantBatchMatmulV3": 287.0, "MatMulV2": 11500.0, "RecurrentGatedDeltaRule": 60.0}
     rule, full = ("dense", delta_rule, fractal_mlp), ("dense", full_attention, fractal_mlp)
     layers: Layers = layers_of(rule, rule, rule, full)
-    r = Measured(mode="eager", gap_us=14.0, average=slow)
+    r = Recorder(mode="eager", gap_us=14.0, average=slow)
     for step in range(3):
         c = Q35 if step == 0 else Q35.at(1, 1)
         r.average = slow if step == 0 else quick

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from sample_builder.blocks import MOE, NORM, A, Card, add, forward, linear, reduce, split
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
-from deployments.published import Measured, Published
+from deployments.published import Published
 
 CARD = Card(
     hidden=4096, heads=64, kv=4, dim=128, inter=12288, vocab=151936, layers=94, rows=4, tp=8, experts=128, top_k=8,
@@ -73,13 +75,13 @@ def loose_layers(r: Recorder, c: Card) -> None:
             loose_norm(r, NORM, c.wide)
 
 
-def loose() -> Recorded:
+def loose() -> BuiltCapture:
     """Qwen3-MoE of 94 layers, eight cards, an engine in its first eager state: averages over twice as many steps."""
     average = {
         "GroupedMatmul": 34.8, "Index": 10.6, "ConcatD": 8.0, "Mul": 2.8, "MoeInitRoutingV3": 8.5, "SwiGlu": 3.3,
         "MoeGatingTopKSoftmax": 5.3, "MoeTokenUnpermute": 4.4,
     }  # fmt: skip
-    r = Measured(mode="eager", gap_us=14.0, average=average)
+    r = Recorder(mode="eager", gap_us=14.0, average=average)
     for step in range(3):
         forward(r, CARD, loose_layers, step)
         r.pause(320.0)

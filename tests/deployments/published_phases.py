@@ -6,9 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sample_builder.blocks import BLOCKS, MLP, A, Card, add_norm, cache, core, forward, layers_of, linear, norm, swiglu
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
-from deployments.published import QWEN3_32B, Measured, Published, V, as_read
+from deployments.published import QWEN3_32B, Published, V, as_read
 from deployments.published_latent import (
     RANK,
     ROPE,
@@ -87,9 +89,9 @@ def graph_layers(r: Recorder, c: Card) -> None:
         add_norm(r, c)
 
 
-def qwen3_phases() -> Recorded:
+def qwen3_phases() -> BuiltCapture:
     """Qwen3-32B, sixteen A3 dies, vLLM-Ascend: ten prompts of 4104 tokens, then decode graphs."""
-    r = Measured(mode="graph", gap_us=0.4)
+    r = Recorder(mode="graph", gap_us=0.4)
     for step, (phase, rows) in enumerate([("prefill", 41040), ("decode", 16), ("decode", 16), ("decode", 16)]):
         c = QWEN3_32B.at(rows, 10 if phase == "prefill" else 16)
         r.mode = "eager" if phase == "prefill" else "graph"
@@ -130,10 +132,10 @@ def latent_layers(r: Recorder, c: Card) -> None:
     v3_layers(r, c, chunked if r.phase == "prefill" else absorbed)
 
 
-def deepseek_v3_phases() -> Recorded:
+def deepseek_v3_phases() -> BuiltCapture:
     """DeepSeek-V3 W8A8 on A3, vLLM-Ascend: three chunks of a prompt, then decode."""
     average = {"DispatchFFNCombine": 912.0}
-    r = Measured(mode="graph", gap_us=0.4, average=average)
+    r = Recorder(mode="graph", gap_us=0.4, average=average)
     plan = [("prefill", 2048)] * 3 + [("decode", 24)] * 3
     for step, (phase, rows) in enumerate(plan):
         c = replace(V3, layers=61).at(rows, 8 if phase == "prefill" else 24)
@@ -163,9 +165,9 @@ def paged(r: Recorder, c: Card) -> None:
     linear(r, c, A, c.q, c.hidden)
 
 
-def other_engine() -> Recorded:
+def other_engine() -> BuiltCapture:
     """Qwen2.5-3B on one 910B4, another engine in eager mode: kinds and times of its kernels, which sampler and all."""
-    r = Measured(mode="eager", gap_us=14.0)
+    r = Recorder(mode="eager", gap_us=14.0)
     c = QWEN25_3B
     for step in range(3):
         r.step, r.layer, r.kind = step, None, None

@@ -4,9 +4,11 @@ for the experts; published.py says how they are made."""
 from __future__ import annotations
 
 from sample_builder.blocks import BLOCKS, MLP, MOE, NORM, A, Card, forward, norm
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
-from deployments.published import Measured, Published, V, listed_twice
+from deployments.published import Published, V, listed_twice
 from deployments.published_latent import RANK, ROPE, dynamic, quantised
 
 # ---------------------------------------------------------------- DeepSeek-V3.2: recipe, GE graphs, three drafts
@@ -118,9 +120,9 @@ def split_head(r: Recorder, c: Card) -> None:
     r.put("Cast", "sampling", [(c.rows,)], [(c.rows,)], 1.4)
 
 
-def recipe() -> Recorded:
+def recipe() -> BuiltCapture:
     """DeepSeek-V3.2 cut to six layers, recipe, GE graphs: the step's kernels by kind, three drafts in a row."""
-    c, r = V32, Measured(gap_us=0.6)
+    c, r = V32, Recorder(gap_us=0.6)
     for step in range(3):
         r.step, r.phase = step, "decode"
         split_words(r, c)
@@ -203,9 +205,9 @@ def one_kernel_and_list(r: Recorder, c: Card) -> None:
     r.put("ForeachAddList", MOE, [c.wide, c.wide, ()], [c.wide], 4.3)
 
 
-def mega() -> Recorded:
+def mega() -> BuiltCapture:
     """GLM-5.3 W4A4 on eight 950DT, vLLM-Ascend without graphs: counts of 256 forward passes."""
-    r = Measured(mode="eager", gap_us=14.0, average={"QuantBatchMatmulV3": 9.4, "MlaPrologV3": 26.0})
+    r = Recorder(mode="eager", gap_us=14.0, average={"QuantBatchMatmulV3": 9.4, "MlaPrologV3": 26.0})
     for step in range(3):
         forward(r, GLM53, mega_layers, step)
         r.pause(320.0)

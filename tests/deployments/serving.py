@@ -31,7 +31,9 @@ from sample_builder.blocks import (
     run,
     swiglu,
 )
-from sample_builder.recorder import Recorded, Recorder, Shape
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.recorder import Recorder
 
 from deployments.dense import LLAMA, QWEN3
 from deployments.experts import DEEPSEEK, QWEN3_MOE, first_dense, latent, with_shared
@@ -126,7 +128,7 @@ def context_parallel_prefill(r: Recorder, c: Card) -> None:
     linear(r, c, A, c.q, c.hidden)
 
 
-def context_parallel() -> Recorded:
+def context_parallel() -> BuiltCapture:
     r = Recorder(mode="eager", gap_us=14.0)
     plan: list[tuple[str, int, int, Block]] = [("prefill", 1024, 1, context_parallel_prefill)]
     plan += [("decode", 8, 8, context_parallel_decode)] * 2
@@ -149,7 +151,7 @@ def split_cores(r: Recorder, c: Card) -> None:
     linear(r, c, A, c.q, c.hidden)
 
 
-def mixed_batch() -> Recorded:
+def mixed_batch() -> BuiltCapture:
     r = Recorder(mode="eager", gap_us=14.0)
     plan: list[tuple[str, int, int, Block]] = [
         ("mixed", 262, 7, split_cores),
@@ -184,7 +186,7 @@ def lora_mlp(r: Recorder, c: Card) -> None:
     adapted(MLP, r, c, c.inter, c.hidden, 1)
 
 
-def two_batches(layers_count: int = 6) -> Recorded:
+def two_batches(layers_count: int = 6) -> BuiltCapture:
     """Two halves of a batch on two streams, half a layer apart, so that one's exchange hides the other's work."""
     r = Recorder()
     c = replace(QWEN3_MOE, rows=48, layers=layers_count)
@@ -214,7 +216,7 @@ def _half_stack(r: Recorder, c: Card) -> None:
         add_norm(r, c)
 
 
-def attention_rank() -> Recorded:
+def attention_rank() -> BuiltCapture:
     """Attention here, experts on other ranks: tokens leave behind the router and come back combined."""
     r = Recorder()
     c = QWEN3_MOE
@@ -232,7 +234,7 @@ def attention_rank() -> Recorded:
     return r.finish()
 
 
-def expert_rank() -> Recorded:
+def expert_rank() -> BuiltCapture:
     """Only experts: tokens of other ranks' layers come in and go out, layer after layer."""
     r = Recorder()
     c = QWEN3_MOE
@@ -249,7 +251,7 @@ def expert_rank() -> Recorded:
     return r.finish()
 
 
-def stage(first: bool, last: bool) -> Recorded:
+def stage(first: bool, last: bool) -> BuiltCapture:
     """A stage of a pipeline: the outer ones hold the embedding or the head."""
     r = Recorder()
     c = QWEN3
@@ -300,7 +302,7 @@ def draft_layer(r: Recorder, c: Card, number: int, feed: Block, attend: Block, j
     head(r, c)
 
 
-def mtp(c: Card, layers: Layers, feed: Block, attend: Block, drafts: int) -> Recorded:
+def mtp(c: Card, layers: Layers, feed: Block, attend: Block, drafts: int) -> BuiltCapture:
     """The main model checks the drafts of the last step, then the draft layer runs once per new draft."""
     r = Recorder()
     sequences = c.rows // (drafts + 1)
@@ -319,7 +321,7 @@ def mtp(c: Card, layers: Layers, feed: Block, attend: Block, drafts: int) -> Rec
     return r.finish()
 
 
-def pictures() -> Recorded:
+def pictures() -> BuiltCapture:
     """A vision tower runs once before the prompt; then tokens are decoded without it."""
     r = Recorder(mode="eager", gap_us=12.0)
     plan = [("prefill", 640, 1), ("decode", 1, 1), ("decode", 1, 1), ("decode", 1, 1)]
@@ -364,7 +366,7 @@ def tower(r: Recorder) -> None:
 
 MTP_CARD = replace(DEEPSEEK, rows=24)
 #: name -> how it is made.
-SERVING: dict[str, Callable[[], Recorded]] = {
+SERVING: dict[str, Callable[[], BuiltCapture]] = {
     "matmul-all-reduce-norm": lambda: run(WIDE4, fused_sum),
     "all-gather-matmul": lambda: run(replace(WIDE4, rows=64), gathered_matmul),
     "flash-communication": lambda: run(replace(WIDE4, rows=64), sequence_parallel),

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sample_builder.recorder import Recorded, Recorder, Shape, change, from_trace, keep, level0, renamed, without_shapes
+from sample_builder.build import BuiltCapture
+from sample_builder.operation import Shape
+from sample_builder.perturb import change, from_trace, keep, level0, without_shapes
+from sample_builder.recorder import Recorder
+from sample_builder.renaming import renamed
 
 from deployments.small_blocks import (
     ATB,
@@ -41,7 +45,7 @@ Layers = Callable[[Recorder, Model], None]
 
 def run(
     m: Model, layers: Layers | None = None, steps: int = 3, mode: str = "graph", bare: bool = False, seed: int = 0
-) -> Recorded:
+) -> BuiltCapture:
     """Some decode steps: embedding, layers, head, sampling; `bare` leaves all but the layers away."""
     r = Recorder(mode=mode, gap_us=0.2 if mode == "graph" else 12.0, seed=seed)
     for step in range(steps):
@@ -299,7 +303,7 @@ def draft(r: Recorder, m: Model, number: int, kind_of: Block = mlp) -> None:
     head(r, m)
 
 
-def drafted(m: Model, drafts: int, layers: Layers | None = None, steps: int = 2) -> Recorded:
+def drafted(m: Model, drafts: int, layers: Layers | None = None, steps: int = 2) -> BuiltCapture:
     """A main model that checks several tokens, then `drafts` runs of its draft layer."""
     r = Recorder()
     for step in range(steps):
@@ -311,7 +315,9 @@ def drafted(m: Model, drafts: int, layers: Layers | None = None, steps: int = 2)
     return r.finish()
 
 
-def phases(m: Model, plan: list[tuple[str, int, int]], mode: str = "eager", layers: Layers | None = None) -> Recorded:
+def phases(
+    m: Model, plan: list[tuple[str, int, int]], mode: str = "eager", layers: Layers | None = None
+) -> BuiltCapture:
     """Steps of (phase, rows, sequences)."""
     r = Recorder(mode=mode, gap_us=12.0 if mode == "eager" else 0.2)
     for step, (phase, rows, sequences) in enumerate(plan):
@@ -320,7 +326,7 @@ def phases(m: Model, plan: list[tuple[str, int, int]], mode: str = "eager", laye
     return r.finish()
 
 
-def warm_up() -> Recorded:
+def warm_up() -> BuiltCapture:
     r = Recorder()
     for step in range(4):
         r.slow = 5.0 if step == 0 else 1.0
@@ -329,21 +335,21 @@ def warm_up() -> Recorded:
     return r.finish()
 
 
-def cut(recorded: Recorded, first: int, last: int) -> Recorded:
+def cut(recorded: BuiltCapture, first: int, last: int) -> BuiltCapture:
     """Without the first and the last kernels."""
     count = len(recorded.truth)
     return keep(recorded, [first <= row < count - last for row in range(count)])
 
 
-def without(recorded: Recorded, *regions: str) -> Recorded:
+def without(recorded: BuiltCapture, *regions: str) -> BuiltCapture:
     return keep(recorded, ~recorded.truth["region"].isin(regions).to_numpy())
 
 
-def thinned(recorded: Recorded, every: int) -> Recorded:
+def thinned(recorded: BuiltCapture, every: int) -> BuiltCapture:
     return keep(recorded, [row % every != every // 2 for row in range(len(recorded.truth))])
 
 
-def two_models() -> Recorded:
+def two_models() -> BuiltCapture:
     """A draft model of its own, of other width, that runs four times behind the main model's check."""
     r = Recorder()
     small = Model(layers=2, hidden=1024, heads=8, kv=2, dim=128, inter=2816, vocab=64000, rows=4)
@@ -365,7 +371,7 @@ def two_models() -> Recorded:
     return r.finish()
 
 
-def pieces(m: Model) -> Recorded:
+def pieces(m: Model) -> BuiltCapture:
     """Graph pieces with a stream each, attention eager on another stream."""
     r = Recorder()
     for step in range(3):
@@ -392,7 +398,7 @@ def pieces(m: Model) -> Recorded:
     return r.finish()
 
 
-def fused_rows(scope: str, parts: Callable[[str], str]) -> Recorded:
+def fused_rows(scope: str, parts: Callable[[str], str]) -> BuiltCapture:
     """A capture with SuperKernels on; `parts(sub-block)` is `keep` or the scope that swallows it."""
     m = Model()
     r = Recorder()
@@ -420,7 +426,7 @@ def fused_rows(scope: str, parts: Callable[[str], str]) -> Recorded:
     return r.finish()
 
 
-def mindspore(m: Model) -> Recorded:
+def mindspore(m: Model) -> BuiltCapture:
     """Names as MindSpore writes them: the path of the cell, then the operator with its number."""
     recorded = run(replace(m, names=PLAIN, qkv="separate", mlp="swish"))
     cells = {"attention": "attention-LlamaAttention", "mlp": "feed_forward-LlamaFeedForward", "norm": "norm-RMSNorm"}
@@ -441,7 +447,7 @@ def mindspore(m: Model) -> Recorded:
     return change(recorded, name=pd.Series(names), op_type=None, input_shapes=None, output_shapes=None)
 
 
-def marked(several: int, lost: bool) -> Recorded:
+def marked(several: int, lost: bool) -> BuiltCapture:
     """Profiler step ids that hold several passes each, or lack on some rows."""
     import pandas as pd
 
@@ -462,7 +468,7 @@ BARE = run(Model(), steps=4, bare=True)
 EXPERTS = run(Model(), moe_of(shared_between))
 
 #: name -> how it is made. Every capture is the same in every run.
-BLOCK_VARIANTS: dict[str, Callable[[], Recorded]] = {
+BLOCK_VARIANTS: dict[str, Callable[[], BuiltCapture]] = {
     "sandwich": lambda: run(GEMMA, sandwich),
     "sandwich-level0": lambda: level0(run(GEMMA, sandwich)),
     "parallel": lambda: run(replace(GEMMA, mlp="gelu"), parallel),
@@ -553,7 +559,7 @@ BLOCK_VARIANTS: dict[str, Callable[[], Recorded]] = {
 }
 
 
-def bare_without_pause() -> Recorded:
+def bare_without_pause() -> BuiltCapture:
     """Graph replays back to back: only the repetition of layers is left."""
     r = Recorder()
     for step in range(4):
