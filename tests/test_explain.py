@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from deployments.variants import BLOCK_VARIANTS
+from deployments import catalogue
 
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.labelling.explanation import explain
-from skadvisor.labelling.labels import Labelled, label
-from skadvisor.vocabulary.operators import load_vocabulary
+from skadvisor.labelling.labels import Labelled
 
 
 @pytest.fixture(scope="module")
 def labelled() -> Labelled:
-    return label(BLOCK_VARIANTS["separate-tp"]().capture, load_vocabulary())
+    return catalogue.labelled("separate-tp")
 
 
 def test_every_matching_kernel_is_explained_once(labelled: Labelled) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from deployments.catalogue import built
 from deployments.scores import score
-from deployments.variants import BLOCK_VARIANTS
 from sample_builder.build import BuiltCapture
 from sample_builder.perturb import change, from_trace, level0
 
@@ -77,7 +77,7 @@ WORDS = {
 @pytest.mark.parametrize("name", ["moe-first-dense", "gpt", "mla", "hybrid-delta"])
 def test_modules_decide_where_nothing_else_is_left(name: str) -> None:
     """Names of nobody, no shapes: only the host knows."""
-    recorded = change(level0(BLOCK_VARIANTS[name]()), name=lambda text: "kernel_x" if "hcom" not in text else text)
+    recorded = change(level0(built(name)), name=lambda text: "kernel_x" if "hcom" not in text else text)
     told = with_modules(recorded, WORDS)
     labelled = label(told.capture, VOCABULARY)
     assert score(told, labelled).accuracy >= 0.97
@@ -86,14 +86,14 @@ def test_modules_decide_where_nothing_else_is_left(name: str) -> None:
 
 
 def test_agreement_is_silent_and_shown_as_evidence() -> None:
-    labelled = label(with_modules(BLOCK_VARIANTS["swish-mul"](), WORDS).capture, VOCABULARY)
+    labelled = label(with_modules(built("swish-mul"), WORDS).capture, VOCABULARY)
     assert labelled.disagreements == ()
     attention = labelled.kernels[labelled.kernels["region"] == "attention"]
     assert attention["evidence"].astype(str).str.contains("host").all()
 
 
 def test_the_host_is_followed_and_the_disagreement_reported() -> None:
-    told = with_modules(BLOCK_VARIANTS["swish-mul"](), {**WORDS, "mlp": "NetAttention"})
+    told = with_modules(built("swish-mul"), {**WORDS, "mlp": "NetAttention"})
     labelled = label(told.capture, VOCABULARY)
     feed_forward = labelled.kernels[(told.truth["region"] == "mlp").to_numpy()]
     assert set(feed_forward["region"]) == {"attention"}
@@ -101,14 +101,14 @@ def test_the_host_is_followed_and_the_disagreement_reported() -> None:
 
 
 def test_the_launch_of_a_whole_graph_says_nothing_of_its_kernels() -> None:
-    told = with_modules(BLOCK_VARIANTS["swish-mul"](), dict.fromkeys(WORDS, "NetAttention"), launches=False)
+    told = with_modules(built("swish-mul"), dict.fromkeys(WORDS, "NetAttention"), launches=False)
     labelled = label(told.capture, VOCABULARY)
     assert score(told, labelled).accuracy >= 0.99
     assert not labelled.kernels["evidence"].astype(str).str.contains("host").any()
 
 
 def test_other_layers_than_the_repetition_are_reported() -> None:
-    recorded = BLOCK_VARIANTS["swish-mul"]()
+    recorded = built("swish-mul")
     layers = recorded.truth["layer"].fillna(0).astype(int) // 2
     scopes = pd.Series([f"model.layers.{layer}.block" for layer in layers], dtype=object)
     told = change(recorded, range=scopes, launch_ns=recorded.capture.kernels["start_ns"])
@@ -117,12 +117,12 @@ def test_other_layers_than_the_repetition_are_reported() -> None:
 
 
 def test_paths_in_node_names_count() -> None:
-    recorded = BLOCK_VARIANTS["mindspore"]()
+    recorded = built("mindspore")
     labelled = label(recorded.capture, VOCABULARY)
     assert score(recorded, labelled).accuracy >= 0.99
     assert labelled.kernels["evidence"].astype(str).str.contains("host").mean() > 0.5
 
 
 def test_a_timeline_with_modules_is_labelled_like_one_without() -> None:
-    recorded = from_trace(BLOCK_VARIANTS["moe-shared-between"]())
+    recorded = from_trace(built("moe-shared-between"))
     assert score(recorded, label(with_modules(recorded, WORDS).capture, VOCABULARY)).accuracy >= 0.99

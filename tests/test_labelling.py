@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import captures
+from deployments.catalogue import built, labelled
 from deployments.scores import score
-from deployments.variants import BLOCK_VARIANTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,12 +85,12 @@ def test_optimizer_trace_is_training_without_layers() -> None:
 
 @pytest.fixture(scope="module")
 def dense() -> Capture:
-    return BLOCK_VARIANTS["swish-mul"]().capture
+    return built("swish-mul").capture
 
 
 @pytest.fixture(scope="module")
 def experts() -> Capture:
-    return BLOCK_VARIANTS["moe-shared-beside"]().capture
+    return built("moe-shared-beside").capture
 
 
 def changed(capture: Capture, **columns: Any) -> Capture:
@@ -116,7 +116,7 @@ def test_columns_are_those_of_the_contract(dense: Capture) -> None:
 @given(shift=st.integers(-(10**15), 10**15))
 @settings(max_examples=5, deadline=None)
 def test_another_clock_changes_nothing(shift: int) -> None:
-    capture = BLOCK_VARIANTS["moe-shared-beside"]().capture
+    capture = built("moe-shared-beside").capture
     moved = changed(capture, start_ns=capture.kernels["start_ns"] + shift)
     assert_same_labels(label(capture, VOCABULARY), label(moved, VOCABULARY))
 
@@ -124,7 +124,7 @@ def test_another_clock_changes_nothing(shift: int) -> None:
 @given(seed=st.integers(0, 2**16))
 @settings(max_examples=4, deadline=None)
 def test_the_order_of_rows_changes_nothing(seed: int) -> None:
-    capture = BLOCK_VARIANTS["moe-shared-beside"]().capture
+    capture = built("moe-shared-beside").capture
     shuffled = capture.kernels.sample(frac=1.0, random_state=seed)
     again = replace(capture, kernels=kernel_table({name: shuffled[name] for name in shuffled}))
     assert_same_labels(label(capture, VOCABULARY), label(again, VOCABULARY))
@@ -133,13 +133,13 @@ def test_the_order_of_rows_changes_nothing(seed: int) -> None:
 @given(factor=st.integers(1, 9), offset=st.integers(0, 1000))
 @settings(max_examples=4, deadline=None)
 def test_the_numbers_of_streams_change_nothing(factor: int, offset: int) -> None:
-    capture = BLOCK_VARIANTS["moe-shared-beside"]().capture
+    capture = built("moe-shared-beside").capture
     renumbered = changed(capture, stream=capture.kernels["stream"] * factor + offset)
     assert_same_labels(label(capture, VOCABULARY), label(renumbered, VOCABULARY))
 
 
 def test_a_table_without_kernels_is_labelled() -> None:
-    capture = BLOCK_VARIANTS["tiny"]().capture
+    capture = built("tiny").capture
     labelled = label(replace(capture, kernels=capture.kernels.iloc[:0]), VOCABULARY)
     assert len(labelled.kernels) == 0
     assert len(labelled.steps) == 0
@@ -148,7 +148,7 @@ def test_a_table_without_kernels_is_labelled() -> None:
 def test_a_user_vocabulary_names_a_custom_kernel(tmp_path: Path) -> None:
     file = tmp_path / "operators.toml"
     file.write_text('[[operator]]\nrole = "activation"\nnames = ["ourgate"]\nsource = "ours"\n')
-    recorded = BLOCK_VARIANTS["mqa"]()
+    recorded = built("mqa")
     kernels = recorded.capture.kernels
     renamed = kernels["op_type"].astype(object).replace("SwiGlu", "OurGate").astype("category")
     capture = replace(recorded.capture, kernels=kernels.assign(op_type=renamed))
@@ -159,11 +159,10 @@ def test_a_user_vocabulary_names_a_custom_kernel(tmp_path: Path) -> None:
 
 
 def test_collectives_bear_the_region_whose_result_they_move() -> None:
-    recorded = BLOCK_VARIANTS["separate-tp"]()
-    labelled = label(recorded.capture, VOCABULARY)
-    collectives = labelled.kernels[labelled.kernels["kind"] == "collective"]
+    kernels = labelled("separate-tp").kernels
+    collectives = kernels[kernels["kind"] == "collective"]
     assert set(collectives["region"]) == {"comm"}
-    assert texts(collectives["owner"])[:4] == ["attention", "mlp", "attention", "mlp"]
+    assert texts(collectives["owner"])[:5] == ["embedding", "attention", "mlp", "attention", "mlp"]
 
 
 @pytest.mark.parametrize(
@@ -171,13 +170,13 @@ def test_collectives_bear_the_region_whose_result_they_move() -> None:
     [("mla", "moe", "mla"), ("indexer", "moe", "sparse"), ("mla-prolog", "moe", "mla"), ("mqa", "dense", "gqa")],
 )
 def test_the_kind_of_attention_is_named(name: str, layer_kind: str, attention_kind: str) -> None:
-    kernels = label(BLOCK_VARIANTS[name]().capture, VOCABULARY).kernels
+    kernels = labelled(name).kernels
     inside = kernels[kernels["layer_kind"] == layer_kind]
     assert set(inside["attention_kind"].astype(str)) == {attention_kind}
 
 
 def test_a_slow_first_step_is_named() -> None:
-    steps = label(BLOCK_VARIANTS["warm-up"]().capture, VOCABULARY).steps
+    steps = labelled("warm-up").steps
     assert steps["steady"].tolist() == [False, True, True, True]
     assert "warm-up" in str(steps["note"].iloc[0])
 
@@ -208,7 +207,7 @@ def test_confident_labels_are_right_where_names_and_shapes_are_gone() -> None:
     hits = total = 0.0
     for change in (from_trace, level0, renamed):
         for name in ("gpt", "moe-first-dense", "swish-mul", "mla", "sandwich", "w8a8-static"):
-            recorded = change(BLOCK_VARIANTS[name]())
+            recorded = change(built(name))
             found = score(recorded, label(recorded.capture, VOCABULARY))
             confident = found.sure_share * len(recorded.truth)
             hits, total = hits + found.sure * confident, total + confident

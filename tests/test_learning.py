@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 import train_labels
 from conftest import captures
+from deployments.catalogue import built
 from deployments.scores import score
-from deployments.variants import BLOCK_VARIANTS
 from label_variants import build_variant, rename_by_vocabulary
 from sample_builder.build import BuiltCapture
 from sample_builder.catalogue import build_entry
@@ -136,14 +136,14 @@ def test_a_telling_name_is_understood_where_nothing_else_is_known() -> None:
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_learning_does_no_harm_on_captures_of_another_builder(name: str) -> None:
-    recorded = BLOCK_VARIANTS[name]()
+    recorded = built(name)
     assert accuracy(recorded, learning.WEIGHT) >= accuracy(recorded, 0.0) - 0.002
     other = renamed(recorded, ("matmul", "norm"))
     assert accuracy(other, learning.WEIGHT) >= accuracy(other, 0.0) - 0.002
 
 
 def test_learning_helps_where_neither_names_nor_shapes_are_left() -> None:
-    bare = [level0(renamed(BLOCK_VARIANTS[name](), ("matmul", "norm", "quant", "cast", "add"))) for name in FOREIGN]
+    bare = [level0(renamed(built(name), ("matmul", "norm", "quant", "cast", "add"))) for name in FOREIGN]
     without = [accuracy(recorded, 0.0) for recorded in bare]
     learned = [accuracy(recorded, learning.WEIGHT) for recorded in bare]
     assert np.mean(learned) > np.mean(without) + 0.02

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from deployments.loose import encoder
-from deployments.small_blocks import Model
-from deployments.variants import BLOCK_VARIANTS, phases, run
+from deployments.variants import BLOCK_VARIANTS, SMALL, small
 from sample_builder.perturb import change, level0
+from sample_builder.runs import DENSE_LAYERS, phased, run
 
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.mode import graph_kernels
@@ -29,7 +29,7 @@ VOCABULARY = load_vocabulary()
     ],
 )
 def test_phase_from_tokens_and_sequences(rows: int, sequences: int, phase: str) -> None:
-    labelled = label(phases(Model(), [(phase, rows, sequences)] * 2).capture, VOCABULARY)
+    labelled = label(phased(SMALL, DENSE_LAYERS, [(phase, rows, sequences)] * 2).capture, VOCABULARY)
     assert labelled.steps["phase"].astype(str).tolist() == [phase, phase]
     assert labelled.steps["tokens"].tolist() == [rows, rows]
 
@@ -42,18 +42,18 @@ def test_an_unknown_kernel_that_is_called_chunk_proves_no_prefill() -> None:
 
 
 def test_without_shapes_and_graph_nothing_is_claimed() -> None:
-    recorded = level0(phases(Model(), [("prefill", 512, 1), ("mixed", 300, 5), ("decode", 6, 6)]))
+    recorded = level0(phased(SMALL, DENSE_LAYERS, [("prefill", 512, 1), ("mixed", 300, 5), ("decode", 6, 6)]))
     assert set(label(recorded.capture, VOCABULARY).steps["phase"].astype(str)) == {"unknown"}
 
 
 @pytest.mark.parametrize(("mode", "kind"), [("eager", None), ("graph", "ge_graph")])
 def test_mode_and_kind_of_graph(mode: str, kind: str | None) -> None:
-    labelled = label(run(Model(), mode=mode).capture, VOCABULARY)
+    labelled = label(run(SMALL, mode=mode).capture, VOCABULARY)
     assert (labelled.mode, labelled.graph_kind) == (mode, kind)
 
 
 def test_numbered_conversions_and_collectives_tell_no_mode() -> None:
-    recorded = run(Model(tp=2), mode="eager")
+    recorded = run(small(tp=2), mode="eager")
     names = change(recorded, name=lambda text: "trans_TransData_3" if "Split" in text else text, state=None)
     verdict = graph_kernels(names.capture.kernels)
     named = names.capture.kernels["name"].astype(str)
@@ -74,8 +74,8 @@ def test_of_three_lengths_the_longest_is_the_whole_step() -> None:
     assert [note is None for note in notes] == [False, True, False]
 
 
-@pytest.mark.parametrize("names", [True, False])
-def test_an_encoder_is_neither_prefill_nor_decode(names: bool) -> None:
-    labelled = label(encoder(names).capture, VOCABULARY)
+@pytest.mark.parametrize("core", ["PromptFlashAttention", "FlashAttentionScore"])
+def test_an_encoder_is_neither_prefill_nor_decode(core: str) -> None:
+    labelled = label(encoder(core).capture, VOCABULARY)
     assert set(labelled.steps["phase"].astype(str)) == {"unknown"}
     assert not labelled.training

@@ -3,55 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
 from typing import Any
 
 import pytest
-from deployments.published import STEPS, Published
-from deployments.published_drafts import DRAFTS
-from deployments.published_hyper import HYPER
+from deployments.catalogue import PUBLISHED, built, labelled, scored
 from deployments.published_latent import LATENT
-from deployments.published_loose import LOOSE
-from deployments.published_phases import PHASES
 from deployments.published_sparse import SPARSE_STEPS
 from deployments.scores import Score, score
-from sample_builder.build import BuiltCapture
 from sample_builder.perturb import from_trace, level0
 from sample_builder.renaming import compiled_at_load, static_kernels
-
-from skadvisor.labelling.labels import label
-from skadvisor.vocabulary.operators import load_vocabulary
-
-VOCABULARY = load_vocabulary()
-ALL: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEPS, **DRAFTS, **LOOSE}
-
-
-@cache
-def capture(name: str) -> BuiltCapture:
-    return ALL[name].build()
-
-
-def scored(recorded: BuiltCapture) -> Score:
-    return score(recorded, label(recorded.capture, VOCABULARY))
 
 
 def right(found: Score) -> bool:
     return found.total >= 0.97 and found.steps and found.phases and found.layers
 
 
-@pytest.mark.parametrize("name", sorted(ALL))
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_each_kernel_runs_as_often_as_was_published(name: str) -> None:
-    recorded, published = capture(name), ALL[name]
-    kernels = recorded.capture.kernels
-    inside = (recorded.truth["step"] == 0) & (kernels["kind"].astype(str) != "collective_part")
+    step, published = built(name), PUBLISHED[name]
+    kernels = step.capture.kernels
+    inside = (step.truth["step"] == 0) & (kernels["kind"].astype(str) != "collective_part")
     found = Counter(kernels["op_type"][inside].astype(str))
     assert {op: found[op] for op in published.per_step} == published.per_step
-    assert recorded.truth["layer"].nunique() == published.layers
+    assert step.truth["layer"].nunique() == published.layers
 
 
-@pytest.mark.parametrize("name", sorted(ALL))
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_published_steps_are_labelled(name: str) -> None:
-    found = scored(capture(name))
+    found = score(built(name), labelled(name))
     assert found.total >= 0.99
     assert found.sure >= 0.98
     assert found.worst_share <= 0.01
@@ -72,16 +51,16 @@ NAMES_ONLY_LIMITS = {
 def cases() -> list[Any]:
     """All names, with what is known to fail among them."""
     marks = {name: [pytest.mark.xfail(strict=True, reason=reason)] for name, reason in NAMES_ONLY_LIMITS.items()}
-    return [pytest.param(name, marks=marks.get(name, [])) for name in sorted(ALL)]
+    return [pytest.param(name, marks=marks.get(name, [])) for name in sorted(PUBLISHED)]
 
 
 @pytest.mark.parametrize("change", [level0, from_trace])
 @pytest.mark.parametrize("name", cases())
 def test_published_steps_are_labelled_by_names_and_order(name: str, change) -> None:  # type: ignore[no-untyped-def]
-    assert right(scored(change(capture(name))))
+    assert right(scored(change(built(name))))
 
 
 @pytest.mark.parametrize("name", sorted({**LATENT, **SPARSE_STEPS}))
 @pytest.mark.parametrize("change", [static_kernels, compiled_at_load])
 def test_published_steps_are_labelled_under_compiled_names(name: str, change) -> None:  # type: ignore[no-untyped-def]
-    assert right(scored(change(capture(name))))
+    assert right(scored(change(built(name))))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from deployments.small_blocks import Model
-from deployments.variants import BLOCK_VARIANTS, cut, forward, run
+from deployments.catalogue import labelled
+from deployments.variants import SMALL, cut
 from sample_builder.build import BuiltCapture
 from sample_builder.recorder import Recorder
+from sample_builder.runs import DENSE_LAYERS, forward, run
 
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.repetition import _is_regular
@@ -22,35 +23,34 @@ def layers_found(recorded: BuiltCapture) -> list[int]:
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize("bare", [True, False])
 def test_steps_of_layers_alone_are_told_apart_like_whole_ones(steps: int, bare: bool) -> None:
-    assert layers_found(run(Model(), steps=steps, bare=bare)) == [8] * steps
+    assert layers_found(run(SMALL, steps=steps, outside=not bare)) == [8] * steps
 
 
 @pytest.mark.parametrize("pause", [0.5, 8.0, 300.0])
 def test_the_pause_between_replays_need_not_be_long(pause: float) -> None:
     r = Recorder()
     for step in range(3):
-        forward(r, Model(), None, step, bare=True)
+        forward(r, SMALL, DENSE_LAYERS, step, outside=False)
         r.pause(pause)
     assert layers_found(r.finish()) == [8, 8, 8]
 
 
 def test_a_capture_of_layers_that_begins_and_ends_within_steps() -> None:
-    found = layers_found(cut(run(Model(), steps=4, bare=True), 30, 40))
+    found = layers_found(cut(run(SMALL, steps=4, outside=False), 30, 40))
     assert len(found) == 4
     assert found[1:3] == [8, 8]
 
 
 def test_a_step_cut_short_at_the_end_is_no_draft() -> None:
-    labelled = label(BLOCK_VARIANTS["cut-early"]().capture, VOCABULARY)
-    assert "mtp" not in set(labelled.kernels["layer_kind"].dropna())
-    assert len(labelled.steps) == 3
+    found = labelled("cut-early")
+    assert "mtp" not in set(found.kernels["layer_kind"].dropna())
+    assert len(found.steps) == 3
 
 
 def test_draft_runs_belong_to_the_step_before_them() -> None:
-    labelled = label(BLOCK_VARIANTS["eagle-3"]().capture, VOCABULARY)
-    kernels = labelled.kernels
+    kernels = labelled("drafts-3").kernels
     drafts = kernels[kernels["layer_kind"] == "mtp"].groupby("step")["layer"].nunique()
-    assert drafts.to_dict() == {0: 3, 1: 3}
+    assert drafts.to_dict() == {0: 3, 1: 3, 2: 3}
 
 
 @pytest.mark.parametrize(

@@ -6,159 +6,119 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sample_builder.blocks import (
+    AIC,
+    INFER,
     MLP,
+    PAGED,
     A,
+    Block,
     Card,
     Layers,
+    V,
     add,
+    attend,
     cache,
     core,
+    feed,
     gqa,
-    head,
-    layers_of,
     linear,
     mlp,
     norm,
-    phased,
-    prepare,
     qkv,
     reduce,
-    run,
     split,
-    swiglu,
-)
+    static,
+)  # fmt: skip
 from sample_builder.build import BuiltCapture
 from sample_builder.recorder import Recorder
 from sample_builder.renaming import named
+from sample_builder.runs import DENSE_LAYERS, embed, head, layers_of, phased, prepare, run, sandwiched
 
 QWEN3 = Card(hidden=4096, heads=32, kv=8, dim=128, inter=12288, vocab=151936)
 LLAMA = Card(hidden=4096, heads=32, kv=8, dim=128, inter=14336, vocab=128256)
-GEMMA = Card(hidden=2304, heads=8, kv=4, dim=256, inter=9216, vocab=256000, norm="GemmaRmsNorm", add_norm="")
-LAYERNORM = {"norm": "LayerNormV4", "add_norm": ""}
-NEOX = Card(hidden=6144, heads=64, kv=64, dim=96, inter=24576, vocab=50432, bias=True, **LAYERNORM)  # type: ignore[arg-type]
-OPT = Card(hidden=2048, heads=32, kv=32, dim=64, inter=8192, vocab=50272, bias=True, **LAYERNORM)  # type: ignore[arg-type]
-FALCON = Card(hidden=4544, heads=71, kv=1, dim=64, inter=18176, vocab=65024, **LAYERNORM)  # type: ignore[arg-type]
-COHERE = Card(hidden=8192, heads=64, kv=8, dim=128, inter=22528, vocab=256000, tp=8, **LAYERNORM)  # type: ignore[arg-type]
+CUT_OUT = replace(LLAMA, cut="late")
+GEMMA = Card(
+    hidden=2304, heads=8, kv=4, dim=256, inter=9216, vocab=256000, norm="GemmaRmsNorm", add_norm="", cut="slices",
+    positions=8192, mlp="sliced",
+)  # fmt: skip
+LAYERNORM = Card(
+    hidden=6144, heads=64, kv=64, dim=96, inter=24576, vocab=50432, bias=True, norm="LayerNormV4", add_norm="",
+    cut="late", mlp="plain", act="Gelu",
+)  # fmt: skip
+NEOX = LAYERNORM
+#: Positions are added to the embeddings, nothing rotates.
+OPT = replace(
+    LAYERNORM, hidden=2048, heads=32, kv=32, dim=64, inter=8192, vocab=50272, cut="slices", rope="", core=PAGED
+)
+GPT2 = replace(OPT, hidden=1600, heads=25, kv=25, inter=6400, vocab=50257)
+FALCON = replace(LAYERNORM, hidden=4544, heads=71, kv=1, dim=64, inter=18176, vocab=65024, bias=False)
+COHERE = replace(
+    LAYERNORM,
+    hidden=8192,
+    heads=64,
+    kv=8,
+    dim=128,
+    inter=22528,
+    vocab=256000,
+    tp=8,
+    bias=False,
+    mlp="gated",
+    act="SwiGlu",
+)
 CHATGLM = Card(hidden=4096, heads=32, kv=2, dim=128, inter=13696, vocab=65024)
-BAICHUAN = Card(hidden=5120, heads=40, kv=40, dim=128, inter=13696, vocab=125696)
-WHISPER = Card(hidden=1280, heads=20, kv=20, dim=64, inter=5120, vocab=51866, rows=8, bias=True, **LAYERNORM)  # type: ignore[arg-type]
+#: No rotation: slopes inside the attention kernel.
+BAICHUAN = Card(hidden=5120, heads=40, kv=40, dim=128, inter=13696, vocab=125696, cut="split", rope="", core=PAGED)
+WHISPER = replace(LAYERNORM, hidden=1280, heads=20, kv=20, dim=64, inter=5120, vocab=51866, rows=8)
+OLMO = Card(hidden=4096, heads=32, kv=32, dim=128, inter=11008, vocab=100352)
+BLOOM = replace(
+    LAYERNORM, hidden=4096, heads=32, kv=32, dim=128, inter=16384, vocab=250880, cut="slices", rope="", core=PAGED
+)
+GRANITE = Card(hidden=2048, heads=32, kv=8, dim=64, inter=8192, vocab=49155, add_norm="", cut="late")
+PANGU = Card(hidden=5120, heads=40, kv=8, dim=128, inter=20480, vocab=153600, tp=4, quant="static", cut="late")
+PHI3 = Card(hidden=3072, heads=32, kv=32, dim=96, inter=8192, vocab=32064, cut="late")
 
 
-def unnormed(r: Recorder, c: Card) -> None:
-    gqa(r, c, fused="")
+def scaled(layers: Layers) -> Layers:
+    """Embeddings multiplied before the layers."""
 
-
-def swiglu_of(act: str) -> Callable[[Recorder, Card], None]:
-    def feed(r: Recorder, c: Card) -> None:
-        swiglu(r, c, act=act)
-        reduce(r, c)
-
-    return feed
-
-
-def gemma_layers(capped: bool) -> Layers:
-    """Norms before and behind each sub-block; per-head norms; tanh GELU times up; embeddings scaled before."""
-
-    def feed(r: Recorder, c: Card) -> None:
-        linear(r, c, MLP, c.hidden, 2 * c.inter)
-        split(r, c, MLP, 2 * c.inter, c.inter, c.inter)
-        r.put("Gelu", MLP, [(c.rows, c.inter)], [(c.rows, c.inter)], 3.0)
-        r.put("Mul", MLP, [(c.rows, c.inter), (c.rows, c.inter)], [(c.rows, c.inter)], 2.6)
-        linear(r, c, MLP, c.inter, c.hidden)
-
-    def attend(r: Recorder, c: Card) -> None:
-        linear(r, c, A, c.hidden, c.q + 2 * c.kv_width)
-        split(r, c, A, c.q + 2 * c.kv_width, c.q, c.kv_width, c.kv_width)
-        for heads in () if capped else (c.heads, c.kv):
-            shape = (c.rows, heads, c.dim)
-            r.put("GemmaRmsNorm", A, [shape, (c.dim,)], [shape, (c.rows, heads, 1)], 2.4)
-        q, k = (c.rows, c.heads, c.dim), (c.rows, c.kv, c.dim)
-        r.put("_triton_rope", A, [q, k, (8192, c.dim)], [q, k], 3.0, "AI_VECTOR_CORE")
-        cache(r, c)
-        core(r, c)
-        linear(r, c, A, c.q, c.hidden)
-
-    def layers(r: Recorder, c: Card) -> None:
-        r.put("Muls", "embedding", [c.wide], [c.wide], 1.8)
-        for number in range(c.layers):
-            r.layer, r.kind = number, "dense"
-            for block in (attend, feed):
-                norm(r, c)
-                block(r, c)
-                norm(r, c)
-                add(r, c)
-        norm(r, c)
-
-    return layers
-
-
-def soft_capped_head(r: Recorder, c: Card) -> None:
-    r.layer = r.kind = None
-    logits = (c.rows, c.vocab)
-    linear(r, c, "head", c.hidden, c.vocab)
-    for op in ("Muls", "Tanh", "Muls"):
-        r.put(op, "head", [logits], [logits], 6.0)
-    r.put("ArgMaxV2", "sampling", [logits, (1,)], [(c.rows,)], 9.0)
-
-
-def gemma2(steps: int = 3) -> BuiltCapture:
-    r = Recorder()
-    c, layers = GEMMA, gemma_layers(capped=True)
-    for step in range(steps):
-        r.step = step
-        prepare(r, c)
-        r.put("GatherV2", "embedding", [(c.vocab, c.hidden), (c.rows,), (1,)], [c.wide], 4.0)
+    def all_layers(r: Recorder, c: Card) -> None:
+        r.put("Muls", "embedding", c.wide, us=1.8)
         layers(r, c)
-        soft_capped_head(r, c)
-        r.pause(320.0)
+
+    return all_layers
+
+
+def gemma2() -> BuiltCapture:
+    """No norms of heads, and logits capped by loose kernels."""
+    r, c = Recorder(), GEMMA
+    for _step in r.steps(3):
+        prepare(r, c)
+        embed(r, c)
+        scaled(sandwiched(gqa, mlp))(r, c)
+        r.outside()
+        logits = (c.rows, c.vocab)
+        linear(r, c, "head", c.hidden, c.vocab)
+        r.each("Muls Tanh Muls", "head", logits, 6.0)
+        r.put("ArgMaxV2", "sampling", [logits, (1,)], (c.rows,), 9.0)
     return r.finish()
 
 
-def fc(act: str, pieces: int = 1) -> Callable[[Recorder, Card], None]:
-    """Two projections round an activation (of several kernels where it is not one operator)."""
-
-    def feed(r: Recorder, c: Card) -> None:
-        inter = c.inter // c.tp
-        linear(r, c, MLP, c.hidden, inter)
-        for _piece in range(pieces):
-            r.put(act, MLP, [(c.rows, inter)], [(c.rows, inter)], 2.4)
-        linear(r, c, MLP, inter, c.hidden)
-
-    return feed
+def learned_positions(r: Recorder, c: Card) -> None:
+    r.put("GatherV2", "embedding", [(2050, c.hidden), (c.rows,), (1,)], c.wide, 3.0)
+    r.put("Add", "embedding", [c.wide, c.wide], us=2.0)
+    DENSE_LAYERS(r, c)
 
 
-def learned_positions(act: str, op: str = "PagedAttentionMaskNdKernel") -> Layers:
-    """OPT and GPT-2: positions are added to the embeddings, nothing rotates."""
-
-    def attend(r: Recorder, c: Card) -> None:
-        linear(r, c, A, c.hidden, 3 * c.hidden)
-        split(r, c, A, 3 * c.hidden, c.hidden, c.hidden, c.hidden)
-        cache(r, c)
-        core(r, c, op)
-        linear(r, c, A, c.hidden, c.hidden)
-
-    def layers(r: Recorder, c: Card) -> None:
-        r.put("GatherV2", "embedding", [(2050, c.hidden), (c.rows,), (1,)], [c.wide], 3.0)
-        r.put("Add", "embedding", [c.wide, c.wide], [c.wide], 2.0)
-        layers_of(("dense", attend, fc(act)))(r, c)
-
-    return layers
-
-
-def parallel_layers(act: str, norms: int = 1, pieces: int = 1, gated: bool = False) -> Layers:
+def parallel_layers(norms: int = 1) -> Layers:
     """Attention and MLP read the same layer input, normalised once or twice; both results are added."""
 
     def layers(r: Recorder, c: Card) -> None:
-        for number in range(c.layers):
-            r.layer, r.kind = number, "dense"
+        for _number in r.layers(c.layers):
             norm(r, c)
-            qkv(r, c, fused="")
-            cache(r, c)
-            core(r, c)
-            linear(r, c, A, c.q, c.hidden)
+            attend(r, c)
             if norms == 2:
                 norm(r, c)
-            (swiglu if gated else fc(act, pieces))(r, c)
+            feed(r, c)
             add(r, c)
             reduce(r, c)
             add(r, c)
@@ -169,95 +129,127 @@ def parallel_layers(act: str, norms: int = 1, pieces: int = 1, gated: bool = Fal
 
 def chatglm(r: Recorder, c: Card) -> None:
     """Half of each head is rotated, the other half passed by; the bias is inside the projection."""
-    linear(r, replace(c, bias=True), A, c.hidden, c.q + 2 * c.kv_width)
-    r.put("SplitVD", A, [(c.rows, c.q + 2 * c.kv_width)], [(c.rows, c.q), (c.rows, c.kv_width), (c.rows, c.kv_width)])
-    q, k = (c.rows, c.q), (c.rows, c.kv_width)
-    angles = (c.rows, c.dim // 2)
-    r.put("RopeBf16Kernel", A, [q, k, angles, angles], [q, k], 3.2, "AI_VECTOR_CORE")
+    linear(r, replace(c, bias=True), A, c.hidden, c.qkv)
+    q, k, angles = (c.rows, c.q), (c.rows, c.kv_width), (c.rows, c.dim // 2)
+    r.put("SplitVD", A, (c.rows, c.qkv), [q, k, k])
+    r.put("RopeBf16Kernel", A, [q, k, angles, angles], [q, k], 3.2, V)
     cache(r, c)
-    core(r, c, "PagedAttentionMaskNdKernel")
+    core(r, c, PAGED)
     linear(r, c, A, c.q, c.hidden)
-
-
-def alibi(r: Recorder, c: Card) -> None:
-    """No rotation: slopes inside the attention kernel."""
-    linear(r, c, A, c.hidden, 3 * c.hidden)
-    r.put("SplitVD", A, [(c.rows, 3 * c.hidden)], [c.wide, c.wide, c.wide], 2.2)
-    cache(r, c)
-    core(r, c, "PagedAttentionMaskNdKernel")
-    linear(r, c, A, c.hidden, c.hidden)
 
 
 ATB = {
     "MatMulV2": "PpMatMulBf16Kernel", "RmsNorm": "RmsNormBF16Kernel", "AddRmsNormBias": "RmsPreNormBF16Kernel",
-    "_triton_rope": "RopeBf16Kernel", "SwiGlu": "SwigluForwardBF16Kernel", "Slice": "SliceBF16Int64Kernel",
-    "FusedInferAttentionScore": "PagedAttentionMaskNdKernel", "GatherV2": "Gather16I64Kernel",
-    "Index": "Gather16I64Kernel", "Cast": "CastBF16F32Kernel", "DynamicQuant": "QuantPerTokenKernel",
-    "QuantBatchMatmulV3": "PpMatMulW8A8Bf16NzKernel", "Add": "AddBF16Kernel", "ArgMaxV2": "TopkDescF32Kernel",
+    "_triton_rope": "RopeBf16Kernel", "RotaryMul": "RopeBf16Kernel", "SwiGlu": "SwigluForwardBF16Kernel",
+    "Slice": "SliceBF16Int64Kernel", "ReshapeAndCache": "ReshapeAndCacheNdKernel", INFER: PAGED,
+    "GatherV2": "Gather16I64Kernel", "Index": "Gather16I64Kernel", "Cast": "CastBF16F32Kernel",
+    "DynamicQuant": "QuantPerTokenKernel", "QuantBatchMatmulV3": "PpMatMulW8A8Bf16NzKernel", "Add": "AddBF16Kernel",
+    "ArgMaxV2": "TopkDescF32Kernel",
 }  # fmt: skip
 
 
-def encoder_decoder(steps: int = 4) -> BuiltCapture:
+def encoder_decoder() -> BuiltCapture:
     """Whisper's decoder: self-attention, attention to the encoder's output, MLP; each with a norm of its own."""
-    r = Recorder()
-    c = WHISPER
+    r, c = Recorder(), WHISPER
     sound = (c.rows, 1500, c.hidden)
-    for step in range(steps):
-        r.step = step
-        r.layer = r.kind = None
-        r.put("GatherV2", "embedding", [(c.vocab, c.hidden), (c.rows,), (1,)], [c.wide], 3.0)
-        r.put("GatherV2", "embedding", [(448, c.hidden), (c.rows,), (1,)], [c.wide], 2.0)
-        r.put("Add", "embedding", [c.wide, c.wide], [c.wide], 1.8)
-        for number in range(c.layers):
-            r.layer, r.kind = number, "dense"
-            norm(r, c)
-            for _part in range(3):
-                linear(r, c, A, c.hidden, c.hidden)
-            cache(r, c)
-            core(r, c, "PagedAttentionMaskNdKernel")
+
+    def own(r: Recorder, c: Card) -> None:
+        for _part in range(3):
             linear(r, c, A, c.hidden, c.hidden)
-            add(r, c)
-            norm(r, c)
-            linear(r, c, A, c.hidden, c.hidden)
-            query = (c.rows, c.heads, c.dim)
-            r.put("FusedInferAttentionScore", A, [query, sound, sound], [query, None], 12.0, "MIX_AIC")
-            linear(r, c, A, c.hidden, c.hidden)
-            add(r, c)
-            norm(r, c)
-            fc("Gelu")(r, c)
-            add(r, c)
-        norm(r, c)
+        cache(r, c)
+        core(r, c, PAGED)
+        linear(r, c, A, c.hidden, c.hidden)
+
+    def crossed(r: Recorder, c: Card) -> None:
+        linear(r, c, A, c.hidden, c.hidden)
+        r.put(INFER, A, [c.query, sound, sound], [c.query, None], 12.0, AIC)
+        linear(r, c, A, c.hidden, c.hidden)
+
+    for _step in r.steps(4):
+        r.outside()
+        r.put("GatherV2", "embedding", [(c.vocab, c.hidden), (c.rows,), (1,)], c.wide, 3.0)
+        r.put("GatherV2", "embedding", [(448, c.hidden), (c.rows,), (1,)], c.wide, 2.0)
+        r.put("Add", "embedding", [c.wide, c.wide], us=1.8)
+        sandwiched(own, crossed, mlp, after=False)(r, c)
         head(r, c)
-        r.pause(320.0)
     return r.finish()
+
+
+def whole_norms(before: bool) -> Layers:
+    """OLMo 2: q and k are normalised over all heads, as wide as the residual stream; norms behind sub-blocks."""
+
+    def attention(r: Recorder, c: Card) -> None:
+        linear(r, c, A, c.hidden, c.qkv)
+        split(r, c, A, c.qkv, c.q, c.q, c.q)
+        norm(r, c, A)
+        norm(r, c, A)
+        r.put("_triton_rope", A, [c.query, c.query, (4096, c.dim)], [c.query, c.query], 3.0, V)
+        cache(r, c)
+        core(r, c)
+        linear(r, c, A, c.hidden, c.hidden)
+
+    return sandwiched(attention, mlp, before=before, after=not before)
+
+
+def embedded_norm(r: Recorder, c: Card) -> None:
+    """BLOOM: a norm on the embeddings, slopes instead of positions, biases everywhere."""
+    r.layer, r.kind = 0, "dense"
+    norm(r, c)
+    DENSE_LAYERS(r, c)
+
+
+def quantised_cache(r: Recorder, c: Card) -> None:
+    """Keys and values are written as int8 and read back with scales."""
+    qkv(r, replace(c, cut="late"))
+    for _part in range(2):
+        static(r, A, c.rows, c.kv_width)
+    cache(r, c, "ScatterPaKvCache")
+    core(r, c)
+    linear(r, c, A, c.q, c.hidden)
+
+
+def cleared(block: Block, region: str) -> Block:
+    """Deterministic mode: buffers are cleared before matmuls, formats converted before attention."""
+
+    def all_of_it(r: Recorder, c: Card) -> None:
+        r.put("MemSet", region, (c.rows * 64,), us=1.4)
+        block(r, c)
+
+    return all_of_it
 
 
 CHUNKED = [("prefill", 900, 1), ("mixed", 514, 7), ("decode", 8, 8), ("decode", 8, 8)]
 #: name -> how it is made.
 DENSE: dict[str, Callable[[], BuiltCapture]] = {
-    "qwen3-fused-rope": lambda: run(replace(QWEN3, tp=4), layers_of(("dense", gqa, mlp))),
-    "qwen3-w8a8": lambda: run(replace(QWEN3, quant="dynamic", tp=2), layers_of(("dense", gqa, mlp))),
-    "qwen3-w8a8-static": lambda: run(replace(QWEN3, quant="static"), layers_of(("dense", gqa, mlp))),
-    "qwen3-mx": lambda: run(replace(QWEN3, quant="mx"), layers_of(("dense", gqa, mlp))),
-    "qwen3-w4a16": lambda: run(replace(QWEN3, quant="w4"), layers_of(("dense", gqa, mlp))),
-    "qwen3-chunked": lambda: phased(QWEN3, layers_of(("dense", gqa, mlp)), CHUNKED),
-    "llama": lambda: run(LLAMA, layers_of(("dense", unnormed, mlp))),
-    "llama-eager": lambda: run(LLAMA, layers_of(("dense", unnormed, mlp)), mode="eager"),
-    "llama-atb": lambda: named(run(replace(LLAMA, bias=False), layers_of(("dense", unnormed, mlp))), ATB),
-    "llama-atb-w8a8": lambda: named(run(replace(LLAMA, quant="dynamic"), layers_of(("dense", unnormed, mlp))), ATB),
+    "qwen3-fused-rope": lambda: run(replace(QWEN3, tp=4)),
+    "qwen3-w8a8": lambda: run(replace(QWEN3, quant="dynamic", tp=2)),
+    "qwen3-w8a8-static": lambda: run(replace(QWEN3, quant="static")),
+    "qwen3-mx": lambda: run(replace(QWEN3, quant="mx")),
+    "qwen3-w4a16": lambda: run(replace(QWEN3, quant="w4")),
+    "qwen3-chunked": lambda: phased(QWEN3, DENSE_LAYERS, CHUNKED),
+    "llama": lambda: run(CUT_OUT),
+    "llama-eager": lambda: run(CUT_OUT, mode="eager"),
+    "llama-atb": lambda: named(run(CUT_OUT), ATB),
+    "llama-atb-w8a8": lambda: named(run(replace(CUT_OUT, quant="dynamic")), ATB),
     "gemma-2": gemma2,
-    "gemma-3": lambda: run(GEMMA, gemma_layers(capped=False)),
-    "opt": lambda: run(OPT, learned_positions("Relu")),
-    "gpt-2": lambda: run(
-        replace(OPT, hidden=1600, heads=25, kv=25, inter=6400, vocab=50257), learned_positions("Gelu")
-    ),
-    "gpt-neox": lambda: run(NEOX, parallel_layers("Gelu", norms=2)),
-    "gpt-j": lambda: run(replace(NEOX, hidden=4096, heads=16, kv=16, dim=256, inter=16384), parallel_layers("Gelu")),
-    "phi-2": lambda: run(replace(NEOX, hidden=2560, heads=32, kv=32, dim=80, inter=10240), parallel_layers("Gelu")),
-    "falcon": lambda: run(FALCON, parallel_layers("Gelu")),
-    "cohere": lambda: run(COHERE, parallel_layers("", gated=True)),
-    "squared-relu": lambda: run(replace(LLAMA, add_norm=""), layers_of(("dense", unnormed, fc("Relu", 2)))),
+    "gemma-3": lambda: run(replace(GEMMA, qk_norm=True), scaled(sandwiched(gqa, mlp))),
+    "opt": lambda: run(replace(OPT, act="Relu"), learned_positions),
+    "gpt-2": lambda: run(GPT2, learned_positions),
+    "gpt-neox": lambda: run(NEOX, parallel_layers(norms=2)),
+    "gpt-j": lambda: run(replace(NEOX, hidden=4096, heads=16, kv=16, dim=256, inter=16384), parallel_layers()),
+    "phi-2": lambda: run(replace(NEOX, hidden=2560, heads=32, kv=32, dim=80, inter=10240), parallel_layers()),
+    "falcon": lambda: run(FALCON, parallel_layers()),
+    "cohere": lambda: run(COHERE, parallel_layers()),
+    "squared-relu": lambda: run(replace(CUT_OUT, add_norm="", mlp="plain", act="Relu Relu")),
     "chatglm": lambda: run(CHATGLM, layers_of(("dense", chatglm, mlp))),
-    "baichuan": lambda: run(BAICHUAN, layers_of(("dense", alibi, mlp))),
+    "baichuan": lambda: run(BAICHUAN),
     "whisper-decoder": encoder_decoder,
+    "olmo-2": lambda: run(OLMO, whole_norms(before=False)),
+    "olmoe-like-norms": lambda: run(OLMO, whole_norms(before=True)),
+    "bloom": lambda: run(BLOOM, embedded_norm),
+    "granite": lambda: run(GRANITE, scaled(sandwiched(gqa, mlp, after=False, scales=1))),
+    "pangu-static": lambda: run(PANGU),
+    "phi-3": lambda: run(PHI3),
+    "quantised-cache": lambda: run(replace(QWEN3, quant="dynamic"), layers_of(("dense", quantised_cache, mlp))),
+    "cleared-buffers": lambda: run(QWEN3, layers_of(("dense", cleared(gqa, A), cleared(mlp, MLP)))),
 }

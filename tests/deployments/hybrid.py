@@ -6,28 +6,30 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sample_builder.blocks import (
-    MLP,
+    AIC,
+    AIV,
     MOE,
     A,
     Block,
     Card,
     Layers,
+    V,
     add,
     add_norm,
+    attend,
     cache,
     core,
     gating,
     gqa,
-    layers_of,
     linear,
     mlp,
     norm,
-    run,
+    qkv,
     split,
-)
+)  # fmt: skip
 from sample_builder.build import BuiltCapture
-from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
+from sample_builder.runs import layers_of, phased, run
 
 from deployments.experts import gated_shared, latent, with_shared
 
@@ -37,70 +39,68 @@ NEXT = Card(
 )  # fmt: skip
 KIMI = Card(hidden=2304, heads=32, kv=32, dim=128, inter=9216, vocab=163840, experts=256, expert_inter=1024, layers=8)
 MINIMAX_01 = Card(
-    hidden=6144,
-    heads=64,
-    kv=8,
-    dim=128,
-    inter=9216,
-    vocab=200064,
-    experts=32,
-    top_k=2,
-    expert_inter=9216,
-    layers=8,
-    tp=8,
-    local=4,
-)
+    hidden=6144, heads=64, kv=8, dim=128, inter=9216, vocab=200064, experts=32, top_k=2, expert_inter=9216, layers=8,
+    tp=8, local=4,
+)  # fmt: skip
 JAMBA = Card(
-    hidden=4096, heads=32, kv=8, dim=128, inter=14336, vocab=65536, experts=16, top_k=2, expert_inter=14336, layers=8
-)
-NEMOTRON = Card(hidden=4480, heads=40, kv=8, dim=128, inter=15680, vocab=131072, layers=12, add_norm="AddRmsNorm")
-V, AIV = "AI_VECTOR_CORE", "MIX_AIV"
+    hidden=4096, heads=32, kv=8, dim=128, inter=14336, vocab=65536, experts=16, top_k=2, expert_inter=14336, layers=8,
+    cut="slices", rope="",
+)  # fmt: skip
+NEMOTRON = Card(
+    hidden=4480, heads=40, kv=8, dim=128, inter=15680, vocab=131072, layers=12, add_norm="AddRmsNorm", mlp="plain",
+    act="Relu Mul", cut="slices", rope="",
+)  # fmt: skip
+
+
+def opaque(r: Recorder, names: str, us: float, core: str = V) -> None:
+    """Triton kernels of attention, of which no shapes are told."""
+    for name in names.split():
+        r.put(name, A, us=us, core=core)
 
 
 def delta(prefill: bool = False) -> Block:
     """Gated delta net of Qwen3-Next: two projections, convolution, gates, delta rule, gated norm, projection."""
 
-    def attend(r: Recorder, c: Card) -> None:
+    def attention(r: Recorder, c: Card) -> None:
         value, key = 4096, 2048
-        mixed = 2 * key + value
-        linear(r, c, A, c.hidden, mixed + value)
+        linear(r, c, A, c.hidden, 2 * key + 2 * value)
         linear(r, c, A, c.hidden, 64)
-        r.put("fused_qkvzba_split_reshape_cat_kernel", A, us=4.0, core=V)
+        opaque(r, "fused_qkvzba_split_reshape_cat_kernel", 4.0)
         if prefill:
-            r.put("causal_conv1d_fwd_kernel", A, us=9.0, core=V)
-            r.put("fused_gdn_gating_kernel", A, us=3.0, core=V)
-            for name, us in (
-                ("l2norm_fwd_kernel2", 3.0),
-                ("l2norm_fwd_kernel2", 3.0),
-                ("chunk_local_cumsum_scalar_kernel", 5.0),
-                ("chunk_scaled_dot_kkt_fwd_kernel", 12.0),
-                ("solve_tril_16x16_kernel", 9.0),
-                ("merge_16x16_to_64x64_inverse_kernel", 9.0),
-                ("recompute_w_u_fwd_kernel", 14.0),
-                ("chunk_gated_delta_rule_fwd_kernel_h_blockdim64", 40.0),
-                ("chunk_fwd_kernel_o", 22.0),
-            ):
-                r.put(name, A, us=us, core=AIV)
+            opaque(r, "causal_conv1d_fwd_kernel", 9.0)
+            opaque(r, "fused_gdn_gating_kernel", 3.0)
+            opaque(r, "l2norm_fwd_kernel2 l2norm_fwd_kernel2", 3.0, AIV)
+            opaque(r, "chunk_local_cumsum_scalar_kernel", 5.0, AIV)
+            opaque(r, "chunk_scaled_dot_kkt_fwd_kernel", 12.0, AIV)
+            opaque(r, "solve_tril_16x16_kernel merge_16x16_to_64x64_inverse_kernel", 9.0, AIV)
+            opaque(r, "recompute_w_u_fwd_kernel", 14.0, AIV)
+            opaque(r, "chunk_gated_delta_rule_fwd_kernel_h_blockdim64", 40.0, AIV)
+            opaque(r, "chunk_fwd_kernel_o", 22.0, AIV)
         else:
-            r.put("causal_conv1d_update", A, us=5.0, core=V)
-            r.put("fused_sigmoid_gating_delta_rule_update_kernel", A, us=22.0, core=AIV)
-        r.put("layer_norm_fwd_1pass_kernel_npu_smid", A, us=4.0, core=V)
+            opaque(r, "causal_conv1d_update", 5.0)
+            opaque(r, "fused_sigmoid_gating_delta_rule_update_kernel", 22.0, AIV)
+        opaque(r, "layer_norm_fwd_1pass_kernel_npu_smid", 4.0)
         linear(r, c, A, value, c.hidden)
 
-    return attend
+    return attention
 
 
-def gated(r: Recorder, c: Card) -> None:
-    """Full attention of Qwen3-Next: the query projection also makes the gate of the result."""
-    width = 2 * c.q + 2 * c.kv_width
-    linear(r, c, A, c.hidden, width)
-    r.put("split_qkv_rmsnorm_mrope_kernel", A, us=5.0, core=V)
-    cache(r, c)
-    core(r, c)
-    out = (c.rows, c.q)
-    r.put("Sigmoid", A, [out], [out], 2.2)
-    r.put("Mul", A, [out, out], [out], 2.2)
-    linear(r, c, A, c.q, c.hidden)
+def gated(kernel: str = "", own: bool = False) -> Block:
+    """Full attention whose result is gated: by a projection of its `own`, or by what the one for queries also makes."""
+
+    def attention(r: Recorder, c: Card) -> None:
+        if own:
+            qkv(r, c)
+            linear(r, c, A, c.hidden, c.q)
+        else:
+            linear(r, c, A, c.hidden, 2 * c.q + 2 * c.kv_width)
+            opaque(r, kernel, 5.0)
+        cache(r, c)
+        core(r, c)
+        r.each("Sigmoid Mul", A, (c.rows, c.q), 2.2)
+        linear(r, c, A, c.q, c.hidden)
+
+    return attention
 
 
 def kda(r: Recorder, c: Card) -> None:
@@ -111,10 +111,9 @@ def kda(r: Recorder, c: Card) -> None:
         linear(r, c, A, c.hidden, 128)
         linear(r, c, A, 128, c.q)
     linear(r, c, A, c.hidden, 32)
-    for _part in range(3):
-        r.put("causal_conv1d_update", A, us=3.0, core=V)
-    r.put("RecurrentKda", A, [(c.rows, 32, 128)] * 3 + [(c.rows, 32)], [(c.rows, 32, 128)], 24.0, AIV)
-    r.put("layer_norm_gated_fwd_kernel", A, us=4.0, core=V)
+    opaque(r, "causal_conv1d_update causal_conv1d_update causal_conv1d_update", 3.0)
+    r.put("RecurrentKda", A, [(c.rows, 32, 128)] * 3 + [(c.rows, 32)], us=24.0, core=AIV)
+    opaque(r, "layer_norm_gated_fwd_kernel", 4.0)
     linear(r, c, A, c.q, c.hidden)
 
 
@@ -122,30 +121,27 @@ def lightning(r: Recorder, c: Card) -> None:
     """MiniMax-01: SiLU on q, k and v, decayed linear attention, norm over heads, sigmoid gate."""
     width = c.q
     linear(r, c, A, c.hidden, 3 * width)
-    r.put("Silu", A, [(c.rows, 3 * width)], [(c.rows, 3 * width)], 2.4)
+    r.put("Silu", A, (c.rows, 3 * width), us=2.4)
     split(r, c, A, 3 * width, width, width, width)
-    r.put("_linear_attn_decode_kernel", A, us=16.0, core=AIV)
+    opaque(r, "_linear_attn_decode_kernel", 16.0, AIV)
     norm(r, c, A, width, "RmsNorm")
     linear(r, c, A, c.hidden, width)
-    r.put("Sigmoid", A, [(c.rows, width)], [(c.rows, width)], 2.0)
-    r.put("Mul", A, [(c.rows, width), (c.rows, width)], [(c.rows, width)], 2.0)
+    r.each("Sigmoid Mul", A, (c.rows, width), 2.0)
     linear(r, c, A, width, c.hidden)
-    r.put("hcom_allReduce_", "comm", [c.wide], [c.wide], 12.0)
+    r.put("hcom_allReduce_", "comm", c.wide, us=12.0)
 
 
-def scaled_residual(*kinds: tuple[str, Block, Block]) -> Layers:
+def scaled_residual(*kinds: Block) -> Layers:
     """Both the residual and the sub-block's result are scaled before they are added (MiniMax-01)."""
 
     def layers(r: Recorder, c: Card) -> None:
-        for number in range(c.layers):
-            r.layer, (r.kind, attend, feed) = number, kinds[number % len(kinds)]
-            for block in (attend, feed):
+        for number in r.layers(c.layers, "moe"):
+            for block in (kinds[number % len(kinds)], unshared):
                 norm(r, c)
                 block(r, c)
-                if block is feed:
-                    r.put("hcom_allReduce_", "comm", [c.wide], [c.wide], 12.0)
-                r.put("Muls", "norm", [c.wide], [c.wide], 1.8)
-                r.put("Muls", "norm", [c.wide], [c.wide], 1.8)
+                if block is unshared:
+                    r.put("hcom_allReduce_", "comm", c.wide, us=12.0)
+                r.each("Muls Muls", "norm", c.wide, 1.8)
                 add(r, c)
         norm(r, c)
 
@@ -154,44 +150,36 @@ def scaled_residual(*kinds: tuple[str, Block, Block]) -> Layers:
 
 def unshared(r: Recorder, c: Card) -> None:
     gating(r, c, "MoeGatingTopKSoftmax")
-    rows, chosen = c.rows * c.top_k, (c.rows, c.top_k)
-    wide: Shape = (rows, c.hidden)
-    inter = c.expert_inter // c.tp
+    rows, chosen, inter = c.rows * c.top_k, (c.rows, c.top_k), c.expert_inter // c.tp
+    wide, mid = (rows, c.hidden), (rows, inter)
     r.put("MoeInitRoutingV3", MOE, [c.wide, chosen], [wide, (rows,)], 8.0, AIV)
-    r.put("GroupedMatmul", MOE, [wide, (c.experts, c.hidden, 2 * inter)], [(rows, 2 * inter)], 60.0, "MIX_AIC")
-    r.put("SwiGlu", MOE, [(rows, 2 * inter)], [(rows, inter)], 3.0)
-    r.put("GroupedMatmul", MOE, [(rows, inter), (c.experts, inter, c.hidden)], [wide], 40.0, "MIX_AIC")
-    r.put("MoeFinalizeRoutingV2", MOE, [wide, chosen], [c.wide], 6.0)
+    r.put("GroupedMatmul", MOE, [wide, (c.experts, c.hidden, 2 * inter)], (rows, 2 * inter), 60.0, AIC)
+    r.put("SwiGlu", MOE, (rows, 2 * inter), mid)
+    r.put("GroupedMatmul", MOE, [mid, (c.experts, inter, c.hidden)], wide, 40.0, AIC)
+    r.put("MoeFinalizeRoutingV2", MOE, [wide, chosen], c.wide, 6.0)
 
 
 def mamba(r: Recorder, c: Card) -> None:
     """Jamba's Mamba: input-dependent step, B and C from a narrow projection, each normalised."""
     inner, state, step = 2 * c.hidden, 16, 256
     linear(r, c, A, c.hidden, 2 * inner)
-    r.put("_causal_conv1d_update_kernel", A, us=5.0, core=V)
+    opaque(r, "_causal_conv1d_update_kernel", 5.0)
     linear(r, c, A, inner, step + 2 * state)
     split(r, c, A, step + 2 * state, step, state, state)
     for width in (step, state, state):
         norm(r, c, A, width, "RmsNorm")
     linear(r, c, A, step, inner)
-    r.put("_selective_scan_update_kernel", A, us=20.0, core=AIV)
+    opaque(r, "_selective_scan_update_kernel", 20.0, AIV)
     linear(r, c, A, inner, c.hidden)
 
 
 def mamba2(r: Recorder, c: Card) -> None:
     inner = 2 * c.hidden
     linear(r, c, A, c.hidden, 2 * inner + 2 * 8 * 128 + 128)
-    r.put("_causal_conv1d_update_kernel", A, us=5.0, core=V)
-    r.put("selective_state_update", A, us=22.0, core=AIV)
-    r.put("_layer_norm_fwd_1pass_kernel", A, us=4.0, core=V)
+    opaque(r, "_causal_conv1d_update_kernel", 5.0)
+    opaque(r, "selective_state_update", 22.0, AIV)
+    opaque(r, "_layer_norm_fwd_1pass_kernel", 4.0)
     linear(r, c, A, inner, c.hidden)
-
-
-def squared(r: Recorder, c: Card) -> None:
-    linear(r, c, MLP, c.hidden, c.inter)
-    r.put("Relu", MLP, [(c.rows, c.inter)], [(c.rows, c.inter)], 2.2)
-    r.put("Mul", MLP, [(c.rows, c.inter), (c.rows, c.inter)], [(c.rows, c.inter)], 2.2)
-    linear(r, c, MLP, c.inter, c.hidden)
 
 
 def one_mixer(r: Recorder, c: Card) -> None:
@@ -199,23 +187,12 @@ def one_mixer(r: Recorder, c: Card) -> None:
 
     A state-space or attention mixer and the MLP behind it are one repetition of the block.
     """
-    for number in range(c.layers):
-        r.layer, r.kind = number, "dense"
+    for number in r.layers(c.layers):
         if number == 0:
             norm(r, c)
-        (unrotated if number % 6 == 5 else mamba2)(r, c)
-        add_norm(r, c)
-        squared(r, c)
-        add_norm(r, c)
-
-
-def unrotated(r: Recorder, c: Card) -> None:
-    """Attention without positions: q, k and v go straight to the cache and the core."""
-    linear(r, c, A, c.hidden, c.q + 2 * c.kv_width)
-    split(r, c, A, c.q + 2 * c.kv_width, c.q, c.kv_width, c.kv_width)
-    cache(r, c)
-    core(r, c)
-    linear(r, c, A, c.q, c.hidden)
+        for block in (attend if number % 6 == 5 else mamba2, mlp):
+            block(r, c)
+            add_norm(r, c)
 
 
 def mostly(often: Block, seldom: Block, feed: Block, kind: str = "moe", every: int = 4) -> Layers:
@@ -225,33 +202,22 @@ def mostly(often: Block, seldom: Block, feed: Block, kind: str = "moe", every: i
 def jamba() -> Layers:
     kinds: list[tuple[str, Block, Block]] = []
     for number in range(8):
-        attend = unrotated if number == 4 else mamba
-        kinds.append(("moe", attend, unshared) if number % 2 else ("dense", attend, mlp))
+        attention = attend if number == 4 else mamba
+        kinds.append(("moe", attention, unshared) if number % 2 else ("dense", attention, mlp))
     return layers_of(*kinds)
 
 
-def prefill_then_decode() -> BuiltCapture:
-    """The chunked kernels of a prompt, then the recurrent ones."""
-    from sample_builder.blocks import forward
-
-    r = Recorder(mode="eager", gap_us=14.0)
-    plan = [("prefill", 800, 1), ("decode", 4, 4), ("decode", 4, 4)]
-    for step, (phase, rows, sequences) in enumerate(plan):
-        layers = mostly(delta(phase == "prefill"), gated, gated_shared)
-        forward(r, NEXT.at(rows, sequences), layers, step, phase, rows=sequences)
-        r.pause(320.0)
-    return r.finish()
-
-
-NOPE = latent(rope=False)
+FULL = gated("split_qkv_rmsnorm_mrope_kernel")
+PROMPT, RULE = mostly(delta(prefill=True), FULL, gated_shared), mostly(delta(), FULL, gated_shared)
+PHASES = [("prefill", 800, 1), ("decode", 4, 4), ("decode", 4, 4)]
 #: name -> how it is made.
 HYBRID: dict[str, Callable[[], BuiltCapture]] = {
-    "qwen3-next": lambda: run(NEXT, mostly(delta(), gated, gated_shared)),
-    "qwen3-next-w8a8": lambda: run(replace(NEXT, quant="dynamic"), mostly(delta(), gated, gated_shared)),
-    "qwen3.5-dense": lambda: run(NEXT, mostly(delta(), gated, mlp, "dense")),
-    "qwen3-next-phases": prefill_then_decode,
-    "kimi-linear": lambda: run(KIMI, mostly(kda, NOPE, with_shared)),
-    "minimax-01": lambda: run(MINIMAX_01, scaled_residual(*[("moe", lightning, unshared)] * 7, ("moe", gqa, unshared))),
+    "qwen3-next": lambda: run(NEXT, RULE),
+    "qwen3-next-w8a8": lambda: run(replace(NEXT, quant="dynamic"), RULE),
+    "qwen3.5-dense": lambda: run(NEXT, mostly(delta(), FULL, mlp, "dense")),
+    "qwen3-next-phases": lambda: phased(NEXT, [PROMPT, RULE, RULE], PHASES),
+    "kimi-linear": lambda: run(KIMI, mostly(kda, latent(rope=False), with_shared)),
+    "minimax-01": lambda: run(MINIMAX_01, scaled_residual(*[lightning] * 7, gqa)),
     "jamba": lambda: run(JAMBA, jamba()),
     "nemotron-h": lambda: run(NEMOTRON, one_mixer),
 }

@@ -11,17 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sample_builder.blocks import (
+    AIC,
+    AIV,
     MLP,
     MOE,
     NORM,
     A,
     Card,
     Layers,
+    V,
     add_norm,
     cache,
     core,
-    forward,
-    layers_of,
     linear,
     mlp,
     norm,
@@ -31,10 +32,9 @@ from sample_builder.blocks import (
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
+from sample_builder.runs import forward, layers_of
 
 from skadvisor.capture.collectives import kinds
-
-V = "AI_VECTOR_CORE"
 
 
 @dataclass(frozen=True)
@@ -80,35 +80,35 @@ def experts_at_hand(r: Recorder, c: Card) -> None:
     wide: Shape = (rows, c.hidden)
     linear(r, c, MOE, c.hidden, c.experts, quant="")
     r.put("MoeGatingTopK", MOE, [(c.rows, c.experts), None], [chosen, chosen, (c.rows, c.experts)])
-    r.put("Cast", MOE, [chosen], [chosen])
-    r.put("Cast", MOE, [chosen], [chosen])
+    r.put("Cast", MOE, chosen)
+    r.put("Cast", MOE, chosen)
     scales = [(rows,)] if c.quant else []
-    r.put("MoeInitRoutingV3", MOE, [c.wide, chosen, None], [wide, (rows,), (c.experts,), *scales], core="MIX_AIV")
+    r.put("MoeInitRoutingV3", MOE, [c.wide, chosen, None], [wide, (rows,), (c.experts,), *scales], core=AIV)
     up, down = (c.experts, c.hidden, 2 * inter), (c.experts, inter, c.hidden)
     if c.quant:
-        r.put("Cumsum", MOE, [(c.experts,), (1,)], [(c.experts,)], core=V)
-        r.put("GroupedMatmulSwigluQuant", MOE, [wide, up, None], [(rows, inter), (rows,)], core="MIX_AIC")
+        r.put("Cumsum", MOE, [(c.experts,), (1,)], core=V)
+        r.put("GroupedMatmulSwigluQuant", MOE, [wide, up, None], [(rows, inter), (rows,)], core=AIC)
     else:
-        r.put("GroupedMatmul", MOE, [wide, up], [(rows, 2 * inter)], core="MIX_AIC")
-        r.put("SwiGlu", MOE, [(rows, 2 * inter)], [(rows, inter)])
-    r.put("GroupedMatmul", MOE, [(rows, inter), down], [wide], core="MIX_AIC")
-    r.put("MoeTokenUnpermute", MOE, [wide, (rows,), chosen], [c.wide])
+        r.put("GroupedMatmul", MOE, [wide, up], (rows, 2 * inter), core=AIC)
+        r.put("SwiGlu", MOE, (rows, 2 * inter), (rows, inter))
+    r.put("GroupedMatmul", MOE, [(rows, inter), down], wide, core=AIC)
+    r.put("MoeTokenUnpermute", MOE, [wide, (rows,), chosen], c.wide)
     reduce(r, c)
 
 
 def scattered(r: Recorder, c: Card) -> None:
     """Paged attention behind one kernel for split, norms and rotation; the cache is written by ScatterPaKvCache."""
     if c.quant and r.layer == 0:
-        r.put("AscendQuantV2", A, [c.wide, (c.hidden,), (c.hidden,)], [c.wide])
+        r.put("AscendQuantV2", A, [c.wide, (c.hidden,), (c.hidden,)])
     project = "QuantBatchMatmulV3" if c.quant else "MatMulV2"
-    width = c.q + 2 * c.kv_width
-    r.put(project, A, [c.wide, (width, c.hidden)], [(c.rows, width)], core="AI_CORE")
+    width = c.qkv
+    r.put(project, A, [c.wide, (width, c.hidden)], (c.rows, width))
     r.put("split_qkv_rmsnorm_rope_kernel", A, core=V)
     cache(r, c, "ScatterPaKvCache")
     core(r, c)
     if c.quant:
-        r.put("AscendQuantV2", A, [(c.rows, c.q), (c.q,), (c.q,)], [(c.rows, c.q)])
-    r.put(project, A, [(c.rows, c.q), (c.hidden, c.q)], [c.wide], core="AI_CORE")
+        r.put("AscendQuantV2", A, [(c.rows, c.q), (c.q,), (c.q,)])
+    r.put(project, A, [(c.rows, c.q), (c.hidden, c.q)], c.wide)
     reduce(r, c)
 
 
@@ -139,8 +139,7 @@ def qwen3_moe_w8a8() -> BuiltCapture:
     card = replace(QWEN3_MOE, quant="static")
 
     def layers(r: Recorder, c: Card) -> None:
-        for number in range(c.layers):
-            r.layer, r.kind = number, "moe"
+        for number in r.layers(c.layers, "moe"):
             if number == 0:
                 norm(r, c)
             scattered(r, c)
@@ -160,10 +159,10 @@ QWEN3_32B = Card(hidden=5120, heads=64, kv=8, dim=128, inter=25600, vocab=151936
 
 def heads_normed(r: Recorder, c: Card) -> None:
     """Eager attention of Qwen3: q, k and v are cut out, q and k normalised per head and rotated."""
-    width = c.q + 2 * c.kv_width
+    width = c.qkv
     linear(r, c, A, c.hidden, width)
     split(r, c, A, width, c.q, c.kv_width, c.kv_width)
-    q, k = (c.rows, c.q // c.dim, c.dim), (c.rows, c.kv_width // c.dim, c.dim)
+    q, k = c.query, c.key
     for heads in (q, k):
         r.put("RmsNorm", A, [heads, (c.dim,)], [heads, (*heads[:2], 1)])
     r.put("_triton_rope", A, [q, k, (40960, c.dim)], [q, k], core=V)
@@ -187,7 +186,7 @@ def qwen3_eager() -> BuiltCapture:
         logits: Shape = (QWEN3_32B.rows, QWEN3_32B.vocab)
         drawn = ("RealDiv", "Sort", "MaskedFill", "ApplyTopKTopPCustom", "MaskedFill", "SoftmaxV2", "DSARandomUniform")
         for op in (*drawn, "RealDiv", "Mul"):
-            r.put(op, "sampling", [logits], [logits])
+            r.put(op, "sampling", logits)
         r.pause(320.0)
     return r.finish()
 
@@ -199,7 +198,7 @@ QWEN25 = Card(
 
 def rotated_by_library(r: Recorder, c: Card) -> None:
     """Qwen2.5: a projection with biases, the transformer library's rotation, collectives run by vector cores."""
-    width = c.q + 2 * c.kv_width
+    width = c.qkv
     linear(r, replace(c, bias=True), A, c.hidden, width)
     split(r, c, A, width, c.q, c.kv_width, c.kv_width)
     q, k = (c.rows, c.q), (c.rows, c.kv_width)
@@ -213,7 +212,7 @@ def rotated_by_library(r: Recorder, c: Card) -> None:
 def expanded_mlp(r: Recorder, c: Card) -> None:
     inter = c.inter // c.tp
     linear(r, c, MLP, c.hidden, 2 * inter)
-    r.put("SwiGlu", MLP, [(c.rows, 2 * inter)], [(c.rows, inter)])
+    r.put("SwiGlu", MLP, (c.rows, 2 * inter), (c.rows, inter))
     linear(r, c, MLP, inter, c.hidden)
     reduce(r, c, "aiv_all_reduce_bfloat16_t")
 
@@ -245,17 +244,16 @@ def exported() -> BuiltCapture:
     c, r = EXPORTED, Recorder(gap_us=0.4, average=average)
     for step in range(3):
         r.step, r.phase, r.layer, r.kind = step, "prefill", None, None
-        r.put("GatherV2", "embedding", [(c.vocab, c.hidden), (c.rows,), (1,)], [c.wide])
-        r.put("GatherV2", "prepare", [(32768, c.dim), (c.rows,), (1,)], [(c.rows, c.dim)])
-        for number in range(c.layers):
-            r.layer, r.kind = number, "dense"
+        r.put("GatherV2", "embedding", [(c.vocab, c.hidden), (c.rows,), (1,)], c.wide)
+        r.put("GatherV2", "prepare", [(32768, c.dim), (c.rows,), (1,)], (c.rows, c.dim))
+        for number in r.layers(c.layers):
             _exported_layer(r, c, number)
         r.put("RmsNorm", NORM, [c.wide, (c.hidden,)], [c.wide, (c.rows, 1)])
-        r.layer = r.kind = None
+        r.outside()
         last: Shape = (c.sequences, c.hidden)
-        r.put("Slice", "head", [c.wide, (2,), (2,)], [last])
-        r.put("TransData", "head", [last], [last])
-        r.put("MatMulV2", "head", [last, (c.vocab, c.hidden)], [(c.sequences, c.vocab)])
+        r.put("Slice", "head", [c.wide, (2,), (2,)], last)
+        r.put("TransData", "head", last)
+        r.put("MatMulV2", "head", [last, (c.vocab, c.hidden)], (c.sequences, c.vocab))
         r.pause(320.0)
     return r.finish()
 
@@ -265,18 +263,18 @@ def _exported_layer(r: Recorder, c: Card, number: int) -> None:
         norm(r, c)
     q, k = (c.rows, c.heads, c.dim), (c.rows, c.kv, c.dim)
     for width in (c.heads * c.dim, c.kv * c.dim, c.kv * c.dim):
-        r.put("MatMulV2", A, [c.wide, (width, c.hidden), (width,)], [(c.rows, width)])
+        r.put("MatMulV2", A, [c.wide, (width, c.hidden), (width,)], (c.rows, width))
     r.put("ApplyRotaryPosEmb", A, [q, k, (c.rows, 1, c.dim), (c.rows, 1, c.dim)], [q, k])
-    r.put("FusedInferAttentionScore", A, [q, k, k, None, (2048, 2048)], [q, None], core="MIX_AIC")
-    r.put("MatMulV2", A, [c.wide, (c.hidden, c.hidden)], [c.wide])
+    r.put("FusedInferAttentionScore", A, [q, k, k, None, (2048, 2048)], [q, None], core=AIC)
+    r.put("MatMulV2", A, [c.wide, (c.hidden, c.hidden)])
     sums: list[Shape | None] = [c.wide, c.wide, (c.hidden,)]
     r.put("InplaceAddRmsNorm", NORM, sums, [c.wide, (c.rows, 1), c.wide])
     ffn: list[Shape | None] = [c.wide, (c.hidden, 2 * c.inter), (c.inter, c.hidden)]
-    r.put("FFN", MLP, ffn, [c.wide], core="MIX_AIC")
+    r.put("FFN", MLP, ffn, c.wide, core=AIC)
     if number < c.layers - 1:
         r.put("InplaceAddRmsNorm", NORM, sums, [c.wide, (c.rows, 1), c.wide])
     else:
-        r.put("Add", NORM, [c.wide, c.wide], [c.wide])
+        r.put("Add", NORM, [c.wide, c.wide])
 
 
 _MOE = {

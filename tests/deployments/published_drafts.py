@@ -6,12 +6,13 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 
-from sample_builder.blocks import NORM, A, Card, embed, norm, reduce
+from sample_builder.blocks import AIC, NORM, A, Card, V, norm, reduce
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
+from sample_builder.runs import embed
 
-from deployments.published import Published, V
+from deployments.published import Published
 from deployments.published_hyper import (
     AVERAGE_V41,
     V41,
@@ -34,13 +35,13 @@ def eager(r: Recorder, region: str, *ops: str, shape: Shape = (8,), us: float = 
     """Kernels that the host dispatches one by one, outside the graph."""
     mode, r.mode = r.mode, "eager"
     for op in ops:
-        r.put(op, region, [shape], [shape], us)
+        r.put(op, region, shape, us=us)
     r.mode = mode
 
 
 def runner(r: Recorder, c: Card) -> None:
     """Slots of each group of pages by loose kernels, as often as counted on this stream."""
-    r.layer = r.kind = None
+    r.outside()
     eager(r, "prepare", "ZerosLike", "ZerosLike", "ZerosLike", us=22.0)
     for _group in range(GROUPS):
         eager(r, "prepare", "Fill", "Cast", "FloorDiv", "FloorMod", "ClipByValueV2", "GreaterEqual", "Cast")
@@ -53,18 +54,18 @@ def runner(r: Recorder, c: Card) -> None:
 
 def picked(r: Recorder, c: Card, times: int = 1) -> None:
     """Rows, logits and greedy choice outside the graph, once for each place that is predicted."""
-    r.layer = r.kind = None
+    r.outside()
     mode, r.mode = r.mode, "eager"
     part: Shape = (c.rows, c.vocab // c.tp)
-    r.put("Index", "head", [c.wide, (1,), (2,), (c.rows,)], [c.wide], 9.8)
-    r.put("MatMulV2", "head", [c.wide, (c.vocab // c.tp, c.hidden)], [part], 88.0)
-    r.put("hcom_allGather_", "comm", [part], [(c.rows, c.vocab)], 20.0)
-    r.put("Cast", "sampling", [(c.rows, c.vocab)], [(c.rows, c.vocab)], 3.0)
+    r.put("Index", "head", [c.wide, (1,), (2,), (c.rows,)], us=9.8)
+    r.put("MatMulV2", "head", [c.wide, (c.vocab // c.tp, c.hidden)], part, 88.0)
+    r.put("hcom_allGather_", "comm", part, (c.rows, c.vocab), 20.0)
+    r.put("Cast", "sampling", (c.rows, c.vocab))
     for place in range(times):
         if place:
-            r.put("MatMulV2", "head", [(1, 256), (c.vocab, 256)], [(1, c.vocab)], 31.3)
-            r.put("Add", "sampling", [(1, c.vocab), (1, c.vocab)], [(1, c.vocab)], 3.0)
-        r.put("ArgMaxV2", "sampling", [(c.rows if times == 1 else 1, c.vocab), (1,)], [(1,)], 16.6)
+            r.put("MatMulV2", "head", [(1, 256), (c.vocab, 256)], (1, c.vocab), 31.3)
+            r.put("Add", "sampling", [(1, c.vocab), (1, c.vocab)])
+        r.put("ArgMaxV2", "sampling", [(c.rows if times == 1 else 1, c.vocab), (1,)], (1,), 16.6)
     r.mode = mode
 
 
@@ -95,11 +96,11 @@ def draft_layer(r: Recorder, c: Card, number: int) -> None:
     quantised(r, A, rows, rank, c.heads * c.dim)
     turn(r, rows, c.heads, c.dim)
     query: Shape = (rows, c.heads, c.dim)
-    r.put("SparseAttnSharedkv", A, [query, (34000, 128, 1, RANK)], [query], core="MIX_AIC")
+    r.put("SparseAttnSharedkv", A, [query, (34000, 128, 1, RANK)], core=AIC)
     turn(r, rows, c.heads, c.dim)
     wide = c.heads * c.dim
-    r.put("TransposeBatchMatMul", A, [(rows, 1, wide), (1, wide, 1024)], [(rows, 1, 1024)])
-    r.put("MatMulV2", A, [(rows, 1024), (c.hidden, 1024)], [c.wide], core="AI_CORE")
+    r.put("TransposeBatchMatMul", A, [(rows, 1, wide), (1, wide, 1024)], (rows, 1, 1024))
+    r.put("MatMulV2", A, [(rows, 1024), (c.hidden, 1024)], c.wide)
     reduce(r, c)
     hyper_post(r, c)
     hyper_pre(r, c)
@@ -131,7 +132,7 @@ def served(drafts: bool, spread: bool) -> BuiltCapture:
 
 
 def draft(r: Recorder, c: Card) -> None:
-    r.layer = r.kind = None
+    r.outside()
     eager(r, "prepare", "copy_and_expand_dflash_and_dspark_inputs_kernel", us=39.0)
     for _layer in range(3):
         eager(r, "prepare", "Index", "GatherV3", "Slice", "Slice", "GatherV3", us=4.0)

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from sample_builder.blocks import BLOCKS, MOE, NORM, A, Block, Card, add, embed, head, norm, prepare, reduce
+from sample_builder.blocks import AIC, AIV, BLOCKS, MOE, NORM, A, Block, Card, V, add, norm, reduce
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
+from sample_builder.runs import embed, head, prepare
 
-from deployments.published import Published, V, decode
+from deployments.published import Published, decode
 from deployments.published_latent import RANK, ROPE, dynamic, quantised
 
 # ---------------------------------------------------------------- DeepSeek-V4.1-Flash: hyper-connections, sources
@@ -28,34 +29,32 @@ Beside = Callable[[int], AbstractContextManager[None]]
 
 def hyper_pre(r: Recorder, c: Card) -> None:
     streams: Shape = (c.rows, 4, c.hidden)
-    r.put(
-        "HcPre", NORM, [streams, (24, 4 * c.hidden), (3,), (24,)], [c.wide, (c.rows, 4), (c.rows, 4, 4)], core="MIX_AIC"
-    )
+    r.put("HcPre", NORM, [streams, (24, 4 * c.hidden), (3,), (24,)], [c.wide, (c.rows, 4), (c.rows, 4, 4)], core=AIC)
 
 
 def hyper_post(r: Recorder, c: Card) -> None:
     streams: Shape = (c.rows, 4, c.hidden)
-    r.put("HcPost", NORM, [c.wide, streams, (c.rows, 4), (c.rows, 4, 4)], [streams], core=V)
+    r.put("HcPost", NORM, [c.wide, streams, (c.rows, 4), (c.rows, 4, 4)], streams, core=V)
 
 
 def turn(r: Recorder, rows: int, heads: int, width: int) -> None:
-    r.put("InplacePartialRotaryMul", A, [(rows, heads, width), (rows, 1, ROPE)], [(rows, heads, width)], core=V)
+    r.put("InplacePartialRotaryMul", A, [(rows, heads, width), (rows, 1, ROPE)], core=V)
 
 
 def write(r: Recorder, rows: int, block: int, width: int) -> None:
     pages: Shape = (34000, block, width)
-    r.put("ScatterNdUpdateSk", A, [pages, (rows, 2), (rows, width)], [pages], core="MIX_AIV")
+    r.put("ScatterNdUpdateSk", A, [pages, (rows, 2), (rows, width)], core=AIV)
 
 
 def merged(r: Recorder, c: Card) -> None:
     """Each rank attends to its part of the compressed keys: results and sums of exponents meet and are joined."""
     out, packed = (c.rows, c.heads, c.dim), (c.rows, 8 * c.heads, c.dim + 128)
     for op in ("Cast", "Cast", "Sub", "Mul", "ViewCopy", "ViewCopy"):
-        r.put(op, A, [out, out] if op in ("Sub", "Mul") else [out], [out], 1.9)
-    r.put("hcom_allReduce_", "comm", [packed], [packed], 13.0)
-    r.put("Slice", A, [packed, (3,), (3,)], [out], 1.7)
+        r.put(op, A, [out, out] if op in ("Sub", "Mul") else [out], out, 1.9)
+    r.put("hcom_allReduce_", "comm", packed, us=13.0)
+    r.put("Slice", A, [packed, (3,), (3,)], out, 1.7)
     for op in ("Sub", "Mul", "Sub", "Sub", "Cast", "Mul", "Cast"):
-        r.put(op, A, [out, out] if op in ("Sub", "Mul") else [out], [out], 1.9)
+        r.put(op, A, [out, out] if op in ("Sub", "Mul") else [out], out, 1.9)
 
 
 def source_attention(r: Recorder, c: Card, beside: Beside, spread: bool = False) -> None:
@@ -86,19 +85,19 @@ def source_attention(r: Recorder, c: Card, beside: Beside, spread: bool = False)
         quantised(r, A, rows, rank, 32 * 128)
         turn(r, rows, 32, 128)
         dynamic(r, A, rows * 32, 128)
-        r.put("MatMulV2", A, [c.wide, (32, c.hidden)], [(rows, 32)], core="AI_CORE")
+        r.put("MatMulV2", A, [c.wide, (32, c.hidden)], (rows, 32))
         keys: list[Shape | None] = [(rows, 32, 128), (34000, 64, 1, 128), (rows, 32), (rows, 32), (34000, 64, 1)]
-        r.put("QuantLightningIndexerV2", A, keys, [(rows, 1, 512)], core="MIX_AIC")
+        r.put("QuantLightningIndexerV2", A, keys, (rows, 1, 512), core=AIC)
     query: Shape = (rows, c.heads, c.dim)
     ins: list[Shape | None] = [query, (34000, 128, 1, RANK), (34000, 64, 1, RANK), None, (rows, 1, 512)]
-    r.put("SparseFlashMla", A, ins, [query], core="MIX_AIC")
+    r.put("SparseFlashMla", A, ins, query, core=AIC)
     if spread and number >= 2:
-        r.put("SparseFlashMla", A, ins, [query, (rows, c.heads)], core="MIX_AIC")
+        r.put("SparseFlashMla", A, ins, [query, (rows, c.heads)], core=AIC)
         merged(r, c)
     turn(r, rows, c.heads, c.dim)
     wide = c.heads * c.dim
-    r.put("TransposeBatchMatMul", A, [(rows, 1, wide), (1, wide, 1024)], [(rows, 1, 1024)])
-    r.put("MatMulV2", A, [(rows, 1024), (c.hidden, 1024)], [c.wide], core="AI_CORE")
+    r.put("TransposeBatchMatMul", A, [(rows, 1, wide), (1, wide, 1024)], (rows, 1, 1024))
+    r.put("MatMulV2", A, [(rows, 1024), (c.hidden, 1024)], c.wide)
     reduce(r, c)
 
 
@@ -106,22 +105,22 @@ def hashed_experts(r: Recorder, c: Card, beside: Beside, casts: int = 0) -> None
     rows, routed, chosen = c.rows, c.rows * c.top_k, (c.rows, c.top_k)
     width, part = c.expert_inter, c.expert_inter // c.tp
     r.put("RmsNormCast", NORM, [c.wide, (c.hidden,)], [c.wide, c.wide], core=V)
-    r.put("MatMulV3", MOE, [c.wide, (c.experts, c.hidden)], [(rows, c.experts)], core="AI_CORE")
+    r.put("MatMulV3", MOE, [c.wide, (c.experts, c.hidden)], (rows, c.experts))
     r.put("MoeGatingTopKHash", MOE, [(rows, c.experts), (c.experts,), (rows,), (c.vocab, c.top_k)], [chosen, chosen])
     for _cast in range(casts):
-        r.put("Cast", MOE, [chosen], [chosen], 1.3)
+        r.put("Cast", MOE, chosen, us=1.3)
     with beside(133):
         dynamic(r, MOE, rows, c.hidden)
         quantised(r, MOE, rows, c.hidden, 2 * part, "AI_CORE")
         r.put("DequantSwigluQuant", MOE, [(rows, 2 * part), (2 * part,), (rows,)], [(rows, part), (rows,)], core=V)
         quantised(r, MOE, rows, part, c.hidden)
     wide: Shape = (routed, c.hidden)
-    r.put("MoeInitRoutingV3", MOE, [c.wide, chosen], [wide, (routed,), (c.local,), (routed,)], core="MIX_AIV")
+    r.put("MoeInitRoutingV3", MOE, [c.wide, chosen], [wide, (routed,), (c.local,), (routed,)], core=AIV)
     up: list[Shape | None] = [wide, (routed,), (c.local,), (c.local, 2 * width // 64, c.hidden // 16, 16, 64)]
-    r.put("GroupedMatmulSwigluQuantV2", MOE, [*up, (c.local, 2 * width)], [(routed, width), (routed,)], core="MIX_AIC")
+    r.put("GroupedMatmulSwigluQuantV2", MOE, [*up, (c.local, 2 * width)], [(routed, width), (routed,)], core=AIC)
     down: list[Shape | None] = [(routed, width), (c.local, width, c.hidden), (c.local, c.hidden), None, (c.local,)]
-    r.put("GroupedMatmul", MOE, down, [wide], core="MIX_AIC")
-    r.put("MoeTokenUnpermute", MOE, [wide, (routed,), chosen], [c.wide], core=V)
+    r.put("GroupedMatmul", MOE, down, wide, core=AIC)
+    r.put("MoeTokenUnpermute", MOE, [wide, (routed,), chosen], c.wide, core=V)
     add(r, c, MOE)
     reduce(r, c)
 
@@ -131,12 +130,11 @@ def spread_work(r: Recorder, rows: int) -> None:
     with r.beside(35):
         for op, times in (("SparseFlashMlaMetadata", 3), ("QuantLightningIndexerV2Metadata", 2)):
             for _ratio in range(times):
-                r.put(op, "prepare", [(rows + 1,), (rows,)], [(1024,)], core="AI_CPU")
+                r.put(op, "prepare", [(rows + 1,), (rows,)], (1024,), core="AI_CPU")
 
 
 def hyper_layers(r: Recorder, c: Card, beside: Beside, spread: bool = False) -> None:
-    for number in range(c.layers):
-        r.layer, r.kind = number, "moe"
+    for _number in r.layers(c.layers, "moe"):
         hyper_pre(r, c)
         source_attention(r, c, beside, spread)
         hyper_post(r, c)
@@ -184,11 +182,11 @@ V4 = Card(
 def mx(r: Recorder, region: str, rows: int, inner: int, outer: int) -> None:
     """A projection in micro-scaled eight bits: the scales are the third input."""
     ins: list[Shape | None] = [(rows, inner), (outer, inner), (outer, inner // 64, 2)]
-    r.put("QuantBatchMatmulV3", region, ins, [(rows, outer)], core="AI_CORE")
+    r.put("QuantBatchMatmulV3", region, ins, (rows, outer))
 
 
 def mx_quant(r: Recorder, region: str, rows: int, width: int) -> None:
-    r.put("DynamicMxQuant", region, [(rows, width)], [(rows, width), (rows, width // 64, 2)], core=V)
+    r.put("DynamicMxQuant", region, (rows, width), [(rows, width), (rows, width // 64, 2)], core=V)
 
 
 def shared_key(ratio: int) -> Block:
@@ -206,21 +204,21 @@ def shared_key(ratio: int) -> Block:
         norm(r, c, A, RANK, "RmsNorm")
         turn(r, rows, 1, RANK)
         pages: Shape = (BLOCKS, 128, RANK)
-        r.put("ScatterNdUpdateV2", A, [pages, (rows, 1), (rows, RANK)], [pages])
+        r.put("ScatterNdUpdateV2", A, [pages, (rows, 1), (rows, RANK)])
         if ratio:
-            r.put("Compressor", A, [c.wide, (1024, c.hidden), (1024, c.hidden)], [(rows, RANK)], core="MIX_AIC")
+            r.put("Compressor", A, [c.wide, (1024, c.hidden), (1024, c.hidden)], (rows, RANK), core=AIC)
         if ratio == 4:
             mx(r, A, rows, rank, 64 * 128)
             turn(r, rows, 64, 128)
-            r.put("Compressor", A, [c.wide, (256, c.hidden), (256, c.hidden)], [(rows, 128)], core="MIX_AIC")
-            r.put("MatMulV2", A, [c.wide, (64, c.hidden)], [(rows, 64)], core="AI_CORE")
+            r.put("Compressor", A, [c.wide, (256, c.hidden), (256, c.hidden)], (rows, 128), core=AIC)
+            r.put("MatMulV2", A, [c.wide, (64, c.hidden)], (rows, 64))
             keys: list[Shape | None] = [(rows, 64, 128), (BLOCKS, 128, 1, 128), (rows, 64)]
-            r.put("QuantLightningIndexer", A, keys, [(rows, 1, 512)], core="MIX_AIC")
+            r.put("QuantLightningIndexer", A, keys, (rows, 1, 512), core=AIC)
         query: Shape = (rows, c.heads, c.dim)
-        r.put("SparseAttnSharedkv", A, [query, (BLOCKS, 128, 1, RANK), (BLOCKS, 128, 1, RANK)], [query], core="MIX_AIC")
+        r.put("SparseAttnSharedkv", A, [query, (BLOCKS, 128, 1, RANK), (BLOCKS, 128, 1, RANK)], core=AIC)
         turn(r, rows, c.heads, c.dim)
         group = c.heads * c.dim // 8
-        r.put("TransposeQuantBatchMatMul", A, [(8, rows, group), (8, group, 1024)], [(rows, 8, 1024)], core="MIX_AIC")
+        r.put("TransposeQuantBatchMatMul", A, [(8, rows, group), (8, group, 1024)], (rows, 8, 1024), core=AIC)
         mx_quant(r, A, rows, 8 * 1024)
         mx(r, A, rows, 8 * 1024, c.hidden)
 
@@ -229,18 +227,18 @@ def shared_key(ratio: int) -> Block:
 
 def dispatched_experts(r: Recorder, c: Card) -> None:
     rows, routed, chosen, width = c.rows, c.rows * c.top_k, (c.rows, c.top_k), c.expert_inter
-    r.put("MatMulV2", MOE, [c.wide, (c.experts, c.hidden)], [(rows, c.experts)], core="AI_CORE")
+    r.put("MatMulV2", MOE, [c.wide, (c.experts, c.hidden)], (rows, c.experts))
     r.put("MoeGatingTopK", MOE, [(rows, c.experts), (c.experts,)], [chosen, chosen, (rows, c.experts)])
     wide: Shape = (routed, c.hidden)
-    r.put("MoeDistributeDispatchV3", MOE, [(4100,), c.wide, chosen], [wide, (routed,)], core="MIX_AIV")
-    r.put("GroupedMatmul", MOE, [wide, (c.local, c.hidden, 2 * width)], [(routed, 2 * width)], core="MIX_AIC")
+    r.put("MoeDistributeDispatchV3", MOE, [(4100,), c.wide, chosen], [wide, (routed,)], core=AIV)
+    r.put("GroupedMatmul", MOE, [wide, (c.local, c.hidden, 2 * width)], (routed, 2 * width), core=AIC)
     r.put("SwigluGroupQuant", MOE, [(routed, 2 * width), None, (c.local,)], [(routed, width), (routed, width // 64)])
-    r.put("GroupedMatmul", MOE, [(routed, width), (c.local, width, c.hidden)], [wide], core="MIX_AIC")
+    r.put("GroupedMatmul", MOE, [(routed, width), (c.local, width, c.hidden)], wide, core=AIC)
     mx_quant(r, MOE, rows, c.hidden)
     mx(r, MOE, rows, c.hidden, 2 * width)
-    r.put("SwigluGroupQuant", MOE, [(rows, 2 * width)], [(rows, width), (rows, width // 64)])
+    r.put("SwigluGroupQuant", MOE, (rows, 2 * width), [(rows, width), (rows, width // 64)])
     mx(r, MOE, rows, width, c.hidden)
-    r.put("MoeDistributeCombineV3", MOE, [(4100,), wide, chosen, c.wide], [c.wide], core="MIX_AIV")
+    r.put("MoeDistributeCombineV3", MOE, [(4100,), wide, chosen, c.wide], c.wide, core=AIV)
 
 
 def deepseek_v4() -> BuiltCapture:
@@ -251,15 +249,14 @@ def deepseek_v4() -> BuiltCapture:
     }  # fmt: skip
 
     def layers(r: Recorder, c: Card) -> None:
-        for number in range(c.layers):
-            r.layer, r.kind = number, "moe"
+        for number in r.layers(c.layers, "moe"):
             ratio = 0 if number < 2 else 4 if number % 2 == 0 else 128
             for block in (shared_key(ratio), dispatched_experts):
                 hyper_pre(r, c)
                 norm(r, c)
                 block(r, c)
                 hyper_post(r, c)
-        r.put("HcHead", NORM, [(c.rows, 4, c.hidden)], [c.wide], 10.1)
+        r.put("HcHead", NORM, (c.rows, 4, c.hidden), c.wide, 10.1)
         norm(r, c)
 
     return decode(V4, layers, average)
@@ -281,8 +278,6 @@ HYPER: dict[str, Published] = {
         lambda: deepseek_v41(streams=True, rows=8), V41_COUNTS, 40
     ),
     "deepseek-v4-flash from counts in an issue": Published(
-        deepseek_v4,
-        {"QuantBatchMatmulV3": 279, "MoeDistributeDispatchV3": 43, "SwigluGroupQuant": 86, "HcPre": 86},
-        43,
+        deepseek_v4, {"QuantBatchMatmulV3": 279, "MoeDistributeDispatchV3": 43, "SwigluGroupQuant": 86, "HcPre": 86}, 43
     ),
 }

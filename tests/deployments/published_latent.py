@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sample_builder.blocks import (
+    AIC,
+    AIV,
     BLOCKS,
     MLP,
     MOE,
@@ -10,10 +12,9 @@ from sample_builder.blocks import (
     A,
     Card,
     Layers,
+    V,
     add,
     add_norm,
-    forward,
-    layers_of,
     norm,
     reduce,
     split,
@@ -21,24 +22,25 @@ from sample_builder.blocks import (
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
+from sample_builder.runs import forward, layers_of
 
-from deployments.published import Published, V, decode
+from deployments.published import Published, decode
 
 RANK, ROPE = 512, 64
 
 
-def quantised(r: Recorder, region: str, rows: int, inner: int, outer: int, core: str = "MIX_AIC") -> None:
+def quantised(r: Recorder, region: str, rows: int, inner: int, outer: int, core: str = AIC) -> None:
     """A projection with quantised weights in fractals and a scale for each row."""
     packed: Shape = (outer // 32 or 1, inner // 16 or 1, 16, 32)
-    r.put("QuantBatchMatmulV3", region, [(rows, inner), packed, (outer,), (rows,)], [(rows, outer)], core=core)
+    r.put("QuantBatchMatmulV3", region, [(rows, inner), packed, (outer,), (rows,)], (rows, outer), core=core)
 
 
 def dynamic(r: Recorder, region: str, rows: int, width: int) -> None:
-    r.put("DynamicQuant", region, [(rows, width)], [(rows, width), (rows,)])
+    r.put("DynamicQuant", region, (rows, width), [(rows, width), (rows,)])
 
 
 def static(r: Recorder, region: str, rows: int, width: int) -> None:
-    r.put("AscendQuantV2", region, [(rows, width), (width,), (width,)], [(rows, width)])
+    r.put("AscendQuantV2", region, [(rows, width), (width,), (width,)])
 
 
 # ---------------------------------------------------------------- DeepSeek-V3, one kernel for all of the experts
@@ -58,49 +60,49 @@ def absorbed(r: Recorder, c: Card) -> None:
     norm(r, c, A, rank, "RmsNorm")
     static(r, A, rows, rank)
     quantised(r, A, rows, rank, heads * (c.dim + ROPE))
-    r.put("AsStrided", A, [(rows, heads, c.dim + ROPE)], [(rows, heads, ROPE)])
-    r.put("TransData", A, [(heads, rows, c.dim)], [(heads, c.dim // 16, rows, 16)])
-    r.put("BatchMatMulV2", A, [(heads, rows, c.dim), (heads, c.dim, RANK)], [(heads, rows, RANK)])
-    r.put("Transpose", A, [(heads, rows, RANK)], [query])
+    r.put("AsStrided", A, (rows, heads, c.dim + ROPE), (rows, heads, ROPE))
+    r.put("TransData", A, (heads, rows, c.dim), (heads, c.dim // 16, rows, 16))
+    r.put("BatchMatMulV2", A, [(heads, rows, c.dim), (heads, c.dim, RANK)], (heads, rows, RANK))
+    r.put("Transpose", A, (heads, rows, RANK), query)
     pages: list[Shape | None] = [(BLOCKS, 128, 1, ROPE), (BLOCKS, 128, 1, RANK)]
     r.put("KvRmsNormRopeCache", A, [(rows, 1, 1, RANK + ROPE), (RANK,), (rows, 1, 1, ROPE), *pages], pages, core=V)
     turned: Shape = (rows, heads, 1, ROPE)
-    r.put("InterleaveRope", A, [turned, (rows, 1, 1, ROPE), (rows, 1, 1, ROPE)], [turned])
+    r.put("InterleaveRope", A, [turned, (rows, 1, 1, ROPE), (rows, 1, 1, ROPE)])
     cached: Shape = (BLOCKS, 128, 1, RANK)
     ins: list[Shape | None] = [query, cached, cached, *[None] * 11, (rows, 64)]
-    r.put("FusedInferAttentionScore", A, ins, [query, None], core="MIX_AIC")
-    r.put("TransposeBatchMatMul", A, [query, (heads, RANK, c.dim)], [(rows, heads * c.dim)])
+    r.put("FusedInferAttentionScore", A, ins, [query, None], core=AIC)
+    r.put("TransposeBatchMatMul", A, [query, (heads, RANK, c.dim)], (rows, heads * c.dim))
     static(r, A, rows, heads * c.dim)
     quantised(r, A, rows, heads * c.dim, c.hidden)
-    r.put("hcom_reduceScatter_", "comm", [c.wide], [(max(1, rows // c.tp), c.hidden)])
+    r.put("hcom_reduceScatter_", "comm", c.wide, (max(1, rows // c.tp), c.hidden))
 
 
 def one_kernel_of_experts(r: Recorder, c: Card) -> None:
-    r.put("hcom_allGather_", "comm", [(max(1, c.rows // c.tp), c.hidden)], [c.wide])
-    r.put("MatMulV2", MOE, [c.wide, (c.experts, c.hidden)], [(c.rows, c.experts)], core="AI_CORE")
+    r.put("hcom_allGather_", "comm", (max(1, c.rows // c.tp), c.hidden), c.wide)
+    r.put("MatMulV2", MOE, [c.wide, (c.experts, c.hidden)], (c.rows, c.experts))
     r.put("MoeGatingTopK", MOE, [(c.rows, c.experts), (c.experts,)], [(c.rows, 8), (c.rows, 8), (c.rows, c.experts)])
     up: Shape = (c.local, c.hidden // 32, 2 * c.expert_inter // 16, 16, 32)
-    r.put("DispatchFFNCombine", MOE, [c.wide, up, None, (c.rows, 8)], [c.wide], core="MIX_AIC")
-    r.put("Muls", MOE, [c.wide], [c.wide])
+    r.put("DispatchFFNCombine", MOE, [c.wide, up, None, (c.rows, 8)], core=AIC)
+    r.put("Muls", MOE, c.wide)
     width = c.expert_inter
     dynamic(r, MOE, c.rows, c.hidden)
     quantised(r, MOE, c.rows, c.hidden, 2 * width)
-    r.put("SwiGlu", MOE, [(c.rows, 2 * width)], [(c.rows, width)])
+    r.put("SwiGlu", MOE, (c.rows, 2 * width), (c.rows, width))
     dynamic(r, MOE, c.rows, width)
     quantised(r, MOE, c.rows, width, c.hidden)
     add(r, c, MOE)
-    r.put("hcom_reduceScatter_", "comm", [c.wide], [(max(1, c.rows // c.tp), c.hidden)])
+    r.put("hcom_reduceScatter_", "comm", c.wide, (max(1, c.rows // c.tp), c.hidden))
 
 
 def dense_of_latent(r: Recorder, c: Card) -> None:
     """The norm before quantises too; so only the activation's result is left to quantise."""
-    r.put("hcom_allGather_", "comm", [(max(1, c.rows // c.tp), c.hidden)], [c.wide])
+    r.put("hcom_allGather_", "comm", (max(1, c.rows // c.tp), c.hidden), c.wide)
     width = c.inter // c.tp
     quantised(r, MLP, c.rows, c.hidden, 2 * width)
-    r.put("SwiGlu", MLP, [(c.rows, 2 * width)], [(c.rows, width)])
+    r.put("SwiGlu", MLP, (c.rows, 2 * width), (c.rows, width))
     dynamic(r, MLP, c.rows, width)
     quantised(r, MLP, c.rows, width, c.hidden)
-    r.put("hcom_reduceScatter_", "comm", [c.wide], [(max(1, c.rows // c.tp), c.hidden)])
+    r.put("hcom_reduceScatter_", "comm", c.wide, (max(1, c.rows // c.tp), c.hidden))
 
 
 def v3_layers(r: Recorder, c: Card, attention: Layers = absorbed) -> None:
@@ -109,7 +111,7 @@ def v3_layers(r: Recorder, c: Card, attention: Layers = absorbed) -> None:
         r.layer, r.kind = number, "dense" if dense else "moe"
         if number == 0:
             norm(r, c)
-        r.put("hcom_allGather_", "comm", [(max(1, c.rows // c.tp), c.hidden)], [c.wide], 140.0)
+        r.put("hcom_allGather_", "comm", (max(1, c.rows // c.tp), c.hidden), c.wide, 140.0)
         attention(r, c)
         if dense:
             ins: list[Shape | None] = [c.wide, c.wide, (c.hidden,), None, None]
@@ -150,24 +152,24 @@ def chosen_keys(r: Recorder, c: Card) -> None:
     norm(r, c, A, rank, "RmsNorm")
     dynamic(r, A, rows, rank)
     quantised(r, A, rows, rank, heads * (c.dim + ROPE))
-    r.put("BatchMatMulV2", A, [(heads, rows, c.dim), (heads, c.dim, RANK)], [(heads, rows, RANK)])
+    r.put("BatchMatMulV2", A, [(heads, rows, c.dim), (heads, c.dim, RANK)], (heads, rows, RANK))
     query: Shape = (rows, heads, RANK)
-    r.put("Transpose", A, [(heads, rows, RANK)], [query])
+    r.put("Transpose", A, (heads, rows, RANK), query)
     pages: list[Shape | None] = [(BLOCKS, 128, 1, ROPE), (BLOCKS, 128, 1, RANK)]
     r.put("KvRmsNormRopeCache", A, [(rows, 1, 1, RANK + ROPE), (RANK,), (rows, 1, 1, ROPE), *pages], pages, core=V)
-    r.put("_triton_rope_siso", A, [(rows, heads, ROPE)], [(rows, heads, ROPE)], core=V)
-    r.put("MatMulV2", A, [c.wide, (128, c.hidden)], [(rows, 128)], core="AI_CORE")
+    r.put("_triton_rope_siso", A, (rows, heads, ROPE), core=V)
+    r.put("MatMulV2", A, [c.wide, (128, c.hidden)], (rows, 128))
     r.put("LayerNormV3", A, [(rows, 128), (128,), (128,)], [(rows, 128), (rows, 1), (rows, 1)])
-    r.put("_triton_rope_siso", A, [(rows, 1, 128)], [(rows, 1, 128)], core=V)
+    r.put("_triton_rope_siso", A, (rows, 1, 128), core=V)
     keys: Shape = (BLOCKS * 128, 128)
-    r.put("ScatterNdUpdate", A, [keys, (rows, 1), (rows, 128)], [keys])
+    r.put("ScatterNdUpdate", A, [keys, (rows, 1), (rows, 128)])
     quantised(r, A, rows, rank, 32 * 128)
-    r.put("MatMulV2", A, [c.wide, (32, c.hidden)], [(rows, 32)], core="AI_CORE")
+    r.put("MatMulV2", A, [c.wide, (32, c.hidden)], (rows, 32))
     index: list[Shape | None] = [(rows, 32, 128), (BLOCKS, 128, 1, 128), (rows, 32)]
-    r.put("LightningIndexer", A, index, [(rows, 1, 2048)], core="MIX_AIC")
+    r.put("LightningIndexer", A, index, (rows, 1, 2048), core=AIC)
     cached: Shape = (BLOCKS, 128, 1, RANK)
-    r.put("SparseFlashAttention", A, [query, cached, cached, (rows, 1, 2048)], [query], core="MIX_AIC")
-    r.put("batch_matmul_transpose", A, [query, (heads, RANK, 256)], [(rows, heads * 256)], core="MIX_AIC")
+    r.put("SparseFlashAttention", A, [query, cached, cached, (rows, 1, 2048)], core=AIC)
+    r.put("batch_matmul_transpose", A, [query, (heads, RANK, 256)], (rows, heads * 256), core=AIC)
     dynamic(r, A, rows, heads * 256)
     quantised(r, A, rows, heads * 256, c.hidden)
     reduce(r, c)
@@ -176,31 +178,31 @@ def chosen_keys(r: Recorder, c: Card) -> None:
 def padded_experts(r: Recorder, c: Card) -> None:
     """Rows are padded for the exchange, into memory that is cleared first."""
     rows, routed, chosen, width = c.rows, c.rows * c.top_k, (c.rows, c.top_k), c.expert_inter
-    r.put("MatMulV2", MOE, [c.wide, (c.experts, c.hidden)], [(rows, c.experts)], core="AI_CORE")
+    r.put("MatMulV2", MOE, [c.wide, (c.experts, c.hidden)], (rows, c.experts))
     r.put("MoeGatingTopK", MOE, [(rows, c.experts), (c.experts,)], [chosen, chosen, (rows, c.experts)])
     full: Shape = (8, c.hidden)
-    r.put("MemSet", MOE, [full], [full])
-    r.put("PadV3", MOE, [c.wide, (4,), ()], [full])
+    r.put("MemSet", MOE, full)
+    r.put("PadV3", MOE, [c.wide, (4,), ()], full)
     wide: Shape = (routed, c.hidden)
-    r.put("MoeDistributeDispatchV2", MOE, [full, chosen], [wide, (routed,)], core="MIX_AIV")
-    r.put("GroupedMatmul", MOE, [wide, (c.local, c.hidden, 2 * width)], [(routed, 2 * width)], core="MIX_AIC")
+    r.put("MoeDistributeDispatchV2", MOE, [full, chosen], [wide, (routed,)], core=AIV)
+    r.put("GroupedMatmul", MOE, [wide, (c.local, c.hidden, 2 * width)], (routed, 2 * width), core=AIC)
     r.put("DequantSwigluQuant", MOE, [(routed, 2 * width), (c.local, 2 * width)], [(routed, width), (routed,)])
-    r.put("GroupedMatmul", MOE, [(routed, width), (c.local, width, c.hidden)], [wide], core="MIX_AIC")
+    r.put("GroupedMatmul", MOE, [(routed, width), (c.local, width, c.hidden)], wide, core=AIC)
     dynamic(r, MOE, rows, c.hidden)
     quantised(r, MOE, rows, c.hidden, 2 * width // c.tp)
-    r.put("SwiGlu", MOE, [(rows, 2 * width // c.tp)], [(rows, width // c.tp)])
+    r.put("SwiGlu", MOE, (rows, 2 * width // c.tp), (rows, width // c.tp))
     dynamic(r, MOE, rows, width // c.tp)
     quantised(r, MOE, rows, width // c.tp, c.hidden)
     reduce(r, c)
-    r.put("MoeDistributeCombineV2", MOE, [wide, chosen], [c.wide], core="MIX_AIV")
-    r.put("muls_add_kernel", MOE, [c.wide, c.wide], [c.wide], core=V)
+    r.put("MoeDistributeCombineV2", MOE, [wide, chosen], c.wide, core=AIV)
+    r.put("muls_add_kernel", MOE, [c.wide, c.wide], core=V)
 
 
 def dense_quantised(r: Recorder, c: Card) -> None:
     width = c.inter // c.tp
     dynamic(r, MLP, c.rows, c.hidden)
     quantised(r, MLP, c.rows, c.hidden, 2 * width)
-    r.put("SwiGlu", MLP, [(c.rows, 2 * width)], [(c.rows, width)])
+    r.put("SwiGlu", MLP, (c.rows, 2 * width), (c.rows, width))
     dynamic(r, MLP, c.rows, width)
     quantised(r, MLP, c.rows, width, c.hidden)
     reduce(r, c)
@@ -226,9 +228,9 @@ Q35 = Card(
 
 def between_formats(r: Recorder, region: str, rows: int, inner: int, outer: int) -> None:
     """A projection with its input and its result carried from rows to fractals and back."""
-    r.put("TransData", region, [(rows, inner)], [(inner // 32 or 1, rows, 32)])
+    r.put("TransData", region, (rows, inner), (inner // 32 or 1, rows, 32))
     quantised(r, region, rows, inner, outer, "AI_CORE")
-    r.put("TransData", region, [(outer // 16 or 1, rows, 16)], [(rows, outer)])
+    r.put("TransData", region, (outer // 16 or 1, rows, 16), (rows, outer))
 
 
 def delta_rule(r: Recorder, c: Card) -> None:
@@ -236,15 +238,15 @@ def delta_rule(r: Recorder, c: Card) -> None:
     static(r, A, rows, c.hidden)
     between_formats(r, A, rows, c.hidden, 2 * key + 2 * value)
     between_formats(r, A, rows, c.hidden, 64)
-    r.put("CausalConv1dV310", A, [(rows, 2 * key + value), (4, 2 * key + value)], [(rows, 2 * key + value)], core=V)
+    r.put("CausalConv1dV310", A, [(rows, 2 * key + value), (4, 2 * key + value)], core=V)
     for _part in range(2):
         r.put("RmsNorm", A, [(rows, 16, 128), (128,)], [(rows, 16, 128), (rows, 16, 1)])
     mixed: list[Shape | None] = [(rows, 16, 128), (rows, 16, 128), (rows, 32, 128), (rows, 32), (rows, 32)]
     if r.phase == "prefill":
         for op in ("ChunkGatedDeltaRuleComputeWy", "ChunkGatedDeltaRuleFwdH", "ChunkFwdO"):
-            r.put(op, A, mixed, [(rows, 32, 128)], core="MIX_AIC")
+            r.put(op, A, mixed, (rows, 32, 128), core=AIC)
     else:
-        r.put("RecurrentGatedDeltaRule", A, mixed, [(rows, 32, 128)], core="MIX_AIV")
+        r.put("RecurrentGatedDeltaRule", A, mixed, (rows, 32, 128), core=AIV)
     r.put("RmsNorm", A, [(rows, 32, 128), (128,)], [(rows, 32, 128), (rows, 32, 1)])
     static(r, A, rows, value)
     between_formats(r, A, rows, value, c.hidden)
@@ -258,14 +260,14 @@ def full_attention(r: Recorder, c: Card) -> None:
     q, k = (rows, c.heads, c.dim), (rows, c.kv, c.dim)
     for heads in (q, k):
         r.put("RmsNorm", A, [heads, (c.dim,)], [heads, (*heads[:2], 1)])
-    r.put("RotaryMul", A, [q, (rows, 1, 64), (rows, 1, 64)], [q])
-    r.put("RotaryMul", A, [k, (rows, 1, 64), (rows, 1, 64)], [k])
+    r.put("RotaryMul", A, [q, (rows, 1, 64), (rows, 1, 64)])
+    r.put("RotaryMul", A, [k, (rows, 1, 64), (rows, 1, 64)])
     pages: Shape = (BLOCKS, c.kv_width // 16, 128, 16)
     r.put("ReshapeAndCacheNz", A, [k, k, pages, pages, (rows,)], [pages, pages])
     op = "UnpadFlashAttentionNz" if r.phase == "prefill" else "PagedAttentionNz"
-    r.put(op, A, [q, pages, pages, (c.sequences or rows, 64)], [q], core="MIX_AIC")
-    r.put("Sigmoid", A, [(rows, c.q)], [(rows, c.q)])
-    r.put("Mul", A, [(rows, c.q), (rows, c.q)], [(rows, c.q)])
+    r.put(op, A, [q, pages, pages, (c.sequences or rows, 64)], core=AIC)
+    r.put("Sigmoid", A, (rows, c.q))
+    r.put("Mul", A, [(rows, c.q), (rows, c.q)])
     static(r, A, rows, c.q)
     between_formats(r, A, rows, c.q, c.hidden)
 
@@ -273,7 +275,7 @@ def full_attention(r: Recorder, c: Card) -> None:
 def fractal_mlp(r: Recorder, c: Card) -> None:
     static(r, MLP, c.rows, c.hidden)
     between_formats(r, MLP, c.rows, c.hidden, 2 * c.inter)
-    r.put("SwiGlu", MLP, [(c.rows, 2 * c.inter)], [(c.rows, c.inter)])
+    r.put("SwiGlu", MLP, (c.rows, 2 * c.inter), (c.rows, c.inter))
     static(r, MLP, c.rows, c.inter)
     between_formats(r, MLP, c.rows, c.inter, c.hidden)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sample_builder.blocks import MOE, NORM, A, Card, add, forward, linear, reduce, split
+from sample_builder.blocks import AIC, AIV, MOE, NORM, A, Card, add, linear, reduce, split
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
+from sample_builder.runs import forward
 
 from deployments.published import Published
 
@@ -17,19 +18,19 @@ CARD = Card(
 
 def loose_norm(r: Recorder, region: str, shape: Shape) -> None:
     one: Shape = (*shape[:-1], 1)
-    r.put("Cast", region, [shape], [shape], 1.3)
-    r.put("Pows", region, [shape], [shape], 2.5)
-    r.put("ReduceMean", region, [shape], [one], 3.0)
-    r.put("Adds", region, [one], [one], 1.5)
-    r.put("Rsqrt", region, [one], [one], 1.5)
-    r.put("Mul", region, [shape, one], [shape])
-    r.put("Cast", region, [shape], [shape], 1.3)
-    r.put("Mul", region, [shape, (shape[-1],)], [shape])
+    r.put("Cast", region, shape, us=1.3)
+    r.put("Pows", region, shape, us=2.5)
+    r.put("ReduceMean", region, shape, one)
+    r.put("Adds", region, one, us=1.5)
+    r.put("Rsqrt", region, one, us=1.5)
+    r.put("Mul", region, [shape, one])
+    r.put("Cast", region, shape, us=1.3)
+    r.put("Mul", region, [shape, (shape[-1],)])
 
 
 def gathered_keys(r: Recorder, c: Card) -> None:
     """Keys and values of all pages are gathered to one tensor before each attention."""
-    width = c.q + 2 * c.kv_width
+    width = c.qkv
     linear(r, c, A, c.hidden, width)
     split(r, c, A, width, c.q, c.kv_width, c.kv_width)
     q, k = (c.rows, c.q // c.dim, c.dim), (c.rows, 1, c.dim)
@@ -38,11 +39,11 @@ def gathered_keys(r: Recorder, c: Card) -> None:
     r.put("ApplyRotaryPosEmb", A, [q, k, (c.rows, 1, c.dim), (c.rows, 1, c.dim)], [q, k], 4.0)
     cached: Shape = (4096 * 128, 1, c.dim)
     for _part in range(2):
-        r.put("ScatterNdUpdate", A, [cached, (c.rows, 1), k], [cached])
+        r.put("ScatterNdUpdate", A, [cached, (c.rows, 1), k])
     for _part in range(2):
-        r.put("Index", A, [(4096, 128, c.dim), (c.rows, 32)], [(c.rows, 4096, c.dim)])
+        r.put("Index", A, [(4096, 128, c.dim), (c.rows, 32)], (c.rows, 4096, c.dim))
     keys: Shape = (c.rows, 4096, c.dim)
-    r.put("IncreFlashAttention", A, [(c.rows, 1, c.q), keys, keys, None, (c.rows, 4096)], [(c.rows, 1, c.q)], 14.0)
+    r.put("IncreFlashAttention", A, [(c.rows, 1, c.q), keys, keys, None, (c.rows, 4096)], us=14.0)
     linear(r, c, A, c.q, c.hidden)
     reduce(r, c)
 
@@ -51,22 +52,21 @@ def gathered_experts(r: Recorder, c: Card) -> None:
     """Rows of both halves of the batch are gathered as a list and put side by side; each rank has a part of each."""
     both, routed, inter = c.at(2 * c.rows), 2 * c.rows * c.top_k, c.expert_inter // c.tp
     wide, picks = (routed, c.hidden), (both.rows, c.top_k)
-    r.put("hcom_allGather_", "comm", [c.wide], [both.wide], 12.0)
-    r.put("ConcatD", MOE, [c.wide, c.wide], [both.wide])
+    r.put("hcom_allGather_", "comm", c.wide, both.wide, 12.0)
+    r.put("ConcatD", MOE, [c.wide, c.wide], both.wide)
     linear(r, both, MOE, c.hidden, c.experts)
-    r.put("MoeGatingTopKSoftmax", MOE, [(both.rows, c.experts)], [picks, picks])
-    r.put("MoeInitRoutingV3", MOE, [both.wide, picks], [wide, (routed,), (c.experts,)], core="MIX_AIV")
-    r.put("GroupedMatmul", MOE, [wide, (c.experts, c.hidden, 2 * inter)], [(routed, 2 * inter)], core="MIX_AIC")
-    r.put("SwiGlu", MOE, [(routed, 2 * inter)], [(routed, inter)])
-    r.put("GroupedMatmul", MOE, [(routed, inter), (c.experts, inter, c.hidden)], [wide], core="MIX_AIC")
-    r.put("MoeTokenUnpermute", MOE, [wide, (routed,), picks], [both.wide])
+    r.put("MoeGatingTopKSoftmax", MOE, (both.rows, c.experts), [picks, picks])
+    r.put("MoeInitRoutingV3", MOE, [both.wide, picks], [wide, (routed,), (c.experts,)], core=AIV)
+    r.put("GroupedMatmul", MOE, [wide, (c.experts, c.hidden, 2 * inter)], (routed, 2 * inter), core=AIC)
+    r.put("SwiGlu", MOE, (routed, 2 * inter), (routed, inter))
+    r.put("GroupedMatmul", MOE, [(routed, inter), (c.experts, inter, c.hidden)], wide, core=AIC)
+    r.put("MoeTokenUnpermute", MOE, [wide, (routed,), picks], both.wide)
     reduce(r, both)
-    r.put("Slice", MOE, [both.wide, (2,), (2,)], [c.wide], 2.0)
+    r.put("Slice", MOE, [both.wide, (2,), (2,)], c.wide, 2.0)
 
 
 def loose_layers(r: Recorder, c: Card) -> None:
-    for number in range(c.layers):
-        r.layer, r.kind = number, "moe"
+    for number in r.layers(c.layers, "moe"):
         if number == 0:
             loose_norm(r, NORM, c.wide)
         for block in (gathered_keys, gathered_experts):
@@ -92,5 +92,5 @@ def loose() -> BuiltCapture:
 LOOSE: dict[str, Published] = {
     "qwen3-235b with loose norms from operator statistics": Published(
         loose, {"GroupedMatmul": 188, "IncreFlashAttention": 94, "ConcatD": 94, "MoeGatingTopKSoftmax": 94}, 94
-    ),
+    )
 }

@@ -5,21 +5,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sample_builder.blocks import BLOCKS, MLP, A, Card, add_norm, cache, core, forward, layers_of, linear, norm, swiglu
+from sample_builder.blocks import AIC, BLOCKS, MLP, A, Card, V, add_norm, cache, core, feed, linear, norm
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
+from sample_builder.runs import forward, layers_of
 
-from deployments.published import QWEN3_32B, Published, V, as_read
-from deployments.published_latent import (
-    RANK,
-    ROPE,
-    V3,
-    absorbed,
-    quantised,
-    static,
-    v3_layers,
-)
+from deployments.published import QWEN3_32B, Published, as_read
+from deployments.published_latent import RANK, ROPE, V3, absorbed, quantised, static, v3_layers
 
 # ---------------------------------------------------------------- Qwen3-32B: prompts in sequence parallel
 
@@ -28,7 +21,7 @@ def gathered(r: Recorder, c: Card, back: bool = False) -> None:
     """A collective that the AICPU drives: listed as a whole and as the task that drives it."""
     op = "hcom_reduceScatter_" if back else "hcom_allGather_"
     part: Shape = (c.rows // c.tp, c.hidden)
-    r.put(op, "comm", [c.wide if back else part], [part if back else c.wide], 900.0)
+    r.put(op, "comm", c.wide if back else part, part if back else c.wide, 900.0)
     row = r.rows[-1]
     driver = {
         "name": "reduce_scatterAicpuKernel" if back else "allgatherAicpuKernel",
@@ -42,14 +35,13 @@ def gathered(r: Recorder, c: Card, back: bool = False) -> None:
 def long_prompt(r: Recorder, c: Card) -> None:
     """Large projections are other kernels than in decode; a layer's first norm and rotation stay apart."""
     part = c.at(c.rows // c.tp)
-    width, inter = c.q + 2 * c.kv_width, c.inter // c.tp
-    q, k = (c.rows, c.q // c.dim, c.dim), (c.rows, c.kv_width // c.dim, c.dim)
-    for number in range(c.layers):
-        r.layer, r.kind = number, "dense"
+    width, inter = c.qkv, c.inter // c.tp
+    q, k = c.query, c.key
+    for number in r.layers(c.layers):
         if number == 0:
             norm(r, part)
         gathered(r, c)
-        r.put("MatMulV2", A, [c.wide, (width, c.hidden)], [(c.rows, width)], 640.0)
+        r.put("MatMulV2", A, [c.wide, (width, c.hidden)], (c.rows, width), 640.0)
         if number == 0:
             for heads in (q, k):
                 r.put("RmsNorm", A, [heads, (c.dim,)], [heads, (*heads[:2], 1)], 300.0)
@@ -57,35 +49,34 @@ def long_prompt(r: Recorder, c: Card) -> None:
         else:
             r.put("split_qkv_rmsnorm_rope_kernel", A, us=983.0, core=V)
         cache(r, c)
-        r.put("FusedInferAttentionScore", A, [q, k, k, None, (2048, 2048)], [q, None], 1083.0, "MIX_AIC")
-        r.put("MatMulV2", A, [(c.rows, c.q), (c.hidden, c.q)], [c.wide], 1030.0)
-        r.put("TensorMove", A, [c.wide], [c.wide], 33.0)
+        r.put("FusedInferAttentionScore", A, [q, k, k, None, (2048, 2048)], [q, None], 1083.0, AIC)
+        r.put("MatMulV2", A, [(c.rows, c.q), (c.hidden, c.q)], c.wide, 1030.0)
+        r.put("TensorMove", A, c.wide, us=33.0)
         gathered(r, c, back=True)
         add_norm(r, part)
         gathered(r, c)
-        r.put("MatMulV3", MLP, [c.wide, (2 * inter, c.hidden)], [(c.rows, 2 * inter)], 3700.0)
-        r.put("SwiGlu", MLP, [(c.rows, 2 * inter)], [(c.rows, inter)], 281.0)
-        r.put("MatMulV3", MLP, [(c.rows, inter), (c.hidden, inter)], [c.wide], 1950.0)
-        r.put("TensorMove", MLP, [c.wide], [c.wide], 33.0)
+        r.put("MatMulV3", MLP, [c.wide, (2 * inter, c.hidden)], (c.rows, 2 * inter), 3700.0)
+        r.put("SwiGlu", MLP, (c.rows, 2 * inter), (c.rows, inter), 281.0)
+        r.put("MatMulV3", MLP, [(c.rows, inter), (c.hidden, inter)], c.wide, 1950.0)
+        r.put("TensorMove", MLP, c.wide, us=33.0)
         gathered(r, c, back=True)
         add_norm(r, part)
 
 
 def graph_layers(r: Recorder, c: Card) -> None:
     """Decode in a graph: split, norms, rotation and cache by Triton kernels, collectives by vector cores."""
-    for number in range(c.layers):
-        r.layer, r.kind = number, "dense"
+    for number in r.layers(c.layers):
         if number == 0:
             norm(r, c)
-        linear(r, c, A, c.hidden, c.q + 2 * c.kv_width)
+        linear(r, c, A, c.hidden, c.qkv)
         r.put("split_qkv_rmsnorm_rope_kernel_0", A, us=6.0, core=V)
         r.put("reshape_and_cache_200000000", A, us=4.0, core=V, name="reshape_and_cache_200000000")
         core(r, c)
         linear(r, c, A, c.q, c.hidden)
-        r.put("hcom_allReduce_", "comm", [c.wide], [c.wide], 79.9)
+        r.put("hcom_allReduce_", "comm", c.wide, us=79.9)
         add_norm(r, c)
-        swiglu(r, c)
-        r.put("hcom_allReduce_", "comm", [c.wide], [c.wide], 79.9)
+        feed(r, c)
+        r.put("hcom_allReduce_", "comm", c.wide, us=79.9)
         add_norm(r, c)
 
 
@@ -114,18 +105,18 @@ def chunked(r: Recorder, c: Card) -> None:
     pages: list[Shape | None] = [(BLOCKS, 128, 1, ROPE), (BLOCKS, 128, 1, RANK)]
     r.put("KvRmsNormRopeCache", A, [(rows, 1, 1, RANK + ROPE), (RANK,), (rows, 1, 1, ROPE), *pages], pages, core=V)
     turned: Shape = (rows, heads, 1, ROPE)
-    r.put("InterleaveRope", A, [turned, (rows, 1, 1, ROPE), (rows, 1, 1, ROPE)], [turned], 20.0)
+    r.put("InterleaveRope", A, [turned, (rows, 1, 1, ROPE), (rows, 1, 1, ROPE)], us=20.0)
     query: Shape = (rows, heads, c.dim + ROPE)
     for past in (False, True):
         if past:
             r.put("PagedCacheLoadNdKernel", A, [*pages, (8, 64), (8,)], [(rows, 1, RANK), (rows, 1, ROPE)], 18.0, V)
-        r.put("MatMulV2", A, [(rows, RANK), (2 * heads * c.dim, RANK)], [(rows, 2 * heads * c.dim)], 90.0)
-        r.put("FusedInferAttentionScore", A, [query, query, (rows, heads, c.dim)], [(rows, heads, c.dim)], 700.0)
+        r.put("MatMulV2", A, [(rows, RANK), (2 * heads * c.dim, RANK)], (rows, 2 * heads * c.dim), 90.0)
+        r.put("FusedInferAttentionScore", A, [query, query, (rows, heads, c.dim)], (rows, heads, c.dim), 700.0)
     parts: list[Shape | None] = [(rows * heads,)] * 2 + [(rows * heads, c.dim)] * 2
-    r.put("AttentionUpdate", A, parts, [(rows * heads, c.dim)], 714.0, V)
+    r.put("AttentionUpdate", A, parts, (rows * heads, c.dim), 714.0, V)
     static(r, A, rows, heads * c.dim)
     quantised(r, A, rows, heads * c.dim, c.hidden)
-    r.put("hcom_reduceScatter_", "comm", [c.wide], [(max(1, rows // c.tp), c.hidden)], 320.0)
+    r.put("hcom_reduceScatter_", "comm", c.wide, (max(1, rows // c.tp), c.hidden), 320.0)
 
 
 def latent_layers(r: Recorder, c: Card) -> None:
@@ -153,15 +144,15 @@ QWEN25_3B = Card(
 
 
 def paged(r: Recorder, c: Card) -> None:
-    width = c.q + 2 * c.kv_width
+    width = c.qkv
     linear(r, replace(c, bias=True), A, c.hidden, width)
     q, k = (c.rows, c.q), (c.rows, c.kv_width)
     r.put("AtbRopeKernel", A, [q, k, (c.rows, c.dim), (c.rows, c.dim), (c.rows,)], [q, k], 1.5, V)
     cache(r, c)
     out: Shape = (c.rows, c.heads, c.dim)
-    r.put("ZerosLike", A, [out], [out], 3.0)
+    r.put("ZerosLike", A, out)
     pages: Shape = (BLOCKS, 128, c.kv, c.dim)
-    r.put("PagedAttentionMaskNdKernel", A, [out, pages, pages, (c.rows, 64), (c.rows,)], [out], 4.5, "MIX_AIC")
+    r.put("PagedAttentionMaskNdKernel", A, [out, pages, pages, (c.rows, 64), (c.rows,)], us=4.5, core=AIC)
     linear(r, c, A, c.q, c.hidden)
 
 
@@ -171,12 +162,12 @@ def other_engine() -> BuiltCapture:
     c = QWEN25_3B
     for step in range(3):
         r.step, r.layer, r.kind = step, None, None
-        r.put("Cumsum", "prepare", [(c.rows,), (1,)], [(c.rows,)], 40.0)
-        forward(r, c, layers_of(("dense", paged, swiglu)), step)
+        r.put("Cumsum", "prepare", [(c.rows,), (1,)], us=40.0)
+        forward(r, c, layers_of(("dense", paged, feed)), step)
         logits: Shape = (c.rows, c.vocab)
         drawn = ("RealDiv", "Sort", "LessEqual", "MaskedFill", "SoftmaxV2", "DSARandomUniform", "Less", "Log", "Neg")
         for op in (*drawn, "DSAGenBitMask", "DropOutDoMask", "RealDiv", "ArgMaxV2"):
-            r.put(op, "sampling", [logits], [logits], 36.0)
+            r.put(op, "sampling", logits, us=36.0)
         r.pause(320.0)
     return r.finish()
 

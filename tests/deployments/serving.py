@@ -6,45 +6,53 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sample_builder.blocks import (
+    AIC,
+    AIV,
     MLP,
     MOE,
     A,
     Block,
     Card,
     Layers,
+    V,
     add_norm,
+    attend,
     cache,
     core,
-    embed,
-    forward,
+    feed,
     gating,
     gqa,
     grouped,
-    head,
-    layers_of,
     linear,
     mlp,
-    moe,
     norm,
-    prepare,
     qkv,
-    run,
-    swiglu,
-)
+)  # fmt: skip
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
+from sample_builder.runs import (
+    DENSE_LAYERS,
+    MOE_LAYERS,
+    embed,
+    first_dense,
+    forward,
+    head,
+    layers_of,
+    phased,
+    prepare,
+    run,
+)
 
 from deployments.dense import LLAMA, QWEN3
-from deployments.experts import DEEPSEEK, QWEN3_MOE, first_dense, latent, with_shared
+from deployments.experts import DEEPSEEK, QWEN3_MOE, latent, with_shared
 
 WIDE4 = replace(QWEN3, tp=4)
 
 
 def fused_sum(r: Recorder, c: Card) -> None:
     """Projection, all-reduce, residual and norm in one kernel."""
-    for number in range(c.layers):
-        r.layer, r.kind = number, "dense"
+    for number in r.layers(c.layers):
         if number == 0:
             norm(r, c)
         qkv(r, c)
@@ -53,219 +61,171 @@ def fused_sum(r: Recorder, c: Card) -> None:
         for region, inner in ((A, c.q), (MLP, c.inter // c.tp)):
             if region == MLP:
                 linear(r, c, MLP, c.hidden, 2 * inner)
-                r.put("SwiGlu", MLP, [(c.rows, 2 * inner)], [(c.rows, inner)], 2.8)
+                r.put("SwiGlu", MLP, (c.rows, 2 * inner), (c.rows, inner), 2.8)
             ins = [(c.rows, inner), (inner, c.hidden), None, c.wide, (c.hidden,)]
-            r.put("MatmulAllReduceAddRmsNorm", region, ins, [c.wide, c.wide], 28.0, "MIX_AIC")
+            r.put("MatmulAllReduceAddRmsNorm", region, ins, [c.wide, c.wide], 28.0, AIC)
 
 
 def gathered_matmul(r: Recorder, c: Card) -> None:
     """Sequence parallel: gathering inside the first projection, scattering inside the last one."""
-    part = c.at(c.rows // c.tp)
-    for number in range(c.layers):
-        r.layer, r.kind = number, "dense"
+    part, inter = c.at(c.rows // c.tp), c.inter // c.tp
+
+    def gather(region: str, width: int, us: float) -> None:
+        r.put("AllGatherMatmul", region, [part.wide, (c.hidden, width)], [(c.rows, width), c.wide], us, AIC)
+
+    def scatter(region: str, width: int, us: float) -> None:
+        r.put("MatmulReduceScatter", region, [(c.rows, width), (width, c.hidden)], part.wide, us, AIC)
+
+    for number in r.layers(c.layers):
         if number == 0:
             norm(r, part)
-        width, inter = c.q + 2 * c.kv_width, c.inter // c.tp
-        r.put("AllGatherMatmul", A, [part.wide, (c.hidden, width)], [(c.rows, width), c.wide], 30.0, "MIX_AIC")
-        r.put("split_qkv_rmsnorm_rope_kernel_0", A, us=4.0, core="AI_VECTOR_CORE")
+        gather(A, c.qkv, 30.0)
+        r.put("split_qkv_rmsnorm_rope_kernel_0", A, us=4.0, core=V)
         cache(r, c)
         core(r, c)
-        r.put("MatmulReduceScatter", A, [(c.rows, c.q), (c.q, c.hidden)], [part.wide], 24.0, "MIX_AIC")
+        scatter(A, c.q, 24.0)
         add_norm(r, part)
-        r.put(
-            "AllGatherMatmul", MLP, [part.wide, (c.hidden, 2 * inter)], [(c.rows, 2 * inter), c.wide], 44.0, "MIX_AIC"
-        )
-        r.put("SwiGlu", MLP, [(c.rows, 2 * inter)], [(c.rows, inter)], 2.8)
-        r.put("MatmulReduceScatter", MLP, [(c.rows, inter), (inter, c.hidden)], [part.wide], 30.0, "MIX_AIC")
+        gather(MLP, 2 * inter, 44.0)
+        r.put("SwiGlu", MLP, (c.rows, 2 * inter), (c.rows, inter), 2.8)
+        scatter(MLP, inter, 30.0)
         add_norm(r, part)
 
 
 def sequence_parallel(r: Recorder, c: Card) -> None:
     """vLLM-Ascend's flash communication: reduce-scatter and all-gather of their own."""
-    part, plain = c.at(c.rows // c.tp), replace(c)
-    for number in range(c.layers):
-        r.layer, r.kind = number, "dense"
+    part = c.at(c.rows // c.tp)
+    for number in r.layers(c.layers):
         if number == 0:
             norm(r, part)
-        for block in ("attention", "mlp"):
-            r.put("hcom_allGather_", "comm", [part.wide], [c.wide], 11.0)
-            if block == "attention":
-                qkv(r, plain)
-                cache(r, plain)
-                core(r, plain)
-                linear(r, plain, A, c.q, c.hidden)
-            else:
-                swiglu(r, plain)
-            r.put("hcom_reduceScatter_", "comm", [c.wide], [part.wide], 11.0)
+        for block in (attend, feed):
+            r.put("hcom_allGather_", "comm", part.wide, c.wide, 11.0)
+            block(r, c)
+            r.put("hcom_reduceScatter_", "comm", c.wide, part.wide, 11.0)
             add_norm(r, part)
+
+
+def joined_parts(r: Recorder, c: Card, us: float) -> None:
+    """Two partial results of attention become one."""
+    rows = c.rows * c.heads
+    r.put("AttentionUpdate", A, [(rows,), (rows,), (rows, c.dim), (rows, c.dim)], (rows, c.dim), us)
 
 
 def context_parallel_decode(r: Recorder, c: Card) -> None:
     """Each rank attends to its part of the context; partial results and their sums of exponents meet."""
+    packed = (c.rows, c.heads, c.dim + 1)
     qkv(r, c)
     cache(r, c)
     core(r, c)
-    out: Shape = (c.rows, c.heads, c.dim)
-    r.put("ConcatD", A, [out, (c.rows, c.heads, 1)], [(c.rows, c.heads, c.dim + 1)], 2.2)
-    r.put("hcom_alltoall_", "comm", [(c.rows, c.heads, c.dim + 1)], [(c.rows, c.heads, c.dim + 1)], 12.0)
-    parts: list[Shape | None] = [(c.rows * c.heads,)] * 2 + [(c.rows * c.heads, c.dim)] * 2
-    r.put("AttentionUpdate", A, parts, [(c.rows * c.heads, c.dim)], 5.0)
+    r.put("ConcatD", A, [(c.rows, c.heads, c.dim), (c.rows, c.heads, 1)], packed, 2.2)
+    r.put("hcom_alltoall_", "comm", packed, us=12.0)
+    joined_parts(r, c, 5.0)
     linear(r, c, A, c.q, c.hidden)
 
 
 def context_parallel_prefill(r: Recorder, c: Card) -> None:
     """All keys and values are gathered, then two half attentions are merged."""
     qkv(r, c)
-    new: Shape = (c.rows, 2 * c.kv_width)
-    r.put("hcom_allGather_", "comm", [new], [(2 * c.rows, 2 * c.kv_width)], 16.0)
+    r.put("hcom_allGather_", "comm", (c.rows, 2 * c.kv_width), (2 * c.rows, 2 * c.kv_width), 16.0)
     cache(r, c)
-    query = (c.rows, c.heads, c.dim)
-    keys = (c.rows, c.kv, c.dim)
     for _half in range(2):
-        r.put("FusedInferAttentionScore", A, [query, keys, keys], [query, (c.rows, c.heads, 1)], 90.0, "MIX_AIC")
-    parts: list[Shape | None] = [(c.rows * c.heads,)] * 2 + [(c.rows * c.heads, c.dim)] * 2
-    r.put("AttentionUpdate", A, parts, [(c.rows * c.heads, c.dim)], 12.0)
+        r.put("FusedInferAttentionScore", A, [c.query, c.key, c.key], [c.query, (c.rows, c.heads, 1)], 90.0, AIC)
+    joined_parts(r, c, 12.0)
     linear(r, c, A, c.q, c.hidden)
 
 
 def context_parallel() -> BuiltCapture:
-    r = Recorder(mode="eager", gap_us=14.0)
-    plan: list[tuple[str, int, int, Block]] = [("prefill", 1024, 1, context_parallel_prefill)]
-    plan += [("decode", 8, 8, context_parallel_decode)] * 2
-    for step, (phase, rows, sequences, attend) in enumerate(plan):
-        forward(r, QWEN3.at(rows, sequences), layers_of(("dense", attend, mlp)), step, phase, rows=sequences)
-        r.pause(320.0)
-    return r.finish()
+    blocks = (context_parallel_prefill, context_parallel_decode, context_parallel_decode)
+    plan = [("prefill", 1024, 1), ("decode", 8, 8), ("decode", 8, 8)]
+    return phased(QWEN3, [layers_of(("dense", block, mlp)) for block in blocks], plan)
 
 
 def split_cores(r: Recorder, c: Card) -> None:
     """A mixed batch: prompts by one kernel, decoding sequences by another, results side by side."""
+    decoding = 6
+    prompt, keys = (c.rows - decoding, c.heads, c.dim), (c.rows - decoding, c.kv, c.dim)
     qkv(r, c)
     cache(r, c)
-    decoding = 6
-    prompt: Shape = (c.rows - decoding, c.heads, c.dim)
-    keys: Shape = (c.rows - decoding, c.kv, c.dim)
-    r.put("FusedInferAttentionScore", A, [prompt, keys, keys], [prompt, None], 60.0, "MIX_AIC")
+    r.put("FusedInferAttentionScore", A, [prompt, keys, keys], [prompt, None], 60.0, AIC)
     core(r, c.at(decoding), "PagedAttentionMaskNdKernel")
-    r.put("ConcatD", A, [prompt, (decoding, c.heads, c.dim)], [(c.rows, c.heads, c.dim)], 3.0)
+    r.put("ConcatD", A, [prompt, (decoding, c.heads, c.dim)], c.query)
     linear(r, c, A, c.q, c.hidden)
 
 
 def mixed_batch() -> BuiltCapture:
-    r = Recorder(mode="eager", gap_us=14.0)
-    plan: list[tuple[str, int, int, Block]] = [
-        ("mixed", 262, 7, split_cores),
-        ("decode", 7, 7, gqa),
-        ("decode", 7, 7, gqa),
-    ]
-    for step, (phase, rows, sequences, attend) in enumerate(plan):
-        forward(r, QWEN3.at(rows, sequences), layers_of(("dense", attend, mlp)), step, phase, rows=7)
-        r.pause(320.0)
-    return r.finish()
+    plan = [("mixed", 262, 7), ("decode", 7, 7), ("decode", 7, 7)]
+    return phased(QWEN3, [layers_of(("dense", split_cores, mlp)), DENSE_LAYERS, DENSE_LAYERS], plan)
 
 
-def adapted(region: str, r: Recorder, c: Card, inner: int, outer: int, slices: int) -> None:
+def adapted(r: Recorder, c: Card, region: str, inner: int, outer: int, slices: int) -> None:
+    """LoRA: behind each projection shrinking and expanding kernels."""
     linear(r, c, region, inner, outer)
-    r.put("Fill", region, [(c.rows, 16)], [(c.rows, 16)], 1.5)
-    for _slice in range(slices):
-        r.put("sgmv_shrink_kernel", region, us=4.0, core="AI_VECTOR_CORE")
-        r.put("sgmv_expand_slice_kernel", region, us=4.0, core="AI_VECTOR_CORE")
+    r.put("Fill", region, (c.rows, 16), us=1.5)
+    for name in ("sgmv_shrink_kernel", "sgmv_expand_slice_kernel") * slices:
+        r.put(name, region, us=4.0, core=V)
 
 
 def lora_attention(r: Recorder, c: Card) -> None:
-    adapted(A, r, c, c.hidden, c.q + 2 * c.kv_width, 3)
-    r.put("split_qkv_rmsnorm_rope_kernel", A, us=4.0, core="AI_VECTOR_CORE")
+    adapted(r, c, A, c.hidden, c.qkv, 3)
+    r.put("split_qkv_rmsnorm_rope_kernel", A, us=4.0, core=V)
     cache(r, c)
     core(r, c)
-    adapted(A, r, c, c.q, c.hidden, 1)
+    adapted(r, c, A, c.q, c.hidden, 1)
 
 
 def lora_mlp(r: Recorder, c: Card) -> None:
-    adapted(MLP, r, c, c.hidden, 2 * c.inter, 2)
-    r.put("SwiGlu", MLP, [(c.rows, 2 * c.inter)], [(c.rows, c.inter)], 2.8)
-    adapted(MLP, r, c, c.inter, c.hidden, 1)
+    adapted(r, c, MLP, c.hidden, 2 * c.inter, 2)
+    r.put("SwiGlu", MLP, (c.rows, 2 * c.inter), (c.rows, c.inter), 2.8)
+    adapted(r, c, MLP, c.inter, c.hidden, 1)
 
 
-def two_batches(layers_count: int = 6) -> BuiltCapture:
+def two_batches() -> BuiltCapture:
     """Two halves of a batch on two streams, half a layer apart, so that one's exchange hides the other's work."""
-    r = Recorder()
-    c = replace(QWEN3_MOE, rows=48, layers=layers_count)
+    r, c = Recorder(), replace(QWEN3_MOE, rows=48)
     half = c.at(24)
-    for step in range(3):
-        r.step = step
+    for _step in r.steps(3):
         prepare(r, c)
         embed(r, c)
         with r.beside(8, wait=False):
             r.clock[8] += 40.0
-            _half_stack(r, half)
-        _half_stack(r, half)
+            MOE_LAYERS(r, half)
+        MOE_LAYERS(r, half)
         r.join(8)
         head(r, c)
-        r.pause(320.0)
     return r.finish()
 
 
-def _half_stack(r: Recorder, c: Card) -> None:
-    for number in range(c.layers):
-        r.layer, r.kind = number, "moe"
-        if number == 0:
-            norm(r, c)
-        gqa(r, c)
-        add_norm(r, c)
-        moe(r, c)
-        add_norm(r, c)
-
-
-def attention_rank() -> BuiltCapture:
+def away(r: Recorder, c: Card) -> None:
     """Attention here, experts on other ranks: tokens leave behind the router and come back combined."""
-    r = Recorder()
-    c = QWEN3_MOE
-
-    def away(r: Recorder, c: Card) -> None:
-        gating(r, c)
-        r.put("AttentionToFFN", MOE, [c.wide, (c.rows, c.top_k)], [(1,)], 14.0, "MIX_AIV")
-        r.put(
-            "AttentionWorkerCombine", MOE, [(c.rows, c.top_k, c.hidden), (c.rows, c.top_k)], [c.wide], 40.0, "MIX_AIV"
-        )
-
-    for step in range(3):
-        forward(r, c, layers_of(("moe", gqa, away)), step)
-        r.pause(320.0)
-    return r.finish()
+    chosen = (c.rows, c.top_k)
+    gating(r, c)
+    r.put("AttentionToFFN", MOE, [c.wide, chosen], (1,), 14.0, AIV)
+    r.put("AttentionWorkerCombine", MOE, [(*chosen, c.hidden), chosen], c.wide, 40.0, AIV)
 
 
 def expert_rank() -> BuiltCapture:
     """Only experts: tokens of other ranks' layers come in and go out, layer after layer."""
-    r = Recorder()
-    c = QWEN3_MOE
-    rows = 384
+    r, c, rows = Recorder(), QWEN3_MOE, 384
     wide: Shape = (rows, c.hidden)
-    for step in range(3):
-        r.step = step
-        for number in range(c.layers):
-            r.layer, r.kind = number, "moe"
-            r.put("FFNWorkerBatching", MOE, [(64,)], [wide, (rows,), (c.local,)], 16.0, "MIX_AIV")
+    for _step in r.steps(3, 900.0):
+        for _number in r.layers(c.layers, "moe"):
+            r.put("FFNWorkerBatching", MOE, (64,), [wide, (rows,), (c.local,)], 16.0, AIV)
             grouped(r, c, rows)
-            r.put("FFNToAttention", MOE, [wide, (rows,)], [(1,)], 14.0, "MIX_AIV")
-        r.pause(900.0)
+            r.put("FFNToAttention", MOE, [wide, (rows,)], (1,), 14.0, AIV)
     return r.finish()
 
 
 def stage(first: bool, last: bool) -> BuiltCapture:
     """A stage of a pipeline: the outer ones hold the embedding or the head."""
-    r = Recorder()
-    c = QWEN3
-    for step in range(4):
-        r.step = step
-        r.layer = r.kind = None
+    r, c = Recorder(), QWEN3
+    for _step in r.steps(4, 400.0):
+        r.outside()
         if first:
             prepare(r, c)
             embed(r, c)
         else:
-            r.put("hcom_receive_", "comm", [(1,)], [c.wide], 9.0)
-            r.put("hcom_receive_", "comm", [(1,)], [c.wide], 9.0)
-        for number in range(c.layers):
-            r.layer, r.kind = number, "dense"
+            r.put("hcom_receive_", "comm", (1,), c.wide, 9.0)
+            r.put("hcom_receive_", "comm", (1,), c.wide, 9.0)
+        for number in r.layers(c.layers):
             if number == 0:
                 norm(r, c) if first else add_norm(r, c)
             gqa(r, c)
@@ -276,95 +236,189 @@ def stage(first: bool, last: bool) -> BuiltCapture:
         if last:
             head(r, c)
         else:
-            r.layer = r.kind = None
-            r.put("hcom_send_", "comm", [c.wide], [(1,)], 9.0)
-            r.put("hcom_send_", "comm", [c.wide], [(1,)], 9.0)
-        r.pause(400.0)
+            r.outside()
+            r.put("hcom_send_", "comm", c.wide, (1,), 9.0)
+            r.put("hcom_send_", "comm", c.wide, (1,), 9.0)
     return r.finish()
 
 
-def draft_layer(r: Recorder, c: Card, number: int, feed: Block, attend: Block, joined: int = 2) -> None:
+def draft_layer(r: Recorder, c: Card, number: int, feed_forward: Block, attention: Block) -> None:
     """MTP and EAGLE: embedding and hidden state, both normalised, side by side through one projection."""
-    r.layer = r.kind = None
-    r.put("GatherV2", "embedding", [(c.vocab, c.hidden), (c.rows,), (1,)], [c.wide], 4.0)
+    r.outside()
+    r.put("GatherV2", "embedding", [(c.vocab, c.hidden), (c.rows,), (1,)], c.wide, 4.0)
     r.layer, r.kind = number, "mtp"
     norm(r, c)
     norm(r, c)
-    r.layer = r.kind = None
-    r.put("ConcatD", "other", [c.wide] * joined, [(c.rows, joined * c.hidden)], 2.0)
-    linear(r, replace(c, quant=""), "other", joined * c.hidden, c.hidden)
+    r.outside()
+    r.put("ConcatD", "other", [c.wide, c.wide], (c.rows, 2 * c.hidden), 2.0)
+    linear(r, replace(c, quant=""), "other", 2 * c.hidden, c.hidden)
     r.layer, r.kind = number, "mtp"
     norm(r, c)
-    attend(r, c)
+    attention(r, c)
     add_norm(r, c)
-    feed(r, c)
+    feed_forward(r, c)
     add_norm(r, c)
     head(r, c)
 
 
-def mtp(c: Card, layers: Layers, feed: Block, attend: Block, drafts: int) -> BuiltCapture:
+def mtp(c: Card, layers: Layers, feed_forward: Block, attention: Block, drafts: int) -> BuiltCapture:
     """The main model checks the drafts of the last step, then the draft layer runs once per new draft."""
     r = Recorder()
     sequences = c.rows // (drafts + 1)
-    for step in range(3):
-        r.step = step
-        full = replace(c, sequences=sequences)
-        prepare(r, full)
-        embed(r, full)
-        layers(r, full)
-        head(r, full, c.rows)
-        r.put("rejection_greedy_sample_triton", "sampling", us=3.0, core="AI_VECTOR_CORE")
+    for step in r.steps(3):
+        forward(r, replace(c, sequences=sequences), layers, step, rows=c.rows)
+        if c.runner:
+            r.put("rejection_greedy_sample_triton", "sampling", us=3.0, core=V)
         for draft in range(drafts):
             r.pause(15.0)
-            draft_layer(r, c.at(sequences, sequences), c.layers + draft, feed, attend)
-        r.pause(320.0)
+            draft_layer(r, c.at(sequences, sequences), c.layers + draft, feed_forward, attention)
     return r.finish()
 
 
-def pictures() -> BuiltCapture:
-    """A vision tower runs once before the prompt; then tokens are decoded without it."""
+def three_states(drafts: int = 3) -> BuiltCapture:
+    """EAGLE-3: hidden states of three layers are mixed once; the draft's q, k, v read two states side by side."""
+    r, c = Recorder(), replace(QWEN3, rows=32)
+    sequences = c.rows // (drafts + 1)
+    for step in r.steps(3):
+        forward(r, replace(c, sequences=sequences), DENSE_LAYERS, step, rows=c.rows)
+        r.outside()
+        r.put("ConcatD", "other", [c.wide] * 3, (c.rows, 3 * c.hidden), 2.2)
+        r.mm("other", c.rows, 3 * c.hidden, c.hidden)
+        for draft in range(drafts):
+            r.pause(12.0)
+            now = replace(c, vocab=32000).at(sequences)
+            embed(r, now, c.vocab)
+            r.layer, r.kind = c.layers + draft, "mtp"
+            norm(r, now)
+            norm(r, now)
+            r.put("ConcatD", A, [now.wide, now.wide], (now.rows, 2 * c.hidden), 2.0)
+            linear(r, now, A, 2 * c.hidden, now.qkv)
+            r.put("_triton_rope", A, core=V)
+            cache(r, now)
+            core(r, now)
+            linear(r, now, A, now.q, now.hidden)
+            add_norm(r, now)
+            mlp(r, now)
+            add_norm(r, now)
+            head(r, now)
+    return r.finish()
+
+
+def eager_then_graph() -> BuiltCapture:
+    """Prompts run eagerly on one stream, decoding is replayed from a graph on another."""
+    r = Recorder(mode="eager", gap_us=14.0)
+    forward(r, QWEN3_MOE.at(600, 1), MOE_LAYERS, 0, "prefill", rows=1)
+    r.pause(900.0)
+    r.mode, r.gap_us, r.stream = "graph", 0.2, 21
+    r.clock[21] = max(r.clock.values())
+    for step in range(1, 4):
+        forward(r, QWEN3_MOE.at(8, 8), MOE_LAYERS, step, "decode", rows=8)
+        r.pause(350.0)
+    return r.finish()
+
+
+def full_sampling() -> BuiltCapture:
+    """A vocabulary split over ranks; penalties, temperature, top-k and top-p, a draw; log probabilities beside it."""
+    r, c = Recorder(), replace(QWEN3, tp=2)
+    logits, ids = (c.rows, c.vocab), (c.rows,)
+    for _step in r.steps(4, 400.0):
+        prepare(r, c)
+        r.put("get_masked_input_and_mask", "embedding", ids, [ids, ids], 2.0, V)
+        r.put("GatherV2", "embedding", [(c.vocab // c.tp, c.hidden), ids, (1,)], c.wide, 4.0)
+        r.put("MaskedFill", "embedding", [c.wide, (c.rows, 1), (1,)], us=2.0)
+        r.put("hcom_allReduce_", "comm", c.wide, us=12.0)
+        DENSE_LAYERS(r, c)
+        r.outside()
+        r.put("Index", "head", [c.wide, (1,), (2,), ids], c.wide, 2.8)
+        linear(r, c, "head", c.hidden, c.vocab // c.tp)
+        r.put("hcom_allGather_", "comm", (c.rows, c.vocab // c.tp), logits, 9.0)
+        r.put("Transpose", "head", (2, c.rows, c.vocab // 2), (c.rows, 2, c.vocab // 2), 6.0)
+        r.put("Cast", "sampling", logits, us=4.0)
+        r.put("token_bin_counts_and_mask_kernel", "sampling", us=8.0, core=V)
+        r.put("apply_penalties_kernel", "sampling", us=9.0, core=V)
+        r.put("RealDiv", "sampling", [logits, (c.rows, 1)], us=6.0)
+        r.put("ApplyTopKTopPCustom", "sampling", [logits, ids, ids], us=60.0)
+        r.put("SoftmaxV2", "sampling", logits, us=8.0)
+        r.put("DSARandomUniform", "sampling", (1,), logits, 5.0)
+        r.each("Log Neg RealDiv", "sampling", logits, 6.0)
+        r.put("ArgMaxV2", "sampling", [logits, (1,)], ids, 9.0)
+        r.put("LogSoftmaxV2", "sampling", logits, us=9.0)
+        r.put("GatherElements", "sampling", [logits, (c.rows, 1)], (c.rows, 1))
+    return r.finish()
+
+
+def multimodal(tower: Callable[[Recorder], None], prompt: int, scattered: int = 0, decoded: int = 3) -> BuiltCapture:
+    """A tower of another modality runs once before the prompt; then tokens are decoded without it."""
     r = Recorder(mode="eager", gap_us=12.0)
-    plan = [("prefill", 640, 1), ("decode", 1, 1), ("decode", 1, 1), ("decode", 1, 1)]
-    for step, (phase, rows, sequences) in enumerate(plan):
-        c = LLAMA.at(rows, sequences)
+    for step, (phase, rows) in enumerate([("prefill", prompt), *[("decode", 1)] * decoded]):
+        c = LLAMA.at(rows, 1)
         r.step, r.phase = step, phase
         if step == 0:
+            r.outside()
             tower(r)
         prepare(r, c)
         embed(r, c)
-        if step == 0:
-            r.put("MaskedScatter", "embedding", [c.wide, c.wide, (576, c.hidden)], [c.wide], 12.0)
-        layers_of(("dense", gqa, mlp))(r, c)
-        head(r, c, sequences)
+        if step == 0 and scattered:
+            r.put("MaskedScatter", "embedding", [c.wide, c.wide, (scattered, c.hidden)], us=12.0)
+        DENSE_LAYERS(r, c)
+        head(r, c, 1)
         r.pause(320.0)
     return r.finish()
 
 
-def tower(r: Recorder) -> None:
+def vision(r: Recorder) -> None:
     """A vision transformer of 6 layers on 2304 patches, merged by four; all of it is `other`."""
-    r.layer = r.kind = None
     rows, width, inter, heads = 2304, 1280, 5120, 16
-    wide: Shape = (rows, width)
-    r.put("Conv3DV2", "other", [(rows, 3, 2, 14, 14), (width, 3, 2, 14, 14)], [(rows, width, 1, 1, 1)], 60.0)
+    wide, merged = (rows, width), (rows // 4, 4 * width)
+    r.put("Conv3DV2", "other", [(rows, 3, 2, 14, 14), (width, 3, 2, 14, 14)], (rows, width, 1, 1, 1), 60.0)
     for _layer in range(6):
-        r.put("LayerNormV4", "other", [wide, (width,), (width,)], [wide, (rows, 1), (rows, 1)], 8.0)
+        other_norm(r, wide, 8.0)
         r.mm("other", rows, width, 3 * width)
-        r.put("RotaryMul", "other", [(1, rows, heads, 80), (1, rows, 1, 80)], [(1, rows, heads, 80)], 9.0)
-        r.put("FlashAttentionScore", "other", [(rows, heads, 80)] * 3, [(rows, heads, 80)], 80.0, "MIX_AIC")
+        r.put("RotaryMul", "other", [(1, rows, heads, 80), (1, rows, 1, 80)], us=9.0)
+        r.put("FlashAttentionScore", "other", [(rows, heads, 80)] * 3, us=80.0, core=AIC)
         r.mm("other", rows, width, width)
-        r.put("Add", "other", [wide, wide], [wide], 6.0)
-        r.put("LayerNormV4", "other", [wide, (width,), (width,)], [wide, (rows, 1), (rows, 1)], 8.0)
+        r.each("Add", "other", wide, 6.0)
+        other_norm(r, wide, 8.0)
         r.mm("other", rows, width, inter)
-        r.put("Gelu", "other", [(rows, inter)], [(rows, inter)], 9.0)
+        r.put("Gelu", "other", (rows, inter), us=9.0)
         r.mm("other", rows, inter, width)
-        r.put("Add", "other", [wide, wide], [wide], 6.0)
-    r.put("LayerNormV4", "other", [(rows // 4, 4 * width), (4 * width,)], [(rows // 4, 4 * width)], 8.0)
-    r.mm("other", rows // 4, 4 * width, 4 * width)
-    r.put("Gelu", "other", [(rows // 4, 4 * width)], [(rows // 4, 4 * width)], 9.0)
-    r.mm("other", rows // 4, 4 * width, 4096)
+        r.each("Add", "other", wide, 6.0)
+    r.put("LayerNormV4", "other", [merged, merged[1:]], us=8.0)
+    r.mm("other", *merged, 4 * width)
+    r.put("Gelu", "other", merged, us=9.0)
+    r.mm("other", *merged, 4096)
 
 
-MTP_CARD = replace(DEEPSEEK, rows=24)
+def other_norm(r: Recorder, wide: Shape, us: float) -> None:
+    one = (*wide[:-1], 1)
+    r.put("LayerNormV4", "other", [wide, wide[-1:], wide[-1:]], [wide, one, one], us)
+
+
+def hearing(r: Recorder) -> None:
+    """An audio encoder: two convolutions, layers of its own width."""
+    rows, width = 1500, 1280
+    wide, mid = (1, rows, width), (1, rows, 4 * width)
+    for _convolution in range(2):
+        r.put("Conv2D", "other", [(1, 128, 1, 2 * rows), (width, 128, 1, 3)], (1, width, 1, rows), 40.0)
+        r.put("Gelu", "other", (1, width, rows), us=6.0)
+    r.put("Add", "other", [wide, (rows, width)], us=4.0)
+    for _layer in range(5):
+        other_norm(r, wide, 6.0)
+        for _part in range(3):
+            r.put("MatMulV3", "other", [wide, (width, width), (width,)], us=30.0)
+        r.put("PromptFlashAttention", "other", [wide, wide, wide], us=60.0, core=AIC)
+        r.put("MatMulV3", "other", [wide, (width, width), (width,)], us=30.0)
+        r.each("Add", "other", wide, 4.0)
+        other_norm(r, wide, 6.0)
+        r.put("MatMulV3", "other", [wide, (4 * width, width)], mid, 60.0)
+        r.put("Gelu", "other", mid, us=6.0)
+        r.put("MatMulV3", "other", [mid, (width, 4 * width)], wide, 60.0)
+        r.each("Add", "other", wide, 4.0)
+    other_norm(r, wide, 6.0)
+    r.put("MatMulV3", "other", [wide, (4096, width)], (1, rows, 4096), 50.0)
+
+
+MTP_LAYERS = first_dense(1, latent(), with_shared)
 #: name -> how it is made.
 SERVING: dict[str, Callable[[], BuiltCapture]] = {
     "matmul-all-reduce-norm": lambda: run(WIDE4, fused_sum),
@@ -374,16 +428,18 @@ SERVING: dict[str, Callable[[], BuiltCapture]] = {
     "mixed-batch": mixed_batch,
     "lora": lambda: run(QWEN3, layers_of(("dense", lora_attention, lora_mlp))),
     "two-batches": two_batches,
-    "attention-rank": attention_rank,
+    "attention-rank": lambda: run(QWEN3_MOE, layers_of(("moe", gqa, away))),
     "expert-rank": expert_rank,
     "first-stage": lambda: stage(first=True, last=False),
     "middle-stage": lambda: stage(first=False, last=False),
     "last-stage": lambda: stage(first=False, last=True),
-    "deepseek-mtp": lambda: mtp(MTP_CARD, first_dense(1, latent(), with_shared), with_shared, latent(), 1),
-    "deepseek-mtp-3": lambda: mtp(
-        replace(MTP_CARD, rows=32), first_dense(1, latent(), with_shared), with_shared, latent(), 3
-    ),
-    "qwen3-eagle": lambda: mtp(replace(QWEN3, rows=32), layers_of(("dense", gqa, mlp)), mlp, gqa, 3),
-    "pictures": pictures,
-    "bare-graph": lambda: run(QWEN3_MOE, layers_of(("moe", gqa, moe)), steps=4, outside=False),
+    "deepseek-mtp": lambda: mtp(DEEPSEEK, MTP_LAYERS, with_shared, latent(), 1),
+    "deepseek-mtp-3": lambda: mtp(replace(DEEPSEEK, rows=32), MTP_LAYERS, with_shared, latent(), 3),
+    "qwen3-eagle": lambda: mtp(replace(QWEN3, rows=32), DENSE_LAYERS, mlp, gqa, 3),
+    "eagle-3": three_states,
+    "eager-then-graph": eager_then_graph,
+    "full-sampling": full_sampling,
+    "pictures": lambda: multimodal(vision, 640, scattered=576),
+    "sound": lambda: multimodal(hearing, 200, decoded=2),
+    "bare-graph": lambda: run(QWEN3_MOE, MOE_LAYERS, steps=4, outside=False),
 }

@@ -1,0 +1,50 @@
+"""All written captures by name, each built once, and labelled once, in a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from sample_builder.build import BuiltCapture
+
+from deployments.dense import DENSE
+from deployments.experts import EXPERTS
+from deployments.hybrid import HYBRID
+from deployments.loose import LOOSE_KERNELS
+from deployments.published import STEPS, Published
+from deployments.published_drafts import DRAFTS
+from deployments.published_hyper import HYPER
+from deployments.published_latent import LATENT
+from deployments.published_loose import LOOSE
+from deployments.published_phases import PHASES
+from deployments.published_sparse import SPARSE_STEPS
+from deployments.scores import Score, score
+from deployments.serving import SERVING
+from deployments.variants import BLOCK_VARIANTS
+from skadvisor.labelling.labels import Labelled, label
+from skadvisor.vocabulary.operators import load_vocabulary
+
+VARIANTS = {**BLOCK_VARIANTS, **LOOSE_KERNELS}
+PUBLISHED: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEPS, **DRAFTS, **LOOSE}
+DEPLOYMENTS = {**DENSE, **EXPERTS, **HYBRID, **SERVING}
+_ALL: dict[str, Callable[[], BuiltCapture]] = {
+    **VARIANTS, **DEPLOYMENTS, **{name: published.build for name, published in PUBLISHED.items()},
+}  # fmt: skip
+assert len(_ALL) == len(VARIANTS) + len(DEPLOYMENTS) + len(PUBLISHED), "two captures of one name"
+
+
+@cache
+def built(name: str) -> BuiltCapture:
+    """The capture of this name with its truth."""
+    return _ALL[name]()
+
+
+@cache
+def labelled(name: str) -> Labelled:
+    """Its labels."""
+    return label(built(name).capture, load_vocabulary())
+
+
+def scored(capture: BuiltCapture) -> Score:
+    """How right the labels of a changed capture are."""
+    return score(capture, label(capture.capture, load_vocabulary()))
