@@ -105,6 +105,16 @@ def test_sk_meta_is_read_as_a_folder(tmp_path: Path) -> None:
             "not_proven",
             "Cast was refused and cut the scope",
         ),
+        (
+            [GE_LOG.splitlines()[2], "[INFO] GE(1,python) graph [graph_2] has no super kernel scope"],
+            "refuted",
+            "every operator in scope attention_layer_0 was refused",
+        ),
+        (
+            ["[INFO] start to process scope moe_split_3_7, event begin id is 5, sk sub nodes size 1"],
+            "refuted",
+            "scope moe was cut into single operators",
+        ),
         ([ABORT], "refuted", "Cast_7 cannot be fused in scope moe_3"),
         ([BYPASS], "refuted", "scope moe_3 was given up because of Cast_7"),
         ([*GE_LOG.splitlines(), *FAULT], "refuted", "scope sp1, from transquantparam ... quantbatchmatmul"),
@@ -457,6 +467,21 @@ def test_what_runs_prove(tmp_path: Path, off: list[float], on: list[float], answ
     assert not (tmp_path / "performance.json").exists() and ("to prove it" in done.output) == (answer == "not_proven")
 
 
+def test_folders_hold_runs_and_their_ranks(tmp_path: Path) -> None:
+    for run in range(3):
+        (tmp_path / "ranks" / f"run-{run}").mkdir(parents=True)
+        for rank in range(2):
+            path = tmp_path / "ranks" / f"run-{run}" / f"log_{rank}.log"
+            path.write_text(f"Inference time (decode): {10 + run + rank} ms\n" * 5)
+        (tmp_path / f"off-{run}.log").write_text(f"Inference time (decode): {10 + run} ms\n" * 5)
+    read = read_performance([tmp_path / "ranks"])
+    assert (read.values["decode_latency_ms"], read.runs, read.ranks) == ((11.0, 12.0, 13.0), 3, 2)
+    (tmp_path / "off").mkdir()
+    for run in range(3):
+        (tmp_path / f"off-{run}.log").rename(tmp_path / "off" / f"off-{run}.log")
+    assert read_performance([tmp_path / "off"]).values["decode_latency_ms"] == (10.0, 11.0, 12.0)
+
+
 def test_a_comparison_that_was_made_before_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "performance.json"
     path.write_text('{"improvement_percent": 12.3}')
@@ -493,7 +518,7 @@ def test_verify_judges_each_check(tmp_path: Path) -> None:
     assert verify(performance=([on], [off])).checks[0].answer == "refuted"
     assert verify(performance=([on], [on])).checks[0].answer == "not_proven"
     text = render_verification(result)
-    assert "Cast" in text and "REFUTED" in text
+    assert "Cast" in text and "refuted: same output" in text
 
 
 def test_the_command_writes_what_jq_reads_and_writes_it_again(tmp_path: Path) -> None:
@@ -545,6 +570,8 @@ def test_generated_texts_of_two_runs(tmp_path: Path, texts: Any, others: Any, an
     [
         ("INFO 01-01 10:00:00 [core.py:59] answer is 42, took 12.3 ms", "INFO 01-01 11:00:01 [core.py:59] answer is 42, took 9.9 ms", True),
         ("INFO 01-01 10:00:00 [core.py:59] answer is 42, took 12.3 ms", "INFO 01-01 11:00:01 [core.py:59] answer is 43, took 9.9 ms", False),
+        ("[default0]:Request 0: outputs: a\n[default0]:b", "[default0]:Request 0: outputs: a\n[default0]:c", False),
+        ("Inference decode result for batch 0: \na\n[INFO] x", "Inference decode result for batch 0: \na\n[INFO] y", True),
         ("Prompt: 'a', Generated text: 'b'", "Prompt: 'a', Generated text: 'c'", False),
         ("decode latency: 12 ms\nyes", "decode latency: 9 ms\nyes", True),
         ("It is 5 ms.", "It is 6 ms.", False),

@@ -30,7 +30,7 @@ from skadvisor.comparison.statistics import FEWEST, Interval, Spread
 from skadvisor.gain.population import recompile_pct
 from skadvisor.options import Options, choose_options
 from skadvisor.plan.planning import wider_scope
-from skadvisor.records import Result, find_template
+from skadvisor.records import NOISE_PCT, Result, find_template
 from skadvisor.text.messages import Message, _
 from skadvisor.units import percent, us
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 CV_REFUSES_PCT = 20.0
 CV_WARNS_PCT = 5.0
-STEP_FLOOR_PCT = 2.0
 SUPERKERNEL_FLOOR_PCT = 3.0
 SUPERKERNEL_FLOOR_US = 1.0
 #: How npugraph_ex names the scope of what no scope marks.
@@ -172,26 +171,26 @@ def _judge_step(
             cv=spread.cv_pct,
             limit=CV_REFUSES_PCT,
         )
-    if measured.mid >= STEP_FLOOR_PCT and judged.low > 0:
+    if measured.mid >= NOISE_PCT and judged.low > 0:
         return "beneficial", Message(
             _("keep it, and try the next wider scope: {name}") if wider else _("keep it; there is no wider scope"),
             name=wider,
         )
-    if measured.mid >= STEP_FLOOR_PCT and measured.low > 0:
+    if measured.mid >= NOISE_PCT and measured.low > 0:
         return "promising", Message(
             _("one run a side, and a recompile alone may move as much: compare {count} runs or more each with --runs"),
             count=FEWEST,
         )
-    if measured.mid <= -STEP_FLOOR_PCT and judged.high < 0:
+    if measured.mid <= -NOISE_PCT and judged.high < 0:
         return "regressed", Message(_("take the scope out, or make it smaller: see which SuperKernels lost"))
-    if measured.mid <= -STEP_FLOOR_PCT and measured.high < 0:
+    if measured.mid <= -NOISE_PCT and measured.high < 0:
         return "insufficient_evidence", Message(
             _("slower, but a recompile alone may move as much: compare {count} runs or more each with --runs"),
             count=FEWEST,
         )
-    if abs(measured.mid) < STEP_FLOOR_PCT and not (measured.low <= -STEP_FLOOR_PCT and measured.high >= STEP_FLOOR_PCT):
+    if abs(measured.mid) < NOISE_PCT and not (measured.low <= -NOISE_PCT and measured.high >= NOISE_PCT):
         return "neutral", Message(
-            _("within the noise of {floor:.0f} % per step: keep it only if it costs nothing"), floor=STEP_FLOOR_PCT
+            _("within the noise of {floor:.0f} % per step: keep it only if it costs nothing"), floor=NOISE_PCT
         )
     return "insufficient_evidence", Message(_("measure more: the interval still holds gain and loss"))
 

@@ -22,9 +22,10 @@ MOST_FACTS = 100_000
 class Facts:
     """What was found. Sets and dicts keep the order in which facts came.
 
-    `taken`, `refused`, `cuts`, `bypassed` and `built` belong to GE: (scope, operator), and (scope, fragment) for
-    `built`. `fused` (SuperKernel -> kernels in it), `failed` and `splits` (cuts by scope of the last pass) belong to
-    npugraph_ex, by the label of the model that they are of.
+    `taken`, `refused`, `cuts` and `built` belong to GE: (scope, operator), for `built` (scope, fragment); `singles`
+    are scopes with a fragment of one operator, `bypassed` and `aborted` scopes with the operator that was in the way.
+    `fused` (SuperKernel -> kernels in it), `failed` and `splits` (cuts of the last pass) belong to npugraph_ex, by the
+    label of the model that they are of.
     """
 
     taken: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Facts:
     bypassed: dict[str, str] = field(default_factory=dict)
     aborted: dict[str, str] = field(default_factory=dict)
     built: dict[tuple[str, str], int] = field(default_factory=dict)
+    singles: dict[str, None] = field(default_factory=dict)
     fused: dict[tuple[str, str], int] = field(default_factory=dict)
     failed: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     splits: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
@@ -93,9 +95,11 @@ def _split_before(match: re.Match[str], facts: Facts, _label: str) -> None:
 
 
 def _processed(match: re.Match[str], facts: Facts, _label: str) -> None:
+    scope = re.sub(r"_split_\d+_\d+$", "", match["scope"])
     if int(match["count"]) > 1:
-        scope = re.sub(r"_split_\d+_\d+$", "", match["scope"])
         _add(facts.built, (scope, match["scope"]), int(match["count"]))
+    else:
+        _add(facts.singles, scope)
 
 
 def _keep(name: str) -> Callable[[re.Match[str], Facts, str], None]:

@@ -170,7 +170,12 @@ def _problems(facts: Facts, whole_meta: bool) -> tuple[Message, ...]:
             )
         )
     bare = [graph for graph in facts.without_scope if not _is_prefill(graph)]
-    if bare and not facts.bypassed:
+    refused = [scope for scope, _name in facts.refused if scope]
+    if facts.singles:
+        found += [Message(_("scope {scope} was cut into single operators"), scope=scope) for scope in facts.singles]
+    elif bare and refused and not facts.bypassed:
+        found.append(Message(_("every operator in scope {scope} was refused"), scope=refused[0]))
+    elif bare and not facts.bypassed:
         found.append(
             Message(_("the graph {name} has no scope: is SuperKernel on, and was this run decode?"), name=bare[0])
         )

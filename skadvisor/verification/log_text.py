@@ -20,6 +20,10 @@ _COLOUR = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07)")
 _DATE = r"\d{2,4}[-/]\d{2}(?:[-/]\d{2,4})?"
 _CLOCK = r"\d{2}:\d{2}:\d{2}(?:[.,]\d{1,6})*"
 _LEVEL = r"(?:DEBUG|INFO|EVENT|NOTICE|WARNING|WARN|ERROR|CRITICAL|FATAL)"
+#: What launchers put before every line, also before those that are no log: torchrun, MPI, Ray and vLLM's processes.
+_LAUNCHER = re.compile(
+    r"(?:\[(?:(?:rank|default|node)\s?\d+\]:?|\d+(?:,\d+)?\]:|\d+,\d+\]<std\w+>:)|\((?:\w+\s+)?(?:pid|ip|rank)=[^)]*\))\s?"
+)
 #: One part of what logging puts before a message. Sources: logging of cann-recipes-infer, CANN's plog, vLLM (with
 #: Ray), SGLang, torchrun and Python's defaults.
 _PREFIX = re.compile(
@@ -30,22 +34,22 @@ _PREFIX = re.compile(
             r"\[[\w./-]+\.(?:py|cc|cpp|h|c):\d+\]\d*:?",
             rf"{_LEVEL}(?::\w[\w.]*:|\s*-\s|:\s|\s+(?={_DATE}\s))",
             rf"{_DATE}\s+{_CLOCK}",
-            r"\((?:\w+\s+)?(?:pid|ip|rank)=[^)]*\)",
-            r"\[(?:rank|default|node|TP|DP|PP|EP)\s?\d+\]:?(?=\s)",
-            r"\[\d+\]:(?=\s)",
             r"\[[WIEF]\s?(?:\d{4}\s|\w+\.\w+:)[^\]]*\]",
         )
     )
 )
 
 
-def log_files(path: Path, advice: str) -> list[Path]:
-    """The file, or the logs at or under a folder, in order. Raises InputError with `advice` where there is none."""
+def log_files(path: Path, advice: str, *, suffixes: tuple[str, ...] = ()) -> list[Path]:
+    """The file, or the logs (and files with `suffixes`) under a folder, in order.
+
+    Raises InputError with `advice` where there is none.
+    """
     if not path.exists():
         raise InputError(f"there is no {path}", advice)
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.rglob("*") if file.is_file() and _suffix(file) in _SUFFIXES)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and _suffix(file) in _SUFFIXES + suffixes)
     if not files:
         raise InputError(f"{path} holds no log", advice)
     return files
@@ -75,13 +79,15 @@ def _opened(file: Path) -> IO[bytes]:
 
 
 def strip_prefix(line: str) -> tuple[str, bool]:
-    """The message of a log line, and whether there was a prefix of logging.
+    """The message of a log line, and whether there was a prefix of logging (that of a launcher alone is none).
 
     >>> strip_prefix("[INFO][2026-01-01 10:00:00.123][infer.py:74] Request 0: outputs: yes")
     ('Request 0: outputs: yes', True)
     >>> strip_prefix("[0.5, 0.25]")
     ('[0.5, 0.25]', False)
     """
+    launched = _LAUNCHER.match(line)
+    line = line[launched.end() :] if launched else line
     rest, found = line, False
     while (match := _PREFIX.match(rest.lstrip())) and match.end():
         rest, found = rest.lstrip()[match.end() :], True

@@ -53,7 +53,7 @@ _NAMES: dict[str, tuple[tuple[str, float], ...]] = {
 }
 STATED = "improvement_percent"
 #: How a launcher names the logs of the ranks of one run. Source: cann-recipes-infer writes log_<rank>.log.
-_RANK = re.compile(r"(?i)(?:^log|rank)[_-]?(\d+)\.(?:log|txt|out)(?:\.gz)?$")
+_RANK = re.compile(r"(?i)(?:^log|rank|worker|device|npu|^std(?:out|err))[_-]?(\d+)\.(?:log|txt|out)(?:\.gz)?$")
 _ADVICE = "Name the log or the JSON file of a run, or the folder with the logs of its ranks."
 
 
@@ -116,16 +116,24 @@ def read_performance(paths: Sequence[Path]) -> Measured:
 
 
 def _by_run(paths: Sequence[Path]) -> list[list[Path]]:
-    """The files of each run: logs of ranks in one folder belong to one run."""
+    """The files of each run: logs of ranks beside each other are one run, in a folder as well as named one by one."""
     runs: dict[object, list[Path]] = {}
-    for number, path in enumerate(paths):
-        files = log_files(path, _ADVICE)
-        ranks = [file for file in files if _RANK.search(file.name)]
+    for path in paths:
+        files = log_files(path, _ADVICE, suffixes=(".json", ".jsonl"))
         if path.is_dir():
-            runs[number] = [file for file in ranks or files if read_timings(read_lines_of(file)).values] or files[:1]
-        else:
-            runs.setdefault((path.resolve().parent, "ranks") if ranks else number, []).append(path)
+            files = [file for file in files if _has_figures(file)] or files[:1]
+        for file in files:
+            key = file.resolve()
+            runs.setdefault(key.parent if _RANK.search(file.name) else key, []).append(file)
     return list(runs.values())
+
+
+def _has_figures(file: Path) -> bool:
+    try:
+        found = _read(file)
+    except InputError:
+        return False
+    return bool(found.figures.values) or found.stated is not None
 
 
 def _worst(files: Sequence[_File]) -> dict[str, float]:

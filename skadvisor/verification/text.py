@@ -10,7 +10,7 @@ from skadvisor.text.plain_text import plain
 from skadvisor.verification.checks import Verification
 from skadvisor.verification.compile_log import CompileLog
 
-_ANSWERS = {"proven": _("proven"), "refuted": _("REFUTED"), "not_proven": _("not proven")}
+_ANSWERS = {"proven": _("proven"), "refuted": _("refuted"), "not_proven": _("not proven")}
 _CHECKS = {"compile": _("compiled in"), "output": _("same output"), "performance": _("faster")}
 _MOST = 20
 _LONGEST = 1_000
