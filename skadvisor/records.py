@@ -36,6 +36,7 @@ LayerKindName = Literal["dense", "moe", "mtp", "other"]
 TemplateName = Literal["attention-only", "moe-only", "full-model", "per-block", "automatic"]
 Choice = Literal["attention-only", "moe-only", "full-model", "per-block", "automatic", "none"]
 Basis = Literal["measured", "derived", "assumed"]
+WholeTime = Literal["captured_step", "time_per_token", "graph"]
 Status = Literal["pass", "warn", "block", "unknown"]
 Verdict = Literal["worthwhile", "within_noise", "not_applicable", "blocked", "unknown"]
 
@@ -233,7 +234,12 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Our interval for the decode step (P10, P50, P90); `block_` is percent of the time in scope."""
+    """Our interval for the decode step (P10, P50, P90); `block_` is percent of the time in scope.
+
+    Percent refer to `of_us`: the captured step, the step by the user's time per token, or, where no decoder layers
+    were found, the graph's own time without waits for the host. One before/after pair, compiled anew between its sides,
+    shows the gain moved by `recompile_pct` points (standard deviation), which is no part of the interval.
+    """
 
     low_us: float
     mid_us: float
@@ -244,6 +250,9 @@ class Estimate:
     block_low_pct: float | None = None
     block_mid_pct: float | None = None
     block_high_pct: float | None = None
+    of_us: float | None = None
+    of: WholeTime = "captured_step"
+    recompile_pct: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

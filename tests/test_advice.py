@@ -98,7 +98,7 @@ def test_a_graph_in_pieces_that_waits_for_the_host_is_refused():
     ("facts", "word"),
     [
         ({"training": True, "phase": "training"}, "training"),
-        ({"decoder_layers": 0}, "no decoder layers"),
+        ({"decoder_layers": 0, "mode": "eager"}, "no decoder layers"),
         ({"phase": "prefill"}, "no decode step"),
         ({"phase": "unknown"}, "no step was recognised as decode"),
     ],

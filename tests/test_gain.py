@@ -21,6 +21,7 @@ from small_tables import (
 from skadvisor import gain
 from skadvisor.accounting import timeline
 from skadvisor.accounting.situation import Situation
+from skadvisor.errors import InputError
 from skadvisor.gain.interface import priors
 from skadvisor.gain.replay import read_constraints, replay
 from skadvisor.options import Options
@@ -187,7 +188,7 @@ def test_ai_cpu_tasks_are_never_counted_as_winnable():
 
 def test_nothing_is_assessed_where_no_scope_can_be():
     kernels = decode_kernels()
-    for facts in ({"training": True}, {"phase": "prefill"}, {"decoder_layers": 0}):
+    for facts in ({"training": True}, {"phase": "prefill"}, {"decoder_layers": 0, "mode": "unknown"}):
         assert assessed(kernels, replace(DENSE, **facts)) == {}
 
 
@@ -201,20 +202,27 @@ def test_time_per_token_rescales_the_step():
     found = assessed(kernels)["full-model"]
     wall_us = 4 * 97.0 + 39 * 2.0
     rescaled = assessed(kernels, replace(DENSE, tpot_ms=(wall_us - 39.0) / 1000))["full-model"]
+    assert (found.estimate.of, found.estimate.of_us) == ("captured_step", pytest.approx(wall_us, abs=2.1))
+    assert (rescaled.estimate.of, rescaled.estimate.of_us) == ("time_per_token", pytest.approx(wall_us - 39.0))
     assert rescaled.share == pytest.approx(found.share * wall_us / (wall_us - 39.0), rel=1e-3)
     half = rescaled.terms["visible_gaps"].inputs["gap_us_mid"] / found.terms["visible_gaps"].inputs["gap_us_mid"]
     assert half == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_time_per_token_below_the_kernels_own_time_is_refused():
+    with pytest.raises(InputError, match=r"--tpot-ms 0.2 is less than the step's kernels alone take \(0.39 ms\)"):
+        assessed(decode_kernels(layers=4), replace(DENSE, tpot_ms=0.2))
+
+
 @pytest.mark.parametrize(
     ("tpot_ms", "code"),
-    [(0.2, "capture_contradicts_tpot"), (0.4, "capture_inflated"), (0.5, None), (1.0, "capture_incomplete")],
+    [(0.4, "capture_inflated"), (0.5, "percent_of_tpot"), (1.0, "capture_incomplete")],
 )
 def test_a_capture_that_contradicts_the_time_per_token_is_called_unreliable(tpot_ms, code):
     labelled = labelled_table(decode_kernels(layers=4, gap_ns=4_000))
     times = timeline.measure(labelled, step_table(labelled))
     notices = gain.check_capture(times, replace(DENSE, tpot_ms=tpot_ms))
-    assert [notice.code for notice in notices] == ([code] if code else [])
+    assert [notice.code for notice in notices] == [code]
     assert gain.check_capture(times, DENSE) == ()
 
 

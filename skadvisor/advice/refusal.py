@@ -38,7 +38,7 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
             situation.outside_grammar,
             [Message(_("name the operators that attend or mix tokens with --operators, if it is one all the same"))],
         )
-    if not situation.decoder_layers:
+    if not situation.decoder_layers and not templates:
         return refusal(
             Message(_("no decoder layers were found; there is nothing to place a scope round")),
             [Message(_("record a decode step of a transformer model, at Level1 so that shapes are there"))],
@@ -58,7 +58,8 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
             Message(_("no decode step in the capture; prefill has dynamic shapes and does not gain")),
             [Message(_("record at least three decode steps after warm-up"))],
         )
-    if situation.mode == "eager" or situation.host_bound:
+    # A graph without decoder layers is judged by its own time; what drives it need not be a service.
+    if situation.mode == "eager" or (situation.host_bound and situation.decoder_layers):
         return _graph_first(situation, times)
     if situation.mode == "unknown":
         return refusal(

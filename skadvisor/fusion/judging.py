@@ -109,15 +109,17 @@ def judge(
     `hardware` is a family, several as in "A2/A3", or "unknown"; `graph_kind` and `cann` are None where unknown. A
     verdict that is the same under all readings left is given, another is unknown and says on what it depends.
     `conditions` says which of the rules' conditions hold, None for unknown.
-    In an eager capture the operators' state says nothing about the graph they would be in, so it is not used.
+    The operators' state is used in GE graphs only: an eager capture says nothing about the graph they would be in, and
+    an ACL graph keeps the state of the launches it was captured from, whatever static kernels are built for it later.
     """
     rules = own_rules() if rules is None else rules
     left = possible_readings(rules, hardware, mode_of(graph_kind), cann)
     columns = [kernels[name].astype("object") for name in ("op_type", "name", "core", "state", "kind")]
+    without_state = eager or graph_kind in ("acl_graph", "npugraph_ex")
     known: dict[tuple[Any, ...], Judgement] = {}
     found = []
     for op_type, name, core, written_state, kind in zip(*columns, strict=True):
-        state = "" if eager else written_state
+        state = "" if without_state else written_state
         label = operator_label(op_type, name)
         key = (label, core, state, kind, "triton" in str(name).lower())
         if key not in known:

@@ -118,7 +118,7 @@ def place(kernels: pd.DataFrame, variant: Variant) -> NDArray[np.int64]:
     if variant.without_roles:
         inside &= ~np.isin(kernels["role"].astype(str).to_numpy(), variant.without_roles)
     if variant.everything:
-        inside = np.ones(len(kernels), dtype=bool)
+        inside = np.full(len(kernels), variant.per == "step") | (layer >= 0)
     if variant.input_norm:
         joined = _layers_of_input_norms(step, layer, region)
         inside |= joined >= 0

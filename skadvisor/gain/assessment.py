@@ -19,6 +19,7 @@ from skadvisor.fusion.templates import TemplateScope, template_scopes
 from skadvisor.gain.bands import estimate, terms
 from skadvisor.gain.capture_check import Rescaling, rescale
 from skadvisor.gain.claim import claim
+from skadvisor.gain.fragments import fragment_scopes, number_repetitions
 from skadvisor.gain.interface import Draws, Model, Scene, Situation
 from skadvisor.gain.overhead import OverheadModel
 from skadvisor.gain.replay import Constraints, read_constraints
@@ -52,21 +53,30 @@ def assess(
 ) -> Assessment:
     """Assess all templates on the representative step of `situation.phase`; empty where no scope can be placed at all.
 
-    That is: training, no step of a fusible phase, or no decoder layers. Of the options the ledger (the user's own
-    outcomes, which refine the estimate) and the rules (files of the user, which come before ours) are used.
+    That is: training, or no step of a fusible phase. Where a graph without decoder layers runs, the whole graph and
+    what repeats in it are assessed, in percent of its own time without the waits for the host. Of the options the
+    ledger (the user's own outcomes, which refine the estimate) and the rules (files of the user, which come before
+    ours) are used.
     """
     step = times.representative.get(situation.phase)
-    if situation.training or situation.phase not in FUSIBLE_PHASES or step is None or not situation.decoder_layers:
+    if situation.training or situation.phase not in FUSIBLE_PHASES or step is None:
         return Assessment()
     kernels = step_kernels(labelled, times, step)
+    scopes = template_scopes()
+    if not situation.decoder_layers:
+        if situation.mode != "graph" or situation.outside_grammar is not None or len(kernels.kernels) < 2:
+            return Assessment()
+        scopes, kernels = fragment_scopes(), number_repetitions(kernels)
     judgements = judge_step(kernels, situation, options.rules)
     scale = rescale(times, step, situation)
-    held = times.gaps[(times.gaps["step"] == step) & times.gaps["kind"].isin(("host", "wait"))]["after"].to_numpy()
+    # What is saved before a wait is waited away; a graph alone is judged by its own time, whatever launches it next.
+    waits = ("host", "wait") if situation.decoder_layers else ("wait",)
+    held = times.gaps[(times.gaps["step"] == step) & times.gaps["kind"].isin(waits)]["after"].to_numpy()
     constraints = read_constraints(kernels.kernels, held)
     model, measured = _own_outcomes(options.ledger, situation)
     templates: list[Template] = []
     scenes: dict[tuple[str, str], Scene] = {}
-    for scope in template_scopes():
+    for scope in scopes:
         for variant in scope.variants:
             scene = make_scene(kernels, preview(kernels, variant, judgements), scale, constraints, situation)
             templates.append(_assess_one(scope, scene, model.draw(scene), measured.get(scope.name)))
@@ -98,7 +108,7 @@ def make_scene(
     """Everything that a gain model needs of one variant on one step."""
     inside = (found.kernels["scope"] >= 0).to_numpy()
     in_scope = exposed_inside(kernels.kernels, inside) if inside.any() else 0
-    return Scene(kernels, found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale)
+    return Scene(kernels, found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale, scale.basis)
 
 
 def _own_outcomes(ledger: Path | None, situation: Situation) -> tuple[Model, Mapping[str, Measured]]:
@@ -129,7 +139,7 @@ def _assess_one(scope: TemplateScope, scene: Scene, draws: Draws, measured: Meas
     share = min(scene.in_scope_ns / scene.wall_ns, 1.0) if scene.wall_ns else 0.0
     findings = check(situation, scene.step.kernels, scene.preview)
     refused = _not_applicable(scope, scene, situation)
-    found = None if refused else estimate(draws, scene.wall_ns / NS_PER_US, scene.in_scope_ns / NS_PER_US)
+    found = None if refused else estimate(draws, scene)
     verdict, reason = _verdict(scene, findings, found, refused, measured)
     return Template(
         name=scope.name,
@@ -172,7 +182,9 @@ def _not_applicable(scope: TemplateScope, scene: Scene, situation: Situation) ->
     if scope.needs == "moe" and not situation.moe:
         return Message(_("the model has no mixture-of-experts layers"))
     kind = situation.graph_kind
-    if scope.graph_kinds and kind is not None and kind not in scope.graph_kinds:
+    # An ACL graph of a net alone can be compiled by npugraph_ex as well.
+    alone = scene.level == "block" and kind == "acl_graph"
+    if scope.graph_kinds and kind is not None and kind not in scope.graph_kinds and not alone:
         return Message(
             _("only {kinds} fuses without scopes; this capture is {kind}"), kinds=scope.graph_kinds[0], kind=kind
         )

@@ -11,8 +11,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.gain.interface import Draws, Floats, Part
+from skadvisor.gain.interface import Draws, Floats, Part, Scene
 from skadvisor.records import Estimate, Term
+from skadvisor.units import NS_PER_US
 
 BANDS = {"low": (0.05, 0.15), "mid": (0.45, 0.55), "high": (0.85, 0.95)}
 
@@ -29,8 +30,9 @@ def choose_draws(saving_us: Floats) -> Chosen:
     return {name: order[int(low * size) : int(np.ceil(high * size))] for name, (low, high) in BANDS.items()}
 
 
-def estimate(draws: Draws, wall_us: float, in_scope_us: float) -> Estimate:
-    """The interval of the step's saving; percent of `wall_us`, and of the time in scope for the block."""
+def estimate(draws: Draws, scene: Scene) -> Estimate:
+    """The interval of the step's saving; percent of the scene's wall time, and of the time in scope for the block."""
+    wall_us, in_scope_us = scene.wall_ns / NS_PER_US, scene.in_scope_ns / NS_PER_US
     saving, chosen = draws.saving_us, choose_draws(draws.saving_us)
     step = {name: float(saving[rows].mean()) for name, rows in chosen.items()}
     block_rows = choose_draws(draws.block_us)
@@ -49,6 +51,9 @@ def estimate(draws: Draws, wall_us: float, in_scope_us: float) -> Estimate:
         block_low_pct=share(block["low"], in_scope_us),
         block_mid_pct=share(block["mid"], in_scope_us),
         block_high_pct=share(block["high"], in_scope_us),
+        of_us=round(wall_us, 3),
+        of=scene.basis,
+        recompile_pct=round(draws.recompile_pct, 3),
     )
 
 

@@ -18,7 +18,7 @@ from skadvisor.accounting.situation import Situation
 from skadvisor.files.data_files import read_toml
 from skadvisor.fusion.overlaps import Overlaps, overlaps
 from skadvisor.gain.replay import Constraints
-from skadvisor.records import Basis
+from skadvisor.records import Basis, WholeTime
 
 if TYPE_CHECKING:
     from skadvisor.accounting.representative import StepKernels
@@ -41,7 +41,7 @@ class Scene:
     """One template variant on one step. `wall_ns` is the time that percent refer to (rescaled by `tpot_ms`).
 
     `constraints` say what each kernel of the step waits for. `gap_scale` (0 to 1) shrinks the gaps that the profiler
-    inflated.
+    inflated. `basis` says what time `wall_ns` is.
     """
 
     step: StepKernels
@@ -51,6 +51,7 @@ class Scene:
     in_scope_ns: float
     constraints: Constraints
     gap_scale: float = 1.0
+    basis: WholeTime = "captured_step"
 
     @property
     def level(self) -> Literal["step", "block"]:

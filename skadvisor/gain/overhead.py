@@ -66,7 +66,8 @@ class _Drawing:
         carried = (self.reaches - 1.0) * np.maximum(reached + lost, 0.0)
         ceiling = self._ceiling()
         plain = reached + lost + carried
-        shrunk = np.minimum(plain * self.shrinkage.factor(self._percent(plain)), ceiling)
+        factor = self.shrinkage.factor(self._percent(plain))
+        shrunk = np.minimum(plain * factor, ceiling)
         parts = self._parts_at_boundaries(won) | {
             "off_critical_path": Part(
                 (reached - alone) / NS_PER_US,
@@ -102,7 +103,7 @@ class _Drawing:
         return Draws(
             parts,
             ceiling / NS_PER_US,
-            np.minimum(alone + lost, ceiling) / NS_PER_US,
+            np.minimum((alone + lost) * factor, ceiling) / NS_PER_US,
             self._breaker_costs(won, alone, shrunk),
             self._expected_overhead(),
             self.recompile_pct,

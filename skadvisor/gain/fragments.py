@@ -1,0 +1,75 @@
+"""Graphs without decoder layers: a block or a small net alone. What repeats in them stands for the layers.
+
+People try SuperKernel on a block first. Nothing there is called a layer, but a scope can be placed round the whole
+graph and round each repetition of what repeats in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skadvisor.accounting.representative import StepKernels
+from skadvisor.fusion.judging import operator_label
+from skadvisor.fusion.templates import TemplateScope, Variant, template_scope
+from skadvisor.text.messages import _
+
+#: A period counts where its repetitions hold this part of the kernels, a fraction.
+MOST_OF_THE_GRAPH = 0.8
+#: One operator over and over is no block.
+SHORTEST = 2
+
+
+def fragment_scopes() -> tuple[TemplateScope, ...]:
+    """The templates that need no decoder layers: the whole graph, and what repeats in it."""
+    block = Variant(
+        name="repeated block",
+        where=_("one scope round each repetition of what repeats in the graph"),
+        per="layer",
+        everything=True,
+    )
+    return template_scope("automatic"), replace(template_scope("per-block"), variants=(block,))
+
+
+def number_repetitions(kernels: StepKernels) -> StepKernels:
+    """The same kernels with their repetition as `layer`; kernels outside all repetitions have none."""
+    table = kernels.kernels
+    names = [
+        operator_label(op_type, name)
+        for op_type, name in zip(table["op_type"].astype("object"), table["name"].astype("object"), strict=True)
+    ]
+    start = table["start_ns"].to_numpy(dtype="int64")
+    gap = np.append(0, start[1:] - np.maximum.accumulate(start + table["dur_ns"].to_numpy(dtype="int64"))[:-1])
+    layer: Any = pd.Series(find_repetitions(names, gap), index=table.index)
+    return replace(kernels, kernels=table.assign(layer=layer.where(layer >= 0).astype("Int64")))
+
+
+def find_repetitions(names: list[str], gap_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which repetition each kernel belongs to, -1 outside; all are of one where nothing repeats.
+
+    The shortest period that covers most of the sequence counts. A repetition begins where the gaps are longest.
+    """
+    code = np.unique(names, return_inverse=True)[1]
+    for period in range(SHORTEST, len(code) // 2 + 1):
+        first, length = _longest_run(code[period:] == code[:-period])
+        if length + period >= MOST_OF_THE_GRAPH * len(code):
+            gaps = gap_ns[first : first + period * (length // period + 1)].reshape(-1, period)
+            begin = first + int(np.argmax(np.median(gaps[1:], axis=0)))
+            whole = (first + length + period - begin) // period * period
+            place = np.arange(len(code)) - begin
+            return np.where((place >= 0) & (place < whole), place // period, -1)
+    return np.zeros(len(code), dtype="int64")
+
+
+def _longest_run(same: NDArray[np.bool_]) -> tuple[int, int]:
+    """Begin and length of the longest run of True; (0, 0) without one."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]]).astype("int8")))
+    begins, ends = edges[::2], edges[1::2]
+    if not len(begins):
+        return 0, 0
+    longest = int(np.argmax(ends - begins))
+    return int(begins[longest]), int(ends[longest] - begins[longest])
