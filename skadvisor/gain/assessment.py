@@ -96,7 +96,7 @@ def _reassess_one(template: Template, assessed: Assessment, op_type: str, fusibl
         return template
     otherwise = replace(scene, preview=scene.preview.otherwise(op_type, fusible))
     draws = assessed.model.draw(otherwise)
-    found = estimate(draws, scene.wall_ns / NS_PER_US, scene.in_scope_ns / NS_PER_US)
+    found = estimate(draws, scene)
     verdict, reason = _verdict(otherwise, template.findings, found, None, template.measured)
     chance = round(_chance_above_noise(otherwise, draws), 4)
     return replace(template, estimate=found, chance_above_noise=chance, verdict=verdict, reason=reason)
