@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.options import Options, PathText, choose_options
-from skadvisor.records import SCHEMA_VERSION, Result, Tool
+from skadvisor.records import Result, Tool
 from skadvisor.report.subject import subject_template
-from skadvisor.version import __version__
+from skadvisor.version import SCHEMA_VERSION, __version__
 
 if TYPE_CHECKING:
     import pandas as pd

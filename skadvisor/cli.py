@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from skadvisor.errors import SkadvisorError
-from skadvisor.version import __version__
+from skadvisor.version import SCHEMA_VERSION, __version__
 
 # Commands are imported when they run, so that --help stays fast. Name -> (module, one-line help).
 COMMANDS = {
@@ -22,12 +22,23 @@ COMMANDS = {
     "screen": ("skadvisor.commands.screen", "List the runs worth doing, in order."),
     "doctor": ("skadvisor.commands.doctor", "Say what a capture lacks and how to record a better one."),
     "capture": ("skadvisor.commands.capture", "Print the lines that record a good capture."),
+    "config": ("skadvisor.commands.config", "Show the defaults in force and where each is set."),
     "calibrate": ("skadvisor.commands.calibrate", "Show forecasts with their outcomes and refit the gain model."),
 }
 
 
+#: Options that stand before or behind the command.
+EVERYWHERE = ("--quiet", "--debug")
+
+
 class Commands(click.Group):
-    """A group whose commands are loaded on demand."""
+    """A group whose commands are loaded on demand. A path in place of a command means `analyze`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take --quiet and --debug wherever they stand."""
+        end = args.index("--") if "--" in args else len(args)
+        moved = [word for word in args[:end] if word in EVERYWHERE]
+        return super().parse_args(ctx, moved + [word for word in args[:end] if word not in EVERYWHERE] + args[end:])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All command names, in the order of a user's work."""
@@ -40,6 +51,23 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant: `analyze` for a path; for a misspelt one the error says the nearest."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches
+            from pathlib import Path
+
+            if Path(name).exists():
+                args = ["analyze", *args]
+            else:
+                near = get_close_matches(name, COMMANDS, n=1, cutoff=0.6)
+                meant = f"Did you mean {near[0]!r}?" if near else "It is no path either; see skadvisor --help."
+                raise click.UsageError(f"there is no command {name!r}. {meant}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading any."""
         with formatter.section("Commands"):
@@ -47,16 +75,58 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="skadvisor")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option("--quiet", is_flag=True, help="No progress bars.")
+@click.version_option(
+    __version__, prog_name="skadvisor", message=f"%(prog)s %(version)s (JSON schema {SCHEMA_VERSION})"
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error. Before or behind the command.")
+@click.option("--quiet", is_flag=True, help="No progress bars. Before or behind the command.")
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of every command that has one.")
 @click.pass_context
-def cli(ctx: click.Context, debug: bool, quiet: bool) -> None:
+def cli(ctx: click.Context, debug: bool, quiet: bool, lang: str | None) -> None:
     """Say from one Ascend profiler capture where to put the SuperKernel scope and what it can win.
+
+    skadvisor PATH is short for skadvisor analyze PATH.
 
     Exit codes: 0 answered, 1 a bug of ours, 2 bad usage or unreadable input, 3 too little in it, 4 a gate failed.
     """
-    ctx.obj = {"debug": debug, "quiet": quiet}
+    ctx.obj = {"debug": debug, "quiet": quiet, "defaults": ()}
+    _set_defaults(ctx, lang)
+
+
+def _set_defaults(ctx: click.Context, lang: str | None) -> None:
+    """Make the user's defaults those of every command; `lang`, typed before the command, wins over them."""
+    import os
+
+    from skadvisor.commands.defaults import any_set, read_defaults
+
+    if not any_set() and lang is None:
+        return
+    loaded = {name: ctx.command.get_command(ctx, name) for name in COMMANDS}  # type: ignore[attr-defined]
+    options = {name: _option_names(command) for name, command in loaded.items() if command is not None}
+    known = {name: frozenset(found) for name, found in options.items()}
+    ctx.obj["defaults"] = read_defaults(known, os.environ)
+    chosen = [(default.option, default.value, default.command) for default in ctx.obj["defaults"]]
+    if lang is not None:
+        chosen.append(("lang", lang, ""))
+    ctx.default_map = {
+        name: {
+            parameters[option]: value
+            for option, value, command in chosen
+            if command in ("", name) and option in parameters
+        }
+        for name, parameters in options.items()
+    }
+
+
+def _option_names(command: click.Command) -> dict[str, str]:
+    """The long names of a command's options, with underscores, and the parameters they fill."""
+    return {
+        word[2:].replace("-", "_"): str(parameter.name)
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for word in parameter.opts
+        if word.startswith("--")
+    }
 
 
 def main(arguments: list[str] | None = None) -> Any:

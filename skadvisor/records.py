@@ -13,8 +13,6 @@ from typing import Any, Literal, get_args
 
 from skadvisor.text.messages import Message
 
-SCHEMA_VERSION = "1.0"
-
 Phase = Literal["prefill", "decode", "mixed", "training", "unknown"]
 #: How a phase is known: the host's ranges, the attention kernels, rows and sequences, a replayed graph, lengths alone.
 PhaseEvidence = Literal["host", "attention", "tokens", "replay", "length", "training", "none"]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from skadvisor.records import (
     REGIONS,
-    SCHEMA_VERSION,
     Breaker,
     CaptureRecord,
     Claim,
@@ -35,6 +34,7 @@ from skadvisor.records import (
     TypicalLayer,
 )
 from skadvisor.text.messages import Message, _
+from skadvisor.version import SCHEMA_VERSION
 
 HOSTILE_NAMES = (
     "<script>document.title='owned'</script>",

@@ -139,3 +139,45 @@ def test_real_eager_capture_is_told_to_use_graph_mode_first() -> None:
     text = " ".join(done.stdout.split())
     assert "first graph mode" in text
     assert "2.8 ms of kernels in a 24.0 ms step" in text
+
+
+@pytest.mark.parametrize("module", ["skadvisor", "skadvisor.cli"])
+def test_the_package_runs_as_a_module(module: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("skadvisor ") and "schema" in done.stdout
+
+
+def test_a_path_alone_is_analysed_and_quiet_stands_anywhere(tmp_path: Path) -> None:
+    short = run(SAMPLE, "--no-ledger", "--quiet")
+    assert short.returncode == 0, short.stderr
+    assert short.stdout == run("--quiet", "analyze", SAMPLE, "--no-ledger").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["analyse", "x"], "Did you mean 'analyze'?"),
+        (["plna"], "Did you mean 'plan'?"),
+        (["nowhere/at/all"], "It is no path either"),
+        (["analyze", str(SAMPLE), "--templat"], "--templat"),
+    ],
+)
+def test_a_misspelt_command_is_told_the_nearest(words: list[str], said: str) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_defaults_come_from_files_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    (tmp_path / "settings" / "skadvisor").mkdir(parents=True)
+    (tmp_path / "settings" / "skadvisor" / "skadvisor.toml").write_text(
+        'lang = "zh"\n[plan]\ntemplate = "full-model"\n'
+    )
+    assert "昇腾" in run("doctor", SAMPLE, cwd=tmp_path).stdout or "采集" in run("doctor", SAMPLE, cwd=tmp_path).stdout
+    shown = json.loads(run("config", "--json", cwd=tmp_path).stdout)
+    assert [(one["command"], one["option"]) for one in shown["defaults"]] == [("", "lang"), ("plan", "template")]
+    assert "采集" not in run("--lang", "en", "doctor", SAMPLE, cwd=tmp_path).stdout
+    (tmp_path / "skadvisor.toml").write_text("lagn = 'en'\n")
+    wrong = run("doctor", SAMPLE, cwd=tmp_path)
+    assert wrong.returncode == 2 and "'lagn'" in wrong.stderr

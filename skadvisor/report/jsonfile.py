@@ -9,6 +9,7 @@ from typing import Any
 from skadvisor import records
 from skadvisor.records import Result
 from skadvisor.text.languages import translator
+from skadvisor.version import SCHEMA_VERSION
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schema.json"
 
@@ -21,7 +22,7 @@ def render_json(result: Result, *, language: str = "en") -> bytes:
 def make_schema() -> dict[str, Any]:
     """The JSON Schema of a result, from the records themselves."""
     schema = records.json_schema(Result)
-    title = f"skadvisor result {records.SCHEMA_VERSION}"
+    title = f"skadvisor result {SCHEMA_VERSION}"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
 
 

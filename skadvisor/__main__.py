@@ -1,0 +1,5 @@
+"""`python -m skadvisor`."""
+
+from skadvisor.cli import main
+
+main()
