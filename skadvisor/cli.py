@@ -16,6 +16,7 @@ COMMANDS = {
     "analyze": ("skadvisor.commands.analyze", "Say where the step's time goes and where to put the scope."),
     "kernels": ("skadvisor.commands.kernels", "Write the labelled kernel table."),
     "explain": ("skadvisor.commands.explain", "Say why kernels got their label."),
+    "rules": ("skadvisor.commands.rules", "Say what fuses, and learn it from your own compile log."),
     "plan": ("skadvisor.commands.plan", "Print the code and config for a template."),
     "compare": ("skadvisor.commands.compare", "Judge a run with SuperKernel against one without."),
     "verify": ("skadvisor.commands.verify", "Check compile log, outputs and performance of a run."),

@@ -132,7 +132,17 @@ def judge(
 
 def judge_operator(op_type: str, rules: tuple[Rule, ...], left: Sequence[Reading]) -> list[Judgement]:
     """The judgements of an operator type on an AI Core, with static shapes, under each reading."""
-    return _verdicts(Task(op_type, triton="triton" in op_type.lower()), index(rules).about(op_type), left)
+    return judge_task(operator_task(op_type), rules, left)
+
+
+def operator_task(op_type: str) -> Task:
+    """A kernel of this operator type on an AI Core, with static shapes."""
+    return Task(op_type, triton="triton" in op_type.lower())
+
+
+def judge_task(task: Task, rules: tuple[Rule, ...], left: Sequence[Reading]) -> list[Judgement]:
+    """The judgements of a kernel under each reading."""
+    return _verdicts(task, index(rules).about(task.label), left)
 
 
 def possible_readings(

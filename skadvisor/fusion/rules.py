@@ -60,9 +60,9 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """One rule of a fusibility file. `names` are exact types, folded; `patterns` are for all others."""
+    """One rule of a fusibility file. `op_types` are exact types as written; `patterns` are for all others."""
 
-    names: tuple[str, ...]
+    op_types: tuple[str, ...]
     patterns: re.Pattern[str] | None
     judgement: Judgement
     hardware: tuple[str, ...] = ()
@@ -104,8 +104,8 @@ def index(rules: tuple[Rule, ...]) -> RuleIndex:
     """The index of these rules."""
     exact: dict[str, list[int]] = {}
     for number, rule in enumerate(rules):
-        for name in rule.names:
-            exact.setdefault(name, []).append(number)
+        for name in rule.op_types:
+            exact.setdefault(fold(name), []).append(number)
     return RuleIndex(
         rules,
         {name: tuple(numbers) for name, numbers in exact.items()},
@@ -191,7 +191,7 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
     )
     stars = [name for name in names if "*" in name and name != "*"]
     return Rule(
-        names=tuple(fold(name) for name in names if "*" not in name),
+        op_types=tuple(name for name in names if "*" not in name),
         patterns=_patterns(stars, _words(entry, "made_of") if "made_of" in entry else ()),
         judgement=judgement,
         hardware=_choices(entry, "hardware", HARDWARE),

@@ -24,8 +24,8 @@ class Facts:
 
     `taken`, `refused`, `cuts` and `built` belong to GE: (scope, operator), for `built` (scope, fragment); `singles`
     are scopes with a fragment of one operator, `bypassed` and `aborted` scopes with the operator that was in the way.
-    `fused` (SuperKernel -> kernels in it), `failed` and `splits` (cuts of the last pass) belong to npugraph_ex, by the
-    label of the model that they are of.
+    `fused` (SuperKernel -> how many kernels), `members` (SuperKernel, place -> kernel), `failed` and `splits` (cuts of
+    the last pass) belong to npugraph_ex, by the label of the model that they are of.
     """
 
     taken: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -36,6 +36,7 @@ class Facts:
     built: dict[tuple[str, str], int] = field(default_factory=dict)
     singles: dict[str, None] = field(default_factory=dict)
     fused: dict[tuple[str, str], int] = field(default_factory=dict)
+    members: dict[tuple[str, str, int], str] = field(default_factory=dict)
     failed: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     splits: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
     dynamic: dict[str, None] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Facts:
     fault_symbols: dict[str, None] = field(default_factory=dict)
     errors: dict[str, None] = field(default_factory=dict)
     scope_now: dict[str, tuple[str, str]] = field(default_factory=dict)
+    fused_now: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def read(self, line: str, label: str = "") -> None:
         """Take the fact from a line; `label` says which model of npugraph_ex the file is of."""
@@ -116,8 +118,15 @@ def _not_adapted(match: re.Match[str], facts: Facts, _label: str) -> None:
 def _fused(match: re.Match[str], facts: Facts, label: str) -> None:
     # The same graph of another process carries its process id in the names of its kernels.
     name = re.sub(r"_[0-9a-f]{32,}(?:_\d+)?(?:_d\d+)?", "", match["name"].strip())
+    facts.fused_now[label] = (name, int(match["count"]))
     if int(match["count"]) > 1:
         _add(facts.fused, (label, name), int(match["count"]))
+
+
+def _member(match: re.Match[str], facts: Facts, label: str) -> None:
+    name, count = facts.fused_now.get(label, ("", 0))
+    if int(match["place"]) < count:
+        _add(facts.members, (label, name, int(match["place"])), match["name"].strip())
 
 
 def _failed(match: re.Match[str], facts: Facts, label: str) -> None:
@@ -179,6 +188,11 @@ _RULES: tuple[tuple[str, re.Pattern[str], _Keep], ...] = tuple(
             "reason:",
             r"Node \[(?:nodeId:(?P<node>\d+))?.*?funcName:(?P<name>[^,}]+).*?\}.*?\breason: (?P<reason>\S.*)$",
             _failed,
+        ),
+        (
+            "funcName:",
+            r"\[(?P<place>\d{1,6})\]\s+\[nodeId:\d+.*?KernelInfos\{funcName:(?P<name>[^,}]+)",
+            _member,
         ),
         ("split results begin", r"Scope split results begin: pass=(?P<name>[^,\s]+)", _begin_pass),
         ("scopeNames", r"Scope (?P<id>\d+)(?: \(scopeId=\d+\))?:.*?scopeNames=\[(?P<scopes>[^\]]*)\]", _scope_line),

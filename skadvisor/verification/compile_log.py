@@ -8,13 +8,14 @@ ASCEND_OP_COMPILE_SAVE_KERNEL_META=1 was set.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from skadvisor.text.messages import Message, _
 from skadvisor.verification.compile_facts import Facts, ends_of, scope_of
 from skadvisor.verification.log_text import log_files, read_lines_of
+from skadvisor.vocabulary.superkernel_names import end_names
 
 #: Most operators that are listed; the count goes on.
 MOST_ENTRIES = 2_000
@@ -46,7 +47,8 @@ class CompileLog:
     """All that was found. `built` is None where the log proves neither that one was built nor that none was.
 
     `problems` say why nothing was built, `failures` what went wrong whatever was built. `spoke` says whether the log
-    has anything about SuperKernel.
+    has anything about SuperKernel. `inside` counts the operators that were taken in, by type or by kernel name; of a
+    SuperKernel whose kernels are not listed these are the first and the last.
     """
 
     built: bool | None
@@ -58,6 +60,7 @@ class CompileLog:
     failures: tuple[Message, ...]
     spoke: bool
     lines: int
+    inside: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_compile_logs(paths: Iterable[Path]) -> CompileLog:
@@ -105,6 +108,7 @@ def _conclude(facts: Facts, lines: int, whole_meta: bool) -> CompileLog:
         failures=failures,
         spoke=spoke,
         lines=lines,
+        inside=_inside(facts),
     )
 
 
@@ -127,6 +131,17 @@ def _scopes(facts: Facts) -> tuple[ScopeLog, ...]:
         cuts.update(scope for scope, _reason in facts.splits.get(label, {}).values())
     names = [name for name in dict.fromkeys([*taken, *built, *cuts]) if name]
     return tuple(ScopeLog(name=name, taken=taken[name], built=built[name], cuts=cuts[name]) for name in names)
+
+
+def _inside(facts: Facts) -> dict[str, int]:
+    found = Counter(op_type or name for (_scope, name), op_type in facts.taken.items())
+    labels = _of_files(label for label, _name in facts.fused)
+    listed = {(label, name) for label, name, _place in facts.members}
+    found.update(kernel for (label, _name, _place), kernel in facts.members.items() if label in labels)
+    for label, name in facts.fused:
+        if label in labels and (label, name) not in listed:
+            found.update(end_names(name))
+    return dict(found)
 
 
 def _left_out(facts: Facts) -> tuple[LeftOut, ...]:

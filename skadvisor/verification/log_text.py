@@ -49,14 +49,16 @@ def log_files(path: Path, advice: str, *, suffixes: tuple[str, ...] = ()) -> lis
         raise InputError(f"there is no {path}", advice)
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.rglob("*") if file.is_file() and _suffix(file) in _SUFFIXES + suffixes)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and named_like_log(file, suffixes))
     if not files:
         raise InputError(f"{path} holds no log", advice)
     return files
 
 
-def _suffix(file: Path) -> str:
-    return Path(file.stem).suffix.lower() if file.suffix.lower() == ".gz" else file.suffix.lower()
+def named_like_log(file: Path, suffixes: tuple[str, ...] = ()) -> bool:
+    """Whether the suffix, before .gz, is one that logs have, or one of `suffixes`."""
+    suffix = Path(file.stem).suffix if file.suffix.lower() == ".gz" else file.suffix
+    return suffix.lower() in _SUFFIXES + suffixes
 
 
 def read_lines_of(file: Path) -> Iterator[str]:

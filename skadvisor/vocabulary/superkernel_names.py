@@ -60,6 +60,12 @@ def scope_of(name: str) -> str:
     return found["scope"] if found else name
 
 
+def end_names(name: str) -> tuple[str, ...]:
+    """The first and the last operator of a SuperKernel row as its name has them, none where it names none."""
+    found = _NAME.match(name)
+    return (found["first"], found["last"]) if found else ()
+
+
 def base_of(name: str) -> str | None:
     """A base name that keeps what `state_of` needs; None for any other kernel."""
     parts = parse(name)
