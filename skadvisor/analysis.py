@@ -117,13 +117,15 @@ def analyze_capture(capture: Capture, options: Options | None = None, **chosen: 
 
 
 def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
-    """Measure a labelled capture, assess the templates, and choose."""
+    """Measure a labelled capture, assess the templates, and choose; NotEnoughError where too little was recorded."""
     from skadvisor import gain
     from skadvisor.accounting import representative
     from skadvisor.accounting.timeline import measure
     from skadvisor.advice import sensitivity, summary
     from skadvisor.advice.advising import advise
+    from skadvisor.labelling.visible import require_enough
 
+    require_enough(labelled)
     times = measure(labelled.kernels, labelled.steps, capture.tasks)
     phase = summary.choose_phase(times)
     layers = summary.layers_record(labelled, times, phase)

@@ -19,6 +19,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "02-msprof-analyze-advisor-small": {"phase": "training", "choice": "none"},
     "03-msinsight-rank1-small": {"mode": ("eager", "unknown"), "choice": "none"},
     "11-qwen25-sampling-real": {"phases": ["prefill", "mixed"], "mode": "eager", "layers": 24, "choice": "none"},
+    "12-aclgraph-only-attention-visible": {"exit": 3},
     "16-old-eager-atomic-memset/kernel_details.csv": {"mode": ("eager", "unknown"), "choice": "none"},
     "16-old-eager-atomic-memset/device-bound": {"mode": ("eager", "unknown"), "choice": "none"},
     "16-old-eager-atomic-memset/device-bound-no-memset.csv": {"mode": ("eager", "unknown"), "choice": "none"},

@@ -19,7 +19,8 @@ class Situation:
     a step) tell the user's own outcomes of this very model from others. `tpot_ms` is the time per output
     token that the user measured without the profiler, milliseconds; `tokens_per_step` how many tokens one step
     yields to a request (more than 1 with speculative decoding). `superkernels` counts SuperKernels per step that the
-    capture already has.
+    capture already has. `experts_alone` says that only experts were recorded, `experts_passes` in how many passes
+    of how many layers.
     """
 
     mode: Mode
@@ -41,6 +42,8 @@ class Situation:
     aiv_expansion: bool | None = None
     superkernels: int = 0
     outside_grammar: Message | None = None
+    experts_alone: bool = False
+    experts_passes: tuple[int, int] | None = None
 
     @property
     def conditions(self) -> Mapping[str, bool | None]:

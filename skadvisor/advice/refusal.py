@@ -33,6 +33,8 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
             Message(_("SuperKernel is on already: {count} of them run in the step"), count=situation.superkernels),
             [Message(_("judge it with: skadvisor compare BEFORE AFTER; for a forecast, record with SuperKernel off"))],
         )
+    if situation.experts_alone:
+        return _experts_alone(situation)
     if situation.outside_grammar is not None:
         return refusal(
             situation.outside_grammar,
@@ -79,6 +81,20 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
     if fused is not None:
         return refusal(fused.message, [fused.remedy] if fused.remedy else [])
     return None
+
+
+def _experts_alone(situation: Situation) -> Recommendation:
+    counted = situation.experts_passes
+    reason = (
+        Message(
+            _("only experts were recorded, {passes} passes of {layers} layers: a rank that serves experts for others"),
+            passes=counted[0],
+            layers=counted[1],
+        )
+        if counted
+        else Message(_("only experts were recorded: a rank that serves experts for others"))
+    )
+    return refusal(reason, [Message(_("record a rank that runs attention too, and give both: their step is one"))])
 
 
 def _others_first(situation: Situation, times: Times) -> Recommendation:

@@ -10,6 +10,7 @@ import pandas as pd
 from skadvisor.accounting.situation import Situation
 from skadvisor.accounting.steady import steady_steps
 from skadvisor.fusion.chip import infer_chip, recorded_cann
+from skadvisor.labelling.visible import visible_part
 from skadvisor.options import Options
 from skadvisor.records import (
     LAYER_REGIONS,
@@ -54,6 +55,7 @@ def gather_situation(
 ) -> Situation:
     """What the gain and the advice have to know about the capture as a whole."""
     share = gap_share(times, phase, "host")
+    seen = visible_part(labelled)
     kinds: dict[str, int] = {}
     for kind in layers.kinds:
         kinds[kind.kind] = kinds.get(kind.kind, 0) + kind.count
@@ -76,6 +78,8 @@ def gather_situation(
         aiv_expansion=options.aiv_expansion,
         superkernels=_superkernels(labelled, times, phase),
         outside_grammar=labelled.outside_grammar,
+        experts_alone=seen is not None and seen.part == "experts",
+        experts_passes=(seen.passes, seen.layers) if seen and seen.passes and seen.layers else None,
     )
 
 
@@ -223,6 +227,11 @@ def notices(
     if quality.unattributed_share >= 0.01:
         text = _("{share:.1%} of the device time could not be attributed to a region.")
         found.append(Notice(code="unattributed", message=Message(text, share=quality.unattributed_share)))
+    if kernels["layer"].notna().any() and not kernels["region"].isin(("embedding", "head", "sampling")).any():
+        text = _(
+            "Neither embedding nor output head was recorded: a window inside a step, or a middle stage of a pipeline."
+        )
+        found.append(Notice(code="no_ends", message=Message(text)))
     found += [Notice(code="labels_disagree", message=said) for said in labelled.disagreements]
     comm = shares.get("comm", 0.0)
     inside = sum(shares.get(region, 0.0) for region in LAYER_REGIONS)
