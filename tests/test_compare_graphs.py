@@ -102,6 +102,18 @@ def test_a_capture_that_begins_within_an_execution_loses_that_one(tmp_path: Path
     assert found.improvement_pct == pytest.approx(100 * 9 / BLOCK_US, abs=0.01)
 
 
+def test_more_blocks_on_one_side_are_compared_block_by_block(tmp_path: Path) -> None:
+    off, on = net(tmp_path / "a_op_summary.csv", 1, 4), net(tmp_path / "b_op_summary.csv", 1, 7, saved=9.0)
+    found = compare(off, on)
+    assert found.before is not None and found.after is not None
+    assert (found.unit, found.before.count, found.after.count) == ("blocks", 4, 7)
+    assert found.improvement_pct == pytest.approx(100 * 9 / BLOCK_US, abs=0.01)
+    (change,) = found.superkernels
+    assert change.operators == tuple(operator for operator, *_ in NET)
+    off, on = (captures("superkernel-pairs", f"fifty-layers-{side}_op_summary.csv") for side in ("off", "on-longer"))
+    assert compare(off, on).improvement_pct == pytest.approx(1.8, abs=0.3)
+
+
 def test_another_batch_or_another_net_is_not_comparable(tmp_path: Path) -> None:
     off = net(tmp_path / "a_op_summary.csv", 3)
     assert {

@@ -38,12 +38,12 @@ OUTLIER = 1.5
 
 @dataclass(frozen=True, eq=False)
 class SuperKernelSite:
-    """One SuperKernel over all steps: intervals before and durations after, ns."""
+    """One SuperKernel over all steps: the operators that it replaced, intervals before and durations after, ns."""
 
     name: str
     regions: tuple[str, ...]
     layers: tuple[int, ...]
-    children: int
+    operators: tuple[str, ...]
     before_ns: tuple[int, ...]
     after_ns: tuple[int, ...]
 
@@ -52,7 +52,7 @@ class SuperKernelSite:
 class AlignedRuns:
     """Steady decode steps of both sides, and what was matched between their typical programs.
 
-    Where a graph has no decoder layers, its executions (`unit`) stand for the steps.
+    Where a graph has no decoder layers, its executions or its equal blocks (`unit`) stand for the steps.
 
     `times_before` and `times_after` hold one entry per run. `matched_share` is the share of AFTER's own kernels
     that have a twin, `held_share` the share of BEFORE's that AFTER still has, alone or in a SuperKernel.
@@ -67,7 +67,7 @@ class AlignedRuns:
     matched_share: float
     held_share: float
     superkernels: bool
-    unit: Literal["steps", "executions"] = "steps"
+    unit: Literal["steps", "executions", "blocks"] = "steps"
 
 
 def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> AlignedRuns:
@@ -75,9 +75,9 @@ def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> Aligned
     everything = [*before, *after]
     shapes = all(bool(run.kernels["input_shapes"].notna().any()) for run in everything)
     types = all(bool(run.kernels["op_type"].notna().any()) for run in everything)
-    plain = is_plain_graph(before, after)
-    if plain:
-        steps_before, steps_after = cut_executions(before, after, shapes=shapes, types=types)
+    unit: Literal["steps", "executions", "blocks"] = "steps"
+    if is_plain_graph(before, after):
+        steps_before, steps_after, unit = cut_executions(before, after, shapes=shapes, types=types)
     else:
         steps_before = [step for run, item in enumerate(before) for step in _labelled_steps(run, item, shapes, types)]
         prefix = typical(steps_before).tokens if steps_before else ()
@@ -104,7 +104,7 @@ def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> Aligned
         matched_share=chosen.matched_share(is_superkernel(usual_after.kernels).tolist()),
         held_share=chosen.held_share(len(usual_before.kernels)),
         superkernels=fused,
-        unit="executions" if plain else "steps",
+        unit=unit,
     )
 
 
@@ -151,7 +151,7 @@ def _gather(
                 name=names[site.row],
                 regions=regions,
                 layers=layers,
-                children=len(site.children),
+                operators=tuple(operator for operator, _shapes in (usual_before.tokens[i] for i in site.children)),
                 before_ns=tuple(intervals(kernels, site.children) for kernels in same_before),
                 after_ns=tuple(int(durations[site.row]) for durations in same_after),
             )

@@ -58,6 +58,8 @@ def find_differences(before: Sequence[Analysis], after: Sequence[Analysis], runs
         differ("layers", _("layers of BEFORE are not in AFTER: {layers}"), layers=missing)
     if not runs.held_share:
         differ("shapes", _("nothing of BEFORE is found again in AFTER, neither as a kernel nor in a SuperKernel"))
+    elif runs.unit != "steps" and runs.unmapped and runs.held_share == 1:
+        differ("shapes", _("AFTER has {count} SuperKernels for which BEFORE has no kernels"), count=len(runs.unmapped))
     elif runs.matched_share < SAME_PROGRAM:
         differ(
             "shapes",

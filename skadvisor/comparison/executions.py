@@ -9,9 +9,11 @@ name occurs once in an execution.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
 
 Numbers = NDArray[np.int64]
+Unit = Literal["executions", "blocks"]
 _DECODER_KINDS = {"dense", "moe", "mtp"}
 #: More ways to divide a capture are not tried.
 MOST_DIVISIONS = 64
@@ -39,23 +42,53 @@ def is_plain_graph(before: Sequence[Analysis], after: Sequence[Analysis]) -> boo
 
 def cut_executions(
     before: Sequence[Analysis], after: Sequence[Analysis], *, shapes: bool, types: bool
-) -> tuple[list[Step], list[Step]]:
-    """The executions of both sides, divided so that what runs in one of BEFORE is what runs in one of AFTER."""
-    sides = []
-    for analyses in (before, after):
-        tables = [_graph_kernels(item.kernels) for item in analyses]
-        sides.append([_divisions(run, table, shapes, types) for run, table in enumerate(tables)])
-    chosen_after = [_once_per_name(ways) for ways in sides[1]]
-    if not all(chosen_after):
-        # Nothing was fused: the division into the shortest executions that both sides have.
-        pairs = [(one, other) for one in sides[0][0] for other in sides[1][0]]
-        _best_before, best_after = min(pairs, key=lambda pair: _unlike(pair[0], pair[1]))
-        chosen_after = [min(ways, key=lambda way: _unlike(best_after, way)) for ways in sides[1]]
-        chosen_before = [min(ways, key=lambda way: _unlike(way, best_after)) for ways in sides[0]]
-    else:
-        model = typical([step for steps in chosen_after for step in steps])
-        chosen_before = [min(ways, key=lambda way: _left_over(way, model)) for ways in sides[0]]
-    return [s for steps in chosen_before for s in steps], [s for steps in chosen_after for s in steps]
+) -> tuple[list[Step], list[Step], Unit]:
+    """The executions of both sides, divided so that what runs in one of BEFORE is what runs in one of AFTER.
+
+    Where one side shows more of a stack of equal blocks than the other, the blocks are compared.
+    """
+    tables = [[_graph_kernels(item.kernels) for item in analyses] for analyses in (before, after)]
+    ways = [[_divisions(run, table, shapes, types) for run, table in enumerate(side)] for side in tables]
+    fused = [_once_per_name(divisions) for divisions in ways[1]]
+    if not all(fused):
+        return (*_same_programs(ways), "executions")
+    found = _fitting(ways[0], fused)
+    if _left_over(found, typical(_flat(fused)))[0]:
+        blocks = [_blocks(run, table, shapes, types) for run, table in enumerate(tables[1])]
+        of_blocks = _fitting(ways[0], blocks)
+        if _left_over(of_blocks, typical(_flat(blocks))) == (0, 0.0):
+            return of_blocks, _flat(blocks), "blocks"
+    return found, _flat(fused), "executions"
+
+
+def _flat(runs: Sequence[list[Step]]) -> list[Step]:
+    return [step for steps in runs for step in steps]
+
+
+def _fitting(ways: Sequence[list[list[Step]]], after: Sequence[list[Step]]) -> list[Step]:
+    """Of each run of BEFORE the division whose executions hold what the SuperKernels of AFTER replaced."""
+    model = typical(_flat(after))
+    return _flat([min(divisions, key=lambda way: _left_over(way, model)) for divisions in ways])
+
+
+def _same_programs(ways: Sequence[Sequence[list[list[Step]]]]) -> tuple[list[Step], list[Step]]:
+    """Nothing was fused: the shortest executions that are most alike."""
+    pairs = [(one, other) for one in ways[0][0] for other in ways[1][0]]
+    _before, model = min(pairs, key=lambda pair: _unlike(pair[0], pair[1]))
+    before, after = ([min(divisions, key=lambda way: _unlike(way, model)) for divisions in side] for side in ways)
+    return _flat(before), _flat(after)
+
+
+def _blocks(run: int, kernels: pd.DataFrame, shapes: bool, types: bool) -> list[Step]:
+    """The shortest equal parts of a run in which the names of scopes are alike but for their numbers."""
+    own = [(operator, re.sub(r"\d+", "*", name)) for operator, name in tokens(kernels, shapes=shapes, types=types)]
+    numbers = next(
+        (numbers for numbers in _number_by_token(own) if _follow_each_other(kernels, numbers)),
+        np.zeros(len(kernels), dtype=np.int64),
+    )
+    parts = steps_of(run, kernels, numbers, shapes, types)
+    alike = [tuple((operator, re.sub(r"\d+", "*", name)) for operator, name in part.tokens) for part in parts]
+    return [replace(part, tokens=program) for part, program in zip(parts, alike, strict=True)]
 
 
 def _graph_kernels(kernels: pd.DataFrame) -> pd.DataFrame:

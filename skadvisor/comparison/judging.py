@@ -79,7 +79,7 @@ def _compare(before: Sequence[Analysis], after: Sequence[Analysis], template: st
     same = _same_files(before, after)
     measured = statistics.improvement_pct(first, second)
     judged = measured if same or unit == "runs" else statistics.widen(measured, _recompile_pct(runs))
-    chosen = template or used_template(runs.sites, layers=runs.unit == "steps")
+    chosen = template or used_template(runs.sites, runs.unit)
     wider = wider_scope(chosen, before[0].result) if chosen else None
     verdict, why = _judge_step(measured, judged, spread_before, min(len(first), len(second)), same, wider)
     return Comparison(
@@ -128,7 +128,7 @@ def _not_comparable(reasons: tuple[Reason, ...], runs_before: int, runs_after: i
 
 def _samples(
     runs: AlignedRuns, runs_before: int, runs_after: int
-) -> tuple[Literal["steps", "executions", "runs"], list[float], list[float]]:
+) -> tuple[Literal["steps", "executions", "blocks", "runs"], list[float], list[float]]:
     """The times to compare, us: the median of each run where there are enough runs, else all steps."""
     if min(runs_before, runs_after) >= FEWEST:
         sides = []
@@ -141,7 +141,7 @@ def _samples(
 
 def _recompile_pct(runs: AlignedRuns) -> float:
     """What another compilation alone moves the step by, percent (standard deviation): it moves the time in scope."""
-    sigma = recompile_pct("step")
+    sigma = recompile_pct("step" if runs.unit == "steps" else "block")
     if not runs.sites:
         return sigma
     held = sum(median(site.before_ns) for site in runs.sites)
@@ -206,7 +206,8 @@ def _judge_superkernel(site: SuperKernelSite) -> SuperKernelChange:
         scope=scope_of(site.name),
         regions=site.regions,
         layers=site.layers,
-        children=site.children,
+        children=len(site.operators),
+        operators=site.operators,
         occurrences_before=len(before),
         occurrences_after=len(after),
         before_us=round(middle, 3),
@@ -244,13 +245,16 @@ def scope_of(name: str) -> str:
     return re.sub(r"^\d+_|_split_\d+_\d+$", "", head)
 
 
-def used_template(sites: Sequence[SuperKernelSite], *, layers: bool = True) -> str | None:
+def used_template(sites: Sequence[SuperKernelSite], unit: str = "steps") -> str | None:
     """The template that these SuperKernels come from, by what they replaced; None where there are none.
 
-    `layers` says whether BEFORE has decoder layers: without them only the names of the scopes tell.
+    Without decoder layers (`unit` is executions or blocks) only the names of the scopes tell.
     """
     if not sites:
         return None
+    if unit == "blocks":
+        return "per-block"
+    layers = unit == "steps"
     scopes = {scope_of(site.name) for site in sites}
     if scopes == {NO_SCOPE}:
         return "automatic"

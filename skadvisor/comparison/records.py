@@ -69,13 +69,17 @@ class GapChange:
 
 @dataclass(frozen=True, kw_only=True)
 class SuperKernelChange:
-    """One SuperKernel against the interval that it replaced. `floor_us` is the noise floor, `saved_*` its gain."""
+    """One SuperKernel against the interval that it replaced: `children` kernels, whose `operators` are in order.
+
+    `floor_us` is the noise floor, `saved_*` its gain.
+    """
 
     name: str
     scope: str
     regions: tuple[str, ...]
     layers: tuple[int, ...]
     children: int
+    operators: tuple[str, ...]
     occurrences_before: int
     occurrences_after: int
     before_us: float
@@ -130,13 +134,13 @@ class Reason:
 class Comparison:
     """The answer. Where the captures are not comparable the figures are None or empty and `reasons` says why.
 
-    `unit` says what the spreads count: decode steps of one run, executions of a graph without decoder layers, or
-    runs. `ranks` has every rank where whole folders of ranks were given.
+    `unit` says what the spreads count: decode steps of one run, executions of a graph without decoder layers, its
+    equal blocks, or runs. `ranks` has every rank where whole folders of ranks were given.
     """
 
     verdict: Outcome
     reasons: tuple[Reason, ...]
-    unit: Literal["steps", "executions", "runs"]
+    unit: Literal["steps", "executions", "blocks", "runs"]
     runs_before: int
     runs_after: int
     before: Spread | None

@@ -48,7 +48,8 @@ def is_superkernel(kernels: pd.DataFrame) -> NDArray[np.bool_]:
 def tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> list[Token]:
     """What a kernel is, for comparing two captures: (operator, input shapes).
 
-    `shapes` and `types` say whether both captures have them. A SuperKernel's token is its name.
+    `shapes` and `types` say whether both captures have them. A SuperKernel's token is its name
+    without what changes from build to build.
     """
     names = kernels["name"].astype("object").fillna("").astype(str)
     if types:
@@ -59,7 +60,7 @@ def tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> list[Token]:
     sizes = kernels["input_shapes"].astype("object").fillna("").astype(str) if shapes else [""] * len(kernels)
     fused = is_superkernel(kernels)
     return [
-        ("SuperKernel", name) if sk else (operator, size)
+        ("SuperKernel", superkernel_names.without_build(name)) if sk else (operator, size)
         for sk, name, operator, size in zip(fused, names, operators, sizes, strict=True)
     ]
 

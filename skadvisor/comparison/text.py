@@ -21,13 +21,19 @@ VERDICTS = {
     "insufficient_evidence": _("insufficient evidence"),
     "not_comparable": _("not comparable"),
 }
-UNITS = {"steps": _("decode steps"), "executions": _("executions"), "runs": _("runs")}
+UNITS = {
+    "steps": _("decode steps"),
+    "executions": _("executions"),
+    "blocks": _("repeated blocks"),
+    "runs": _("runs"),
+}
 #: What the headline's times are of.
 _SUBJECTS = {
     "steps": _("**Decode step**: {before:.1f} -> {after:.1f} us, gain {pct:+.2f} % ({low:+.2f} to {high:+.2f} %)"),
     "executions": _(
         "**Execution of the graph**: {before:.1f} -> {after:.1f} us, gain {pct:+.2f} % ({low:+.2f} to {high:+.2f} %)"
     ),
+    "blocks": _("**Repeated block**: {before:.1f} -> {after:.1f} us, gain {pct:+.2f} % ({low:+.2f} to {high:+.2f} %)"),
 }
 #: Marks a row whose time was shared out.
 _DERIVED = " *"
@@ -49,7 +55,7 @@ def render_comparison(comparison: Comparison, translate: Translate = str) -> str
         return "\n".join(lines) + "\n"
     lines += [
         say(
-            _SUBJECTS["executions" if comparison.unit == "executions" else "steps"],
+            _SUBJECTS.get(comparison.unit, _SUBJECTS["steps"]),
             before=comparison.before.median_us,
             after=comparison.after.median_us,
             pct=comparison.improvement_pct,
@@ -173,7 +179,9 @@ def _superkernel_lines(changes: Sequence[SuperKernelChange], translate: Translat
         _("do"),
     )
     rows = [_superkernel_row(members, translate) for members in groups.values()]
-    return ["## " + translate(_("SuperKernels")), "", *_table([translate(title) for title in titles], rows), ""]
+    held = dict.fromkeys((_ends(change.name), " + ".join(change.operators)) for change in changes)
+    lines = ["## " + translate(_("SuperKernels")), "", *_table([translate(title) for title in titles], rows), ""]
+    return [*lines, *(f"- {ends}: {plain(operators, 400)}" for ends, operators in list(held)[:_MOST_ROWS]), ""]
 
 
 def _superkernel_row(members: Sequence[SuperKernelChange], translate: Translate) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from skadvisor.vocabulary.superkernel_names import parse
+from skadvisor.vocabulary.superkernel_names import parse, without_build
 
 #: Most facts that are kept per kind, so that memory stays bounded.
 MOST_FACTS = 100_000
@@ -116,8 +116,7 @@ def _not_adapted(match: re.Match[str], facts: Facts, _label: str) -> None:
 
 
 def _fused(match: re.Match[str], facts: Facts, label: str) -> None:
-    # The same graph of another process carries its process id in the names of its kernels.
-    name = re.sub(r"_[0-9a-f]{32,}(?:_\d+)?(?:_d\d+)?", "", match["name"].strip())
+    name = without_build(match["name"].strip())
     facts.fused_now[label] = (name, int(match["count"]))
     if int(match["count"]) > 1:
         _add(facts.fused, (label, name), int(match["count"]))

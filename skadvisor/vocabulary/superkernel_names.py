@@ -66,6 +66,15 @@ def end_names(name: str) -> tuple[str, ...]:
     return (found["first"], found["last"]) if found else ()
 
 
+def without_build(name: str) -> str:
+    """The name without what another compilation or process changes: hash and process number of static kernels.
+
+    >>> without_build("sk_0_none_start_static_kernel_Cast_" + "5627ae2e" * 4 + "_372483_d0_end_clear_ops")
+    'sk_0_none_start_static_kernel_Cast_end_clear_ops'
+    """
+    return re.sub(r"_[0-9a-f]{32,}(?:_\d+)?(?:_d\d+)?", "", name)
+
+
 def base_of(name: str) -> str | None:
     """A base name that keeps what `state_of` needs; None for any other kernel."""
     parts = parse(name)
