@@ -135,6 +135,7 @@ def test_the_model_is_compiled_to_one_static_graph(monkeypatch: Any, dialect: An
     monkeypatch.setitem(sys.modules, "torchair.configs", types.ModuleType("torchair.configs"))
     monkeypatch.setitem(sys.modules, "torchair.configs.compiler_config", config)
     names["config"] = types.SimpleNamespace()
+    monkeypatch.delenv("SUPERKERNEL", raising=False)
     for snippet in compile_code(dialect):
         exec(snippet.code, names)
     ((call),) = calls
@@ -295,3 +296,55 @@ def test_the_command_writes_files_by_suffix(command: Any, tmp_path: Path) -> Non
     assert b'"template": "attention-only"' in (tmp_path / "plan.json").read_bytes()
     assert isinstance(command("-o", str(tmp_path / "x.diff")).exception, InputError)
     assert command("--write").exit_code == 2
+
+
+def test_the_plan_is_from_this_capture(dense: Analysis, two_streams: Analysis) -> None:
+    plan = make_plan(two_streams.result, two_streams.kernels, "moe-only", "recipes")
+    types = {item.op_type for item in plan.operators}
+    assert types == set(scope_kernels(two_streams.kernels, "moe-only", "")["op_type"].astype(str))
+    assert [item.us_per_scope for item in plan.operators] == sorted(
+        (o.us_per_scope for o in plan.operators), reverse=True
+    )
+    assert all(f"{item.op_type} ({item.role})" in render_plan(plan) for item in plan.operators[:12])
+    shared = any(item.role == "shared_expert" for item in plan.operators)
+    assert ("self.shared_experts(" in plan.code[0].code) == shared
+    attention = make_plan(dense.result, dense.kernels, "attention-only", "ge", "a")
+    matmuls = sum(item.per_scope for item in attention.operators if item.role == "qkv_proj")
+    assert ("self.qkv_proj(" in attention.code[0].code) == (matmuls == 1)
+
+
+@pytest.mark.parametrize("shape", [{"fused_projections": True}, {"shared": False}])
+def test_skeletons_read_like_the_operators(shape: dict[str, bool]) -> None:
+    template = "attention-only" if "fused_projections" in shape else "moe-only"
+    code = scope_code(template, "a", "recipes", "", **shape).code
+    ast.parse(code)
+    assert ("self.q_proj" not in code) and ("shared" not in code) and "with superkernel_scope(" in code
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_is_described_as_its_source_does(dense: Analysis, template: str) -> None:
+    plan = make_plan(dense.result, dense.kernels, template, "npugraph_ex")
+    text = render_plan(plan)
+    for word in ("**Suits**", "**Strengths**", "**Weaknesses**", "**Risk**", "**Effort**", "after that: "):
+        assert word in text
+    published = template in ("attention-only", "moe-only", "full-model")
+    assert any("scope-templates/" in source for source in plan.profile.sources) == published
+    assert all(source.startswith("https://") for source in plan.profile.sources)
+
+
+def test_vllm_ascend_is_foretold_what_its_switch_does(dense: Analysis) -> None:
+    asked = make_plan(dense.result, dense.kernels, "attention-only", "vllm-ascend")
+    whole = make_plan(dense.result, dense.kernels, "full-model", "vllm-ascend")
+    assert asked.expected == whole.expected and asked.operators == whole.operators
+
+
+def test_the_diff_of_the_users_file_comes_first(command: Any, tmp_path: Path) -> None:
+    model = tmp_path / "modeling_x.py"
+    model.write_text(skeleton("attention-only", "a"))
+    shown = command("--dialect", "ge", "--model", str(model)).output
+    assert shown.index("```diff") < shown.index("# Plan") and "class Attention" not in shown[shown.index("# Plan") :]
+    model.write_text(skeleton("attention-only", "a").replace("is_prefill", "phase"))
+    shown = command("--dialect", "ge", "--model", str(model)).output
+    assert "class Attention" in shown[shown.index("# Plan") :]
+    refused = command("--dialect", "ge", "--model", str(model), "-o", str(tmp_path / "x.diff")).exception
+    assert isinstance(refused, InputError) and "tells decode from prefill" in str(refused)

@@ -83,10 +83,9 @@ def plan_command(
     plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant or advised.variant)
     patch = _propose(model, plan, classes, methods, enable, decode_when) if model else None
     reviewed = _review(config, plan, analysis.kernels) if config else None
-    text = render_plan(plan, translate)
-    text += "".join(
-        [_patch_text(patch, translate) if patch else "", _config_text(reviewed, translate) if reviewed else ""]
-    )
+    parts = [_patch_text(patch, translate)] if patch else []
+    parts += [_config_text(reviewed, translate)] if reviewed else []
+    text = "\n".join([*parts, render_plan(plan, translate, changed=bool(getattr(patch, "diff", "")))])
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -147,7 +146,7 @@ def _patch_text(answer: Patch | Declined, translate: Translate) -> str:
     def show(messages: tuple[Message, ...]) -> list[str]:
         return [f"- {plain(message.render(translate))}" for message in messages]
 
-    lines = ["", f"## {answer.path.name}", ""]
+    lines = [f"## {answer.path.name}", ""]
     if isinstance(answer, Patch):
         lines += [*show(answer.places), *show(answer.notes), "", "```diff", answer.diff.rstrip("\n"), "```"]
     else:
@@ -159,7 +158,7 @@ def _patch_text(answer: Patch | Declined, translate: Translate) -> str:
 
 
 def _config_text(reviewed: ConfigReview, translate: Translate) -> str:
-    lines = ["", f"## {reviewed.path.name}", ""]
+    lines = [f"## {reviewed.path.name}", ""]
     for finding in reviewed.findings:
         lines.append(f"- {finding.status}: `{finding.key}`: {finding.message.render(translate)}")
     if reviewed.declined is not None:
@@ -190,7 +189,12 @@ def _save(
     elif output.suffix in (".diff", ".patch"):
         content = getattr(patch, "diff", "") + (reviewed.diff if reviewed else "")
         if not content:
-            raise InputError("there is no diff to write", "Name a file to change with --model or --config.")
+            reasons = [str(item.reason) for item in (patch,) if item is not None and not hasattr(item, "diff")]
+            reasons += [str(reviewed.declined)] if reviewed is not None and reviewed.declined is not None else []
+            raise InputError(
+                f"there is no diff to write{': ' if reasons else ''}{'; '.join(reasons)}",
+                "" if patch or reviewed else "Name a file to change with --model or --config.",
+            )
     write_atomically(output, content, force=force, inputs=[capture])
     click.echo(f"wrote {output}", err=True)
 

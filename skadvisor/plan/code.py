@@ -41,24 +41,56 @@ def scope_place(template: str, variant: str) -> Message:
     return Message(WHERE[_key(template, variant)])
 
 
-def skeleton(template: str, variant: str, dialect: Dialect = "ge") -> str:
-    """The class without its scope, as the tests and the diff need it; classes of cann-recipes take `infer_config`."""
+_THREE_PROJECTIONS = """\
+        query_states = self.q_proj(hidden_states)
+        key_states = self.k_proj(hidden_states)
+        value_states = self.v_proj(hidden_states)
+        attn_output = self.compute_attention(query_states, key_states, value_states, **kwargs)
+"""
+_ONE_PROJECTION = """\
+        qkv_states = self.qkv_proj(hidden_states)
+        attn_output = self.compute_attention(qkv_states, **kwargs)
+"""
+_SHARED_EXPERTS = {
+    "        shared_output = self.shared_experts(hidden_states)\n": "",
+    "return routed_output + shared_output": "return routed_output",
+    ", then the shared experts": "",
+    ", experts and shared experts,": " and experts,",
+}
+
+
+def skeleton(
+    template: str, variant: str, dialect: Dialect = "ge", *, fused_projections: bool = False, shared: bool = True
+) -> str:
+    """The class without its scope, as the tests and the diff need it; classes of cann-recipes take `infer_config`.
+
+    `fused_projections` and `shared` say whether q, k and v come from one matmul, and whether there are shared experts.
+    """
     text = (_SKELETONS / f"{_FILES[_key(template, variant)]}.txt").read_text(encoding="utf-8")
+    if fused_projections:
+        text = text.replace(_THREE_PROJECTIONS, _ONE_PROJECTION)
+    for words, instead in () if shared else _SHARED_EXPERTS.items():
+        text = text.replace(words, instead)
     return text.replace("(self, config", "(self, config, infer_config") if dialect == "recipes" else text
 
 
-def scope_code(template: str, variant: str, dialect: Dialect, options: str) -> Snippet:
-    """The class with its scope. Raises ValueError for a dialect that marks no scopes in the source."""
+def scope_code(template: str, variant: str, dialect: Dialect, options: str, **operators: bool) -> Snippet:
+    """The class with its scope, with the `operators` of `skeleton`.
+
+    Raises ValueError for a dialect that marks no scopes in the source.
+    """
     request = Request(template=template, variant=variant or "a", dialect=dialect, options=options)
-    patched = propose_for(Path("modeling.py"), skeleton(template, variant, dialect).encode(), request)
+    patched = propose_for(Path("modeling.py"), skeleton(template, variant, dialect, **operators).encode(), request)
     if not isinstance(patched, Patch):
         raise ValueError(f"no code for {template} in {dialect}: {patched.reason}")
     return Snippet(title=Message(_("The scope")), language="python", code=patched.after.decode())
 
 
 _SWITCH = """\
-# before the model is built; False for the baseline
-config.enable_superkernel = True
+import os
+
+# before the model is built; SUPERKERNEL=0 for the baseline
+config.enable_superkernel = os.environ.get("SUPERKERNEL", "1") == "1"
 """
 #: Source: cann-recipes-infer, compile_model_forward: attention fuses only where its tiling is sunk.
 _GE_COMPILE = """\
@@ -75,6 +107,8 @@ model = torch.compile(model, backend=backend, dynamic=False, fullgraph=True)
 """
 #: Source: torch_npu, options of npugraph_ex; cann-recipes-infer, compile_model_forward.
 _NPUGRAPH_COMPILE = """\
+import os
+
 import torch
 import torch_npu
 
@@ -84,7 +118,7 @@ model = torch.compile(
     options={
         "frozen_parameter": True,
         "static_kernel_compile": True,
-        "super_kernel_optimize": True,  # False for the baseline
+        "super_kernel_optimize": os.environ.get("SUPERKERNEL", "1") == "1",  # 0 for the baseline
         "super_kernel_optimize_options": {"dcci_disable_on_kernel": [".*"]},
         "super_kernel_debug_options": {},
     },

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skadvisor.errors import InputError
-from skadvisor.plan import code, compile_options, troubleshooting
+from skadvisor.plan import code, compile_options, scope_operators, troubleshooting
 from skadvisor.plan.patch import DIALECTS, Dialect
+from skadvisor.plan.proof import proof_commands
 from skadvisor.plan.records import Expected, Plan, Risk
+from skadvisor.plan.template_profiles import template_profile
 from skadvisor.records import Result, Template, find_template
 from skadvisor.text.messages import Message, _
 
@@ -45,8 +47,11 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
     """
     _check(template, dialect, variant)
     variant = (variant or "a").lower() if template == "attention-only" else ""
-    record = find_template(result.templates, template, variant)
-    inside = compile_options.scope_kernels(kernels, template, variant)
+    # vLLM-Ascend hands over the whole graph whatever was asked for: that is what is foretold.
+    covered = _whole_graph(result) if dialect == "vllm-ascend" else template
+    record = find_template(result.templates, covered, variant if covered == template else "")
+    inside = compile_options.scope_kernels(kernels, covered, variant if covered == template else "")
+    operators = scope_operators.list_operators(inside, record)
     in_scope = dialect in ("ge", "recipes")
     marked = dialect != "vllm-ascend" and template != "automatic"
     streams = compile_options.count_streams(inside) if not inside.empty else 0
@@ -56,6 +61,7 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         else compile_options.weigh_graph_options(dialect, streams)
     )
     text = compile_options.options_text(weighed) if in_scope else ""
+    code_operators = scope_operators.code_operators(operators)
     return Plan(
         template=template,
         variant=variant,
@@ -64,7 +70,7 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         options=text,
         weighed=weighed,
         code=(
-            *((code.scope_code(template, variant, dialect, text),) if marked else ()),
+            *((code.scope_code(template, variant, dialect, text, **code_operators),) if marked else ()),
             *code.compile_code(dialect, marked),
         ),
         config=code.config_code(dialect, streams > 1),
@@ -74,8 +80,16 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         remedies=troubleshooting.remedies(dialect),
         wider=wider_scope(template, result),
         narrower=_NARROWER[template],
+        profile=template_profile(template, dialect),
+        operators=operators,
+        proof=proof_commands(template, dialect),
         notes=_notes(result, template, dialect, record),
     )
+
+
+def _whole_graph(result: Result) -> str:
+    """The template that stands for a whole captured graph in this analysis."""
+    return "automatic" if find_template(result.templates, "automatic", "") is not None else "full-model"
 
 
 _WHOLE_GRAPH = _("nowhere in the model: vLLM-Ascend hands the whole captured graph over")
@@ -191,7 +205,7 @@ def _notes(result: Result, template: str, dialect: Dialect, record: Template | N
     if dialect == "vllm-ascend" and template not in ("full-model", "automatic"):
         notes.append(
             Message(
-                _("vLLM-Ascend has no switch for {name}: it hands over the whole graph, as full-model would."),
+                _("vLLM-Ascend has no switch for {name}: it hands over the whole graph, and the figures are of that."),
                 name=template,
             )
         )

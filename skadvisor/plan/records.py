@@ -69,11 +69,39 @@ class Expected:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScopeOperator:
+    """An operator type of the capture in one scope: how often, its time (us), what it does there.
+
+    `breaks` says how likely it cuts the scope: likely, unlikely, unknown, or empty where nothing speaks for it.
+    """
+
+    op_type: str
+    role: str
+    per_scope: float
+    us_per_scope: float
+    breaks: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What is said of a template: by its published source, or by us where it has none. `sources` are addresses."""
+
+    suits: Message
+    strengths: Message
+    weaknesses: Message
+    risk: Message
+    effort: Message
+    next_step: Message
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """All that there is to do for one scope in one dialect.
 
     `options` is the text for the scope's options argument; `weighed` says how it came about. `wider` and `narrower`
-    name the scopes to try next, if this one works and if it does not.
+    name the scopes to try next, if this one works and if it does not. `operators` are those of one scope, the costly
+    ones first, and `proof` the commands that show whether it holds what is expected.
     """
 
     template: str
@@ -90,4 +118,7 @@ class Plan:
     remedies: tuple[Remedy, ...]
     wider: str | None
     narrower: str | None
+    profile: Profile
+    operators: tuple[ScopeOperator, ...]
+    proof: Snippet
     notes: tuple[Message, ...] = ()

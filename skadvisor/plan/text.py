@@ -9,10 +9,15 @@ from skadvisor.text.messages import Message, _
 from skadvisor.text.plain_text import plain
 
 Translate = Callable[[str], str]
+#: More operator types of a scope are counted, not listed.
+_MOST_OPERATORS = 12
 
 
-def render_plan(plan: Plan, translate: Translate = str) -> str:
-    """The whole plan; sections without content are left out."""
+def render_plan(plan: Plan, translate: Translate = str, *, changed: bool = False) -> str:
+    """The whole plan; sections without content are left out.
+
+    `changed` says that the user's own file is shown with its scope, so that the skeleton of the class is left out.
+    """
 
     def say(template: str, **values: object) -> str:
         return Message(template, **values).render(translate)
@@ -26,7 +31,9 @@ def render_plan(plan: Plan, translate: Translate = str) -> str:
     lines += [f"> {plain(show(note), 500)}" for note in plan.notes] + [""]
     lines += ["**" + say(_("Where")) + "**: " + show(plan.where), ""]
     lines += _expected_lines(plan.expected, say)
-    for snippet in (*plan.code, *plan.config):
+    lines += _profile_lines(plan, translate)
+    lines += _operator_lines(plan, translate)
+    for snippet in (*(plan.code[1:] if changed else plan.code), *plan.config):
         lines += _snippet_lines(snippet, translate)
     lines += ["## " + say(_("Options")), ""]
     for option in plan.weighed:
@@ -41,14 +48,16 @@ def render_plan(plan: Plan, translate: Translate = str) -> str:
     for remedy in plan.remedies:
         try_first = f" `{remedy.option}`;" if remedy.option else ""
         lines.append(f"- {show(remedy.symptom)}:{try_first} {show(remedy.next_step)}")
-    lines += ["", "## " + say(_("Next")), ""]
-    steps = [say(_("prove it: skadvisor verify, then skadvisor compare BEFORE AFTER"))]
+    lines += ["", *_snippet_lines(plan.proof, translate)]
+    lines += ["## " + say(_("Next")), ""]
+    steps: list[str] = []
     if plan.wider:
         steps.append(say(_("if it works: {name}"), name=plan.wider))
     if plan.narrower:
         steps.append(say(_("if it does not: {name}"), name=plan.narrower))
     elif plan.template == "attention-only":
         steps.append(say(_("if it does not: take operators out of the scope one by one, from its ends")))
+    steps.append(say(_("after that: {step}"), step=show(plan.profile.next_step)))
     lines += [f"- {step}" for step in steps]
     return "\n".join(lines) + "\n"
 
@@ -76,12 +85,48 @@ def _expected_lines(expected: Expected | None, say: Callable[..., str]) -> list[
     if expected.claim is not None:
         lines.append(
             say(
-                _("**Claimed by the published table**: {low:.0f} to {high:.0f} %"),
+                _("**The published table's row**: {row}; by the share here {low:.0f} to {high:.0f} %"),
+                row=f"{expected.claim.row_low_pct:.0f}-{expected.claim.row_high_pct:.0f} % ({expected.claim.row})",
                 low=expected.claim.low_pct,
                 high=expected.claim.high_pct,
             )
         )
     return [item for line in lines for item in (line, "")]
+
+
+def _profile_lines(plan: Plan, translate: Translate) -> list[str]:
+    profile = plan.profile
+    rows = (
+        (_("Suits"), profile.suits),
+        (_("Strengths"), profile.strengths),
+        (_("Weaknesses"), profile.weaknesses),
+        (_("Risk"), profile.risk),
+        (_("Effort"), profile.effort),
+    )
+    lines = [f"- **{translate(name)}**: {message.render(translate)}" for name, message in rows]
+    sources = [f"  - {source}" for source in profile.sources]
+    return ["## " + translate(_("This template")), "", *lines, f"- **{translate(_('Sources'))}**:", *sources, ""]
+
+
+def _operator_lines(plan: Plan, translate: Translate) -> list[str]:
+    if not plan.operators:
+        return []
+    marks = {"likely": _("cuts the scope"), "unknown": _("may cut the scope"), "unlikely": ""}
+    lines = [
+        Message(
+            _("{count:.1f} x {type} ({role}), {us:.1f} us"),
+            count=item.per_scope,
+            type=plain(item.op_type),
+            role=item.role,
+            us=item.us_per_scope,
+        ).render(translate)
+        + (f": {translate(marks[item.breaks])}" if marks.get(item.breaks) else "")
+        for item in plan.operators[:_MOST_OPERATORS]
+    ]
+    left = len(plan.operators) - _MOST_OPERATORS
+    if left > 0:
+        lines.append(Message(_("{count} more operator types"), count=left).render(translate))
+    return ["## " + translate(_("In one scope of this capture")), "", *(f"- {line}" for line in lines), ""]
 
 
 def _snippet_lines(snippet: Snippet, translate: Translate) -> list[str]:

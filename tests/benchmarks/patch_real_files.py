@@ -103,29 +103,35 @@ def holder(**values: Any) -> stand_in.Value:
     return held
 
 
-def roots(names: dict[str, Any], source: str, alone: bool) -> list[type]:
-    """Classes of the file that no class of it builds, where a run begins; all that can be entered where `alone`."""
+def roots(names: dict[str, Any], source: str, start: str) -> list[type]:
+    """Where a run begins: the classes of the file that no class of it builds, or each that can be entered."""
     own = [item for item in names.values() if isinstance(item, type) and getattr(item, "__module__", "") == "modeling"]
     entries = [item for item in own if any(isinstance(item.__dict__.get(name), types.FunctionType) for name in ENTRIES)]
     built = {item for item in own if re.search(rf"(?<!class )\b{item.__name__}\(", source)}
-    return entries if alone else [item for item in entries if item not in built] or entries
+    return entries if start != "root" else [item for item in entries if item not in built] or entries
 
 
 def walk(
-    source: str, original: str, parameters: dict[str, Any], prefill: bool, alone: bool
+    source: str, original: str, parameters: dict[str, Any], prefill: bool, start: str
 ) -> Iterator[tuple[list[str], str]]:
     """The scopes and errors of every root, with both truths."""
-    names = stand_in.load(source)
-    for root in roots(names, original, alone):
+    names, guards = stand_in.load(source), stand_in.guards(source)
+    for root in roots(names, original, start):
         for name in ENTRIES:
             if not isinstance(getattr(root, name, None), types.FunctionType):
                 continue
             for truth in (True, False):
-                yield stand_in.run(partial(_enter, root, name, parameters, prefill, original), truth)
+                stand_in.GUARDS.clear()
+                stand_in.GUARDS.update(guards)
+                yield stand_in.run(partial(_enter, root, name, parameters, prefill, original, start), truth)
 
 
-def _enter(root: type, name: str, parameters: dict[str, Any], prefill: bool, text: str) -> None:
-    built = root(**_arguments(root.__init__, parameters, prefill, text))  # type: ignore[misc]
+def _enter(root: type, name: str, parameters: dict[str, Any], prefill: bool, text: str, start: str) -> None:
+    if start == "method":
+        built: Any = root.__new__(root)
+        vars(built).update(enable_superkernel=True, layer_idx=0, layer_id=0)
+    else:
+        built = root(**_arguments(root.__init__, parameters, prefill, text))  # type: ignore[misc]
     getattr(built, name)(**_arguments(getattr(root, name), parameters, prefill, text))
 
 
@@ -138,22 +144,26 @@ def _arguments(function: Any, parameters: dict[str, Any], prefill: bool, text: s
 
 
 def judge(before: str, after: str, path: Path) -> str:
-    """`works`, or what is wrong with a patch. Where the stand-in ends before the scope, its class is run alone."""
-    said, cut = _judge(before, after, path, alone=False)
-    if said == "no effect" and cut:
-        said, cut = _judge(before, after, path, alone=True)
-        return "works in its class (the way to it ends early)" if said == "works" else f"{said} ({cut[:60]})"
-    return said
+    """What a patch does: `works`, what is wrong, or that the stand-in ends before it.
+
+    Where the way from the root of the file ends early, each class is run alone, and then each method without what
+    `__init__` builds.
+    """
+    for start, words in (("root", ""), ("class", " in its class"), ("method", " in its method")):
+        said, cut = _judge(before, after, path, start)
+        if said != "no effect" or not cut:
+            return said + words if said == "works" else said
+    return f"not judged: the stand-in ends before it ({cut[:60]})"
 
 
-def _judge(before: str, after: str, path: Path, alone: bool) -> tuple[str, str]:
+def _judge(before: str, after: str, path: Path, start: str) -> tuple[str, str]:
     effect, cut = False, ""
     for parameters in configurations(path):
         for prefill in (False, True):
             stand_in.TOKENS[0] = 8 if prefill else 1
             runs = zip(
-                walk(before, before, parameters, prefill, alone),
-                walk(after, before, parameters, prefill, alone),
+                walk(before, before, parameters, prefill, start),
+                walk(after, before, parameters, prefill, start),
                 strict=True,
             )
             for (_, expected), (opened, error) in runs:
@@ -182,7 +192,7 @@ def try_models(folder: Path, verbose: bool) -> int:
                         said = f"declined: {answer.reason.template}"
                     else:
                         said = judge(source, answer.after.decode(), path)
-                        failed += not said.startswith("works")
+                        failed += not said.startswith(("works", "not judged"))
                     counts[form, dialect, said] += 1
                     if verbose:
                         print(f"{path.relative_to(folder)} {form} {dialect} {template} {variant}: {said}")
