@@ -55,18 +55,12 @@ def test_every_command_is_listed_and_shows_its_help() -> None:
         assert "Usage" in shown.stdout
 
 
-def test_every_command_is_in_the_readme_and_its_lines_run() -> None:
+def test_every_command_is_in_the_readme() -> None:
     from skadvisor.cli import COMMANDS
 
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     for name in COMMANDS:
         assert f"`skadvisor {name}" in readme
-    lines = [line.split("#")[0].split() for line in readme.splitlines() if line.startswith("skadvisor ")]
-    shown = [line[1:] for line in lines if line[1] in COMMANDS and "-o" not in line]
-    assert len(shown) >= 5
-    for arguments in shown:
-        done = run(*arguments)
-        assert done.returncode == 0, (arguments, done.stderr)
 
 
 def test_analyze_prints_a_verdict_first() -> None:
