@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from sample_builder.build import build
 from sample_builder.catalogue import QWEN3_8B
+from sample_builder.formats import write_database
 from small_tables import labelled_table
 
 from skadvisor.analysis import analyze_capture
-from skadvisor.fusion.chip import infer_chip
+from skadvisor.capture import load
+from skadvisor.fusion.chip import infer_chip, know_chip
 from skadvisor.fusion.judging import judge, judge_operator
 from skadvisor.fusion.readings import HARDWARE, MODES, Reading, cann_version
-from skadvisor.fusion.rules import own_rules
+from skadvisor.fusion.rules import own_rules, read_rules
 
 CAPTURES = os.environ.get("SKADVISOR_CAPTURES", Path(__file__).parents[2] / "shared" / "captures")
 FACTS = Path(CAPTURES).parent / "fusibility.csv"
@@ -112,6 +114,22 @@ def test_remedies_name_a_swap_that_fuses(op_type, swap):
     assert fuses(swap, "A3").fusible == "likely"
 
 
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        ("Swi*", "SwiGlu", "GeGlu"),
+        ("*Tactic", "AddTactic", "Tactics"),
+        ("a*b*c", "aXbYc", "acb"),
+        ("ab*ba", "abba", "aba"),
+    ],
+)
+def test_patterns_of_rules(tmp_path, pattern, yes, no):
+    file = tmp_path / "mine.toml"
+    file.write_text(f'[[rule]]\nop_types = "{pattern}"\nfusible = "likely"\nsource = "x"\n')
+    (rule,) = read_rules(file)
+    assert rule.fits(yes) and not rule.fits(no)
+
+
 def test_attention_hangs_on_tiling_sink_in_ge_and_on_its_task_group_in_npugraph_ex():
     ge, replayed = (fuses("FusedInferAttentionScore", "A3", mode) for mode in MODES)
     assert ge.needs == "tiling_sink" and "tiling sink on" in str(ge.remedy)
@@ -190,3 +208,17 @@ def test_products_cut_a_dense_decode_in_bf16_and_not_in_w8a8(quantisation):
     else:
         assert "MatMulV2" not in {breaker.op_type for breaker in whole.breakers}
         assert removed > 0.8
+
+
+def test_what_the_user_tells_of_the_chip_overrules_the_capture():
+    kernels = labelled_table([{"start_ns": n, "dur_ns": 1, "blocks": 24} for n in range(3)])
+    assert know_chip(None, kernels, {}).hardware == "A2/A3"
+    told = know_chip("950", kernels, {})
+    assert told.hardware == "950" and "--hardware" in str(told.how)
+
+
+def test_a_database_names_its_chip(tmp_path):
+    built = build(replace(QWEN3_8B, layers=2), phases=("decode",), steps=2, batch=2, seed=1)
+    path = write_database(built.capture, tmp_path / "ascend_pytorch_profiler_0.db")
+    found = infer_chip(load(path).kernels, load(path).metadata)
+    assert (found.hardware, str(found.how)) == ("A2/A3", "the capture names the chip Ascend910B")

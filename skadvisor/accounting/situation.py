@@ -20,7 +20,7 @@ class Situation:
     token that the user measured without the profiler, milliseconds; `tokens_per_step` how many tokens one step
     yields to a request (more than 1 with speculative decoding). `superkernels` counts SuperKernels per step that the
     capture already has. `experts_alone` says that only experts were recorded, `experts_passes` in how many passes
-    of how many layers.
+    of how many layers. `hardware` is a family of chips, several that are left as in "A2/A3", or "unknown".
     """
 
     mode: Mode
@@ -37,6 +37,7 @@ class Situation:
     tpot_ms: float | None = None
     tokens_per_step: float = 1.0
     hardware: str = "unknown"
+    hardware_known_by: Message | None = None
     cann: str | None = None
     tiling_sink: bool | None = None
     aiv_expansion: bool | None = None

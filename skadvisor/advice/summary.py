@@ -9,7 +9,7 @@ import pandas as pd
 
 from skadvisor.accounting.situation import Situation
 from skadvisor.accounting.steady import steady_steps
-from skadvisor.fusion.chip import infer_chip, recorded_cann
+from skadvisor.fusion.chip import know_chip, recorded_cann
 from skadvisor.labelling.visible import visible_part
 from skadvisor.options import Options
 from skadvisor.records import (
@@ -59,6 +59,7 @@ def gather_situation(
     kinds: dict[str, int] = {}
     for kind in layers.kinds:
         kinds[kind.kind] = kinds.get(kind.kind, 0) + kind.count
+    chip = know_chip(options.hardware, labelled.kernels, capture.metadata)
     return Situation(
         mode=labelled.mode,
         phase=phase,  # type: ignore[arg-type]
@@ -72,7 +73,8 @@ def gather_situation(
         model=layers.model,
         tokens=_tokens(labelled, times, phase),
         tpot_ms=options.tpot_ms,
-        hardware=options.hardware or infer_chip(labelled.kernels, capture.metadata).hardware,
+        hardware=chip.hardware,
+        hardware_known_by=chip.how,
         cann=options.cann or recorded_cann(capture.metadata),
         tiling_sink=options.tiling_sink,
         aiv_expansion=options.aiv_expansion,

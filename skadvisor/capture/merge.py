@@ -62,7 +62,8 @@ def read(ranked: RankFiles, rank: int | None = None) -> Capture:
         rank=_first([ranked.rank, *(part.rank for part in agreeing)]),
         device=_first([part.device for part in agreeing]),
         level=_level(agreeing, ranked.metadata),
-        metadata=_metadata(ranked.metadata),
+        metadata={name: value for part in agreeing for name, value in part.metadata.items()}
+        | _metadata(ranked.metadata),
         notes=tuple(notes),
     )
 

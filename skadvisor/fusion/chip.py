@@ -53,6 +53,11 @@ class Chip:
     how: Message
 
 
+def know_chip(told: str | None, kernels: pd.DataFrame, metadata: Mapping[str, Any]) -> Chip:
+    """The chip that the user told, else the one that the capture shows."""
+    return infer_chip(kernels, metadata) if told is None else Chip(told, Message(_("as told with --hardware")))
+
+
 def infer_chip(kernels: pd.DataFrame, metadata: Mapping[str, Any]) -> Chip:
     """The chip of a capture. `kernels` needs op_type, core and blocks; what the metadata names settles it."""
     named = sorted(set(_names_in(metadata, "", 0, [0])), key=lambda name: (len(families_of_name(name)), name))

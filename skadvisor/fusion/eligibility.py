@@ -285,10 +285,13 @@ def check_hardware(situation: Situation, inside: pd.DataFrame, preview: Preview)
     known = {"A3": "pass", "950": "pass", "A2": "warn"}
     statuses = {known.get(family, "block") for family in families(situation.hardware)}
     status = statuses.pop() if len(statuses) == 1 else "unknown"
+    message = Message(_("hardware: {name}"), name=situation.hardware)
+    if situation.hardware_known_by is not None:
+        message = Message(_("{fact} ({how})"), fact=message, how=situation.hardware_known_by)
     return Finding(
         check="hardware",
         status=status,  # type: ignore[arg-type]
-        message=Message(_("hardware: {name}"), name=situation.hardware),
+        message=message,
         remedy=None if status == "pass" else Message(_("check that your CANN version names this hardware")),
         source=source,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import translate
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -60,15 +59,26 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """One rule of a fusibility file. `op_types` are exact types as written; `patterns` are for all others."""
+    """One rule of a fusibility file. `op_types` are exact types as written, `stars` patterns with *, in lower case.
+
+    `made_of` is for types that join several of the names that it holds.
+    """
 
     op_types: tuple[str, ...]
-    patterns: re.Pattern[str] | None
+    stars: tuple[str, ...]
     judgement: Judgement
+    made_of: re.Pattern[str] | None = None
     hardware: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
     cann: tuple[Bound, ...] = ()
     everything: bool = False
+
+    def fits(self, op_type: str) -> bool:
+        """Whether a pattern of the rule is for this operator type."""
+        name = op_type.lower()
+        if any(_fits(star, name) for star in self.stars):
+            return True
+        return self.made_of is not None and self.made_of.fullmatch(op_type) is not None
 
     def holds(self, reading: Reading) -> bool:
         """Whether the rule speaks of this chip, kind of graph and version."""
@@ -95,7 +105,7 @@ class RuleIndex:
         return tuple(self.rules[number] for number in sorted({*found, *self.everything}))
 
     def _named(self, form: str) -> list[int]:
-        by_pattern = [number for number in self.patterns if _matches(self.rules[number], form)]
+        by_pattern = [number for number in self.patterns if self.rules[number].fits(form)]
         return sorted({*self.exact.get(fold(form), ()), *by_pattern})
 
 
@@ -109,7 +119,7 @@ def index(rules: tuple[Rule, ...]) -> RuleIndex:
     return RuleIndex(
         rules,
         {name: tuple(numbers) for name, numbers in exact.items()},
-        tuple(number for number, rule in enumerate(rules) if rule.patterns is not None),
+        tuple(number for number, rule in enumerate(rules) if rule.stars or rule.made_of),
         tuple(number for number, rule in enumerate(rules) if rule.everything),
         tuple(sorted({bound.version for rule in rules for bound in rule.cann})),
     )
@@ -161,8 +171,17 @@ def _aliases() -> Mapping[str, str]:
     return {fold(name): str(op_type) for name, op_type in read_toml(_OWN)["aliases"].items()}
 
 
-def _matches(rule: Rule, form: str) -> bool:
-    return rule.patterns is not None and rule.patterns.fullmatch(form) is not None
+def _fits(pattern: str, text: str) -> bool:
+    """Whether `text` follows the pattern, in which * stands for anything."""
+    first, *middle, last = pattern.split("*")
+    if len(text) < len(first) + len(last) or not (text.startswith(first) and text.endswith(last)):
+        return False
+    text = text[len(first) : len(text) - len(last)]
+    for part in middle:
+        _before, found, text = text.partition(part) if part else ("", "-", text)
+        if not found:
+            return False
+    return True
 
 
 def _refuse_unknown(content: Iterable[str], known: tuple[str, ...], place: str, hint: str) -> None:
@@ -189,23 +208,20 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
         remedy=Message(str(entry.get("remedy", ""))),
         needs=entry.get("needs"),
     )
-    stars = [name for name in names if "*" in name and name != "*"]
     return Rule(
         op_types=tuple(name for name in names if "*" not in name),
-        patterns=_patterns(stars, _words(entry, "made_of") if "made_of" in entry else ()),
+        stars=tuple(name.lower() for name in names if "*" in name and name != "*"),
         judgement=judgement,
         hardware=_choices(entry, "hardware", HARDWARE),
         modes=_choices(entry, "modes", MODES),
         cann=cann_range(entry["cann"]) if "cann" in entry else (),
+        made_of=_joined(_words(entry, "made_of")) if "made_of" in entry else None,
         everything="*" in names,
     )
 
 
-def _patterns(stars: Iterable[str], parts: tuple[str, ...]) -> re.Pattern[str] | None:
-    if parts:
-        return re.compile(f"(?:{'|'.join(re.escape(part) for part in parts)}){{2,6}}")
-    anything = "|".join(translate(name) for name in stars)
-    return re.compile(anything, re.IGNORECASE) if anything else None
+def _joined(parts: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(f"(?:{'|'.join(re.escape(part) for part in parts)}){{2,6}}")
 
 
 def _words(entry: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ CLEAN: dict[str, Callable[[str], str | None]] = {
 }
 #: Task types of rows among the operators that are none, and that op_summary leaves out.
 NO_OPERATORS = ("WRITE_BACK", "INVALID")
+#: A database of one machine; more names of chips are not looked at.
+MOST_CHIPS = 16
 HOST_CATEGORIES = ("cpu_op", "enqueue", "python_function", "user_annotation")
 #: The types of torch_npu's calls, where ENUM_API_TYPE does not name them.
 API_TYPES = {50001: "op", 50002: "queue", 50003: "trace", 50004: "mstx"}
@@ -161,8 +164,18 @@ def _part(database: Database, rank: int | None) -> Part:
         level="level1" if (operators["input_shapes"] >= 0).any() else "level0",
         rank=_rank(database, device),
         device=device,
+        metadata=_named_chips(database),
         notes=tuple(notes),
     )
+
+
+def _named_chips(database: Database) -> dict[str, tuple[str, ...]]:
+    """The names of chips that msprof writes, such as Ascend910B; nothing where it writes none."""
+    if "NPU_INFO" not in database.tables or "name" not in database.tables["NPU_INFO"]:
+        return {}
+    rows = islice(database.read_rows("SELECT DISTINCT name FROM NPU_INFO"), MOST_CHIPS)
+    names = [str(name)[:100] for (name,) in rows]
+    return {"npu_names": tuple(names)} if names else {}
 
 
 def _choose_device(database: Database, tasks: dict[str, np.ndarray], rank: int | None) -> int | None:
