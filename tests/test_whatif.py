@@ -58,3 +58,13 @@ def test_nothing_to_change_is_said(dense: Analysis) -> None:
         without(dense, ["NoSuchOperator"])
     with pytest.raises(NotEnoughError):
         with_batch(dense, 0)
+
+
+def test_what_a_breaker_costs_is_what_the_what_if_without_it_wins(dense: Analysis) -> None:
+    changed = without(dense, ["MatMulV2"])
+    for name in ("full-model", "per-block"):
+        before, after = (next(t for t in a.result.templates if t.name == name) for a in (dense, changed))
+        assert before.estimate is not None and after.estimate is not None
+        cost = sum(breaker.cost_us for breaker in before.breakers if breaker.op_type == "MatMulV2")
+        assert cost > 0
+        assert after.estimate.mid_us - before.estimate.mid_us == pytest.approx(cost, rel=0.05)

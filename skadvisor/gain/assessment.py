@@ -245,7 +245,7 @@ def _breakers(scene: Scene, draws: Draws) -> tuple[Breaker, ...]:
     layers = max(scene.step.kernels.loc[(scene.preview.kernels["scope"] >= 0).to_numpy(), "layer"].nunique(), 1)
     found = []
     cut: Any
-    for cut, cost in zip(scene.preview.cuts.itertuples(index=False), draws.breaker_us, strict=True):
+    for cut, cost in zip(scene.preview.cuts.itertuples(index=False), draws.price_breakers(), strict=True):
         found.append(
             Breaker(
                 op_type=str(cut.op_type),

@@ -6,6 +6,7 @@ can be carried through to the step, to percent and to the comparison of template
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -90,15 +91,15 @@ class Draws:
     """A model's answer: named parts whose draws add up to the saving of the step, and the ceiling, us per step.
 
     `block_us` are the draws of what the scopes themselves win, before the step's critical path is considered.
-    `breaker_us` is for each row of the preview's cuts how much more would be won without it. `overhead_us` are the
-    gaps and heads at the boundaries that are expected to vanish. `recompile_pct` is by how much another compilation
-    moves what one before/after pair shows, points (standard deviation); it is no part of the saving.
+    `price_breakers` gives for each row of the preview's cuts how much more the same draws would win without it, us.
+    `overhead_us` are the gaps and heads at the boundaries that are expected to vanish. `recompile_pct` is by how much
+    another compilation moves what one before/after pair shows, points (standard deviation); it is no part of the saving.
     """
 
     parts: dict[str, Part]
     ceiling_us: float
     block_us: Floats
-    breaker_us: tuple[float, ...]
+    price_breakers: Callable[[], tuple[float, ...]]
     overhead_us: float
     recompile_pct: float
 

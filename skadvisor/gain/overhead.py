@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class _Drawing:
             parts,
             ceiling / NS_PER_US,
             np.minimum((alone + lost) * factor, ceiling) / NS_PER_US,
-            self._breaker_costs(won, alone, shrunk),
+            partial(self._breaker_costs, won, alone, shrunk),
             self._expected_overhead(),
             self.recompile_pct,
         )
