@@ -93,7 +93,7 @@ class Draws:
     `block_us` are the draws of what the scopes themselves win, before the step's critical path is considered.
     `price_breakers` gives for each row of the preview's cuts how much more the same draws would win without it, us.
     `overhead_us` are the gaps and heads at the boundaries that are expected to vanish. `recompile_pct` is by how much
-    another compilation moves what one before/after pair shows, points (standard deviation); it is no part of the saving.
+    another compilation moves what one before/after pair shows, points (standard deviation), no part of the saving.
     """
 
     parts: dict[str, Part]
