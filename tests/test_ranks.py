@@ -176,13 +176,13 @@ def test_where_no_rank_can_be_read_the_first_reason_is_told():
         merged([InputError("gone"), ZeroDivisionError()])
 
 
-def test_several_runs_of_one_rank_are_not_compared():
+def test_several_runs_of_one_rank_are_listed_and_not_merged():
     merger = Merger()
     merger.add(Place("old", 0), answer(dense_decode(), 0, 1000))
     merger.add(Place("new", 0), answer(dense_decode(), 0, 9_000_000))
-    result = merger.result()
-    assert "rank 0" in message(result, "rank_repeated")
-    assert [record.wait_us for record in result.ranks] == [None, None]
+    with pytest.raises(InputError, match="not one run: rank 0 was recorded 2 times") as refused:
+        merger.result()
+    assert "old" in refused.value.hint and "new" in refused.value.hint
 
 
 def test_prefill_and_decode_ranks_are_apart_and_decode_is_answered():

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,10 +57,7 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
     if not chosen:
         raise InputError(f"{path} holds no rank {rank}: there are {listed}")
     if len(chosen) > 1:
-        more = f" and {len(found) - 8} more" if len(found) > 8 else ""
-        raise InputError(
-            f"{path} holds {len(found)} captures: {listed}{more}", "Choose one with --rank, or give its folder."
-        )
+        raise _several(path, chosen, listed, rank)
     try:
         capture = merge.read(chosen[0], rank)
     except OSError as problem:
@@ -70,6 +68,21 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
             "Record again with the NPU activity switched on, and parse the capture to its end.",
         )
     return plausibility.check(capture)
+
+
+def _several(path: Path | str, chosen: Sequence[RankFiles], listed: str, rank: int | None) -> InputError:
+    """The error for several captures, with a way to choose that works: by rank only where ranks are told apart."""
+    more = f" and {len(chosen) - 8} more" if len(chosen) > 8 else ""
+    ranks = [ranked.rank if ranked.rank is not None else ranked.device for ranked in chosen]
+    if rank is None and None not in ranks and len(set(ranks)) == len(ranks):
+        return InputError(
+            f"{path} holds {len(chosen)} captures: {listed}{more}", "Choose one with --rank, or give its folder."
+        )
+    of_rank = "" if rank is None else f" of rank {rank}"
+    places = ", ".join(str(ranked.path) for ranked in chosen[:8])
+    return InputError(
+        f"{path} holds {len(chosen)} captures{of_rank} that are not one run", f"Give one of {places}{more}."
+    )
 
 
 def _named(ranked: RankFiles) -> str:

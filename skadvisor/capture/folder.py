@@ -7,6 +7,7 @@ hold the same kind of table (slices, repeated exports).
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from skadvisor.capture import foreign
 from skadvisor.capture.csv import reader as csv_reader
 from skadvisor.capture.database import reader as database_reader
 from skadvisor.capture.interface import Format
@@ -38,10 +40,14 @@ TIMESTAMP = re.compile(r"_\d{8,}")
 #: Where msprof writes its timeline, beside others that each hold a part of it.
 TIMELINE_FOLDERS = {"timeline", "mindstudio_profiler_output"}
 TIMELINE = re.compile(r"msprof(_slice)?[_\d]*\.json.*")
-ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"Rar!")
+#: torch_npu parses a folder with FRAMEWORK and PROF_* in it; the raw data of msprof itself only msprof exports.
 HOW_TO_PARSE = (
     'Parse it where it was recorded: python3 -c "from torch_npu.profiler.profiler import analyse; analyse({folder!r})"'
 )
+HOW_TO_EXPORT = "Export it where CANN is installed: msprof --export=on --output={folder}"
+#: So many files of a folder without a capture are looked at to say what they are.
+MOST_NAMED = 8
+SUFFIXES = (".csv", ".json", ".db", ".gz", ".zip", ".txt")
 
 
 class Found(NamedTuple):
@@ -78,7 +84,7 @@ def find(path: Path) -> list[RankFiles]:
     if path.is_file():
         format = sniff(path)
         if format is None:
-            _refuse(path)
+            refuse_foreign(path)
             return []
         return [_with_information(RankFiles(path, {format: _slices(path, format)}))]
     products: dict[Path, list[tuple[Format, Path]]] = {}
@@ -86,8 +92,11 @@ def find(path: Path) -> list[RankFiles]:
         format = sniff(file)
         if format is not None:
             products.setdefault(_root(file, path), []).append((format, file))
-    if not products and any(any(path.glob(pattern)) for pattern in RAW_FOLDERS):
-        raise InputError(f"{path} is a capture that was not parsed yet", HOW_TO_PARSE.format(folder=str(path)))
+    if not products:
+        _refuse_raw(path)
+        named = (file for file in _walk(path) if file.suffix in SUFFIXES)
+        for file in itertools.islice(named, MOST_NAMED):
+            refuse_foreign(file)
     found = [ranked for root, files in products.items() for ranked in _ranks(root, files)]
     return sorted(found, key=lambda ranked: (ranked.rank is None, ranked.rank or 0, str(ranked.path)))
 
@@ -97,14 +106,31 @@ def unreadable(path: Path, problem: OSError) -> InputError:
     return InputError(f"{path} cannot be read: {problem.strerror or problem}", "Check the path and its permissions.")
 
 
-def _refuse(file: Path) -> None:
+def refuse_foreign(file: Path) -> None:
     """Raise InputError where there is more to say of a file than that it is no capture."""
     try:
-        head = first_bytes(file)
+        known = foreign.identify(file)
     except OSError as problem:
         raise unreadable(file, problem) from None
-    if head.startswith(ARCHIVES) or head[257:262] == b"ustar":
-        raise InputError(f"{file} is an archive", "Unpack it and give the folder.")
+    if known is not None:
+        raise InputError(f"{file} {known.is_what}", known.hint)
+
+
+def _refuse_raw(path: Path) -> None:
+    """Raise InputError where the folder holds raw data that nobody has parsed, with the command that parses it."""
+    raw = next((found for pattern in RAW_FOLDERS for found in sorted(path.glob(pattern))), None)
+    if raw is None:
+        return
+    message = f"{path} is a capture that was not parsed yet"
+    framework = raw if raw.name == "FRAMEWORK" else next(path.glob("**/FRAMEWORK"), None)
+    if framework is not None:
+        raise InputError(message, HOW_TO_PARSE.format(folder=str(framework.parent)))
+    inside = [raw, *raw.parents]
+    profile = next((folder for folder in inside if folder.name.startswith("PROF_")), path)
+    within = next((folder for folder in inside if folder.name.endswith(RANK_FOLDERS)), None)
+    if within is not None and (within == path or path in within.parents):
+        raise InputError(message, HOW_TO_PARSE.format(folder=str(within)))
+    raise InputError(message, HOW_TO_EXPORT.format(folder=profile))
 
 
 def sniff(path: Path) -> Format | None:
@@ -118,6 +144,8 @@ def sniff(path: Path) -> Format | None:
     if csv_reader.recognises(head):
         return "op_summary" if csv_reader.is_summary(head) else "kernel_details"
     if blocks.recognises(head):
+        if foreign.is_own_trace(head):
+            return None
         return "msprof_trace" if path.name.startswith("msprof") else "trace_view"
     return database_reader.recognises(path, head)
 

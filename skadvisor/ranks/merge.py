@@ -13,6 +13,7 @@ from statistics import median
 
 from skadvisor.errors import InputError, SkadvisorError
 from skadvisor.ranks.findings import rank_findings
+from skadvisor.ranks.one_run import Member, check_one_run
 from skadvisor.ranks.place import Place
 from skadvisor.ranks.stragglers import Collectives, Waiting, compare
 from skadvisor.ranks.summary import RankAnswer
@@ -43,6 +44,7 @@ class _Kept:
     captures: tuple[CaptureRecord, ...]
     estimates: dict[str, Estimate | None]
     warnings: tuple[Notice, ...]
+    member: Member
 
 
 class Merger:
@@ -65,18 +67,18 @@ class Merger:
             self._best[kept.stage] = (key, answer.result)
 
     def result(self) -> Result:
-        """The answer for all. Raises what stopped the first rank where none could be read."""
+        """The answer for all. Raises what stopped the first where none could be read, InputError for several runs."""
         failed = sorted(self._failed, key=lambda pair: _order(pair[0]))
         if not self._kept:
             raise _all_failed(failed)
         if len(self._kept) == 1 and not failed:
             return next(iter(self._best.values()))[1]
         kept = sorted(self._kept, key=lambda rank: (rank.record.rank is None, rank.record.rank or 0, rank.place.path))
-        repeated = _repeated(kept)
+        check_one_run([rank.member for rank in kept])
         stages = _stages(kept)
         reference = _reference(kept)
         base = self._best[reference.stage][1]
-        waits = [None] * len(kept) if repeated else _waits(kept)
+        waits = _waits(kept)
         records = []
         for rank, wait in zip(kept, waits, strict=True):
             records.append(
@@ -95,7 +97,7 @@ class Merger:
             base,
             captures=tuple(capture for rank in kept for capture in rank.captures),
             recommendation=_agreed(base.recommendation, read),
-            warnings=(*_warnings(base, kept, waits), *repeated, *notices, *_unread_notices(unread)),
+            warnings=(*_warnings(base, kept, waits), *notices, *_unread_notices(unread)),
             ranks=tuple(everyone),
         )
 
@@ -126,6 +128,7 @@ def _keep(place: Place, answer: RankAnswer) -> _Kept:
         captures=result.captures,
         estimates={template.name: template.estimate for template in result.templates},
         warnings=result.warnings,
+        member=Member(place.path, rank, result.phase, answer.hidden, answer.span_ns),
     )
 
 
@@ -140,19 +143,6 @@ def _pace(kept: _Kept) -> tuple[float, float, int, str]:
     """
     record = kept.record
     return (record.comm_us or 0.0, -(record.wall_us or 0.0), record.rank or 0, kept.place.path)
-
-
-def _repeated(kept: Sequence[_Kept]) -> list[Notice]:
-    """A notice where one rank has several captures of one phase: they are of different runs."""
-    counts = Counter((rank.record.rank, rank.stage[0]) for rank in kept if rank.record.rank is not None)
-    several = sorted({rank for (rank, _phase), count in counts.items() if count > 1 and rank is not None})
-    if not several:
-        return []
-    message = Message(
-        _("rank {ranks} was recorded several times here, so waiting is not compared; give the folder of one run"),
-        ranks=", ".join(str(rank) for rank in several[:8]),
-    )
-    return [Notice(code="rank_repeated", message=message)]
 
 
 def _waits(kept: Sequence[_Kept]) -> list[Waiting | None]:

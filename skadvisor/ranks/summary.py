@@ -23,7 +23,7 @@ class RankAnswer:
     """One rank's answer. Times are medians over the steady steps of the result's phase, us; None: not measured.
 
     `collectives` covers those steps. `pipeline` is the rank's place in its pipeline group, where the capture's
-    metadata says it.
+    metadata says it. `hidden` is the width of the residual stream, `span_ns` the first start and the last end.
     """
 
     result: Result
@@ -31,6 +31,8 @@ class RankAnswer:
     comm_us: float | None
     expert_us: float | None
     pipeline: int | None
+    hidden: int | None = None
+    span_ns: tuple[int, int] | None = None
 
 
 def summarise(analysis: Analysis, result: Result) -> RankAnswer:
@@ -48,6 +50,8 @@ def summarise(analysis: Analysis, result: Result) -> RankAnswer:
         comm_us=_per_step(collectives.step, collectives.duration, len(chosen)),
         expert_us=_expert_time(expert, chosen),
         pipeline=_pipeline_place(analysis.capture.metadata),
+        hidden=analysis.labelled.structure.classes.hidden or None,
+        span_ns=(int(kernels["start_ns"].min()), int((kernels["start_ns"] + kernels["dur_ns"]).max())),
     )
 
 

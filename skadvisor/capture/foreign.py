@@ -1,0 +1,98 @@
+"""Files that are no capture: what they are, by their content, and what to give instead."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from skadvisor.capture.csv.rows import read_header
+from skadvisor.capture.lines import GZIP_MAGIC, UTF8_BOM, first_bytes
+
+UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"Rar!")
+#: Headings that only one of the profiler's summaries has -> what it sums up.
+SUMMARIES = (
+    (b"Total Time(us),Min Time(us)", "operators by type"),
+    (b"Host Self Duration(us)", "operators by their launch on the host"),
+    (b"API Name,Time(us)", "calls of the host"),
+    (b"Communication(Not Overlapped", "steps"),
+    (b"Hit Rate,Victim Rate", "cache hits"),
+    (b"Total Allocated(MB)", "memory"),
+    (b"Allocation Time(us)", "memory"),
+    (b'"collective"', "collectives"),
+    (b'"Communication Time Info"', "collectives"),
+)
+OWN_TRACE = re.compile(rb'"process_name"\s*,\s*"args"\s*:\s*\{\s*"name"\s*:\s*"skadvisor"')
+OWN_RESULT = re.compile(rb'"tool"\s*:\s*\{\s*"name"\s*:\s*"skadvisor"')
+OWN_TABLE = (b"rank,step,phase,layer,layer_kind,region,role", b"step,phase,layer,layer_kind,region,role")
+
+
+class Foreign(NamedTuple):
+    """What a file is instead of a capture, to be read after its name, and what to do."""
+
+    is_what: str
+    hint: str
+
+
+def is_own_trace(head: bytes) -> bool:
+    """Whether a trace was written by skadvisor, and is no profiler's."""
+    return OWN_TRACE.search(head) is not None
+
+
+def identify(file: Path) -> Foreign | None:
+    """What a file is that no reader takes for a capture; None where nothing is known of it. Raises OSError."""
+    with file.open("rb") as opened:
+        raw = opened.read(512)
+    if not raw:
+        return Foreign("is empty", "Parse the capture again, or copy the file again.")
+    if raw.startswith(ARCHIVES) or raw[257:262] == b"ustar":
+        return Foreign("is an archive", "Unpack it and give the folder.")
+    if file.suffix == ".gz" and not raw.startswith(GZIP_MAGIC) and read_header(raw) is None:
+        return Foreign("is no gzip file, though it is called so", "Download or pack it again.")
+    head = first_bytes(file)
+    if not head.strip():
+        return Foreign("is empty once unpacked", "Pack it again.")
+    if head.startswith(UTF16_BOMS) or _alternate(head):
+        return Foreign("is text in UTF-16", f"Convert it: iconv -f UTF-16 -t UTF-8 {file.name} > utf8.csv")
+    return _own(head) or _table(head) or _summary(head)
+
+
+def _alternate(head: bytes) -> bool:
+    """Whether every second byte of the first line is zero: UTF-16 without its mark."""
+    line = head[:200]
+    return len(line) > 20 and (not any(line[1::2]) or not any(line[::2]))
+
+
+def _own(head: bytes) -> Foreign | None:
+    give = "Give the profiler's output that it was made from."
+    if is_own_trace(head):
+        return Foreign("is a trace that skadvisor wrote", give)
+    if OWN_RESULT.search(head) or (head.lstrip().startswith(b"{") and b'"schema_version"' in head):
+        return Foreign("is a result of skadvisor", give + " Reports of a result: skadvisor report RESULT.json -o FILE")
+    if head.removeprefix(UTF8_BOM).startswith(OWN_TABLE):
+        return Foreign("is a labelled kernel table that skadvisor wrote", give)
+    return None
+
+
+def _table(head: bytes) -> Foreign | None:
+    """A table of kernels with other separators than commas, as spreadsheets save it."""
+    line = head.removeprefix(UTF8_BOM).split(b"\n", 1)[0]
+    for separator, name in ((b";", "semicolons"), (b"\t", "tabs")):
+        header = read_header(line.replace(separator, b",")) if line.count(separator) > 3 else None
+        if header is not None and header.of_operators:
+            return Foreign(
+                f"has its columns separated by {name}, as a spreadsheet saves them",
+                "Give the table as the profiler wrote it: a spreadsheet rounds its times.",
+            )
+    return None
+
+
+def _summary(head: bytes) -> Foreign | None:
+    for marker, what in SUMMARIES:
+        if marker in head[: 1 << 12]:
+            return Foreign(
+                f"is the profiler's summary of {what}, without the kernels and their times",
+                "Give its folder, or the kernel_details.csv, trace_view.json or .db beside it.",
+            )
+    return None

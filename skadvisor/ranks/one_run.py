@@ -1,0 +1,63 @@
+"""Whether captures that were given together are the ranks of one run; others are listed and never merged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skadvisor.errors import InputError
+
+#: Ranks of one run are recorded at the same time; clocks of machines differ by less than this, ns.
+FAR_APART_NS = 60 * 10**9
+MOST_LISTED = 8
+
+
+@dataclass(frozen=True)
+class Member:
+    """What tells a rank's run: where it is, its rank, phase, width of the residual stream, and recorded time (ns)."""
+
+    path: str
+    rank: int | None
+    phase: str
+    hidden: int | None
+    span_ns: tuple[int, int] | None
+
+
+def check_one_run(members: Sequence[Member]) -> None:
+    """Raise InputError where a rank was recorded twice, models differ, or captures lie far apart in time.
+
+    Ranks that only prefill and ranks that only decode may be numbered alike: they are two groups of one service.
+    """
+    by_rank: dict[tuple[int, str], list[Member]] = defaultdict(list)
+    for member in members:
+        if member.rank is not None:
+            by_rank[member.rank, member.phase].append(member)
+    twice = max(by_rank.values(), key=len, default=[])
+    if len(twice) > 1:
+        raise _several(members, f"rank {twice[0].rank} was recorded {len(twice)} times", twice)
+    models = {member.hidden: member for member in members if member.hidden is not None}
+    if len(models) > 1:
+        widths = ", ".join(str(hidden) for hidden in sorted(models))
+        raise _several(members, f"other models (hidden sizes {widths})", list(models.values()))
+    for phase in {member.phase for member in members}:
+        _check_time(members, [member for member in members if member.phase == phase])
+
+
+def _check_time(members: Sequence[Member], group: Sequence[Member]) -> None:
+    timed = sorted((member.span_ns, member.path, member) for member in group if member.span_ns is not None)
+    reach = timed[0][0][1] if timed else 0
+    for (start, end), _path, member in timed:
+        if start - reach > FAR_APART_NS:
+            apart = (start - reach) / 1e9
+            raise _several(members, f"other sessions ({apart:.0f} s apart)", [timed[0][2], member])
+        reach = max(reach, end)
+
+
+def _several(members: Sequence[Member], why: str, choice: Sequence[Member]) -> InputError:
+    more = f" and {len(choice) - MOST_LISTED} more" if len(choice) > MOST_LISTED else ""
+    places = ", ".join(member.path for member in choice[:MOST_LISTED])
+    return InputError(
+        f"the {len(members)} captures are not one run: {why}",
+        f"Give those of one run: one of {places}{more}, or a folder of one run.",
+    )
