@@ -135,13 +135,12 @@ def test_regions_and_layers_that_one_superkernel_joined_keep_their_shares(
     assert found.improvement_us == pytest.approx(saved + gaps, rel=0.05)
 
 
-def test_one_run_a_side_is_promising_while_a_recompile_moves_as_much(dense: Analysis) -> None:
-    fused = analyse(switch_on(build(DENSE, steps=5, seed=5), "full-model", FusionRules(saving_ns=1100)))
-    found = compare(dense, fused)
-    assert found.improvement_pct is not None and 2 < found.improvement_pct < 4.3
+def test_one_run_a_side_is_promising_while_a_recompile_moves_as_much(dense_off: BuiltCapture, dense: Analysis) -> None:
+    few = FusionRules(saving_ns=1000, breakers=RULES.breakers)
+    found = compare(dense, analyse(switch_on(dense_off, "full-model", few)))
+    assert found.improvement_pct is not None and found.improvement_low_pct is not None
+    assert found.improvement_pct > 2 and found.improvement_low_pct < 0
     assert found.verdict == "promising" and "one run a side" in render_comparison(found)
-    wider = compare(dense, fused, template="per-block")
-    assert wider.improvement_low_pct is not None and wider.improvement_low_pct < 0
 
 
 @pytest.mark.parametrize(("template", "wider"), [("attention-only", "per-block"), ("full-model", None)])
