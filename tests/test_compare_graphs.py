@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import captures
+from rank_samples import write_ranks
 
 from skadvisor import compare
 from skadvisor.comparison.text import render_comparison
@@ -125,3 +126,17 @@ def test_another_batch_or_another_net_is_not_comparable(tmp_path: Path) -> None:
     plain = net(tmp_path / "d_op_summary.csv", 3, rows="128")
     assert compare(off, plain).verdict == "not_comparable"
     assert compare(off, net(tmp_path / "e_op_summary.csv", 4)).verdict == "neutral"
+
+
+def test_folders_of_ranks_show_every_rank_and_compare_the_pace_setter(tmp_path: Path) -> None:
+    for name in ("off", "on"):
+        (tmp_path / name).mkdir()
+    write_ranks(tmp_path / "off", [0, 20_000], steps=3)
+    write_ranks(tmp_path / "on", [0, 5_000], steps=3)
+    found = compare(tmp_path / "off", tmp_path / "on")
+    assert [change.rank for change in found.ranks] == [0, 1]
+    assert [change.compared for change in found.ranks] == [False, True]
+    assert found.before is not None and found.before.median_us == found.ranks[1].before_us
+    assert "compared here" in render_comparison(found)
+    alone = compare(tmp_path / "off", tmp_path / "on", rank=0)
+    assert alone.ranks == () and alone.improvement_pct is not None

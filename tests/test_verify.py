@@ -586,8 +586,20 @@ def test_logs_without_marked_texts_are_compared_by_line(tmp_path: Path, old: str
 
 
 def test_answers_of_a_server_are_compared_without_their_identifiers(tmp_path: Path) -> None:
-    old = {"id": "cmpl-1", "created": 1, "choices": [{"text": "yes"}], "e2e_latency": 3.5}
+    old = {
+        "id": "cmpl-1",
+        "created": 1,
+        "itls": [[0.1, 0.2]],
+        "median_tpot_ms": 7.5,
+        "choices": [{"text": "yes"}],
+        "e2e_latency": 3.5,
+    }
     assert compare_outputs(
-        *pair(tmp_path, old, old | {"id": "cmpl-2", "created": 9, "e2e_latency": 2.5}, ".json")
+        *pair(
+            tmp_path,
+            old,
+            old | {"id": "cmpl-2", "created": 9, "itls": [[0.3, 0.1]], "median_tpot_ms": 7.1, "e2e_latency": 2.5},
+            ".json",
+        )
     ).identical
     assert not compare_outputs(*pair(tmp_path, old, old | {"choices": [{"text": "no"}]}, ".json")).identical

@@ -29,8 +29,8 @@ _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
 _DEPTH = 100
 #: Keys of a server's answer that no two runs share.
 _VOLATILE_KEYS = re.compile(
-    r"(?i)^(?:id|created|created_at|request_id|timestamp|time|date|pid|port|.*(?:_time|_latency|_ms|_seconds|"
-    r"latency|throughput|duration|elapsed|timestamp)(?:_.*)?)$"
+    r"(?i)^(?:id|created|created_at|request_id|timestamps?|time|date|pid|port|ttfts?|itls?|tpots?|e2els?|latencies|"
+    r".*(?:_times?|_ms|_seconds|latency|throughput|duration|elapsed|timestamp)(?:_.*)?)$"
 )
 #: What was not compared, as sentences.
 _LEFT_OUT = {
