@@ -142,14 +142,7 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
         options,
     )
     quality = replace(quality, advice_depends_on_unattributed=depends)
-    recommendation = advise(
-        assessed,
-        situation,
-        times,
-        quality,
-        options.risk,
-        lambda facts: gain.assess(labelled.kernels, labelled.steps, times, facts, options),
-    )
+    recommendation = advise(assessed, situation, times, quality, options.risk)
     result = Result(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name="skadvisor", version=__version__),

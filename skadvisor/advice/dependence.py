@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from skadvisor.advice.expected import chance_above_noise, expected_pct, expected_us
 from skadvisor.gain import Assessment, reassess
 from skadvisor.gain.interface import priors
 from skadvisor.records import NOISE_PCT, Dependence, Recommendation, Template, find_template
 from skadvisor.text.messages import Message, _
+from skadvisor.units import NS_PER_US
 
 if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
@@ -20,24 +22,24 @@ if TYPE_CHECKING:
 CERTAIN_REASONS = frozenset({"DEFAULT_NODE"})
 #: So many operator types, those at most boundaries first, are turned over; the others lie at too few to matter.
 MOST_OPERATORS = 12
+#: What a verdict moves is taken so many times before it is said that it cannot flip the choice.
+SLACK = 2.0
+#: The chance that a condition does not hold of which nobody said anything.
+UNKNOWN_FACT = 0.5
 
 Choose = Callable[[Sequence[Template]], Recommendation]
 
 
 def find_dependences(
-    assessed: Assessment,
-    situation: Situation,
-    advised: Recommendation,
-    choose: Choose,
-    assess_under: Callable[[Situation], Assessment],
+    assessed: Assessment, situation: Situation, advised: Recommendation, choose: Choose
 ) -> tuple[Dependence, ...]:
     """What would flip the choice, the likeliest first; empty where a plain fact of the capture decides.
 
-    `choose` gives the recommendation for other templates, `assess_under` assesses the capture under other facts.
+    `choose` gives the recommendation for other templates.
     """
-    if advised.confidence is None:
+    if advised.confidence is None or not assessed.scenes:
         return ()
-    found = [*_operators(assessed, advised, choose), *_facts(assessed, situation, advised, choose, assess_under)]
+    found = [*_operators(assessed, advised, choose), *_facts(assessed, situation, advised, choose)]
     found += _saving(assessed.templates, advised)
     return tuple(sorted(found, key=lambda one: (-one.chance, one.name, one.otherwise)))
 
@@ -45,7 +47,9 @@ def find_dependences(
 def _operators(assessed: Assessment, advised: Recommendation, choose: Choose) -> Iterator[Dependence]:
     for op_type, given in _judged_types(assessed).items():
         for otherwise, chance in _other_verdicts(given):
-            templates = reassess(assessed, op_type, otherwise)
+            if not _may_flip(assessed, advised, op_type, otherwise):
+                continue
+            templates = reassess(assessed, {op_type}, otherwise)
             becomes = choose(templates).choice
             if _flips(templates, advised, becomes):
                 yield Dependence(
@@ -72,35 +76,49 @@ def _other_verdicts(given: Fusible) -> list[tuple[Fusible, float]]:
     return [("likely", fuses["unknown"]), ("unlikely", 1.0 - fuses["unknown"])]
 
 
-def _facts(
-    assessed: Assessment,
-    situation: Situation,
-    advised: Recommendation,
-    choose: Choose,
-    assess_under: Callable[[Situation], Assessment],
-) -> Iterator[Dependence]:
-    """Facts that the capture does not tell and that some verdict in scope needs."""
-    needed = {need for scene in assessed.scenes.values() for need in scene.preview.kernels["needs"].dropna()}
-    for name in ("tiling_sink", "aiv_expansion"):
-        if name in needed and getattr(situation, name) is None:
-            for value in (True, False):
-                templates = assess_under(_under(situation, name, value)).templates
-                becomes = choose(templates).choice
-                if _flips(templates, advised, becomes):
-                    yield Dependence(
-                        kind="fact",
-                        name=name,
-                        given="unknown",
-                        otherwise="yes" if value else "no",
-                        becomes=becomes,
-                        chance=0.5,
-                    )
+def _may_flip(assessed: Assessment, advised: Recommendation, op_type: str, otherwise: Fusible) -> bool:
+    """Whether another verdict could matter at all: what it moves, with slack, against the choice and the noise."""
+    lives = [template for template in assessed.templates if template.estimate is not None]
+    moved = SLACK * max((_moved_pct(assessed, one, op_type, otherwise) for one in lives), default=0.0)
+    best = max((expected_pct(one) for one in lives), default=0.0)
+    if advised.choice == "none":
+        return otherwise == "likely" and best + moved >= NOISE_PCT
+    chosen = find_template(lives, advised.choice, advised.variant)
+    falls = otherwise == "unlikely" and chosen is not None and expected_pct(chosen) - moved < NOISE_PCT
+    return falls or moved > NOISE_PCT
 
 
-def _under(situation: Situation, name: str, value: bool) -> Situation:
-    if name == "tiling_sink":
-        return replace(situation, tiling_sink=value)
-    return replace(situation, aiv_expansion=value)
+def _moved_pct(assessed: Assessment, template: Template, op_type: str, otherwise: Fusible) -> float:
+    """About how much the estimate would move, percent of the step: a breaker's cost, or its part of what is won."""
+    scene = assessed.scenes[template.name, template.variant]
+    if otherwise == "likely":
+        cost_us = sum(one.cost_us for one in template.breakers if one.op_type == op_type)
+        return 100 * NS_PER_US * cost_us / scene.wall_ns if scene.wall_ns else 0.0
+    table = scene.preview.kernels
+    mine, fragment = (table["op_type"] == op_type).to_numpy(), table["fragment"].to_numpy()
+    after = np.flatnonzero(table["previous"] >= 0)
+    before = table["previous"].to_numpy()[after]
+    removed = (fragment[after] >= 0) & (fragment[after] == fragment[before])
+    part = float((removed & (mine[after] | mine[before])).sum()) / max(int(removed.sum()), 1)
+    return max(expected_pct(template), 0.0) * part
+
+
+def _facts(assessed: Assessment, situation: Situation, advised: Recommendation, choose: Choose) -> Iterator[Dependence]:
+    """Conditions of rules that nobody told: where they do not hold, the operators that need them do not fuse."""
+    needing: dict[str, set[str]] = {}
+    for scene in assessed.scenes.values():
+        inside = scene.preview.kernels[scene.preview.kernels["scope"] >= 0].dropna(subset=["needs"])
+        for name, op_type in zip(inside["needs"], inside["op_type"], strict=True):
+            needing.setdefault(str(name), set()).add(str(op_type))
+    for name, op_types in sorted(needing.items()):
+        if situation.conditions.get(name) is not None:
+            continue
+        templates = reassess(assessed, op_types, "unlikely")
+        becomes = choose(templates).choice
+        if _flips(templates, advised, becomes):
+            yield Dependence(
+                kind="fact", name=name, given="unknown", otherwise="no", becomes=becomes, chance=UNKNOWN_FACT
+            )
 
 
 def _flips(templates: Sequence[Template], advised: Recommendation, becomes: str) -> bool:
@@ -134,7 +152,6 @@ def say_dependence(one: Dependence) -> Message:
     sentences = {
         ("operator", "unlikely"): _("flips to {becomes} if {name} does not fuse (chance {chance:.0%})"),
         ("operator", "likely"): _("flips to {becomes} if {name} fuses after all (chance {chance:.0%})"),
-        ("fact", "yes"): _("flips to {becomes} if {name} holds"),
         ("fact", "no"): _("flips to {becomes} if {name} does not hold"),
         ("prior", "less"): _("flips to {becomes} if a boundary wins less than assumed (chance {chance:.0%})"),
         ("prior", "more"): _("flips to {becomes} if a boundary wins more than assumed (chance {chance:.0%})"),

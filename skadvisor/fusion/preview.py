@@ -6,7 +6,7 @@ runs between them on that stream (a breaker, or a kernel that is not in the scop
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +43,9 @@ class Preview:
     cuts: pd.DataFrame
     fragments: Fragments
 
-    def otherwise(self, op_type: str, fusible: Fusible) -> Preview:
-        """The same scope if kernels of this type had another verdict; `cuts` stays as it is."""
-        verdicts = np.where(self.kernels["op_type"] == op_type, fusible, self.kernels["fusible"])
+    def otherwise(self, op_types: Collection[str], fusible: Fusible) -> Preview:
+        """The same scope if kernels of these types had another verdict; `cuts` stays as it is."""
+        verdicts = np.where(self.kernels["op_type"].isin(op_types), fusible, self.kernels["fusible"])
         previous, scope = (self.kernels[name].to_numpy() for name in ("previous", "scope"))
         changed = self.kernels.assign(fusible=verdicts, fragment=_fragments(previous, verdicts != "unlikely", scope))
         return replace(self, kernels=changed)

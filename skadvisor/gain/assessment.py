@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -84,17 +84,17 @@ def assess(
     return Assessment(tuple(templates), scenes, model)
 
 
-def reassess(assessed: Assessment, op_type: str, fusible: Fusible) -> tuple[Template, ...]:
-    """The templates if kernels of this type had another verdict: estimate, chance and verdict; the rest stays."""
-    return tuple(_reassess_one(template, assessed, op_type, fusible) for template in assessed.templates)
+def reassess(assessed: Assessment, op_types: Collection[str], fusible: Fusible) -> tuple[Template, ...]:
+    """The templates if kernels of these types had another verdict: estimate, chance and verdict; the rest stays."""
+    return tuple(_reassess_one(template, assessed, op_types, fusible) for template in assessed.templates)
 
 
-def _reassess_one(template: Template, assessed: Assessment, op_type: str, fusible: Fusible) -> Template:
+def _reassess_one(template: Template, assessed: Assessment, op_types: Collection[str], fusible: Fusible) -> Template:
     scene = assessed.scenes[template.name, template.variant]
     inside = scene.preview.kernels["scope"] >= 0
-    if template.estimate is None or not (scene.preview.kernels["op_type"][inside] == op_type).any():
+    if template.estimate is None or not scene.preview.kernels["op_type"][inside].isin(op_types).any():
         return template
-    otherwise = replace(scene, preview=scene.preview.otherwise(op_type, fusible))
+    otherwise = replace(scene, preview=scene.preview.otherwise(op_types, fusible))
     draws = assessed.model.draw(otherwise)
     found = estimate(draws, scene)
     verdict, reason = _verdict(otherwise, template.findings, found, None, template.measured)
