@@ -382,6 +382,19 @@ class Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaseRate:
+    """What public pairs of whole steps gained, percent of the step, whatever is known of their scopes."""
+
+    step_pct: tuple[float, ...]
+    median_pct: float
+    source: str
+
+    def above(self, gain_pct: float) -> int:
+        """How many of the pairs gained more than this, percent."""
+        return sum(value > gain_pct for value in self.step_pct)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recommendation:
     """What to do. `order` are the scopes to try, `next` the steps in words; `robustness` says what could change it.
 
@@ -390,7 +403,7 @@ class Recommendation:
     `confidence` is the chance, a fraction, that the choice gains more than the noise floor (of `none`: that no template
     does), None where a plain fact of the capture decides and no gain was computed.
 
-    `variant` is that of the chosen template.
+    `variant` is that of the chosen template. `base_rate` is what others gained, where a gain was weighed.
     `margin_us` is what the choice's estimate leads the runner-up's by; where the choice is `none`, the runner-up is the
     template that comes nearest to being worth it, and the margin is minus its estimate.
     """
@@ -406,6 +419,7 @@ class Recommendation:
     margin_us: float | None = None
     next: tuple[Message, ...] = ()
     robustness: tuple[Message, ...] = ()
+    base_rate: BaseRate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

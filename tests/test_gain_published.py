@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
+from skadvisor import analyze
 from skadvisor.gain.outcomes import base_rate, published_pairs, repeats
 from skadvisor.gain.overhead import OverheadModel
 from skadvisor.gain.population import Observation, Population, published_observations, published_population
@@ -110,5 +111,13 @@ def test_estimates_are_drawn_to_the_base_rate_only_where_they_do_not_beat_it():
 
 
 def test_the_documentation_shows_the_table_as_it_is_printed(comparisons):
-    page = (Path(__file__).resolve().parents[1] / "docs" / "gain.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs" / "gain.md").read_text(encoding="utf-8")
     assert page.endswith(table(comparisons) + "\n"), "skadvisor calibrate --published, and paste what changed"
+
+
+def test_the_base_rate_stands_beside_the_advice_in_the_records():
+    advised = analyze(REPOSITORY / "profiles" / "moe-decode").result.recommendation
+    assert advised.base_rate == base_rate() and advised.base_rate.source
+    assert any(
+        "6 public pairs of whole steps the median gained 1.0 %, and 1 more" in str(m) for m in advised.robustness
+    )

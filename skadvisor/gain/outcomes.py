@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from skadvisor.files.data_files import read_toml
+from skadvisor.records import BaseRate
 
 Level = Literal["step", "block"]
 
@@ -54,23 +55,6 @@ class Pair:
         return low_pct <= self.measured_pct and (self.bound == "at most" or self.measured_pct <= high_pct)
 
 
-@dataclass(frozen=True, kw_only=True)
-class BaseRate:
-    """What public pairs of whole steps gained, percent of the step."""
-
-    step_pct: tuple[float, ...]
-    source: str
-
-    @property
-    def median_pct(self) -> float:
-        """The median gain."""
-        return float(np.median(self.step_pct))
-
-    def above(self, gain_pct: float) -> int:
-        """How many of the pairs gained more than this."""
-        return sum(value > gain_pct for value in self.step_pct)
-
-
 @cache
 def published_pairs() -> tuple[Pair, ...]:
     """All published pairs that say what was in scope, times before and after."""
@@ -80,7 +64,8 @@ def published_pairs() -> tuple[Pair, ...]:
 @cache
 def base_rate() -> BaseRate:
     """The gains of all public pairs of whole steps, whatever is known of their scopes."""
-    return BaseRate(step_pct=tuple(_file()["base_rate"]["step_pct"]), source=_file()["base_rate"]["source"])
+    gains = tuple(_file()["base_rate"]["step_pct"])
+    return BaseRate(step_pct=gains, median_pct=float(np.median(gains)), source=_file()["base_rate"]["source"])
 
 
 def repeats(level: Level) -> tuple[float, ...]:
