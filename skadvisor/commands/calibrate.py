@@ -21,9 +21,20 @@ MANY = 4001
 @click.option("--before-us", type=float, help="Step time without SuperKernel, microseconds.")
 @click.option("--after-us", type=float, help="Step time with SuperKernel, microseconds.")
 @click.option("--note", default="", help="A word on the outcome: version, batch, what was switched on.")
+@click.option(
+    "--probe",
+    type=click.Path(path_type=Path),
+    help="The result of the probe (skadvisor capture --probe): what a boundary saves on this machine.",
+)
 @click.option("--published", is_flag=True, help="Print the published pairs beside what was foretold.")
 def calibrate_command(
-    path: Path | None, number: int | None, before_us: float | None, after_us: float | None, note: str, published: bool
+    path: Path | None,
+    number: int | None,
+    before_us: float | None,
+    after_us: float | None,
+    note: str,
+    probe: Path | None,
+    published: bool,
 ) -> None:
     """List forecasts with their outcomes and errors, and refit the gain model from them."""
     from skadvisor.gain.ledger import Ledger, Outcome
@@ -32,6 +43,9 @@ def calibrate_command(
         from skadvisor.gain.published import compare_published, table
 
         click.echo(table(compare_published()))
+        return
+    if probe is not None:
+        _keep_probe(probe, path)
         return
     if number is not None and (before_us is None or after_us is None):
         raise click.UsageError("--add needs --before-us and --after-us")
@@ -45,6 +59,20 @@ def calibrate_command(
             click.echo(line)
         for line in _model(ledger):
             click.echo(line)
+
+
+def _keep_probe(probe: Path, path: Path | None) -> None:
+    from skadvisor.gain.ledger import default_path
+    from skadvisor.gain.machine import keep_machine, read_probe
+
+    machine = read_probe(probe)
+    place = keep_machine(machine, path or default_path())
+    left = "" if machine.left_us is None else f"; {machine.left_us:.2f} us are left with SuperKernel on"
+    click.echo(
+        f"measured on {machine.device}: a boundary that vanishes saves {machine.saved_us:.2f} us "
+        f"(x/ {2.718281828**machine.log_sd:.2f} over {machine.cases} cases){left}"
+    )
+    click.echo(f"kept in {place}; estimates that use this ledger rest on it from now on", err=True)
 
 
 def _listing(ledger: Ledger) -> list[str]:

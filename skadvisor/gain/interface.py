@@ -24,6 +24,7 @@ from skadvisor.records import Basis, WholeTime
 if TYPE_CHECKING:
     from skadvisor.accounting.representative import StepKernels
     from skadvisor.fusion import Preview
+    from skadvisor.gain.machine import Machine
 
 __all__ = ["Draws", "Model", "Part", "Scene", "Situation", "priors"]
 
@@ -110,7 +111,9 @@ class Draws:
 
 
 class Model(Protocol):
-    """A gain model."""
+    """A gain model; `machine` is what a probe measured where it was told."""
+
+    machine: Machine | None
 
     def draw(self, scene: Scene) -> Draws:
         """Draw the saving of the scene's scope."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from skadvisor.gain.bands import choose_draws
 from skadvisor.gain.boundaries import Boundaries, boundaries_without, find_boundaries
 from skadvisor.gain.interface import DRAWS, SEED, Draws, Floats, Part, Scene, priors
+from skadvisor.gain.machine import Machine
 from skadvisor.gain.population import Population, published_population
 from skadvisor.gain.replay import replay
 from skadvisor.gain.shrinkage import Shrinkage, published_shrinkage
@@ -28,21 +29,31 @@ NEVER = ("DEFAULT_NODE", "NOT_IN_SCOPE")
 class OverheadModel:
     """Ceiling and draws in named terms, from what a population of nets showed (the published one by default)."""
 
-    def __init__(self, population: Population | None = None, *, draws: int = DRAWS, random_state: int = SEED) -> None:
+    def __init__(
+        self,
+        population: Population | None = None,
+        machine: Machine | None = None,
+        *,
+        draws: int = DRAWS,
+        random_state: int = SEED,
+    ) -> None:
         self.population = population
+        self.machine = machine
         self.draws = draws
         self.random_state = random_state
 
     def draw(self, scene: Scene) -> Draws:
         """Draw the saving of a scene; see `interface.Draws`."""
-        return _Drawing(scene, self.population or published_population(), self.draws, self.random_state).result()
+        population = self.population or published_population()
+        return _Drawing(scene, population, self.machine, self.draws, self.random_state).result()
 
 
 class _Drawing:
     """The draws of one scene; each quantity is one array with a value per draw, or a row per boundary."""
 
-    def __init__(self, scene: Scene, population: Population, draws: int, seed: int) -> None:
+    def __init__(self, scene: Scene, population: Population, machine: Machine | None, draws: int, seed: int) -> None:
         self.scene = scene
+        self.machine = machine
         self.draws = draws
         self.seed = seed
         self.random = np.random.default_rng(seed)
@@ -121,11 +132,14 @@ class _Drawing:
             COUNT: self._removed(found).sum(axis=0).astype(float),
             "recovered": self.fractions.recovered,
         }
-        with_pmu = removed | {"boundaries_with_pmu": float(found.seen.sum())}
         basis: Basis = "derived" if len(found) and found.seen.all() else "assumed"
         shown = "duration minus core time of the PMU columns; " if basis == "derived" else ""
         source = priors()["recovered"]["source"]
+        if self.machine is not None:
+            basis, source = "measured", "measured on this machine by the probe"
+            removed["probed_us"] = self.machine.saved_us
         heads = won.sum(axis=0) - gaps
+        with_pmu = removed | {"boundaries_with_pmu": float(found.seen.sum())}
         return {
             "visible_gaps": Part(
                 gaps / NS_PER_US, "measured", f"gaps between neighbours that fuse; {source}", removed, ("gap_us", COUNT)

@@ -68,14 +68,15 @@ class Population:
     """The fitted populations. `nets` are the names of the nets that it learned from, in order."""
 
     def __init__(self, observations: Sequence[Observation], machine: tuple[float, float] | None = None) -> None:
-        """Fit; `machine` is the median and the log deviation of `recovered` as a probe measured it there."""
+        """Fit; `machine` is the median and log deviation of `recovered` that a probe measured, in place of the fit."""
+        self._machine = machine
         random = np.random.default_rng(SEED)
         self._standard = random.standard_normal((len(FRACTIONS), NETS))
         self._groups: dict[str, list[Observation]] = {}
         for one in observations:
             self._groups.setdefault(one.net, []).append(one)
         self.nets = tuple(self._groups)
-        centre, deviation = _prior(machine)
+        centre, deviation = _prior()
         first = random.normal(centre, deviation, (POPULATIONS, len(centre)))
         weight = _weights(self._likelihoods(first).sum(axis=0))
         found = np.average(first, axis=0, weights=weight)
@@ -100,6 +101,8 @@ class Population:
         chosen = self._drawn[random.choice(len(weight), size=draws, p=weight)]
         normal = random.standard_normal((draws, len(FRACTIONS) + len(LEVELS)))
         recovered, reaches, vanishes = (_fraction(chosen, number, normal[:, number]) for number in range(3))
+        if self._machine is not None:
+            recovered = self._machine[0] * np.exp(self._machine[1] * normal[:, 0])
         return Fractions(
             recovered=recovered,
             reaches=reaches,
@@ -191,7 +194,7 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def _prior(machine: tuple[float, float] | None) -> tuple[Floats, Floats]:
+def _prior() -> tuple[Floats, Floats]:
     """Mean and deviation of a population's parameters: centre and log spread of each fraction, log noise per level."""
     known = priors()
     rows = []
@@ -199,8 +202,6 @@ def _prior(machine: tuple[float, float] | None) -> tuple[Floats, Floats]:
         prior = known[name]
         middle = np.log(prior["median"] / (1.0 - prior["median"])) if logistic else np.log(prior["median"])
         rows += [(middle, prior["median_sd"]), (np.log(prior["between_sd"]), known["spread"]["log_sd"])]
-    if machine is not None:
-        rows[:2] = [(np.log(machine[0]), 0.05), (np.log(max(machine[1], 0.1)), 0.05)]
     noise = known["recompile"]
     rows += [(np.log(noise[f"{level}_pct"]), noise["log_sd"]) for level in LEVELS]
     centre, deviation = np.array(rows).T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from skadvisor.gain.machine import find_machine
 from skadvisor.gain.overhead import OverheadModel
 from skadvisor.gain.population import Observation, Population, published_observations
 
@@ -33,6 +34,9 @@ def own_observations(ledger: Ledger) -> tuple[Observation, ...]:
 
 
 def refit(ledger: Ledger) -> OverheadModel | None:
-    """The model that knows the user's outcomes; None while there are none."""
-    own = own_observations(ledger)
-    return OverheadModel(Population((*published_observations(), *own))) if own else None
+    """The model that knows the user's outcomes and what a probe measured on their machine; None without either."""
+    own, machine = own_observations(ledger), find_machine(ledger.path)
+    if not own and machine is None:
+        return None
+    observations = (*published_observations(), *own)
+    return OverheadModel(Population(observations, None if machine is None else machine.recovered), machine)

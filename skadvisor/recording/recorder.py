@@ -193,6 +193,11 @@ def snippet(name: str, *, folder: str = "./prof", skip: int = SKIP, warmup: int 
     return text
 
 
+def probe_program() -> str:
+    """A program that times chains of kernels with SuperKernel off and on; `skadvisor calibrate --probe` reads it."""
+    return (resources.files("skadvisor.recording") / "snippets" / "probe.txt").read_text(encoding="utf-8")
+
+
 def _npu_profiler(torch_npu: Any, settings: Settings) -> Any:
     """torch_npu's profiler; every argument exists in torch_npu 2.1.0.post8 as in 2.14.0."""
     profiler = torch_npu.profiler

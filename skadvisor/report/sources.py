@@ -13,6 +13,7 @@ LEADS = (
 #: What terms rest on that have no prior. Sources that stand in data files are translated as the remedies there.
 SOURCES = (
     _("replay of the step's timeline"),
+    _("measured on this machine by the probe"),
     _("public pairs, each net foretold by the others"),
 )
 
