@@ -108,6 +108,18 @@ def test_one_overflown_duration_is_named_and_taken_from_kernels_alike(stream: bo
     assert (checked.kernels["dur_ns"].drop(at) == kernels["dur_ns"].drop(at)).all()
 
 
+def test_times_that_contradict_the_launch_or_the_cores_are_named() -> None:
+    sound = _captures()["eager"]
+    row = sound.kernels.index == 50
+    launch = pd.array(sound.kernels["start_ns"] - 9_000, dtype="Int64")
+    launched = sound.kernels.assign(launch_ns=launch)
+    assert plausibility.check(whole := replace(sound, kernels=launched)) is whole
+    late = launched.assign(launch_ns=launched["launch_ns"] + np.where(row, 10**7, 0))
+    assert "before the host launched" in plausibility.check(replace(sound, kernels=late)).notes[0]
+    busy = sound.kernels.assign(aiv_ns=(sound.kernels["dur_ns"] * np.where(row, 9, 1) + 2_000 * row).astype("Int64"))
+    assert "their own cores" in plausibility.check(replace(sound, kernels=busy)).notes[0]
+
+
 def test_parts_of_one_task_and_servers_beside_it_may_overlap() -> None:
     sound = _captures()["graph"]
     beside = sound.kernels.copy()

@@ -45,7 +45,11 @@ WAIT_TOLERANCE_NS = 100_000
 #: Steps of a rounded clock, coarse first.
 ROUNDED_NS = (10**9, 10**8, 10**7, 10**6, 10**5, 10**4, 10**3)
 #: Rows that a reader has left out already, by their times.
-_LOST = ("row with a negative time", "row without a time")
+_LOST = ("row with a negative time", "row without a time", "event with a negative time", "event without a time")
+#: The clocks of host and device agree to some us; a kernel that starts so long before its launch has another time.
+CLOCK_TOLERANCE_NS = 1_000_000
+#: Old files give twice the duration as core time (both dies); more than this many times is none of theirs.
+MOST_CORE_TIME = 3.0
 #: Tasks of the AI CPU may run beside all others for as long as a session lasts.
 _SERVER = r"aicpu|kfc|^sk_|placeholder"
 _MADE = (
@@ -73,6 +77,7 @@ def check(capture: Capture) -> Capture:
         duration[wrong] = _likely(kernels, wrong)
         kernels = kernels.assign(dur_ns=duration)
     _compare_waits(capture, kernels, found)
+    _compare_others(kernels, found)
     if not found:
         return capture
     notes = tuple(f"{capture.files[0].path}: times that cannot be true: {n} {what}" for what, n in found.items())
@@ -127,7 +132,7 @@ def _ordinary(kernels: pd.DataFrame) -> Flags:
     server = np.append(names.categories.astype(str).str.contains(_SERVER, case=False, regex=True), False)
     return np.asarray(
         (kernels["kind"] == "kernel").to_numpy()
-        & ~(kernels["core"].astype("object") == "AI_CPU").to_numpy()
+        & ~(kernels["core"] == "AI_CPU").to_numpy()
         & ~server.astype(bool)[names.codes.to_numpy()]
     )
 
@@ -220,3 +225,15 @@ def _compare_waits(capture: Capture, kernels: pd.DataFrame, found: Counter[str])
     # rows that a reader left out explain as many
     if jumps > sum(count for file in capture.files for count in file.skipped.values()):
         found["kernels at another time than their Wait Time says: rows are missing, or the clock jumped"] = jumps
+
+
+def _compare_others(kernels: pd.DataFrame, found: Counter[str]) -> None:
+    """Count kernels whose times contradict their launch on the host or the time of their own cores."""
+    launched, start = kernels["launch_ns"], kernels["start_ns"]
+    before = int((launched.notna() & (launched.fillna(0) > start + CLOCK_TOLERANCE_NS)).sum())
+    if before:
+        found["kernels that start before the host launched them: their clock jumped, or differs"] = before
+    core = np.maximum(kernels["aic_ns"].fillna(0).to_numpy("int64"), kernels["aiv_ns"].fillna(0).to_numpy("int64"))
+    short = int((core > MOST_CORE_TIME * kernels["dur_ns"].to_numpy() + ROUNDING_NS).sum())
+    if short:
+        found["kernels shorter than the time of their own cores"] = short
