@@ -314,7 +314,7 @@ def _notes(
             Message(
                 _(
                     "One run a side: the interval holds what another compilation alone moves the step by "
-                    "({sigma:.1f} %, assumed). Compare {count} runs or more each with --runs."
+                    "({sigma:.1f} %, from published repeats). Compare {count} runs or more each with --runs."
                 ),
                 sigma=_recompile_pct(runs),
                 count=FEWEST,

@@ -66,7 +66,8 @@ def read_lines_of(file: Path) -> Iterator[str]:
     try:
         with _opened(file) as stream:
             while chunk := stream.readline(LONGEST_LINE):
-                text = _COLOUR.sub("", chunk.decode("utf-8", errors="replace")).rstrip("\r\n")
+                text = chunk.decode("utf-8", errors="replace").rstrip("\r\n")
+                text = _COLOUR.sub("", text) if "\x1b" in text else text
                 # What a progress bar wrote over is not shown.
                 yield text.rpartition("\r")[2]
     except (OSError, EOFError, zlib.error) as error:

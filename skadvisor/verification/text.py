@@ -34,7 +34,9 @@ def _log_lines(log: CompileLog, translate: Callable[[str], str]) -> list[str]:
     lines = []
     for scope in log.scopes[:_MOST]:
         told = Message(
-            _("scope {name}: {taken} operators taken in, {built} SuperKernels, {cuts} cuts"),
+            _("scope {name}: {cuts} cuts")
+            if log.built is None
+            else _("scope {name}: {taken} operators taken in, {built} SuperKernels, {cuts} cuts"),
             name=plain(scope.name),
             taken=scope.taken,
             built=scope.built,

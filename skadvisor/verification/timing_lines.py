@@ -48,6 +48,8 @@ _THROUGHPUTS = (
     re.compile(rf"(?i)throughput[^\n\d]{{0,30}}{_VALUE}\s*{_RATE}"),
 )
 _NOT_DECODE = re.compile(r"(?i)\b(?:peak|total|input|prefill|request)\b[^:]*throughput|prefill|throughput \(req/s\)")
+#: Every line that tells a figure holds one of these, in small letters.
+_WORDS = ("inference time", "latency", "throughput", "tpot", "itl", "decode", "benchmark ...")
 #: Any other line that speaks of decode and of a time.
 _OTHER = re.compile(rf"(?i)\bdecode\b[^\n]{{0,60}}?(?:latency|time|cost|step)[^\d\n]{{0,40}}{_VALUE}\s*ms\b")
 
@@ -84,7 +86,9 @@ def read_timings(lines: Iterable[str]) -> Figures:
     """The figures of one log. Times are milliseconds; a line that warms up is not counted."""
     log = _Log()
     for line in lines:
-        _read(line, log)
+        small = line.lower()
+        if any(word in small for word in _WORDS):
+            _read(line, log)
     steps, dropped = _steady(log.generations)
     decode = (
         steps
