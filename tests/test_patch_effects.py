@@ -43,6 +43,14 @@ TWO_WAYS = sources.ATTENTION.replace(
     "    def absorbed(self, hidden_states, is_prefill=False):\n"
     "        return self.o_proj(self.q_proj(hidden_states) + self.k_proj(hidden_states))\n\n    def forward(",
 )
+PREFILL_PAST = sources.MODEL.replace(
+    "    def forward(",
+    "    def batched(self, hidden_states):\n        return self.layers[0].absorbed(hidden_states)\n\n    def forward(",
+).replace(
+    "        for decoder_layer",
+    "        if is_prefill and position_ids:\n            return self.batched(hidden_states)\n"
+    "        for decoder_layer",
+)
 PAST = sources.LAYER.replace("self.self_attn(hidden_states, position_ids, ", "self.self_attn.absorbed(hidden_states, ")
 TWO_LOOPS = sources.MODEL.replace(
     "    def forward(",
@@ -69,7 +77,10 @@ def test_a_file_with_two_ways_for_decode_asks_for_the_method(
 
 
 def test_methods_that_nothing_enters_past_the_place_are_no_second_way() -> None:
-    assert change(sources.HEAD + TWO_WAYS + sources.LAYER, template="attention-only")
+    source = sources.HEAD + TWO_WAYS.replace("super().__init__()", "nn.Module.__init__(self)")
+    assert "absorbed(hidden_states)" in PREFILL_PAST and "self.batched(" in PREFILL_PAST
+    for rest in (sources.LAYER, sources.LAYER + PREFILL_PAST):
+        assert "TinyAttention.forward" in str(change(source + rest, template="attention-only").places[0])
 
 
 @pytest.mark.parametrize("given", [{"decode_when": "not whatever"}, {"enable": "switched and True"}])

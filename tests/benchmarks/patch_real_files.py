@@ -4,7 +4,7 @@ FOLDER holds checked out sources (cann-recipes-infer, transformers). Every templ
 modeling file, as it is and with its authors' scopes taken out. What is patched then runs under a stand-in, from the
 classes that nothing else in the file builds, with each configuration of the model: it has to open its scope in decode,
 never in prefill, and to raise nothing that the file itself does not raise. Prints a table of counts; ends with 1 where
-a patch fails. `-v` lists every answer.
+a patch fails. `-v` lists every answer; names of dialects after FOLDER limit the tries to them.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ import libcst as cst
 import stand_in
 from ruamel.yaml import YAML, YAMLError
 
-from skadvisor.plan.patch import Declined, Request, propose_for, structure
+from skadvisor.plan.patch import Declined, Request, propose_for, reading
 from skadvisor.plan.recipe_config import fitting_dialect, needed_mode, review
 from skadvisor.plan.recipe_model import find_model
 
 TRIES = [("attention-only", "a"), ("attention-only", "b"), ("moe-only", ""), ("full-model", ""), ("per-block", "")]
 DIALECTS = ("recipes", "ge", "npugraph_ex")
-structure.read_source = lru_cache(maxsize=1)(structure.read_source)  # one parse for all tries
+reading.read_source = lru_cache(maxsize=1)(reading.read_source)  # one parse for all tries
 ENTRIES = ("decode", "forward_decode", "forward")
 
 
+MOST_CONFIGURATIONS = 3
 METADATA = ("forward_metadata", "attn_metadata", "forward_context")
 #: Parameters that a run is given even where they have a default.
 GIVEN = (*METADATA, "is_prefill", "infer_config", "runner_settings", "config", "hidden_states", "input_ids")
@@ -56,6 +57,7 @@ def unscoped(text: str) -> str | None:
     return changed if changed != text else None
 
 
+@lru_cache(maxsize=1)
 def configurations(path: Path) -> list[dict[str, Any]]:
     """The custom parameters of each configuration of the model that a file belongs to; one empty set where none is."""
     model = find_model(path)
@@ -70,7 +72,7 @@ def configurations(path: Path) -> list[dict[str, Any]]:
         settings = (data.get("model_config") or {}) if isinstance(data, dict) else {}
         found.append({**settings, **(settings.get("custom_params") or {}), "exe_mode": settings.get("exe_mode")})
     unique = {repr(sorted(item.items(), key=str)): item for item in found}
-    return list(unique.values())[:6] or [{}]
+    return list(unique.values())[:MOST_CONFIGURATIONS] or [{}]
 
 
 def argument(name: str, parameters: dict[str, Any], prefill: bool, text: str) -> Any:
@@ -239,6 +241,7 @@ def taken(text: str, mode: str) -> str:
 
 if __name__ == "__main__":
     where, loud = Path(sys.argv[1]), "-v" in sys.argv[2:]
+    DIALECTS = tuple(name for name in sys.argv[2:] if name in DIALECTS) or DIALECTS
     wrong = try_models(where, loud) + try_configurations(where, loud)
     print(f"{wrong} failed")
     sys.exit(1 if wrong else 0)

@@ -249,10 +249,16 @@ def load(source: str) -> dict[str, Any]:
         return _Module(name)
 
     names: dict[str, Any] = {"__name__": "modeling", "__builtins__": {**vars(builtins), "__import__": fetch}}
-    exec(compile(source, "modeling.py", "exec", dont_inherit=True), names)
+    exec(_compiled(source), names)
     return names
 
 
+@functools.lru_cache(maxsize=4)
+def _compiled(source: str) -> types.CodeType:
+    return compile(source, "modeling.py", "exec", dont_inherit=True)
+
+
+@functools.lru_cache(maxsize=4)
 def guards(source: str) -> dict[int, bool]:
     """Tests that decide whether the file raises: false where the branch raises, true where the other one does."""
     found: dict[int, bool] = {}

@@ -93,8 +93,8 @@ def propose_for(path: Path, content: bytes, request: Request, model: RecipeModel
     import libcst as cst
 
     from skadvisor.plan.patch.placement import Doubt, find_places
+    from skadvisor.plan.patch.reading import read_source
     from skadvisor.plan.patch.rewriting import rewrite
-    from skadvisor.plan.patch.structure import read_source
 
     if request.dialect not in SOURCE_DIALECTS:
         return Declined(

@@ -12,12 +12,12 @@ import libcst as cst
 from skadvisor.plan.patch import roles
 from skadvisor.plan.patch.expressions import operand
 from skadvisor.plan.patch.placement import Doubt, Place
+from skadvisor.plan.patch.reading import method_reads
 from skadvisor.plan.patch.structure import (
     Method,
     Source,
     assigned_names,
     dotted_name,
-    method_reads,
 )
 from skadvisor.text.messages import Message, _
 

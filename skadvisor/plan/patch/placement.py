@@ -100,7 +100,7 @@ def _look(rule: Rule, source: Source, model_class: ModelClass, methods: tuple[st
         method
         for method in model_class.methods.values()
         if method.name in source.part_calls
-        and method.name not in (*_ENTRIES, place.method.name)
+        and method.name not in (*_ENTRIES, place.method.name, "__init__")
         and not _is_prefill(method.name)
         and rule(model_class, [method]) is not None
     ]
@@ -114,7 +114,7 @@ def _several_ways(model_class: ModelClass, methods: Sequence[Method]) -> Doubt:
         Message(_("{place}, line {line}"), place=f"{model_class.name}.{method.name}", line=method.line)
         for method in methods
     )
-    reason = _("decode has several ways through {name}: choose one with --method")
+    reason = _("several ways lead through {name}; say with --method which one decode takes")
     return Doubt(Message(reason, name=model_class.name), seen)
 
 

@@ -10,9 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import libcst as cst
-from libcst.metadata import MetadataWrapper, PositionProvider
-
-from skadvisor.plan.patch.dialects import SCOPE_CALLS
 
 #: `self.q_proj.weight.dtype` asks about a part; it does not work with it.
 _ASKING = frozenset({"dtype", "device", "shape", "ndim", "in_features", "out_features"})
@@ -84,8 +81,8 @@ class Source:
     """A parsed modeling file.
 
     `attribute_reads` are dotted names that are read, `mapping_reads` the pairs (name, key) of `name["key"]` and
-    `name.get("key")`, `part_calls` the methods that are called on a part: `self.self_attn.decode(...)`, `functions`
-    what is called at all, by its last name.
+    `name.get("key")`, `part_calls` the methods that are called on a part where decode may come, as in
+    `self.self_attn.decode(...)`, `functions` what is called at all, by its last name.
     `scope_calls` are the calls that open a scope, with their line.
     """
 
@@ -106,24 +103,6 @@ class Source:
                 line.append(base)
                 waiting.extend(base.bases)
         return line
-
-
-def read_source(content: bytes) -> Source:
-    """Parse a file. Raises `libcst.ParserSyntaxError`, UnicodeDecodeError or LookupError where it is no Python."""
-    module = cst.parse_module(content)
-    wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
-    positions = wrapper.resolve(PositionProvider)
-    reader = _Reader(positions)
-    module.visit(reader)
-    return Source(
-        module,
-        reader.classes,
-        tuple(reader.scope_calls),
-        frozenset(reader.dotted),
-        frozenset(reader.keyed),
-        frozenset(reader.part_calls),
-        frozenset(reader.functions),
-    )
 
 
 def dotted_name(node: cst.CSTNode) -> tuple[str, ...]:
@@ -168,7 +147,7 @@ class _Collector(cst.CSTVisitor):
 
     def visit_Assign(self, node: cst.Assign) -> bool:
         # `attention = self.self_attn` only gives it another name; the work is where that name is used.
-        return _alias(node) is None
+        return alias_of(node) is None
 
     def visit_Attribute(self, node: cst.Attribute) -> bool:
         name = dotted_name(node)
@@ -206,100 +185,7 @@ class _Collector(cst.CSTVisitor):
         return True
 
 
-class _Reader(cst.CSTVisitor):
-    """Classes at module level (also under `if` and `try`), calls that open a scope, dotted names that are read."""
-
-    def __init__(self, positions: object) -> None:
-        self.positions = positions
-        self.classes: dict[str, ModelClass] = {}
-        self.scope_calls: list[tuple[int, str]] = []
-        self.dotted: set[str] = set()
-        self.keyed: set[tuple[str, str]] = set()
-        self.part_calls: set[str] = set()
-        self.functions: set[str] = set()
-        self.depth = 0
-
-    def visit_ClassDef(self, node: cst.ClassDef) -> bool:
-        if self.depth == 0:
-            self.classes[node.name.value] = self._class(node)
-        self.depth += 1
-        return True
-
-    def leave_ClassDef(self, original_node: cst.ClassDef) -> None:
-        self.depth -= 1
-
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:
-        self.depth += 1
-        return True
-
-    def leave_FunctionDef(self, original_node: cst.FunctionDef) -> None:
-        self.depth -= 1
-
-    def visit_Call(self, node: cst.Call) -> bool:
-        name = dotted_name(node.func)
-        if name and name[-1] in SCOPE_CALLS and self.positions:
-            self.scope_calls.append((self._line(node), ".".join(name)))
-        self.functions.update(name[-1:])
-        if len(name) > 1 and name != ("self", name[-1]):
-            self.part_calls.add(name[-1])
-        if name[-1:] == ("get",) and node.args:
-            self._key(name[:-1], node.args[0].value)
-        return True
-
-    def visit_Subscript(self, node: cst.Subscript) -> bool:
-        for element in node.slice:
-            if isinstance(element.slice, cst.Index):
-                self._key(dotted_name(node.value), element.slice.value)
-        return True
-
-    def _key(self, name: tuple[str, ...], key: cst.BaseExpression) -> None:
-        if name and isinstance(key, cst.SimpleString):
-            self.keyed.add((".".join(name), str(key.evaluated_value)))
-
-    def visit_Attribute(self, node: cst.Attribute) -> bool:
-        self.dotted.add(".".join(dotted_name(node)))
-        return True
-
-    def _line(self, node: cst.CSTNode) -> int:
-        return int(self.positions[node].start.line)  # type: ignore[index]
-
-    def _class(self, node: cst.ClassDef) -> ModelClass:
-        bases = tuple(name[-1] for base in node.bases if (name := dotted_name(base.value)))
-        methods = {
-            item.name.value: _method(item, self._line(item))
-            for item in node.body.body
-            if isinstance(item, cst.FunctionDef)
-        }
-        start = methods.get("__init__")
-        return ModelClass(node.name.value, self._line(node), bases, methods, _parts(start.node) if start else {})
-
-
-def _method(node: cst.FunctionDef, line: int) -> Method:
-    every = [*node.params.posonly_params, *node.params.params, *node.params.kwonly_params]
-    aliases: dict[str, str] = {}
-    for assign in _assignments(node.body):
-        alias = _alias(assign)
-        if alias is not None:
-            aliases[alias[0]] = alias[1]
-    optional = frozenset(item.name.value for item in every if _may_be_none(item))
-    return Method(node.name.value, line, node, tuple(item.name.value for item in every), aliases, optional)
-
-
-def _may_be_none(parameter: cst.Param) -> bool:
-    annotated = parameter.annotation.annotation if parameter.annotation is not None else None
-    names = {dotted_name(item)[-1:] for item in _parts_of_type(annotated)} if annotated is not None else set()
-    default = isinstance(parameter.default, cst.Name) and parameter.default.value == "None"
-    return default or bool(names & {("Optional",), ("None",)})
-
-
-def _parts_of_type(annotation: cst.BaseExpression) -> list[cst.BaseExpression]:
-    """`Optional[X]` as itself, `X | None` as both sides."""
-    if isinstance(annotation, cst.BinaryOperation):
-        return [*_parts_of_type(annotation.left), *_parts_of_type(annotation.right)]
-    return [annotation]
-
-
-def _alias(node: cst.Assign) -> tuple[str, str] | None:
+def alias_of(node: cst.Assign) -> tuple[str, str] | None:
     """`name = self.part` (or `self.parts[i]`) as (name, part)."""
     if len(node.targets) != 1 or not isinstance(node.targets[0].target, cst.Name):
         return None
@@ -307,32 +193,7 @@ def _alias(node: cst.Assign) -> tuple[str, str] | None:
     return (node.targets[0].target.value, name[1]) if len(name) == 2 and name[0] == "self" else None
 
 
-def _parts(start: cst.FunctionDef) -> dict[str, str]:
-    parts: dict[str, str] = {}
-    for assign in _assignments(start.body):
-        built = _built_class(assign.value)
-        for target in assign.targets:
-            name = dotted_name(target.target)
-            if built and len(name) == 2 and name[0] == "self":
-                parts[name[1]] = built
-    return parts
-
-
-def _built_class(value: cst.BaseExpression) -> str:
-    """The class that an expression builds: `Attention(config)`, or the one repeated in a ModuleList."""
-    if not isinstance(value, cst.Call):
-        return ""
-    name = dotted_name(value.func)
-    if name and name[-1] in ("ModuleList", "Sequential") and value.args:
-        inner = value.args[0].value
-        if isinstance(inner, (cst.ListComp, cst.GeneratorExp)):
-            return _built_class(inner.elt)
-        if isinstance(inner, (cst.List, cst.Tuple)) and inner.elements:
-            return _built_class(inner.elements[0].value)
-    return name[-1] if name else ""
-
-
-def _assignments(body: cst.BaseSuite) -> Sequence[cst.Assign]:
+def assignments(body: cst.BaseSuite) -> Sequence[cst.Assign]:
     finder = _AssignFinder()
     body.visit(finder)
     return finder.found
@@ -369,11 +230,3 @@ def _target_names(target: cst.BaseExpression) -> set[str]:
     if isinstance(target, (cst.Tuple, cst.List)):
         return {name for element in target.elements for name in _target_names(element.value)}
     return set()
-
-
-def method_reads(method: Method) -> set[str | tuple[str, str]]:
-    """The dotted names and the (name, key) pairs that one method reads."""
-    reader = _Reader({})
-    reader.depth = 1  # positions are not asked for
-    method.node.body.visit(reader)
-    return {*reader.dotted, *reader.keyed}
