@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Analysis:
     """An analysed capture: the result as records and the tables behind it.
 
-    `kernels` is the labelled kernel table (events.KERNEL_COLUMNS and LABEL_COLUMNS), `steps` the steps table
-    (events.STEP_COLUMNS), `times` what was measured (int64 ns).
+    `kernels` is the labelled kernel table (events.KERNEL_COLUMNS and LABEL_COLUMNS) with what was judged of the scope
+    that the report speaks of (accounting.carrying.CARRIED), `steps` the steps table (events.STEP_COLUMNS), `times` what
+    was measured (int64 ns).
     """
 
     result: Result
@@ -49,6 +50,11 @@ class Analysis:
     def layers(self) -> pd.DataFrame:
         """One row per kind of layer."""
         return _frame(self.result.layers.kinds)
+
+    @property
+    def operators(self) -> pd.DataFrame:
+        """One row per operator type of the step that the answer speaks of, the longest total first."""
+        return _frame(self.result.operators).drop(columns="uses", errors="ignore")
 
     @property
     def templates(self) -> pd.DataFrame:
@@ -120,6 +126,8 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
     """Measure a labelled capture, assess the templates, and choose; NotEnoughError where too little was recorded."""
     from skadvisor import gain
     from skadvisor.accounting import representative
+    from skadvisor.accounting.carrying import carry_judgements
+    from skadvisor.accounting.operators import operator_records
     from skadvisor.accounting.timeline import measure
     from skadvisor.advice import sensitivity, summary
     from skadvisor.advice.advising import advise
@@ -164,16 +172,21 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
             *summary.notices(capture, labelled, quality, summary.region_shares(times, phase)),
             *gain.check_capture(times, situation),
         ),
+        superkernels=representative.superkernel_use(labelled.kernels, times, phase),
     )
     shown = subject_template(result)
     scene = assessed.scenes.get((shown.name, shown.variant)) if shown else None
-    layers_shown = representative.typical_layers(
-        labelled.kernels, times, phase, scene.preview.kernels if scene else None
+    judged = scene.preview.kernels if scene else None
+    breakers = shown.breakers if shown else ()
+    result = replace(
+        result,
+        typical_layers=representative.typical_layers(labelled.kernels, times, phase, judged),
+        operators=operator_records(labelled.kernels, times, phase, judged, breakers),
     )
     return Analysis(
-        replace(result, typical_layers=layers_shown),
+        result,
         capture,
-        labelled.kernels,
+        carry_judgements(labelled.kernels, judged),
         labelled.steps,
         times,
         labelled,

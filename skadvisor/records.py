@@ -39,6 +39,20 @@ Status = Literal["pass", "warn", "block", "unknown"]
 Verdict = Literal["worthwhile", "within_noise", "not_applicable", "blocked", "unknown"]
 
 REGIONS: tuple[str, ...] = get_args(Region)
+#: What an advice rests on: a gain, or why there is no scope to place.
+Ground = Literal[
+    "gain",
+    "noise",
+    "risk",
+    "blocked",
+    "host",
+    "wait",
+    "mode",
+    "superkernel",
+    "training",
+    "no_decoder",
+    "no_decode",
+]
 #: A smaller gain of the step cannot be told from noise, percent; a recompile alone moved a published step by as much.
 NOISE_PCT = 2.0
 #: Regions that lie inside decoder layers.
@@ -101,9 +115,14 @@ class GapRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseRecord:
-    """Medians over the steady steps of one phase; `phase_evidence` is how most of them are known."""
+    """One phase by its representative step: the steady one whose wall time is nearest their median, number `step`.
+
+    Times are of that step, so that `busy_us` and the parts of `gap` add up to `wall_us`. `phase_evidence` is how most
+    of the steady steps are known.
+    """
 
     phase: Phase
+    step: int
     steps: int
     steady_steps: int
     wall_us: float
@@ -116,7 +135,7 @@ class PhaseRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionRecord:
-    """One region in one phase: medians over steady steps. `share` = exposed / wall, a fraction."""
+    """One region in the representative step of a phase. `share` = exposed / wall, a fraction."""
 
     phase: Phase
     region: Region
@@ -125,6 +144,46 @@ class RegionRecord:
     exposed_us: float
     share: float
     gap_inside_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorUse:
+    """What an operator type is used for in one step: kernels and summed durations of one role in one region."""
+
+    region: Region
+    role: str
+    kernels: int
+    total_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorRecord:
+    """An operator type in the representative step of `Result.phase`. Durations are summed, overlap or not.
+
+    `share` is the fraction of all kernels' durations, `fusible` None where no scope was looked at, `cuts` how often it
+    cuts the scope that the report speaks of, per step.
+    """
+
+    op_type: str
+    kernels: int
+    total_us: float
+    mean_us: float
+    share: float
+    uses: tuple[OperatorUse, ...]
+    fusible: Literal["likely", "unlikely", "unknown", "mixed"] | None = None
+    cuts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperKernelUse:
+    """SuperKernels that the representative step of `Result.phase` has already: how many, and what they hold of it.
+
+    `exposed_us` is the time in them, `share` that as a fraction of the step's wall time.
+    """
+
+    count: int
+    exposed_us: float
+    share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,11 +237,22 @@ class TimelineKernel:
     blocks: int | None
     fusible: Literal["likely", "unlikely", "unknown"]
     fragment: int | None
+    in_scope: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFragment:
+    """A fragment that has kernels in a layer: its number in the step, all its kernels, and the layers it reaches."""
+
+    fragment: int
+    kernels: int
+    first_layer: int | None
+    last_layer: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TypicalLayer:
-    """The layer whose time is nearest the median of its kind, in the median steady step of a phase."""
+    """The layer whose time is nearest the median of its kind, in the representative step of a phase."""
 
     phase: Phase
     step: int
@@ -190,6 +260,7 @@ class TypicalLayer:
     kind: LayerKindName
     wall_us: float
     kernels: tuple[TimelineKernel, ...]
+    fragments: tuple[LayerFragment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -403,7 +474,8 @@ class Recommendation:
     `confidence` is the chance, a fraction, that the choice gains more than the noise floor (of `none`: that no template
     does), None where a plain fact of the capture decides and no gain was computed.
 
-    `variant` is that of the chosen template. `base_rate` is what others gained, where a gain was weighed.
+    `variant` is that of the chosen template, `ground` what the choice rests on, `base_rate` what others gained where a
+    gain was weighed.
     `margin_us` is what the choice's estimate leads the runner-up's by; where the choice is `none`, the runner-up is the
     template that comes nearest to being worth it, and the margin is minus its estimate.
     """
@@ -412,6 +484,7 @@ class Recommendation:
     reason: Message
     confidence: float | None
     runner_up: TemplateName | None
+    ground: Ground = "gain"
     variant: str = ""
     order: tuple[Trial, ...] = ()
     hangs_on: tuple[Dependence, ...] = ()
@@ -490,6 +563,8 @@ class Result:
     recommendation: Recommendation
     warnings: tuple[Notice, ...]
     ranks: tuple[RankRecord, ...] = ()
+    operators: tuple[OperatorRecord, ...] = ()
+    superkernels: SuperKernelUse | None = None
 
 
 def find_template(templates: Iterable[Template], name: str, variant: str | None = None) -> Template | None:

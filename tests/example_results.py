@@ -141,6 +141,7 @@ def timeline(ops: tuple[Op, ...], gap_us: float = 0.4) -> tuple[TimelineKernel, 
                 blocks=24,
                 fusible=op.fusible if op.region != "comm" else "unlikely",
                 fragment=fragment if fusible else None,
+                in_scope=True,
             )
         )
         if beside:
@@ -230,6 +231,7 @@ def _phase(phase: str, wall: float, gap: GapRecord, steps: tuple[StepRecord, ...
     idle = gap.inside_us + gap.between_us + gap.host_us
     return PhaseRecord(
         phase=phase,
+        step=next((step.index for step in mine if step.steady), 0),
         steps=len(mine),
         steady_steps=sum(step.steady for step in mine),
         wall_us=round(wall, 3),
@@ -421,6 +423,7 @@ def _graph_result(
         templates=assessments,
         recommendation=Recommendation(
             choice=choice,
+            ground="gain" if choice != "none" else "noise",
             reason=chosen.reason if chosen else Message(_("no template reaches 2 % of the decode step")),
             confidence=0.72,
             runner_up=assessments[-1].name if assessments else None,
@@ -512,6 +515,7 @@ def eager_refusal() -> Result:
         regions=regions,
         recommendation=Recommendation(
             choice="none",
+            ground="host",
             reason=Message(
                 _("the decode step is eager and waits for the host: {busy:.1f} ms of kernels in {wall:.1f} ms"),
                 busy=busy / 1000,
@@ -544,6 +548,7 @@ def training_refusal() -> Result:
         templates=(),
         recommendation=Recommendation(
             choice="none",
+            ground="training",
             reason=Message(_("the capture shows training; SuperKernel is for decode in inference")),
             confidence=0.95,
             runner_up=None,

@@ -15,6 +15,7 @@ import pytest
 from conftest import REPOSITORY
 from example_results import ALL
 
+from skadvisor.report.build import describe_result
 from skadvisor.report.html import render_html
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="the package selenium is not installed")
@@ -62,7 +63,7 @@ def open_result(
     browser: Any, folder: Path, result: Any, *, language: str = "en", size: str = "desktop", dark: bool = False
 ) -> None:
     path = folder / "report.html"
-    path.write_text(render_html(result, language=language), encoding="utf-8")
+    path.write_text(render_html(describe_result(result, language)), encoding="utf-8")
     width, height = SIZES[size]
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

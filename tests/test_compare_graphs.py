@@ -9,7 +9,8 @@ from conftest import captures
 from rank_samples import write_ranks
 
 from skadvisor import compare
-from skadvisor.comparison.text import render_comparison
+from skadvisor.comparison.text import describe_comparison
+from skadvisor.report.text import render_text
 
 #: operator, input shapes, duration in us
 NET = (
@@ -64,9 +65,9 @@ def test_the_published_pairs(name: str, gain: float, children: int, scopes: list
     assert found.improvement_pct == pytest.approx(gain, abs=0.2)
     assert found.unit == "executions" and found.unmapped == ()
     assert [(change.scope, change.children) for change in found.superkernels] == [(scope, children) for scope in scopes]
-    text = render_comparison(found)
+    text = render_text(describe_comparison(found), width=200)
     assert all(scope in text for scope in scopes)
-    assert last is None or f"{last:+.1f} %" in text
+    assert last is None or f"{last:.1f} %" in text
 
 
 @pytest.mark.parametrize("tasks", [True, False])
@@ -137,6 +138,6 @@ def test_folders_of_ranks_show_every_rank_and_compare_the_pace_setter(tmp_path: 
     assert [change.rank for change in found.ranks] == [0, 1]
     assert [change.compared for change in found.ranks] == [False, True]
     assert found.before is not None and found.before.median_us == found.ranks[1].before_us
-    assert "compared here" in render_comparison(found)
+    assert "compared here" in render_text(describe_comparison(found), width=200)
     alone = compare(tmp_path / "off", tmp_path / "on", rank=0)
     assert alone.ranks == () and alone.improvement_pct is not None

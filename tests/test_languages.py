@@ -14,6 +14,7 @@ from example_results import ALL, moe_decode
 from skadvisor import report
 from skadvisor.errors import InputError
 from skadvisor.files.data_files import read_toml
+from skadvisor.report.build import describe_result
 from skadvisor.report.markdown import render_markdown
 from skadvisor.text import languages
 
@@ -121,7 +122,7 @@ def test_chinese_reports_hold_no_english_sentence_of_the_report(name: str) -> No
     }
     # Only what the catalogue leaves as it is may still be English.
     ours -= {sentence for sentence, chinese in compiled().items() if chinese == sentence}
-    text = render_markdown(ALL[name](), language="zh")
+    text = render_markdown(describe_result(ALL[name](), "zh"))
     assert not [sentence for sentence in ours if sentence in text]
 
 
@@ -150,7 +151,7 @@ def test_sources_of_terms_are_translated() -> None:
 
 
 def test_verdict_is_chinese() -> None:
-    assert "融合域" in report.verdict(moe_decode(), "zh")
+    assert "decode 单步" in report.verdict(moe_decode(), "zh")
     assert "moe-only" in report.verdict(moe_decode(), "zh"), "the word that commands take stays"
 
 

@@ -18,11 +18,26 @@ from example_results import ALL, HOSTILE_NAMES, dense_decode, eager_refusal, hos
 
 from skadvisor import records, report
 from skadvisor.errors import InputError
-from skadvisor.report.html import render_html
-from skadvisor.report.jsonfile import SCHEMA_FILE, render_json, schema_text
+from skadvisor.report.build import describe_result
+from skadvisor.report.document import Code, Section
+from skadvisor.report.html import render_html as html_of
+from skadvisor.report.jsonfile import SCHEMA_FILE, schema_text
 from skadvisor.report.redact import redact_kernels, redact_result
+from skadvisor.report.text import render_text
 from skadvisor.report.trace import render_trace
-from skadvisor.report.workbook import render_workbook
+from skadvisor.report.workbook import render_workbook as workbook_of
+
+
+def render_html(result: records.Result) -> str:
+    return html_of(describe_result(result))
+
+
+def render_json(result: records.Result, language: str = "en") -> bytes:
+    return report.render_answer(report.result_answer(result), ".json", language)
+
+
+def render_workbook(result: records.Result) -> bytes:
+    return workbook_of(describe_result(result))
 
 
 class Page(HTMLParser):
@@ -64,7 +79,7 @@ def test_html_is_one_offline_file(name: str) -> None:
 def test_html_shows_the_first_screen_before_anything_else() -> None:
     result = moe_decode()
     words = " ".join(Page(render_html(result)).words).replace("\N{NO-BREAK SPACE}", " ")
-    order = [report.verdict(result), "claim", "What blocks it", "What to do next", "Templates compared"]
+    order = [report.verdict(result), "claim", "What costs gain", "What to do next", "Templates compared"]
     places = [words.index(one) for one in order]
     assert places == sorted(places)
 
@@ -112,7 +127,7 @@ def test_schema_file_is_current() -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_json_follows_the_schema_and_goes_round(name: str, language: str) -> None:
     result = ALL[name]()
-    written = render_json(result, language=language)
+    written = render_json(result, language)
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(schema).validate(json.loads(written))
     assert render_json(records.from_json(written)) == written
@@ -195,6 +210,14 @@ def test_trace_starts_at_zero_and_keeps_the_nanosecond() -> None:
     assert sorted((one["ts"], one["dur"]) for one in device) == [(0.0, 0.9), (1.0, 2.0), (1.5, 0.999), (4.001, 0.5)]
 
 
+def test_trace_says_the_moment_of_zero_and_what_it_is_of() -> None:
+    kernels, steps = small_capture()
+    result = dense_decode()
+    about = json.loads(gzip.decompress(render_trace(result, kernels, steps)))["otherData"]
+    assert int(about["base_time_ns"]) == kernels["start_ns"].min() and about["base_time_us"] == "1767225600000000.123"
+    assert (about["capture"], about["tool"]) == (result.captures[0].path, f"skadvisor {result.tool.version}")
+
+
 def test_trace_lanes_never_overlap_themselves() -> None:
     kernels, steps = small_capture()
     slices, lanes = events_of(render_trace(dense_decode(), kernels, steps))
@@ -203,7 +226,7 @@ def test_trace_lanes_never_overlap_themselves() -> None:
         assert all(before[1] <= after[0] for before, after in pairwise(mine)), lanes[lane]
 
 
-def test_trace_cuts_layers_as_the_typical_layer_is_cut() -> None:
+def test_trace_draws_the_fragments_that_the_table_has() -> None:
     typical = dense_decode().typical_layers[0]
     kernels = pd.DataFrame(
         {
@@ -217,6 +240,9 @@ def test_trace_cuts_layers_as_the_typical_layer_is_cut() -> None:
             "layer": pd.array([0] * len(typical.kernels), dtype="Int32"),
             "layer_kind": "dense",
             "region": [kernel.region for kernel in typical.kernels],
+            "fusible": [kernel.fusible for kernel in typical.kernels],
+            "fragment": pd.array([kernel.fragment for kernel in typical.kernels], dtype="Int64"),
+            "in_scope": True,
         }
     )
     _kernels, steps = small_capture()
@@ -248,7 +274,7 @@ def test_redaction_hides_places_and_people_everywhere() -> None:
     for text in (
         render_json(result).decode(),
         render_html(result),
-        report.render_text(result, width=200, detail=True),
+        render_text(describe_result(result), width=200, detail=True),
     ):
         for secret in ("alice", "node17", "10.1.2.3", "corp.example", "/data/"):
             assert secret not in text
@@ -297,7 +323,7 @@ def test_redacted_tables_hide_ranges_of_code() -> None:
 
 def test_write_chooses_by_suffix_and_never_overwrites(tmp_path: Path) -> None:
     kernels, steps = small_capture()
-    for suffix in report.SUFFIXES:
+    for suffix in (*report.SUFFIXES, report.TRACE):
         path = tmp_path / f"report{suffix}"
         assert report.write(dense_decode(), path, kernels=kernels, steps=steps) == path
         before = path.read_bytes()
@@ -305,7 +331,9 @@ def test_write_chooses_by_suffix_and_never_overwrites(tmp_path: Path) -> None:
             report.write(moe_decode(), path, kernels=kernels, steps=steps)
         assert path.read_bytes() == before
         report.write(moe_decode(), path, kernels=kernels, steps=steps, force=True)
-    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(f"report{suffix}" for suffix in report.SUFFIXES)
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(
+        f"report{suffix}" for suffix in (*report.SUFFIXES, report.TRACE)
+    )
 
 
 def test_write_refuses_what_it_cannot_do(tmp_path: Path) -> None:
@@ -330,17 +358,15 @@ def test_hostile_names_are_all_among_the_examples() -> None:
     assert set(HOSTILE_NAMES) <= {kernel["name"] for kernel in json.loads(text)["typical_layers"][0]["kernels"]}
 
 
-PLAN = "# Plan: attention-only\n\n```python\nwith scope('a<b', \"x\"):\n    y = 1  # see /home/alice/model.py\n```\n"
+CODE = "with scope('a<b', \"x\"):\n    y = 1  # see ```"
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".txt"])
-def test_a_plan_is_shown_as_it_is_typed(tmp_path: Path, suffix: str) -> None:
-    path = report.write(dense_decode(), tmp_path / f"report{suffix}", plan=PLAN)
-    text = path.read_text(encoding="utf-8")
-    text = "".join(Page(text).words) if suffix == ".html" else text
-    assert "with scope('a<b', \"x\"):\n    y = 1" in text
-    redacted = report.write(dense_decode(), tmp_path / f"redacted{suffix}", plan=PLAN, redact=True)
-    assert "alice" not in redacted.read_text(encoding="utf-8")
+def test_code_is_shown_as_it_is_typed(tmp_path: Path, suffix: str) -> None:
+    sections = (Section("plan", "What to type", codes=(Code("Scope", "python", CODE),)),)
+    answer = report.result_answer(dense_decode(), plan=lambda _language: sections)
+    text = report.write_answer(answer, tmp_path / f"report{suffix}").read_text(encoding="utf-8")
+    assert CODE in ("".join(Page(text).words) if suffix == ".html" else text)
 
 
 def test_ranks_are_compared_where_there_are_several() -> None:
@@ -350,8 +376,8 @@ def test_ranks_are_compared_where_there_are_several() -> None:
 
     rank = records.RankRecord(rank=0, path="a", state="read", reference=True, wall_us=4987.3, wait_us=12.5)
     lost = records.RankRecord(rank=7, path="b", state="unreadable", reason=Message("cut off"))
-    text = report.render_text(replace(dense_decode(), ranks=(rank, lost)), width=160)
+    text = render_text(describe_result(replace(dense_decode(), ranks=(rank, lost))), width=160)
     lines = [line for line in text.partition("Ranks compared")[2].splitlines() if line.strip()]
     assert any("4,987.3" in line and "12.5" in line and "reference" in line for line in lines)
     assert any("cut off" in line and "unknown" in line for line in lines)
-    assert "Ranks compared" not in report.render_text(dense_decode())
+    assert "Ranks compared" not in render_text(describe_result(dense_decode()))

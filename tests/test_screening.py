@@ -28,8 +28,9 @@ from skadvisor.plan.screening import (
     measure_spread,
     runs_needed,
 )
-from skadvisor.plan.screening_text import sheet_table, sheet_yaml
+from skadvisor.plan.screening_text import describe_sheet, sheet_yaml
 from skadvisor.records import Estimate, Result
+from skadvisor.report.markdown import render_markdown
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_what_noise_would_hide_is_left_out(sparse: Analysis) -> None:
     sheet = make_sheet(expecting(sparse.result, attention_only=0.5), sparse.kernels, "ge")
     assert sheet.runs == () and sheet.total_runs == 0
     assert any("attention-only" in str(message) for message in sheet.left_out)
-    assert "No scope is worth a run" in sheet_table(sheet)
+    assert "No scope is worth a run" in describe_sheet(sheet).summary.headline
 
 
 def test_smaller_gains_and_wider_spreads_need_more_runs() -> None:
@@ -114,7 +115,7 @@ def test_the_sheet_is_yaml_and_a_table(sparse: Analysis) -> None:
     assert data["runs"][0]["decode_latency_ms"] == [] and data["runs"][0]["superkernel"] is False
     assert data["runs"][1]["expected_pct"] == {"low": 3.0, "mid": 4.0, "high": 5.0}
     assert data["power"][0]["between_runs_basis"] == "measured"
-    table = sheet_table(sheet)
+    table = render_markdown(describe_sheet(sheet))
     assert "attention-only-a" in table and "80 %" in table
 
 

@@ -28,12 +28,14 @@ def three_steps():
     return kernels
 
 
-def test_figures_are_medians_over_steady_steps():
+def test_figures_are_those_of_the_representative_step_and_add_up():
     _, steps, times = measured(three_steps(), steady=[True, True, False])
     record = representative.phase_records(times, steps)["decode"]
-    assert (record.steps, record.steady_steps) == (3, 2)
-    assert record.wall_us == pytest.approx((times.steps["wall_ns"][0] + times.steps["wall_ns"][1]) / 2000, abs=0.001)
-    assert record.tokens == 1
+    assert (record.steps, record.steady_steps, record.step, record.tokens) == (3, 2, 0, 1)
+    assert record.wall_us == times.steps["wall_ns"][0] / 1000
+    exposed = sum(region.exposed_us for region in representative.region_records(times, "decode"))
+    gaps = sum(time for _kind, time in record.gap.parts)
+    assert round(exposed + gaps, 3) == round(record.busy_us + record.gap_us, 3) == record.wall_us
 
 
 def test_without_a_steady_step_all_count():
@@ -56,15 +58,6 @@ def test_region_shares_and_gaps_add_up_to_one_in_a_single_step():
     assert {record.region for record in records} <= set(REGIONS)
 
 
-def test_a_region_that_some_steps_lack_counts_as_nothing_there():
-    kernels = [
-        kernel for kernel in decode_kernels(layers=1, steps=3) if kernel["step"] == 0 or kernel["region"] != "mlp"
-    ]
-    _, _, times = measured(kernels)
-    mlp = next(record for record in representative.region_records(times, "decode") if record.region == "mlp")
-    assert (mlp.kernels, mlp.share) == (0, 0.0)
-
-
 def test_step_records_count_from_the_first_kernel():
     _, steps, times = measured(three_steps(), phases=["prefill", "decode", "decode"])
     records = representative.step_records(times, steps)
@@ -81,9 +74,10 @@ def test_layers_of_a_step_and_the_typical_one():
     layers = representative.layer_times(times, "decode")
     assert [layer.layer for layer in layers] == [0, 1, 2]
     assert layers[0].regions_us == {"attention": 50.0, "mlp": 41.0, "norm": 6.0}
-    judged = pd.DataFrame({"fusible": ["likely"] * 30, "fragment": [0] * 29 + [-1]}, index=range(30))
+    judged = pd.DataFrame({"scope": 0, "fusible": ["likely"] * 30, "fragment": [0] * 29 + [-1]}, index=range(30))
     (shown,) = representative.typical_layers(labelled, times, "decode", judged)
     assert shown.kind == "dense" and shown.layer in (0, 2)
     assert [kernel.op_type for kernel in shown.kernels] == [row[0] for row in DENSE_LAYER]
     assert shown.kernels[0].start_us == 0.0 and shown.kernels[1].gap_before_us == 0.1
-    assert shown.kernels[0].fusible == "likely" and shown.kernels[0].fragment == 0
+    assert shown.kernels[0].fusible == "likely" and shown.kernels[0].fragment == 0 and shown.kernels[0].in_scope
+    assert [(part.kernels, part.first_layer, part.last_layer) for part in shown.fragments] == [(29, 0, 2)]

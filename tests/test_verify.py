@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from skadvisor.commands.verify import verify_command
 from skadvisor.errors import GateError, InputError, NotEnoughError
+from skadvisor.report.markdown import render_markdown
 from skadvisor.verification.checks import verify
 from skadvisor.verification.compile_log import read_compile_logs, read_lines
 from skadvisor.verification.output_files import compare_outputs
 from skadvisor.verification.performance_files import compare_performance, improvement, read_performance
-from skadvisor.verification.text import render_verification
+from skadvisor.verification.text import describe_verification
 
 # ruff: noqa: E501 (log lines are as long as they are)
 GE_LOG = """\
@@ -464,7 +465,7 @@ def test_what_runs_prove(tmp_path: Path, off: list[float], on: list[float], answ
     done = CliRunner().invoke(verify_command, arguments)
     assert answer.replace("_", " ") in done.output.lower()
     assert getattr(done.exception, "exit_code", 0) == exit_code
-    assert not (tmp_path / "performance.json").exists() and ("to prove it" in done.output) == (answer == "not_proven")
+    assert not (tmp_path / "performance.json").exists() and ("To prove: " in done.output) == (answer == "not_proven")
 
 
 def test_folders_hold_runs_and_their_ranks(tmp_path: Path) -> None:
@@ -517,8 +518,8 @@ def test_verify_judges_each_check(tmp_path: Path) -> None:
     assert verify(outputs=[outputs], tolerance=0.5).checks[0].answer == "proven"
     assert verify(performance=([on], [off])).checks[0].answer == "refuted"
     assert verify(performance=([on], [on])).checks[0].answer == "not_proven"
-    text = render_verification(result)
-    assert "Cast" in text and "refuted: same output" in text
+    text = render_markdown(describe_verification(result))
+    assert "Cast" in text and "same output (refuted)" in text
 
 
 def test_the_command_writes_what_jq_reads_and_writes_it_again(tmp_path: Path) -> None:
@@ -526,10 +527,10 @@ def test_the_command_writes_what_jq_reads_and_writes_it_again(tmp_path: Path) ->
     output = tmp_path / "performance.json"
     arguments = ["--before", str(off), "--after", str(on), "--lang", "en"]
     for _again in range(2):
-        done = CliRunner().invoke(verify_command, [*arguments, "-o", str(output)])
+        done = CliRunner().invoke(verify_command, [*arguments, "--performance", str(output)])
         assert done.exit_code == 0, done.output
     assert json.loads(output.read_text())["improvement_percent"] == 10.0
-    other = CliRunner().invoke(verify_command, [*arguments, "-o", str(off)])
+    other = CliRunner().invoke(verify_command, [*arguments, "--performance", str(off)])
     assert isinstance(other.exception, InputError)
     assert CliRunner().invoke(verify_command, []).exit_code == 2
     failed = CliRunner().invoke(verify_command, ["--outputs", *map(str, pair(tmp_path, "a", "b", ".txt"))])

@@ -1,26 +1,26 @@
-"""What a phase typically looks like: medians over its steady steps, and one step and layer to show, as records."""
+"""What a phase looks like: the step nearest the median of its steady ones, and a typical layer of it, as records."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from skadvisor.accounting.steady import steady_steps
+from skadvisor.accounting.timeline import Times, exposed_inside
 from skadvisor.records import (
     GapRecord,
+    LayerFragment,
     LayerTime,
     PhaseRecord,
     RegionRecord,
     StepRecord,
+    SuperKernelUse,
     TimelineKernel,
     TypicalLayer,
 )
 from skadvisor.units import us
-
-if TYPE_CHECKING:
-    from skadvisor.accounting.timeline import Times
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,54 +70,50 @@ def step_records(times: Times, steps: pd.DataFrame) -> tuple[StepRecord, ...]:
 
 
 def phase_records(times: Times, steps: pd.DataFrame) -> dict[str, PhaseRecord]:
-    """Medians over the steady steps of each phase. The parts of a gap are medians too and need not add up."""
+    """The representative step of each phase, whose kernels and kinds of gap add up to its wall time."""
     records = {}
-    for phase in dict.fromkeys(times.steps["phase"]):
-        chosen = times.steps[times.steps["step"].isin(steady_steps(times.steps, phase))]
-        middle = chosen.median(numeric_only=True)
-        tokens = steps.loc[steps["step"].isin(chosen["step"]), "tokens"].dropna()
-        records[str(phase)] = PhaseRecord(
-            phase=phase,
-            steps=int((times.steps["phase"] == phase).sum()),
-            steady_steps=int(chosen["steady"].astype(bool).sum()),
-            wall_us=us(middle["wall_ns"]),
-            busy_us=us(middle["busy_ns"]),
-            gap_us=us(middle["gap_ns"]),
+    measured = times.steps.set_index("step")
+    about = steps.set_index("step")
+    for phase, step in times.representative.items():
+        row = measured.loc[step]
+        of_phase = measured[measured["phase"] == phase]
+        steady = about.loc[steady_steps(times.steps, phase)]
+        records[phase] = PhaseRecord(
+            phase=phase,  # type: ignore[arg-type]
+            step=step,
+            steps=len(of_phase),
+            steady_steps=int(of_phase["steady"].astype(bool).sum()),
+            wall_us=us(row["wall_ns"]),
+            busy_us=us(row["busy_ns"]),
+            gap_us=us(row["gap_ns"]),
             gap=GapRecord(
-                inside_us=us(middle["gap_inside_ns"]),
-                between_us=us(middle["gap_between_ns"]),
-                wait_us=us(middle["gap_wait_ns"]),
-                host_us=us(middle["gap_host_ns"]),
+                inside_us=us(row["gap_inside_ns"]),
+                between_us=us(row["gap_between_ns"]),
+                wait_us=us(row["gap_wait_ns"]),
+                host_us=us(row["gap_host_ns"]),
             ),
-            tokens=int(tokens.median()) if len(tokens) else None,
-            phase_evidence=steps.loc[steps["step"].isin(chosen["step"]), "phase_evidence"].mode().iloc[0],
+            tokens=_whole(about.loc[step, "tokens"]),
+            phase_evidence=steady["phase_evidence"].mode().iloc[0],
         )
     return records
 
 
 def region_records(times: Times, phase: str) -> tuple[RegionRecord, ...]:
-    """Medians of each region over the steady steps of a phase, the largest share first; absent in a step counts 0."""
-    chosen = steady_steps(times.steps, phase)
-    if not chosen:
-        return ()
-    wall = times.steps.set_index("step")["wall_ns"].reindex(chosen)
-    inside = times.regions[times.regions["step"].isin(chosen)]
-    records = []
-    region: Any
-    for region, rows in inside.groupby("region"):
-        per_step = rows.set_index("step").drop(columns="region").reindex(chosen, fill_value=0)
-        middle = per_step.median()
-        records.append(
-            RegionRecord(
-                phase=phase,  # type: ignore[arg-type]
-                region=region,
-                kernels=int(middle["kernels"]),
-                busy_us=us(middle["busy_ns"]),
-                exposed_us=us(middle["exposed_ns"]),
-                share=float((per_step["exposed_ns"] / wall.where(wall > 0)).median()),
-                gap_inside_us=us(middle["gap_inside_ns"]),
-            )
+    """The regions of the phase's representative step, the largest share first."""
+    step = times.representative.get(phase)
+    wall = times.steps.loc[times.steps["step"] == step, "wall_ns"].sum()
+    records = [
+        RegionRecord(
+            phase=phase,  # type: ignore[arg-type]
+            region=row.region,
+            kernels=int(row.kernels),
+            busy_us=us(row.busy_ns),
+            exposed_us=us(row.exposed_ns),
+            share=float(row.exposed_ns / wall) if wall else 0.0,
+            gap_inside_us=us(row.gap_inside_ns),
         )
+        for row in times.regions[times.regions["step"] == step].itertuples(index=False)
+    ]
     return tuple(sorted(records, key=lambda record: (-record.share, record.region)))
 
 
@@ -140,7 +136,7 @@ def typical_layers(
 ) -> tuple[TypicalLayer, ...]:
     """For each kind of layer the one nearest the median wall time, in the typical step of the phase.
 
-    `judged` (index: row of the labelled table; columns fusible, fragment) brings what the fusion preview found.
+    `judged` (index: row of the labelled table; columns scope, fusible, fragment) brings what the fusion preview found.
     """
     step = times.representative.get(phase)
     if step is None:
@@ -161,22 +157,52 @@ def typical_layers(
                 kind=kind,
                 wall_us=us(chosen["wall_ns"]),
                 kernels=_timeline_kernels(inside, judged),
+                fragments=_fragments(labelled, judged, inside.index),
             )
         )
     return tuple(records)
+
+
+def _fragments(labelled: pd.DataFrame, judged: pd.DataFrame | None, inside: pd.Index[Any]) -> tuple[LayerFragment, ...]:
+    """The whole fragments that have kernels among the rows `inside`, however far they reach."""
+    if judged is None:
+        return ()
+    numbers = judged.loc[judged.index.intersection(inside), "fragment"]
+    records = []
+    for number in sorted({int(number) for number in numbers if number >= 0}):
+        members = judged.index[judged["fragment"] == number]
+        layers = labelled.loc[members, "layer"].dropna()
+        first, last = (int(layers.min()), int(layers.max())) if len(layers) else (None, None)
+        records.append(LayerFragment(fragment=number, kernels=len(members), first_layer=first, last_layer=last))
+    return tuple(records)
+
+
+def superkernel_use(labelled: pd.DataFrame, times: Times, phase: str) -> SuperKernelUse | None:
+    """What SuperKernels hold of the phase's representative step; None where it has none."""
+    step = times.representative.get(phase)
+    if step is None:
+        return None
+    kernels = step_kernels(labelled, times, step).kernels
+    fused = (kernels["role"].astype("object") == "superkernel").to_numpy()
+    if not fused.any():
+        return None
+    exposed = exposed_inside(kernels, fused)
+    wall = int(times.steps.loc[times.steps["step"] == step, "wall_ns"].iloc[0])
+    return SuperKernelUse(count=int(fused.sum()), exposed_us=us(exposed), share=exposed / wall if wall else 0.0)
 
 
 def _timeline_kernels(kernels: pd.DataFrame, judged: pd.DataFrame | None) -> tuple[TimelineKernel, ...]:
     origin = int(kernels["start_ns"].min())
     reach = (kernels["start_ns"] + kernels["dur_ns"]).cummax().shift(fill_value=origin)
     gaps = (kernels["start_ns"] - reach).clip(lower=0)
-    verdicts: dict[Any, tuple[Any, Any]] = {}
+    verdicts: dict[Any, tuple[Any, Any, Any]] = {}
     if judged is not None:
-        verdicts = dict(zip(judged.index, zip(judged["fusible"], judged["fragment"], strict=True), strict=True))
+        columns = zip(judged["fusible"], judged["fragment"], judged["scope"], strict=True)
+        verdicts = dict(zip(judged.index, columns, strict=True))
     records = []
     row: Any
     for (index, row), gap in zip(kernels.iterrows(), gaps, strict=True):
-        fusible, fragment = verdicts.get(index, ("unknown", -1))
+        fusible, fragment, scope = verdicts.get(index, ("unknown", -1, -1))
         records.append(
             TimelineKernel(
                 start_us=us(row["start_ns"] - origin),
@@ -194,6 +220,7 @@ def _timeline_kernels(kernels: pd.DataFrame, judged: pd.DataFrame | None) -> tup
                 blocks=_whole(row["blocks"]),
                 fusible=fusible,
                 fragment=int(fragment) if fragment >= 0 else None,
+                in_scope=bool(scope >= 0),
             )
         )
     return tuple(records)

@@ -90,7 +90,7 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
     assessed = [template for template in templates if template.estimate is not None and template.verdict != "blocked"]
     if not assessed:
         blocked = next((template for template in templates if template.verdict == "blocked"), None)
-        return refusal(blocked.reason if blocked else Message(_("no template applies to this capture")), [])
+        return refusal("blocked", blocked.reason if blocked else Message(_("no template applies to this capture")), [])
     # The template that more risk would take, so that what is said of it holds; else the one that wins most.
     riskier = _allowed(templates, "high")
     best = max(riskier or assessed, key=expected_us)
@@ -106,7 +106,7 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
         reason = Message(
             _("at low risk nothing is worth it; {name} would win about {mid:.1f} % of the step"), **figures
         )
-        found = refusal(reason, [Message(_("ask again with --risk balanced"))])
+        found = refusal("risk", reason, [Message(_("ask again with --risk balanced"))])
     else:
         reason = Message(
             _(
@@ -118,7 +118,7 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
         by_hand = Message(
             _("look at the breakers and at the largest region first; fusing kernels by hand may win more")
         )
-        found = refusal(reason, [Message(_leave_it(best in riskier), **figures), by_hand])
+        found = refusal("noise", reason, [Message(_leave_it(best in riskier), **figures), by_hand])
         order = order_trials(templates, best, [best]) if best in riskier else ()
         chance = 1.0 - max(chance_above_noise(other) for other in assessed)
         found = replace(found, confidence=round(chance, 2), order=order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from skadvisor.records import Recommendation, Template
+from skadvisor.records import Ground, Recommendation, Template
 from skadvisor.text.messages import Message, _
 from skadvisor.units import NS_PER_MS
 
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from skadvisor.accounting.timeline import Times
 
 
-def refusal(reason: Message, steps: Sequence[Message]) -> Recommendation:
+def refusal(ground: Ground, reason: Message, steps: Sequence[Message]) -> Recommendation:
     """Place no scope, for a plain fact of the capture: no chance was computed."""
-    return Recommendation(choice="none", reason=reason, confidence=None, runner_up=None, next=tuple(steps))
+    return Recommendation(
+        choice="none", ground=ground, reason=reason, confidence=None, runner_up=None, next=tuple(steps)
+    )
 
 
 def refuse(templates: Sequence[Template], situation: Situation, times: Times) -> Recommendation | None:
@@ -27,9 +29,10 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
             if situation.decoder_layers
             else _("this is training, and no decoder layers were found; SuperKernel scopes are for decode")
         )
-        return refusal(Message(reason), [Message(_("record decode steps of the inference service"))])
+        return refusal("training", Message(reason), [Message(_("record decode steps of the inference service"))])
     if situation.superkernels:
         return refusal(
+            "superkernel",
             Message(_("SuperKernel is on already: {count} of them run in the step"), count=situation.superkernels),
             [Message(_("judge it with: skadvisor compare BEFORE AFTER; for a forecast, record with SuperKernel off"))],
         )
@@ -37,16 +40,19 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
         return _experts_alone(situation)
     if situation.outside_grammar is not None:
         return refusal(
+            "no_decoder",
             situation.outside_grammar,
             [Message(_("name the operators that attend or mix tokens with --operators, if it is one all the same"))],
         )
     if not situation.decoder_layers and not templates:
         return refusal(
+            "no_decoder",
             Message(_("no decoder layers were found; there is nothing to place a scope round")),
             [Message(_("record a decode step of a transformer model, at Level1 so that shapes are there"))],
         )
     if situation.phase == "unknown":
         return refusal(
+            "no_decode",
             Message(
                 _(
                     "no step was recognised as decode: an encoder has none, and without shapes prefill and decode can "
@@ -57,6 +63,7 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
         )
     if situation.phase not in ("decode", "mixed"):
         return refusal(
+            "no_decode",
             Message(_("no decode step in the capture; prefill has dynamic shapes and does not gain")),
             [Message(_("record at least three decode steps after warm-up"))],
         )
@@ -65,6 +72,7 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
         return _graph_first(situation, times)
     if situation.mode == "unknown":
         return refusal(
+            "mode",
             Message(
                 _(
                     "nothing says whether the kernels were replayed from a graph or launched one by one, and without a "
@@ -76,10 +84,10 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
     if situation.wait_bound:
         return _others_first(situation, times)
     if not templates:
-        return refusal(Message(_("no template could be assessed on this capture")), [])
+        return refusal("blocked", Message(_("no template could be assessed on this capture")), [])
     fused = next((finding for finding in templates[0].findings if finding.check == "superkernel"), None)
     if fused is not None:
-        return refusal(fused.message, [fused.remedy] if fused.remedy else [])
+        return refusal("superkernel", fused.message, [fused.remedy] if fused.remedy else [])
     return None
 
 
@@ -94,7 +102,8 @@ def _experts_alone(situation: Situation) -> Recommendation:
         if counted
         else Message(_("only experts were recorded: a rank that serves experts for others"))
     )
-    return refusal(reason, [Message(_("record a rank that runs attention too, and give both: their step is one"))])
+    both = Message(_("record a rank that runs attention too, and give both: their step is one"))
+    return refusal("no_decoder", reason, [both])
 
 
 def _others_first(situation: Situation, times: Times) -> Recommendation:
@@ -111,7 +120,7 @@ def _others_first(situation: Situation, times: Times) -> Recommendation:
         _("find what it waits for: record all ranks, and all streams with the event waits of trace_view.json"),
         _("shorten or overlap what it waits for, then record again"),
     )
-    return refusal(reason, [Message(step) for step in steps])
+    return refusal("wait", reason, [Message(step) for step in steps])
 
 
 def _graph_first(situation: Situation, times: Times) -> Recommendation:
@@ -121,6 +130,7 @@ def _graph_first(situation: Situation, times: Times) -> Recommendation:
         "wall": row["wall_ns"] / NS_PER_MS,
         "host": row["gap_host_ns"] / NS_PER_MS,
     }
+    ground: Ground = "host" if situation.host_bound else "mode"
     again = Message(_("then record again and ask again: the shares will have moved"))
     if situation.mode == "eager" and situation.host_bound:
         reason = Message(
@@ -143,6 +153,8 @@ def _graph_first(situation: Situation, times: Times) -> Recommendation:
             ),
             **figures,
         )
-        return refusal(reason, [Message(_("capture decode as one graph instead of pieces (full decode graph)")), again])
+        return refusal(
+            ground, reason, [Message(_("capture decode as one graph instead of pieces (full decode graph)")), again]
+        )
     mode = Message(_("switch decode to graph mode (exe_mode ge_graph or npugraph_ex, static shapes)"))
-    return refusal(reason, [mode, again])
+    return refusal(ground, reason, [mode, again])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skadvisor.commands.analysing import analysis_options, ledger_to_keep
+from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.errors import GateError, InputError, NotEnoughError, SkadvisorError
 from skadvisor.options import Options
 from skadvisor.plan import TEMPLATES
@@ -16,8 +17,6 @@ from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from skadvisor.comparison.records import Comparison
-
-SUFFIXES = (".md", ".txt", ".json")
 
 
 @click.command("compare")
@@ -30,9 +29,7 @@ SUFFIXES = (".md", ".txt", ".json")
 )
 @analysis_options
 @click.option("--keep", is_flag=True, help="Keep the outcome in the ledger, for better forecasts.")
-@click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the comparison (.md, .txt, .json).")
-@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
+@answer_options()
 def compare_command(
     before: Path,
     after: Path,
@@ -41,9 +38,7 @@ def compare_command(
     limit: float | None,
     options: Options,
     keep: bool,
-    language: str | None,
-    output: Path | None,
-    force: bool,
+    wish: Wish,
 ) -> None:
     """Judge what SuperKernel changed: step, regions, layers, each SuperKernel, and the forecast.
 
@@ -53,32 +48,16 @@ def compare_command(
     from skadvisor.comparison.captures import read_pair
     from skadvisor.comparison.judging import compare_pair
     from skadvisor.comparison.outcome import is_evidence, keep_outcome
-    from skadvisor.comparison.text import render_comparison
-    from skadvisor.files.output import check_output, write_atomically
-    from skadvisor.records import to_json
-    from skadvisor.text.languages import default_language, translator
+    from skadvisor.comparison.text import describe_comparison
+    from skadvisor.report import Answer
+    from skadvisor.text.languages import translator
 
-    if output is not None:
-        if output.suffix.lower() not in SUFFIXES:
-            raise InputError(
-                f"cannot tell the format of {output.name}", f"End the name in one of: {', '.join(SUFFIXES)}"
-            )
-        check_output(output, force=force, inputs=[before, after])
+    wish.check([before, after])
     first, second = (_runs(side) if runs else side for side in (before, after))
     pair = read_pair(first, second, options, left_out=_say_left_out if runs else None)
     comparison = compare_pair(pair, template)
-    translate = translator(language or default_language())
-    text = render_comparison(comparison, translate)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_atomically(
-            output,
-            to_json(comparison, translate) if output.suffix == ".json" else text,
-            force=force,
-            inputs=[before, after],
-        )
-        click.echo(f"wrote {output}", err=True)
+    give(Answer(comparison, lambda language: describe_comparison(comparison, language)), wish, [before, after])
+    translate = translator(wish.language)
     place = ledger_to_keep(click.get_current_context().params)
     if keep and place is not None:
         click.echo(keep_outcome(place, pair.before[0].result, comparison).render(translate), err=True)

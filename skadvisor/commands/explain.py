@@ -7,27 +7,25 @@ from pathlib import Path
 import click
 
 from skadvisor.commands.analysing import analysis_options
+from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.options import Options
 
 
 @click.command("explain")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--kernel", "pattern", required=True, help="A regular expression, searched in kernel names and types.")
+@answer_options()
 @analysis_options
-def explain_command(path: Path, pattern: str, options: Options) -> None:
+def explain_command(path: Path, pattern: str, wish: Wish, options: Options) -> None:
     """Say why these kernels got their label, and what else they could have been.
 
     Weights are natural-log odds between the label and the runner-up: +2.3 is ten to one.
     """
     from skadvisor.labelling.explanation import explain
+    from skadvisor.labelling.explanation_text import describe_explanation
     from skadvisor.labelling.labels import label_path
+    from skadvisor.report import Answer
 
-    table = explain(label_path(path, options), pattern)
-    for row in table.to_dict("records"):
-        kind = f" [{row['op_type']}]" if isinstance(row["op_type"], str) and row["op_type"] != row["name"] else ""
-        shapes = f" ({row['input_shapes']})" if row["input_shapes"] else ""
-        click.echo(f"{row['name']}{kind}{shapes}: {row['kernels']} kernels in {row['layers']} layers")
-        click.echo(f"  label      {row['region']} / {row['role']}, confidence {row['confidence']:.2f}")
-        click.echo(f"  evidence   {row['evidence']}")
-        if row["runner_up"]:
-            click.echo(f"  runner-up  {row['runner_up']}, probability {row['runner_up_probability']:.3f}")
+    wish.check([path])
+    rows = explain(label_path(path, options), pattern).to_dict("records")
+    give(Answer(rows, lambda language: describe_explanation(rows, pattern, language)), wish, [path])

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from skadvisor.commands.analysing import analysis_options
+from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.errors import InputError
 from skadvisor.options import Options
 from skadvisor.plan import TEMPLATES
 from skadvisor.plan.patch import DIALECTS
 from skadvisor.text.messages import Message, _
-from skadvisor.text.plain_text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from skadvisor.plan import Plan
     from skadvisor.plan.patch import Declined, Dialect, Patch
     from skadvisor.plan.recipe_config import ConfigReview
-    from skadvisor.text.languages import Translate
+    from skadvisor.records import Recommendation
+    from skadvisor.report.document import Document
 
 
 @click.command("plan")
@@ -36,10 +37,8 @@ if TYPE_CHECKING:
 @click.option("--decode-when", help="A Python expression that is true in decode, where the method has none.")
 @click.option("--config", type=click.Path(path_type=Path), help="A cann-recipes configuration: check and change it.")
 @click.option("--write", "apply", is_flag=True, help="Apply the changes to --model and --config, after a backup.")
+@answer_options(".diff", ".patch")
 @analysis_options
-@click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the plan (.md, .txt, .json) or the .diff.")
-@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
 def plan_command(
     capture: Path,
     template: str | None,
@@ -52,44 +51,36 @@ def plan_command(
     decode_when: str | None,
     config: Path | None,
     apply: bool,
+    wish: Wish,
     options: Options,
-    language: str | None,
-    output: Path | None,
-    force: bool,
 ) -> None:
     """Print the code, configuration, options, risks and checks for a scope, from the capture that it is for."""
     from skadvisor.analysis import analyze
-    from skadvisor.files.output import check_output
-    from skadvisor.plan import choose_dialect, make_plan, render_plan
-    from skadvisor.text.languages import default_language, translator
+    from skadvisor.plan import choose_dialect, describe_plan, make_plan
+    from skadvisor.plan.changes_text import change_sections
+    from skadvisor.report import Answer
 
     if apply and model is None and config is None:
         raise click.UsageError("--write changes files: name them with --model or --config")
-    if output is not None:
-        check_output(output, force=force, inputs=[capture])
-    translate = translator(language or default_language())
+    wish.check([capture])
     analysis = analyze(capture, options)
     advised = analysis.result.recommendation
     chosen = template or advised.choice
     if chosen == "none":
-        none = Message(_("No scope is recommended for this capture: {reason}"), reason=advised.reason)
-        click.echo(none.render(translate))
-        if advised.runner_up is not None and advised.next:
-            click.echo(advised.next[0].render(translate))
-        shown = advised.runner_up or "attention-only"
-        click.echo(f"name one to see its plan all the same: --template {shown}", err=True)
+        _give_none(advised, wish)
         return
     spoken = _dialect(dialect, config) or choose_dialect(analysis.result)
     plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant or advised.variant)
     patch = _propose(model, plan, classes, methods, enable, decode_when) if model else None
     reviewed = _review(config, plan, analysis.kernels) if config else None
-    parts = [_patch_text(patch, translate)] if patch else []
-    parts += [_config_text(reviewed, translate)] if reviewed else []
-    text = "\n".join([*parts, render_plan(plan, translate, changed=bool(getattr(patch, "diff", "")))])
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        _save(output, text, plan, patch, reviewed, force, capture)
+
+    def describe(language: str) -> Document:
+        return describe_plan(plan, language, change_sections(patch, reviewed, language))
+
+    def diff(_language: str) -> str:
+        return _diff(patch, reviewed)
+
+    give(Answer(plan, describe, {".diff": diff, ".patch": diff}), wish, [capture])
     if apply:
         _apply(patch, reviewed)
 
@@ -101,6 +92,24 @@ def _dialect(asked: str | None, config: Path | None) -> Dialect | None:
     if asked is not None:
         return next(name for name in DIALECTS if name == asked)
     return fitting_dialect(config) if config is not None else None
+
+
+def _give_none(advised: Recommendation, wish: Wish) -> None:
+    """Say that no scope is recommended, and how to see a plan all the same."""
+    from skadvisor.report import Answer
+    from skadvisor.report.document import Document, Summary
+    from skadvisor.report.summary import first_lists
+    from skadvisor.report.wording import Wording
+
+    def describe(language: str) -> Document:
+        wording = Wording(language)
+        headline = wording.say(_("No scope is recommended for this capture: {reason}"), reason=advised.reason)
+        steps = tuple(wording.full_sentence(message) for message in advised.next)
+        return Document(headline, language, Summary(headline, lists=first_lists(wording, (), steps)))
+
+    give(Answer(advised, describe), wish)
+    shown = advised.runner_up or "attention-only"
+    click.echo(f"name one to see its plan all the same: --template {shown}", err=True)
 
 
 def _propose(
@@ -140,63 +149,18 @@ def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
     return review(config, spoken, not inside.empty and count_streams(inside) > 1)
 
 
-def _patch_text(answer: Patch | Declined, translate: Translate) -> str:
-    from skadvisor.plan.patch import Patch
-
-    def show(messages: tuple[Message, ...]) -> list[str]:
-        return [f"- {plain(message.render(translate))}" for message in messages]
-
-    lines = [f"## {answer.path.name}", ""]
-    if isinstance(answer, Patch):
-        lines += [*show(answer.places), *show(answer.notes), "", "```diff", answer.diff.rstrip("\n"), "```"]
-    else:
-        stays = Message(_("The file stays as it is: {reason}"), reason=answer.reason)
-        lines += [stays.render(translate), *show(answer.seen)]
-        if answer.by_hand:
-            lines += ["", translate(_("To place by hand:")), "", "```python", answer.by_hand.rstrip("\n"), "```"]
-    return "\n".join(lines) + "\n"
+def _diff(patch: Patch | Declined | None, reviewed: ConfigReview | None) -> str:
+    """The change of the user's files as one diff. Raises InputError where there is none, with the reason."""
+    diff = getattr(patch, "diff", "") + (reviewed.diff if reviewed else "")
+    if diff:
+        return diff
+    refused = [str(reason) for one in (patch, reviewed) if (reason := _refusal(one)) is not None]
+    advice = "; ".join(refused) or "name a file to change with --model or --config"
+    raise InputError("there is no diff to write", advice)
 
 
-def _config_text(reviewed: ConfigReview, translate: Translate) -> str:
-    lines = [f"## {reviewed.path.name}", ""]
-    for finding in reviewed.findings:
-        lines.append(f"- {finding.status}: `{finding.key}`: {finding.message.render(translate)}")
-    if reviewed.declined is not None:
-        stays = Message(_("The file stays as it is: {reason}"), reason=reviewed.declined)
-        lines.append(stays.render(translate))
-    elif reviewed.diff:
-        lines += ["", "```diff", reviewed.diff.rstrip("\n"), "```"]
-    else:
-        lines.append(translate(_("Nothing has to change.")))
-    return "\n".join(lines) + "\n"
-
-
-def _save(
-    output: Path,
-    text: str,
-    plan: Plan,
-    patch: Patch | Declined | None,
-    reviewed: ConfigReview | None,
-    force: bool,
-    capture: Path,
-) -> None:
-    from skadvisor.files.output import write_atomically
-    from skadvisor.records import to_json
-
-    content: str | bytes = text
-    if output.suffix == ".json":
-        content = to_json(plan)
-    elif output.suffix in (".diff", ".patch"):
-        content = getattr(patch, "diff", "") + (reviewed.diff if reviewed else "")
-        if not content:
-            reasons = [str(item.reason) for item in (patch,) if item is not None and not hasattr(item, "diff")]
-            reasons += [str(reviewed.declined)] if reviewed is not None and reviewed.declined is not None else []
-            raise InputError(
-                f"there is no diff to write{': ' if reasons else ''}{'; '.join(reasons)}",
-                "" if patch or reviewed else "Name a file to change with --model or --config.",
-            )
-    write_atomically(output, content, force=force, inputs=[capture])
-    click.echo(f"wrote {output}", err=True)
+def _refusal(answer: Patch | Declined | ConfigReview | None) -> Message | None:
+    return getattr(answer, "reason", None) or getattr(answer, "declined", None)
 
 
 def _apply(answer: Patch | Declined | None, reviewed: ConfigReview | None) -> None:

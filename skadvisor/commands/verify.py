@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.errors import GateError, NotEnoughError
 
 _FILE = click.Path(path_type=Path)
@@ -31,18 +33,16 @@ _FILE = click.Path(path_type=Path)
 @click.option("--before", multiple=True, type=_FILE, help="Log or performance file of a run, off. Repeatable.")
 @click.option("--after", multiple=True, type=_FILE, help="Log or performance file of a run, on. Repeatable.")
 @click.option("--tolerance", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Of output values.")
-@click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
-@click.option("-o", "--output", type=_FILE, help="Write the performance comparison to this .json.")
-@click.option("--force", is_flag=True, help="Replace the output file whatever it is.")
+@click.option("--performance", type=_FILE, help="Write the performance comparison alone to this .json.")
+@answer_options()
 def verify_command(
     logs: tuple[Path, ...],
     outputs: tuple[tuple[Path, Path], ...],
     before: tuple[Path, ...],
     after: tuple[Path, ...],
     tolerance: float,
-    language: str | None,
-    output: Path | None,
-    force: bool,
+    performance: Path | None,
+    wish: Wish,
 ) -> None:
     """Check that the scope was compiled in, that the output is the same, and that it is faster.
 
@@ -50,27 +50,34 @@ def verify_command(
     log_<rank>.log beside each other, are the ranks of one run. Exit code 0 if all is proven, 4 if something is
     refuted, else 3.
     """
-    import json
-
-    from skadvisor.files.output import check_output, write_atomically
-    from skadvisor.text.languages import default_language, translator
+    from skadvisor.files.output import check_output
+    from skadvisor.report import Answer
     from skadvisor.verification.checks import verify
     from skadvisor.verification.performance_files import is_comparison
-    from skadvisor.verification.text import render_verification
+    from skadvisor.verification.text import describe_verification
 
     if not (logs or outputs or before or after):
         raise click.UsageError("nothing to check: give --compile-log, --outputs, or --before and --after")
-    if output is not None:
+    inputs = [*logs, *(path for pair in outputs for path in pair), *before, *after]
+    wish.check(inputs)
+    if performance is not None:
         if not (before or after):
-            raise click.UsageError("-o takes the performance comparison: give --before and --after")
+            raise click.UsageError("--performance takes the performance comparison: give --before and --after")
         # The file of an earlier call is replaced, so that a second one is no error.
-        force = force or is_comparison(output)
-        check_output(output, force=force, inputs=[*before, *after])
+        check_output(performance, force=wish.force or is_comparison(performance), inputs=inputs)
     result = verify(logs, outputs, (before, after) if before or after else None, tolerance)
-    click.echo(render_verification(result, translator(language or default_language())), nl=False)
-    if output is not None and result.performance is not None:
-        write_atomically(output, json.dumps(result.performance, indent=2) + "\n", force=force, inputs=[*before, *after])
-        click.echo(f"wrote {output}", err=True)
+    give(Answer(result, lambda language: describe_verification(result, language)), wish, inputs)
+    if performance is not None and result.performance is not None:
+        _write_performance(performance, result.performance)
     for answer, error in (("refuted", GateError), ("not_proven", NotEnoughError)):
         if found := [check for check in result.checks if check.answer == answer]:
             raise error("; ".join(f"{answer.replace('_', ' ')}: {check.name}" for check in found))
+
+
+def _write_performance(target: Path, performance: dict[str, Any]) -> None:
+    import json
+
+    from skadvisor.files.output import write_atomically
+
+    write_atomically(target, json.dumps(performance, indent=2) + "\n", force=True)
+    click.echo(f"wrote {target}", err=True)

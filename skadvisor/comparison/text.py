@@ -1,17 +1,20 @@
-"""A comparison as Markdown that also reads well in a terminal."""
+"""A comparison put into words: the verdict and the picture of both steps, then what it rests on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from skadvisor.advice.summary import ranges
 from skadvisor.comparison.records import Comparison, SuperKernelChange
-from skadvisor.text.messages import Message, _
-from skadvisor.text.plain_text import plain, table_cell
+from skadvisor.comparison.statistics import Spread
+from skadvisor.report.cells import number, signed, text
+from skadvisor.report.document import Cell, Column, Document, Figure, Item, Points, Section, Summary, Table
+from skadvisor.report.glossary import explain_words
+from skadvisor.report.pictures import stack_bars
+from skadvisor.report.wording import LAYER_KIND_NAMES, LONGEST_VALUE, Wording, clip
+from skadvisor.text.messages import _
 from skadvisor.vocabulary import superkernel_names
-
-Translate = Callable[[str], str]
 
 VERDICTS = {
     "beneficial": _("beneficial"),
@@ -27,190 +30,261 @@ UNITS = {
     "blocks": _("repeated blocks"),
     "runs": _("runs"),
 }
-#: What the headline's times are of.
-_SUBJECTS = {
-    "steps": _("**Decode step**: {before:.1f} -> {after:.1f} us, gain {pct:+.2f} % ({low:+.2f} to {high:+.2f} %)"),
-    "executions": _(
-        "**Execution of the graph**: {before:.1f} -> {after:.1f} us, gain {pct:+.2f} % ({low:+.2f} to {high:+.2f} %)"
-    ),
-    "blocks": _("**Repeated block**: {before:.1f} -> {after:.1f} us, gain {pct:+.2f} % ({low:+.2f} to {high:+.2f} %)"),
+#: What the times of the headline are of.
+SUBJECTS = {
+    "steps": _("{verdict}: the decode step goes from {before} to {after}, {pct}."),
+    "executions": _("{verdict}: an execution of the graph goes from {before} to {after}, {pct}."),
+    "blocks": _("{verdict}: a repeated block goes from {before} to {after}, {pct}."),
 }
-#: Marks a row whose time was shared out.
-_DERIVED = " *"
 #: More SuperKernels than this are shown by group only.
-_MOST_ROWS = 12
+MOST_ROWS = 12
 
 
-def render_comparison(comparison: Comparison, translate: Translate = str) -> str:
-    """The verdict first, then what it rests on."""
+def describe_comparison(comparison: Comparison, language: str = "en") -> Document:
+    """The document of a comparison."""
+    wording = Wording(language)
+    made: tuple[Section | None, ...] = ()
+    if comparison.before is not None and comparison.after is not None:
+        made = (
+            _changes(comparison, wording),
+            _layers(comparison, wording),
+            _ranks(comparison, wording),
+            _superkernels(comparison, wording),
+        )
+    title = wording.say(_("SuperKernel off and on compared"))
+    sections = tuple(section for section in made if section is not None)
+    return explain_words(Document(title, language, _summary(comparison, wording), sections), wording)
 
-    def say(template: str, **values: object) -> str:
-        return Message(template, **values).render(translate)
 
-    verdict = translate(VERDICTS[comparison.verdict])
-    lines = ["# " + say(_("Verdict: {verdict}"), verdict=verdict), ""]
+def _summary(comparison: Comparison, wording: Wording) -> Summary:
+    reasons = tuple(wording.full_sentence(reason.message) for reason in comparison.reasons)
+    notes = tuple(wording.full_sentence(note) for note in comparison.notes)
+    lists = (
+        Points(wording.say(_("Why not comparable")), reasons),
+        Points(wording.say(_("What to do next")), (wording.full_sentence(comparison.action),)),
+        Points(wording.say(_("To know first")), notes),
+    )
+    verdict = wording.say(_("Verdict: {verdict}"), verdict=wording.name(VERDICTS, comparison.verdict))
+    return Summary(
+        _headline(comparison, verdict, wording),
+        facts=_facts(comparison, wording),
+        lists=tuple(points for points in lists if points.lines),
+        figure=_steps_figure(comparison, wording),
+    )
+
+
+def _headline(comparison: Comparison, verdict: str, wording: Wording) -> str:
+    if comparison.before is None or comparison.after is None or comparison.improvement_pct is None:
+        return verdict
+    sentence = SUBJECTS.get(comparison.unit, SUBJECTS["steps"])
+    gain = comparison.improvement_pct
+    shorter = wording.say(_("{pct} shorter") if gain >= 0 else _("{pct} longer"), pct=wording.percent(abs(gain)))
+    before, after = wording.us(comparison.before.median_us), wording.us(comparison.after.median_us)
+    return wording.say(sentence, verdict=verdict, before=before, after=after, pct=shorter)
+
+
+def _facts(comparison: Comparison, wording: Wording) -> tuple[tuple[str, str], ...]:
     if comparison.before is None or comparison.after is None:
-        lines += [f"- {reason.code}: {reason.message.render(translate)}" for reason in comparison.reasons]
-        lines += ["", say(_("**Do**: {action}"), action=comparison.action)]
-        return "\n".join(lines) + "\n"
-    lines += [
-        say(
-            _SUBJECTS.get(comparison.unit, _SUBJECTS["steps"]),
-            before=comparison.before.median_us,
-            after=comparison.after.median_us,
-            pct=comparison.improvement_pct,
-            low=comparison.improvement_low_pct,
-            high=comparison.improvement_high_pct,
-        ),
-        "",
-        say(_("**Do**: {action}"), action=comparison.action),
-        "",
-    ]
-    lines += [f"> {note.render(translate)}" for note in comparison.notes]
-    lines += ["", *_forecast_lines(comparison, say), *_change_tables(comparison, translate)]
-    lines += _rank_lines(comparison, translate)
-    lines += _superkernel_lines(comparison.superkernels, translate)
-    lines += [f"- {plain(item.name)}: {plain(item.reason.render(translate), 400)}" for item in comparison.unmapped]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip("\n") + "\n"
+        return ()
+    facts = []
+    low, high = comparison.improvement_low_pct, comparison.improvement_high_pct
+    if low is not None and high is not None:
+        facts.append((wording.say(_("Gain (95 % interval)")), wording.interval(low, high)))
+    facts.append((wording.say(_("Before")), _spread(comparison.before, comparison, wording)))
+    facts.append((wording.say(_("After")), _spread(comparison.after, comparison, wording)))
+    if comparison.template is not None:
+        facts.append((wording.say(_("Scope")), wording.template(comparison.template)))
+        facts.append((wording.say(_("Forecast")), _forecast(comparison, wording)))
+    return tuple(facts)
 
 
-def _forecast_lines(comparison: Comparison, say: Callable[..., str]) -> list[str]:
-    forecast = comparison.forecast
-    if forecast is None and comparison.template is None:
-        return []
-    if forecast is None:
-        return [say(_("**Forecast for {name}**: the analysis of BEFORE makes none"), name=comparison.template), ""]
-    inside = _("**Forecast for {name}**: {low:.1f} to {high:.1f} %, middle {mid:.1f} %; {outcome:.1f} % came, inside")
-    outside = _("**Forecast for {name}**: {low:.1f} to {high:.1f} %, middle {mid:.1f} %; {outcome:.1f} % came, outside")
-    return [
-        say(
-            inside if forecast.inside else outside,
-            name=forecast.template,
-            low=forecast.low_pct,
-            high=forecast.high_pct,
-            mid=forecast.mid_pct,
-            outcome=forecast.outcome_pct,
-        ),
-        "",
-    ]
+def _spread(spread: Spread, comparison: Comparison, wording: Wording) -> str:
+    return wording.say(
+        _("{time}, median of {count} {unit} (CV {cv})"),
+        time=wording.us(spread.median_us),
+        count=spread.count,
+        unit=wording.name(UNITS, comparison.unit),
+        cv=wording.percent(spread.cv_pct),
+    )
 
 
-def _change_tables(comparison: Comparison, translate: Translate) -> list[str]:
-    assert comparison.before is not None and comparison.after is not None
-    columns = [translate(title) for title in (_("before us"), _("after us"), _("change us"), _("kernels"))]
-    rows: list[tuple[object, ...]] = [
+def _forecast(comparison: Comparison, wording: Wording) -> str:
+    found = comparison.forecast
+    if found is None:
+        return wording.say(_("the analysis of BEFORE makes none"))
+    sentence = (
+        _("{mid} ({interval}); {outcome} came, inside the interval")
+        if found.inside
+        else _("{mid} ({interval}); {outcome} came, outside the interval")
+    )
+    return wording.say(
+        sentence,
+        mid=wording.percent(found.mid_pct),
+        interval=wording.interval(found.low_pct, found.high_pct),
+        outcome=wording.percent(found.outcome_pct),
+    )
+
+
+def _steps_figure(comparison: Comparison, wording: Wording) -> Figure | None:
+    """Both steps as bars of their regions and gaps on one scale."""
+    if comparison.before is None or comparison.after is None or not comparison.regions:
+        return None
+    before = [(row.region, row.before_us) for row in comparison.regions]
+    after = [(row.region, row.after_us) for row in comparison.regions]
+    before += [(row.kind, row.before_us) for row in comparison.gaps]
+    after += [(row.kind, row.after_us) for row in comparison.gaps]
+    bars = stack_bars([(wording.say(_("Before")), before), (wording.say(_("After")), after)], wording)
+    return Figure("stacks", bars, wording.say(_("Where the step's time goes")))
+
+
+def _changes(comparison: Comparison, wording: Wording) -> Section:
+    rows = [
         (
-            row.region + (_DERIVED if row.basis == "derived" else ""),
-            row.before_us,
-            row.after_us,
-            row.change_us,
-            f"{row.kernels_before:g} -> {row.kernels_after:g}",
+            Cell(wording.region(row.region), wording.region(row.region), row.region),
+            number(row.before_us, wording),
+            number(row.after_us, wording),
+            signed(row.change_us),
+            number(row.kernels_before, wording, 0),
+            number(row.kernels_after, wording, 0),
+            _basis(row.basis, wording),
         )
         for row in comparison.regions
     ]
-    gap = translate(_("gap"))
-    rows += [(f"{gap}: {row.kind}", row.before_us, row.after_us, row.change_us, "") for row in comparison.gaps]
-    lines = ["## " + translate(_("Where the time changed")), ""]
-    lines += _table([translate(_("region")), *columns], rows)
-    changed = [row for row in comparison.layers if abs(row.change_us) > 0]
-    if changed:
-        worst = sorted(changed, key=lambda row: row.change_us)
-        shown = worst if len(worst) <= _MOST_ROWS else [*worst[:3], *worst[-3:]]
-        lines += ["", "## " + translate(_("Layers")), ""]
-        lines += _table(
-            [translate(_("layer")), *columns[:3]],
-            [
-                (
-                    f"{row.layer} ({row.kind})" + (_DERIVED if row.basis == "derived" else ""),
-                    row.before_us,
-                    row.after_us,
-                    row.change_us,
-                )
-                for row in shown
-            ],
-        )
-    if "derived" in [*(row.basis for row in comparison.regions), *(row.basis for row in comparison.layers)]:
-        lines += ["", translate(_("\\* joined by a SuperKernel: its time is shared out by the shares before"))]
-    spread = Message(
-        _("{unit}: {before} before (CV {cv_before} %), {after} after (CV {cv_after} %)"),
-        unit=Message(UNITS[comparison.unit]),
-        before=comparison.before.count,
-        cv_before="?" if comparison.before.cv_pct is None else f"{comparison.before.cv_pct:.1f}",
-        after=comparison.after.count,
-        cv_after="?" if comparison.after.cv_pct is None else f"{comparison.after.cv_pct:.1f}",
-    )
-    return [*lines, "", spread.render(translate), ""]
-
-
-def _rank_lines(comparison: Comparison, translate: Translate) -> list[str]:
-    if not comparison.ranks:
-        return []
-    titles = [translate(title) for title in (_("rank"), _("before us"), _("after us"), _("change us"))]
-    rows = [
+    nothing = Cell("")
+    rows += [
         (
-            f"{row.rank}" + (f" ({translate(_('compared here'))})" if row.compared else ""),
-            "?" if row.before_us is None else row.before_us,
-            "?" if row.after_us is None else row.after_us,
-            "?" if row.before_us is None or row.after_us is None else row.after_us - row.before_us,
+            Cell(wording.region(row.kind), wording.region(row.kind), row.kind),
+            number(row.before_us, wording),
+            number(row.after_us, wording),
+            signed(row.change_us),
+            nothing,
+            nothing,
+            nothing,
+        )
+        for row in comparison.gaps
+    ]
+    kernels = wording.say(_("count"))
+    columns = (
+        Column(wording.say(_("Region"))),
+        *_time_columns(wording),
+        Column(wording.say(_("Kernels before")), kernels, True, 1),
+        Column(wording.say(_("Kernels after")), kernels, True, 1),
+        Column(wording.say(_("Basis")), priority=2),
+    )
+    title = wording.say(_("Where the time changed"))
+    table = Table("changes", title, columns, tuple(rows), _note(comparison, wording))
+    return Section("changes", title, tables=(table,))
+
+
+def _note(comparison: Comparison, wording: Wording) -> str:
+    if all(row.basis != "derived" for row in comparison.regions):
+        return ""
+    return wording.say(_("shared: a SuperKernel joined the regions, and its time is shared out by the shares before."))
+
+
+def _basis(basis: str, wording: Wording) -> Cell:
+    return text(wording.say(_("shared") if basis == "derived" else _("measured")))
+
+
+def _time_columns(wording: Wording) -> tuple[Column, ...]:
+    return (
+        Column(wording.say(_("Before")), "µs", True),
+        Column(wording.say(_("After")), "µs", True),
+        Column(wording.say(_("Change")), "µs", True),
+    )
+
+
+def _layers(comparison: Comparison, wording: Wording) -> Section | None:
+    changed = sorted((row for row in comparison.layers if row.change_us), key=lambda row: row.change_us)
+    if not changed:
+        return None
+    rows = tuple(
+        (
+            number(row.layer, wording, 0),
+            text(wording.name(LAYER_KIND_NAMES, row.kind)),
+            number(row.before_us, wording),
+            number(row.after_us, wording),
+            signed(row.change_us),
+            _basis(row.basis, wording),
+        )
+        for row in changed
+    )
+    columns = (
+        Column(wording.say(_("Layer")), "", True),
+        Column(wording.say(_("Kind"))),
+        *_time_columns(wording),
+        Column(wording.say(_("Basis")), priority=1),
+    )
+    title = wording.say(_("Layers"))
+    return Section("layers", title, tables=(Table("layers", title, columns, rows),), detail=True)
+
+
+def _ranks(comparison: Comparison, wording: Wording) -> Section | None:
+    if not comparison.ranks:
+        return None
+    rows = tuple(
+        (
+            number(row.rank, wording, 0),
+            number(row.before_us, wording),
+            number(row.after_us, wording),
+            signed(None if row.before_us is None or row.after_us is None else row.after_us - row.before_us),
+            text(wording.say(_("compared here")) if row.compared else ""),
         )
         for row in comparison.ranks
-    ]
-    return ["## " + translate(_("Ranks")), "", *_table(titles, rows), ""]
+    )
+    columns = (Column(wording.say(_("Rank")), "", True), *_time_columns(wording), Column(wording.say(_("Note"))))
+    title = wording.say(_("Ranks"))
+    return Section("ranks", title, tables=(Table("ranks", title, columns, rows),))
 
 
-def _superkernel_lines(changes: Sequence[SuperKernelChange], translate: Translate) -> list[str]:
-    if not changes:
-        return []
+def _superkernels(comparison: Comparison, wording: Wording) -> Section | None:
+    changes = comparison.superkernels
+    items = tuple(Item(f"{clip(item.name)}: {wording.sentence(item.reason)}", "warn") for item in comparison.unmapped)
+    if not changes and not items:
+        return None
     groups: dict[tuple[object, ...], list[SuperKernelChange]] = {}
     for change in changes:
-        ends = _ends(change.name)
-        alike = (re.sub(r"\d+", "*", change.scope), ends, change.children, change.verdict)
-        groups.setdefault((change.name,) if len(changes) <= _MOST_ROWS else alike, []).append(change)
-    titles = (
-        _("scope"),
-        _("layers"),
-        _("from ... to"),
-        _("count"),
-        _("kernels in it"),
-        _("before us"),
-        _("after us"),
-        _("saved us"),
-        _("verdict"),
-        _("do"),
+        alike = (re.sub(r"\d+", "*", change.scope), _ends(change.name), change.children, change.verdict)
+        groups.setdefault((change.name,) if len(changes) <= MOST_ROWS else alike, []).append(change)
+    rows = tuple(_superkernel_row(members, wording) for members in groups.values())
+    columns = (
+        Column(wording.say(_("Scope"))),
+        Column(wording.say(_("Layers")), priority=1),
+        Column(wording.say(_("From ... to")), priority=2),
+        Column(wording.say(_("SuperKernels")), wording.say(_("count")), True, 1),
+        Column(wording.say(_("Kernels in it")), wording.say(_("count")), True, 2),
+        *_time_columns(wording),
+        Column(wording.say(_("Verdict"))),
+        Column(wording.say(_("What to do")), priority=3),
     )
-    rows = [_superkernel_row(members, translate) for members in groups.values()]
     held = dict.fromkeys((_ends(change.name), " + ".join(change.operators)) for change in changes)
-    lines = ["## " + translate(_("SuperKernels")), "", *_table([translate(title) for title in titles], rows), ""]
-    return [*lines, *(f"- {ends}: {plain(operators, 400)}" for ends, operators in list(held)[:_MOST_ROWS]), ""]
+    items += tuple(
+        Item(f"{clip(ends)}: {clip(operators, LONGEST_VALUE)}") for ends, operators in list(held)[:MOST_ROWS]
+    )
+    title = wording.say(_("SuperKernels"))
+    table = Table("superkernels", title, columns, rows)
+    return Section("superkernels", title, tables=(table,) if rows else (), items=items)
 
 
-def _superkernel_row(members: Sequence[SuperKernelChange], translate: Translate) -> tuple[object, ...]:
+def _superkernel_row(members: Sequence[SuperKernelChange], wording: Wording) -> tuple[Cell, ...]:
     """The row of a group: the times of the member that saved the middle, so that they belong together."""
     middle = sorted(members, key=lambda item: item.saved_us)[len(members) // 2]
     layers = sorted({layer for member in members for layer in member.layers})
     scopes = list(dict.fromkeys(member.scope for member in members))
     return (
-        scopes[0] if len(scopes) == 1 else f"{scopes[0]} ... {scopes[-1]}",
-        ranges(layers) if layers else "-",
-        _ends(middle.name),
-        len(members),
-        middle.children,
-        middle.before_us,
-        middle.after_us,
-        middle.saved_us,
-        translate(VERDICTS[middle.verdict]),
-        middle.action.render(translate),
+        text(scopes[0] if len(scopes) == 1 else f"{scopes[0]} ... {scopes[-1]}"),
+        text(ranges(layers) if layers else "-"),
+        text(_ends(middle.name)),
+        number(len(members), wording, 0),
+        number(middle.children, wording, 0),
+        number(middle.before_us, wording),
+        number(middle.after_us, wording),
+        signed(-middle.saved_us),
+        text(wording.name(VERDICTS, middle.verdict)),
+        text(wording.sentence(middle.action), LONGEST_VALUE),
     )
 
 
 def _ends(name: str) -> str:
     parts = superkernel_names.parse(name)
     return f"{parts.first} ... {parts.last}" if parts else "?"
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    cells = [[f"{cell:.1f}" if isinstance(cell, float) else table_cell(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in [list(titles), *cells]) for i in range(len(titles))]
-    shown = [" | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in [titles, *cells]]
-    rule = " | ".join("-" * width for width in widths)
-    return [f"| {line} |" for line in (shown[0], rule, *shown[1:])]

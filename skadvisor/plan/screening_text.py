@@ -1,4 +1,4 @@
-"""The screening sheet as YAML and as a table."""
+"""The screening sheet put into words, and as the YAML that comes back filled in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from skadvisor.plan.screening import Power, Run, Sheet
-from skadvisor.text.messages import Message, _
+from skadvisor.report.cells import number, text
+from skadvisor.report.document import Cell, Column, Document, Item, Section, Summary, Table
+from skadvisor.report.glossary import explain_words
+from skadvisor.report.wording import BASIS_NAMES, LONGEST_VALUE, Wording
+from skadvisor.text.messages import _
 
 Translate = Callable[[str], str]
 
@@ -61,60 +65,79 @@ def _power(power: Power) -> dict[str, Any]:
     }
 
 
-def sheet_table(sheet: Sheet, translate: Translate = str) -> str:
-    """The sheet as a Markdown table, with the power analysis and what was left out below."""
-    lines = ["# " + translate(_("Screening sheet")), ""]
+def describe_sheet(sheet: Sheet, language: str = "en") -> Document:
+    """The document of a sheet: the runs in order, the power analysis, and what was left out."""
+    wording = Wording(language)
+    headline = wording.say(_("No scope is worth a run on this capture."))
     if sheet.runs:
-        titles = [_("order"), _("run"), _("options"), _("repeats"), _("expected %"), _("go on if"), _("stop if")]
-        rows = [
-            [
-                str(run.order),
-                run.name,
-                run.options or "-",
-                str(run.repeats),
-                "-"
-                if run.expected_mid_pct is None
-                else f"{run.expected_low_pct:.1f} {run.expected_mid_pct:.1f} {run.expected_high_pct:.1f}",
-                run.go_on_if.render(translate),
-                run.stop_if.render(translate),
-            ]
-            for run in sheet.runs
-        ]
-        cells = [[translate(title) for title in titles], *rows]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
-        shown = [
-            f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |" for row in cells
-        ]
-        lines += [shown[0], f"| {' | '.join('-' * width for width in widths)} |", *shown[1:], ""]
-        lines += [Message(_("{count} runs in all."), count=sheet.total_runs).render(translate), ""]
-    else:
-        lines += [translate(_("No scope is worth a run on this capture.")), ""]
-    lines += [f"- {_power_line(power).render(translate)}" for power in sheet.power]
-    if sheet.left_out:
-        lines += ["", "## " + translate(_("Left out")), ""]
-        lines += [f"- {message.render(translate)}" for message in sheet.left_out]
-    return "\n".join(lines) + "\n"
+        headline = wording.say(_("{count} runs in all."), count=sheet.total_runs)
+    made = (_runs(sheet, wording), _power_section(sheet, wording), _left_out(sheet, wording))
+    sections = tuple(section for section in made if section is not None)
+    title = wording.say(_("Screening sheet"))
+    return explain_words(Document(title, language, Summary(headline), sections), wording)
 
 
-def _power_line(power: Power) -> Message:
-    spread = Message(_("unknown")) if power.step_cv_pct is None else Message(_("{cv:.1f} %"), cv=power.step_cv_pct)
-    basis = Message(_("assumed")) if power.between_assumed else Message(_("measured"))
-    if power.runs is None:
-        template = _(
-            "a gain of {gain:.1f} %: step spread {spread}, between runs {between:.1f} % ({basis}): cannot be seen "
-            "with a reasonable number of runs"
+def _runs(sheet: Sheet, wording: Wording) -> Section | None:
+    rows = tuple(
+        (
+            number(run.order, wording, 0),
+            text(run.name),
+            text(run.options or "-"),
+            number(run.repeats, wording, 0),
+            number(run.expected_mid_pct, wording) if run.expected_mid_pct is not None else Cell(""),
+            Cell(wording.interval(run.expected_low_pct, run.expected_high_pct), run.expected_low_pct)
+            if run.expected_low_pct is not None and run.expected_high_pct is not None
+            else Cell(""),
+            text(wording.sentence(run.go_on_if), LONGEST_VALUE),
+            text(wording.sentence(run.stop_if), LONGEST_VALUE),
         )
-        return Message(template, gain=power.gain_pct, spread=spread, between=power.between_pct, basis=basis)
-    template = _(
-        "a gain of {gain:.1f} %: step spread {spread}, between runs {between:.1f} % ({basis}): {runs} runs per side "
-        "see it with a chance of 80 %; they see nothing below {visible:.1f} %"
+        for run in sheet.runs
     )
-    return Message(
-        template,
-        gain=power.gain_pct,
-        spread=spread,
-        between=power.between_pct,
-        basis=basis,
+    columns = (
+        Column("#", "", True),
+        Column(wording.say(_("Run"))),
+        Column(wording.say(_("Options")), priority=1),
+        Column(wording.say(_("Repeats")), "", True),
+        Column(wording.say(_("Estimate")), "%", True),
+        Column(wording.say(_("Interval")), "", True, 1),
+        Column(wording.say(_("Go on if")), priority=2),
+        Column(wording.say(_("Stop if")), priority=2),
+    )
+    title = wording.say(_("Runs in order"))
+    return Section("runs", title, tables=(Table("runs", title, columns, rows),)) if rows else None
+
+
+def _power_section(sheet: Sheet, wording: Wording) -> Section | None:
+    items = tuple(Item(_power_line(power, wording)) for power in sheet.power)
+    return Section("power", wording.say(_("What so many runs can show")), items=items) if items else None
+
+
+def _left_out(sheet: Sheet, wording: Wording) -> Section | None:
+    items = tuple(Item(wording.sentence(message)) for message in sheet.left_out)
+    return Section("left_out", wording.say(_("Left out")), items=items) if items else None
+
+
+def _power_line(power: Power, wording: Wording) -> str:
+    figures = {
+        "gain": wording.percent(power.gain_pct),
+        "spread": wording.percent(power.step_cv_pct),
+        "between": wording.percent(power.between_pct),
+        "basis": wording.name(BASIS_NAMES, "assumed" if power.between_assumed else "measured"),
+    }
+    if power.runs is None:
+        return wording.say(
+            _(
+                "a gain of {gain}: step spread {spread}, between runs {between} ({basis}): cannot be seen with a "
+                "reasonable number of runs"
+            ),
+            **figures,
+        )
+    return wording.say(
+        _(
+            "a gain of {gain}: step spread {spread}, between runs {between} ({basis}): {runs} runs per side see it "
+            "with a chance of 80 %; they see nothing below {visible}"
+        ),
+        **figures,
         runs=power.runs,
-        visible=power.smallest_visible_pct,
+        visible=wording.percent(power.smallest_visible_pct),
     )

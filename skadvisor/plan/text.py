@@ -1,145 +1,206 @@
-"""A plan as Markdown that also reads well in a terminal."""
+"""A plan put into words: the document of the plan command, and the sections that other reports take over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 
-from skadvisor.plan.records import Expected, Plan, Snippet
-from skadvisor.text.messages import Message, _
-from skadvisor.text.plain_text import plain
+from skadvisor.plan.records import Plan, Snippet
+from skadvisor.report.cells import number, text
+from skadvisor.report.document import Cell, Code, Column, Document, Item, Points, Section, Summary, Table
+from skadvisor.report.glossary import explain_words
+from skadvisor.report.sources import source_text
+from skadvisor.report.wording import BASIS_NAMES, LIKELIHOOD_NAMES, LONGEST_VALUE, STATUS_NAMES, Wording, clip
+from skadvisor.text.messages import _
 
-Translate = Callable[[str], str]
-#: More operator types of a scope are counted, not listed.
-_MOST_OPERATORS = 12
+#: Operator types of a scope that a terminal shows.
+MOST_OPERATORS = 8
 
 
-def render_plan(plan: Plan, translate: Translate = str, *, changed: bool = False) -> str:
-    """The whole plan; sections without content are left out.
+def describe_plan(plan: Plan, language: str = "en", changes: Sequence[Section] = ()) -> Document:
+    """The document of a plan; `changes` are the sections about the user's own files, which come first.
 
-    `changed` says that the user's own file is shown with its scope, so that the skeleton of the class is left out.
+    Where they show the user's class with its scope, the skeleton of the class is left out.
     """
+    wording = Wording(language)
+    name = wording.template(plan.template, plan.variant)
+    changed = any(code.language == "diff" for section in changes if section.name == "model" for code in section.codes)
+    shown = replace(plan, code=plan.code[1:]) if changed else plan
+    summary = Summary(
+        wording.say(_("Plan: {name} ({dialect})"), name=name, dialect=plan.dialect),
+        "",
+        _facts(plan, wording),
+        tuple(points for points in (_notes(plan, wording), _next(plan, wording)) if points.lines),
+    )
+    sections = (*changes, *plan_sections(shown, language), *_profile(plan, wording))
+    return explain_words(Document(summary.headline, language, summary, sections), wording)
 
-    def say(template: str, **values: object) -> str:
-        return Message(template, **values).render(translate)
 
-    def show(message: Message) -> str:
-        return message.render(translate)
+def plan_sections(plan: Plan, language: str = "en") -> tuple[Section, ...]:
+    """What to type, the options with their reasons, the risks, what the compile log shows, and remedies."""
+    wording = Wording(language)
+    made = (
+        _code(plan, wording),
+        _operators(plan, wording),
+        _options(plan, wording),
+        _risks(plan, wording),
+        _log_checks(plan, wording),
+        _remedies(plan, wording),
+        Section("proof", wording.sentence(plan.proof.title), codes=(_copied(plan.proof, ""),)),
+    )
+    return tuple(section for section in made if section is not None)
 
-    variant = say(_("variant {letter}"), letter=plan.variant.upper()) if plan.variant else ""
-    name = f"{plan.template}, {variant}" if variant else plan.template
-    lines = ["# " + say(_("Plan: {name} ({dialect})"), name=name, dialect=plan.dialect), ""]
-    lines += [f"> {plain(show(note), 500)}" for note in plan.notes] + [""]
-    lines += ["**" + say(_("Where")) + "**: " + show(plan.where), ""]
-    lines += _expected_lines(plan.expected, say)
-    lines += _profile_lines(plan, translate)
-    lines += _operator_lines(plan, translate)
-    for snippet in (*(plan.code[1:] if changed else plan.code), *plan.config):
-        lines += _snippet_lines(snippet, translate)
-    lines += ["## " + say(_("Options")), ""]
-    for option in plan.weighed:
-        value = f"{option.key}={option.value}" if option.value is not None else say(_("{key} not set"), key=option.key)
-        lines.append(f"- `{value}`: {plain(show(option.reason), 500)} [{option.basis}]")
-    lines += ["", *_risk_lines(plan, translate)]
-    lines += ["## " + say(_("In the compile log")), ""]
-    for check in plan.log_checks:
-        mark = say(_("good")) if check.good else say(_("look"))
-        lines.append(f"- {mark}: `{check.text}`: {show(check.meaning)}")
-    lines += ["", "## " + say(_("If it fails")), ""]
-    for remedy in plan.remedies:
-        try_first = f" `{remedy.option}`;" if remedy.option else ""
-        lines.append(f"- {show(remedy.symptom)}:{try_first} {show(remedy.next_step)}")
-    lines += ["", *_snippet_lines(plan.proof, translate)]
-    lines += ["## " + say(_("Next")), ""]
+
+def _facts(plan: Plan, wording: Wording) -> tuple[tuple[str, str], ...]:
+    expected = plan.expected
+    if expected is None:
+        return ()
+    scope = wording.say(
+        _("{share} of the decode step ({time})"),
+        share=wording.share(expected.share),
+        time=wording.us(expected.in_scope_us),
+    )
+    facts = [(wording.say(_("Time in scope")), scope)]
+    if expected.estimate is not None:
+        found = expected.estimate
+        gain = wording.say(
+            _("{mid} of the decode step ({interval}), {time}"),
+            mid=wording.percent(found.mid_pct),
+            interval=wording.interval(found.low_pct, found.high_pct),
+            time=wording.us(found.mid_us),
+        )
+        facts.append((wording.say(_("Expected gain")), gain))
+    if expected.claim is not None:
+        claimed = wording.say(
+            _("{row}; by the share here {interval}"),
+            row=f"{expected.claim.row_low_pct:.0f}-{expected.claim.row_high_pct:.0f} % ({expected.claim.row})",
+            interval=wording.interval(expected.claim.low_pct, expected.claim.high_pct),
+        )
+        facts.append((wording.say(_("The published table's row")), claimed))
+    return tuple(facts)
+
+
+def _notes(plan: Plan, wording: Wording) -> Points:
+    return Points(wording.say(_("To know first")), tuple(wording.full_sentence(note) for note in plan.notes))
+
+
+def _next(plan: Plan, wording: Wording) -> Points:
     steps: list[str] = []
     if plan.wider:
-        steps.append(say(_("if it works: {name}"), name=plan.wider))
+        steps.append(wording.say(_("if it works: {name}"), name=wording.template(plan.wider)))
     if plan.narrower:
-        steps.append(say(_("if it does not: {name}"), name=plan.narrower))
+        steps.append(wording.say(_("if it does not: {name}"), name=wording.template(plan.narrower)))
     elif plan.template == "attention-only":
-        steps.append(say(_("if it does not: take operators out of the scope one by one, from its ends")))
-    steps.append(say(_("after that: {step}"), step=show(plan.profile.next_step)))
-    lines += [f"- {step}" for step in steps]
-    return "\n".join(lines) + "\n"
+        steps.append(wording.say(_("if it does not: take operators out of the scope one by one, from its ends")))
+    steps.append(wording.say(_("after that: {step}"), step=wording.sentence(plan.profile.next_step)))
+    return Points(wording.say(_("What to do next")), tuple(steps))
 
 
-def _expected_lines(expected: Expected | None, say: Callable[..., str]) -> list[str]:
-    if expected is None:
-        return []
-    lines = [
-        say(
-            _("**Time in scope**: {share:.1%} of the decode step ({us:.1f} us)"),
-            share=expected.share,
-            us=expected.in_scope_us,
+def _copied(snippet: Snippet, title: str) -> Code:
+    return Code(title, snippet.language, snippet.code.strip("\n"))
+
+
+def _operators(plan: Plan, wording: Wording) -> Section | None:
+    """What stands in one scope of this capture."""
+    rows = tuple(
+        (
+            text(item.op_type),
+            text(wording.role(item.role)),
+            number(item.per_scope, wording),
+            number(item.us_per_scope, wording),
+            text(wording.name(LIKELIHOOD_NAMES, item.breaks)) if item.breaks else Cell(""),
         )
-    ]
-    if expected.estimate is not None:
-        lines.append(
-            say(
-                _("**Expected gain**: {low:.1f} to {high:.1f} % of the step, middle {mid:.1f} % ({us:.1f} us)"),
-                low=expected.estimate.low_pct,
-                high=expected.estimate.high_pct,
-                mid=expected.estimate.mid_pct,
-                us=expected.estimate.mid_us,
-            )
-        )
-    if expected.claim is not None:
-        lines.append(
-            say(
-                _("**The published table's row**: {row}; by the share here {low:.0f} to {high:.0f} %"),
-                row=f"{expected.claim.row_low_pct:.0f}-{expected.claim.row_high_pct:.0f} % ({expected.claim.row})",
-                low=expected.claim.low_pct,
-                high=expected.claim.high_pct,
-            )
-        )
-    return [item for line in lines for item in (line, "")]
+        for item in plan.operators
+    )
+    columns = (
+        Column(wording.say(_("Operator"))),
+        Column(wording.say(_("Role")), priority=1),
+        Column(wording.say(_("Kernels per scope")), "", True),
+        Column(wording.say(_("Time per scope")), "µs", True),
+        Column(wording.say(_("Breaks"))),
+    )
+    title = wording.say(_("In one scope of this capture"))
+    table = Table("scope_operators", title, columns, rows, brief=rows[:MOST_OPERATORS])
+    return Section("scope", title, tables=(table,)) if rows else None
 
 
-def _profile_lines(plan: Plan, translate: Translate) -> list[str]:
+def _profile(plan: Plan, wording: Wording) -> tuple[Section, ...]:
+    """What is said of the template, with its sources."""
     profile = plan.profile
-    rows = (
+    said = (
         (_("Suits"), profile.suits),
         (_("Strengths"), profile.strengths),
         (_("Weaknesses"), profile.weaknesses),
         (_("Risk"), profile.risk),
         (_("Effort"), profile.effort),
     )
-    lines = [f"- **{translate(name)}**: {message.render(translate)}" for name, message in rows]
-    sources = [f"  - {source}" for source in profile.sources]
-    return ["## " + translate(_("This template")), "", *lines, f"- **{translate(_('Sources'))}**:", *sources, ""]
+    items = [Item(wording.sentence(message), label=wording.say(name)) for name, message in said]
+    items += [Item(clip(source, LONGEST_VALUE), label=wording.say(_("Source"))) for source in profile.sources]
+    return (Section("template", wording.say(_("This template")), items=tuple(items)),)
 
 
-def _operator_lines(plan: Plan, translate: Translate) -> list[str]:
-    if not plan.operators:
-        return []
-    marks = {"likely": _("cuts the scope"), "unknown": _("may cut the scope"), "unlikely": ""}
-    lines = [
-        Message(
-            _("{count:.1f} x {type} ({role}), {us:.1f} us"),
-            count=item.per_scope,
-            type=plain(item.op_type),
-            role=item.role,
-            us=item.us_per_scope,
-        ).render(translate)
-        + (f": {translate(marks[item.breaks])}" if marks.get(item.breaks) else "")
-        for item in plan.operators[:_MOST_OPERATORS]
-    ]
-    left = len(plan.operators) - _MOST_OPERATORS
-    if left > 0:
-        lines.append(Message(_("{count} more operator types"), count=left).render(translate))
-    return ["## " + translate(_("In one scope of this capture")), "", *(f"- {line}" for line in lines), ""]
+def _code(plan: Plan, wording: Wording) -> Section:
+    codes = tuple(_copied(snippet, wording.sentence(snippet.title)) for snippet in (*plan.code, *plan.config))
+    return Section("plan", wording.say(_("What to type")), wording.full_sentence(plan.where), codes=codes)
 
 
-def _snippet_lines(snippet: Snippet, translate: Translate) -> list[str]:
-    title = snippet.title.render(translate)
-    return [f"## {title}", "", f"```{snippet.language}", snippet.code.rstrip("\n"), "```", ""]
+def _options(plan: Plan, wording: Wording) -> Section | None:
+    rows = tuple(
+        (
+            text(option.key),
+            text(wording.say(_("not set")) if option.value is None else option.value),
+            text(wording.sentence(option.reason), LONGEST_VALUE),
+            text(wording.name(BASIS_NAMES, option.basis)),
+        )
+        for option in plan.weighed
+    )
+    columns = (
+        Column(wording.say(_("Option"))),
+        Column(wording.say(_("Value"))),
+        Column(wording.say(_("Reason"))),
+        Column(wording.say(_("Basis")), priority=1),
+    )
+    title = wording.say(_("Options"))
+    return Section("options", title, tables=(Table("options", title, columns, rows),)) if rows else None
 
 
-def _risk_lines(plan: Plan, translate: Translate) -> list[str]:
-    if not plan.risks:
-        return []
-    lines = ["## " + translate(_("Risks with exactly these operators")), ""]
-    for risk in plan.risks:
-        remedy = f" {risk.remedy.render(translate)}" if risk.remedy else ""
-        source = f" ({plain(translate(risk.source), 500)})" if risk.source else ""
-        lines.append(f"- {plain(risk.what)}: {plain(risk.message.render(translate), 500)}.{remedy}{source}")
-    return [*lines, ""]
+def _risks(plan: Plan, wording: Wording) -> Section | None:
+    items = tuple(
+        Item(
+            wording.sentence(risk.message),
+            "warn",
+            clip(risk.what),
+            wording.sentence(risk.remedy),
+            source_text(risk.source, wording),
+        )
+        for risk in plan.risks
+    )
+    return Section("risks", wording.say(_("Risks with exactly these operators")), items=items) if items else None
+
+
+def _log_checks(plan: Plan, wording: Wording) -> Section | None:
+    good, look = (wording.say(_("good")), "pass"), (wording.name(STATUS_NAMES, "warn"), "warn")
+    items = tuple(
+        Item(f"`{check.text}`: {wording.sentence(check.meaning)}", status, label)
+        for check in plan.log_checks
+        for label, status in [good if check.good else look]
+    )
+    return Section("log", wording.say(_("In the compile log")), items=items) if items else None
+
+
+def _remedies(plan: Plan, wording: Wording) -> Section | None:
+    rows = tuple(
+        (
+            text(wording.sentence(remedy.symptom), LONGEST_VALUE),
+            text(remedy.option) if remedy.option else Cell(""),
+            text(wording.sentence(remedy.next_step), LONGEST_VALUE),
+        )
+        for remedy in plan.remedies
+    )
+    columns = (
+        Column(wording.say(_("Symptom"))),
+        Column(wording.say(_("Option to try"))),
+        Column(wording.say(_("Next step"))),
+    )
+    title = wording.say(_("If it fails"))
+    return Section("failures", title, tables=(Table("failures", title, columns, rows),)) if rows else None

@@ -1,34 +1,40 @@
-"""Reports of a result: text, Markdown, HTML, JSON, a workbook and an annotated trace.
+"""Reports: the document of an answer and its renderers as text, Markdown, HTML, workbook, JSON and annotated trace.
 
-`write` chooses by the file's suffix; `render_text` is the terminal view; `verdict` is the answer in one sentence.
+`result_answer` is the answer of an analysis, `write` writes it by the file's suffix, `verdict` is it in one sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skadvisor.errors import InputError
 from skadvisor.records import Result
-from skadvisor.report.text import render_text
+from skadvisor.report.answer import SUFFIXES, Answer, check_target, render_answer, suffix_of, write_answer
+from skadvisor.report.document import Section
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SUFFIXES", "check_target", "render_text", "suffix_of", "verdict", "write"]
+__all__ = [
+    "SUFFIXES",
+    "TRACE",
+    "Answer",
+    "check_target",
+    "render_answer",
+    "result_answer",
+    "suffix_of",
+    "verdict",
+    "write",
+    "write_answer",
+]
 
-#: Suffix -> what is written.
-SUFFIXES = {
-    ".html": "report for a browser, one self-contained file",
-    ".md": "report in Markdown",
-    ".txt": "report as plain text",
-    ".json": "result for programs",
-    ".xlsx": "workbook with the layer strip and the tables",
-    ".json.gz": "annotated trace for Perfetto or chrome://tracing",
-}
+#: The format that only an analysis has.
+TRACE = ".json.gz"
 
-TEXT_WIDTH = 120
+#: The sections of a plan in a language.
+PlanSections = Callable[[str], Iterable[Section]]
 
 
 def verdict(result: Result, language: str = "en") -> str:
@@ -39,22 +45,25 @@ def verdict(result: Result, language: str = "en") -> str:
     return headline(result, Wording(language))
 
 
-def suffix_of(path: str | Path) -> str:
-    """The suffix that decides the format. Raises InputError for one that nothing is written for."""
-    name = Path(path).name.lower()
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if name.endswith(suffix):
-            return suffix
-    raise InputError(f"cannot tell the format of {Path(path).name}", f"end the name in one of: {', '.join(SUFFIXES)}")
+def result_answer(
+    result: Result,
+    kernels: pd.DataFrame | None = None,
+    steps: pd.DataFrame | None = None,
+    plan: PlanSections = lambda _language: (),
+) -> Answer:
+    """The answer of an analysis; `plan` makes the sections of what to type.
 
+    `kernels` (events.KERNEL_COLUMNS and LABEL_COLUMNS) and `steps` (STEP_COLUMNS) are needed for the trace only.
+    """
+    from skadvisor.report.build import describe_result
+    from skadvisor.report.trace import render_trace
 
-def check_target(path: str | Path, *, force: bool = False) -> str:
-    """Say early whether `write` would refuse this path; returns the suffix. Raises InputError."""
-    from skadvisor.files.output import check_output
+    def trace(language: str) -> bytes:
+        if kernels is None or steps is None:
+            raise InputError("a trace needs the kernel table of one rank", "analyze one capture, or add --rank")
+        return render_trace(result, kernels, steps, language=language)
 
-    suffix = suffix_of(path)
-    check_output(path, force=force)
-    return suffix
+    return Answer(result, lambda language: describe_result(result, language, plan(language)), {TRACE: trace})
 
 
 def write(
@@ -67,56 +76,15 @@ def write(
     force: bool = False,
     redact: bool = False,
     redact_op_names: bool = False,
-    plan: str = "",
 ) -> Path:
-    """Write the report that the suffix of `path` asks for and return the path; see `SUFFIXES`.
+    """Write the report that the suffix of `path` asks for and return the path; see `SUFFIXES` and `TRACE`.
 
-    `kernels` (events.KERNEL_COLUMNS and LABEL_COLUMNS) and `steps` (STEP_COLUMNS) are needed for the trace only.
     `redact` hides host names, paths and user names; `redact_op_names` operator names and code ranges too.
-    `plan` is the text of the plan command, shown in HTML, Markdown and text.
-    An existing file is replaced only with `force`, and only once the new one is complete.
-    Raises InputError for an unknown suffix, an existing file, a missing folder, or a trace without kernels.
+    Raises InputError as `write_answer` does, and for a trace without kernels.
     """
-    target = Path(path)
-    suffix = check_target(target, force=force)
     if redact or redact_op_names:
-        from skadvisor.report.redact import redact_kernels, redact_result, redact_text
+        from skadvisor.report.redact import redact_kernels, redact_result
 
-        if kernels is not None:
-            kernels = redact_kernels(kernels, op_names=redact_op_names)
-        plan = redact_text(plan, result, op_names=redact_op_names)
+        kernels = None if kernels is None else redact_kernels(kernels, op_names=redact_op_names)
         result = redact_result(result, op_names=redact_op_names)
-    from skadvisor.files.output import write_atomically
-
-    content = _renderer(suffix, kernels, steps, plan)(result, language)
-    return write_atomically(target, content, force=force)
-
-
-def _renderer(
-    suffix: str, kernels: pd.DataFrame | None, steps: pd.DataFrame | None, plan: str
-) -> Callable[[Result, str], bytes]:
-    if suffix == ".html":
-        from skadvisor.report.html import render_html
-
-        return lambda result, language: render_html(result, language=language, plan=plan).encode()
-    if suffix == ".md":
-        from skadvisor.report.markdown import render_markdown
-
-        return lambda result, language: render_markdown(result, language=language, plan=plan).encode()
-    if suffix == ".json":
-        from skadvisor.report.jsonfile import render_json
-
-        return lambda result, language: render_json(result, language=language)
-    if suffix == ".xlsx":
-        from skadvisor.report.workbook import render_workbook
-
-        return lambda result, language: render_workbook(result, language=language)
-    if suffix == ".json.gz":
-        from skadvisor.report.trace import render_trace
-
-        if kernels is None or steps is None:
-            raise InputError("a trace needs the labelled kernel table", "write it while analysing the capture")
-        return lambda result, language: render_trace(result, kernels, steps, language=language)
-    return lambda result, language: render_text(
-        result, width=TEXT_WIDTH, language=language, detail=True, plan=plan
-    ).encode()
+    return write_answer(result_answer(result, kernels, steps), path, language, force=force)

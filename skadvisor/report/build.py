@@ -1,53 +1,88 @@
-"""Put a result into words: the document of one language, each abbreviation explained where it first appears."""
+"""Put a result into words: the document of one language, with its pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from skadvisor.records import Result
-from skadvisor.report import sections, summary
-from skadvisor.report.document import Document, Table
-from skadvisor.report.glossary import Glossary
+from skadvisor.report import pictures, sections, summary
+from skadvisor.report.document import Document, Figure, Section
+from skadvisor.report.glossary import explain_words
+from skadvisor.report.layer_picture import draw_layer
+from skadvisor.report.subject import subject_template
 from skadvisor.report.wording import Wording
+from skadvisor.text.messages import _
 
 
-def build_document(result: Result, language: str = "en", plan: str = "") -> Document:
-    """Put a result into words. Abbreviations are explained where they first appear; `plan` is what to type."""
+def describe_result(result: Result, language: str = "en", plan: Iterable[Section] = ()) -> Document:
+    """The report of a result. `plan` are the sections of what to type (`skadvisor.plan.text`)."""
     wording = Wording(language)
     document = Document(
         title=summary.title(result, wording),
         language=language,
         tool=f"{result.tool.name} {result.tool.version}",
-        capture=summary.capture_name(result),
-        summary=summary.summarise(result, wording),
-        sections=sections.write_sections(result, wording, plan),
-        words=(),
+        summary=replace(summary.summarise(result, wording), figure=_first_figure(result, wording)),
+        sections=tuple(_with_figure(one, result, wording) for one in sections.write_sections(result, wording, plan)),
     )
-    return _explained(document, wording)
+    return explain_words(document, wording)
 
 
-def _explained(document: Document, wording: Wording) -> Document:
-    """The document with each abbreviation written out at its first use, in reading order."""
-    glossary = Glossary(wording)
-    first = document.summary
-    shown = [first.headline, first.reason, *first.blockers, *first.next]
-    shown += [text for fact in first.facts for text in fact]
-    sections = []
-    reading = glossary.legend(shown)
-    for section in document.sections:
-        lead = glossary.write_out(section.lead)
-        items = tuple(
-            replace(item, text=glossary.write_out(item.text), remedy=glossary.write_out(item.remedy))
-            for item in section.items
-        )
-        tables = tuple(_with_legend(table, glossary) for table in section.tables)
-        sections.append(replace(section, lead=lead, items=items, tables=tables))
-    return replace(document, summary=replace(first, reading=reading), sections=tuple(sections), words=glossary.words())
+def _first_figure(result: Result, wording: Wording) -> Figure | None:
+    """The picture of the first screen: the gain where one was weighed, else where the step's time goes."""
+    template = subject_template(result)
+    wall = summary.step_wall(result)
+    if template is not None and result.recommendation.ground in summary.WEIGHED:
+        bars = pictures.gain_bars(template, wall, pictures.gain_axis([template], wall), wording)
+        if bars.bars:
+            name = wording.template(template.name, template.variant)
+            title = wording.say(_("Gain of {name}, percent of the decode step"), name=name)
+            return Figure("gains", (replace(bars, title=""),), title)
+    stacks = pictures.first_stacks(result, wording)
+    return Figure("stacks", stacks, wording.say(_("Where the step's time goes"))) if stacks else None
 
 
-def _with_legend(table: Table, glossary: Glossary) -> Table:
-    texts = [column.heading for column in table.columns]
-    texts += [cell.text for row in table.rows for cell in row]
-    legend = glossary.legend(texts)
-    note = glossary.write_out(table.note)
-    return replace(table, note=f"{note} {legend}".strip())
+def _gains(result: Result, wording: Wording) -> Figure:
+    return Figure("gains", pictures.all_gains(result, wording))
+
+
+def _steps(result: Result, wording: Wording) -> Figure:
+    return Figure("step_strip", _present(pictures.step_columns(result, wording)))
+
+
+def _regions(result: Result, wording: Wording) -> Figure:
+    return Figure("stacks", pictures.region_stacks(result, wording))
+
+
+def _layer(result: Result, wording: Wording) -> Figure:
+    return Figure("layers", tuple(draw_layer(typical, wording) for typical in result.typical_layers))
+
+
+def _terms(result: Result, wording: Wording) -> Figure:
+    template = subject_template(result)
+    return Figure("terms", _present(pictures.waterfall(template, wording) if template else None))
+
+
+def _layers(result: Result, wording: Wording) -> Figure:
+    return Figure("layer_strip", _present(pictures.layer_columns(result, wording)))
+
+
+#: Section -> its picture.
+FIGURES: dict[str, Callable[[Result, Wording], Figure]] = {
+    "templates": _gains,
+    "steps": _steps,
+    "regions": _regions,
+    "layer": _layer,
+    "terms": _terms,
+    "layers": _layers,
+}
+
+
+def _with_figure(section: Section, result: Result, wording: Wording) -> Section:
+    draw = FIGURES.get(section.name)
+    figure = draw(result, wording) if draw else None
+    return replace(section, figure=figure) if figure and figure.drawn else section
+
+
+def _present(drawn: object | None) -> tuple[object, ...]:
+    return () if drawn is None else (drawn,)

@@ -19,6 +19,13 @@ def percent(fraction: float | None, wording: Wording) -> Cell:
     return number(None if fraction is None else 100 * fraction, wording)
 
 
+def signed(value: float | None, digits: int = 1) -> Cell:
+    """A change in a column that carries its unit, with its sign; empty where nothing was measured."""
+    if value is None:
+        return Cell("")
+    return Cell(minus(f"{value:+,.{digits}f}"), value)
+
+
 def text(value: str, longest: int = LONGEST_NAME) -> Cell:
     """Text that sorts as itself."""
     shown = clip(value, longest)

@@ -7,6 +7,9 @@ written with their unit, and each cell keeps the value to sort by. Renderers onl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
+
+from skadvisor.version import __version__
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Column:
 class Table:
     """A table with a stable name; `note` explains abbreviations and what was left out.
 
-    `detail` tables are left out of the terminal view, which files and the HTML report hold in full.
+    `detail` tables are left out of the terminal view unless all is asked for; files and the HTML report hold them.
+    Where there are `brief` rows, that view shows them instead of all.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     detail: bool = False
+    brief: tuple[tuple[Cell, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,19 +66,35 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Section:
-    """A part of the report. `picture` names the figure that goes with it where pictures can be shown.
+class Code:
+    """Lines to copy as they stand. `language` is what highlighters call it: python, yaml, bash, diff."""
 
-    `typed` is text whose line breaks and spaces matter, such as code.
-    """
+    title: str
+    language: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture where pictures can be shown. `kind` says how `drawn`, one of the shapes of `pictures`, is laid out."""
+
+    kind: Literal["gains", "stacks", "layers", "terms", "layer_strip", "step_strip"]
+    drawn: tuple[Any, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report. A `detail` section is left out of the terminal view unless all is asked for."""
 
     name: str
     title: str
     lead: str = ""
     tables: tuple[Table, ...] = ()
     items: tuple[Item, ...] = ()
-    picture: str | None = None
-    typed: str = ""
+    codes: tuple[Code, ...] = ()
+    figure: Figure | None = None
+    detail: bool = False
 
     def shows_title(self, table: Table) -> bool:
         """Whether a table's own title says more than the section's."""
@@ -81,25 +102,33 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Points:
+    """A short numbered list under a title; a terminal shows the first `brief` lines unless all is asked for."""
+
+    title: str
+    lines: tuple[str, ...]
+    brief: int = 4
+
+
+@dataclass(frozen=True)
 class Summary:
-    """The first screen: the verdict in one sentence, facts as (label, text), what blocks it, what to do next."""
+    """The first screen: the answer in one sentence, facts as (label, text), lists, and the picture that shows it."""
 
     headline: str
-    reason: str
-    facts: tuple[tuple[str, str], ...]
-    blockers: tuple[str, ...]
-    next: tuple[str, ...]
+    reason: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    lists: tuple[Points, ...] = ()
     reading: str = ""
+    figure: Figure | None = None
 
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report in one language."""
+    """A whole report in one language. `tool` is the program and its version, `words` are explained at the end."""
 
     title: str
     language: str
-    tool: str
-    capture: str
     summary: Summary
-    sections: tuple[Section, ...]
-    words: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...] = ()
+    words: tuple[tuple[str, str], ...] = ()
+    tool: str = f"skadvisor {__version__}"

@@ -8,7 +8,7 @@ from skadvisor.report.document import Cell, Column, Item, Section, Table
 from skadvisor.report.inputs import inputs_text
 from skadvisor.report.sources import source_text
 from skadvisor.report.subject import subject_template
-from skadvisor.report.summary import claim_line
+from skadvisor.report.summary import claim_line, step_wall
 from skadvisor.report.wording import (
     BASIS_NAMES,
     LIKELIHOOD_NAMES,
@@ -19,12 +19,6 @@ from skadvisor.report.wording import (
     Wording,
 )
 from skadvisor.text.messages import _
-
-
-def step_wall(result: Result) -> float | None:
-    """Wall time of the median step that the advice speaks of, us."""
-    record = result.phases.get(result.phase)
-    return record.wall_us if record else None
 
 
 def templates(result: Result, wording: Wording) -> Section | None:
@@ -70,7 +64,6 @@ def templates(result: Result, wording: Wording) -> Section | None:
             _("Gains are for one decode step. The claim follows from the share alone, the estimate from this capture.")
         ),
         (Table("templates", wording.say(_("Templates")), columns, tuple(rows)),),
-        picture="templates",
     )
 
 
@@ -166,7 +159,6 @@ def terms(result: Result, wording: Wording) -> Section | None:
             name=wording.template(template.name, template.variant),
         ),
         (Table("terms", wording.say(_("Terms")), columns, rows),),
-        picture="terms",
     )
 
 

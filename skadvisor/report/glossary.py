@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
+from skadvisor.report.document import Document, Table
 from skadvisor.report.wording import Wording
 from skadvisor.text.messages import _
 
@@ -87,3 +89,30 @@ class Glossary:
 
     def _bracket(self, meaning: str) -> str:
         return self._wording.say(_(" ({meaning})"), meaning=self._wording.say(meaning))
+
+
+def explain_words(document: Document, wording: Wording) -> Document:
+    """The document with each abbreviation written out at its first use, in reading order, and the words at its end."""
+    glossary = Glossary(wording)
+    first = document.summary
+    shown = [first.headline, first.reason, *(line for points in first.lists for line in points.lines)]
+    shown += [text for fact in first.facts for text in fact]
+    sections = []
+    reading = glossary.legend(shown)
+    for section in document.sections:
+        lead = glossary.write_out(section.lead)
+        items = tuple(
+            replace(item, text=glossary.write_out(item.text), remedy=glossary.write_out(item.remedy))
+            for item in section.items
+        )
+        tables = tuple(_with_legend(table, glossary) for table in section.tables)
+        sections.append(replace(section, lead=lead, items=items, tables=tables))
+    return replace(document, summary=replace(first, reading=reading), sections=tuple(sections), words=glossary.words())
+
+
+def _with_legend(table: Table, glossary: Glossary) -> Table:
+    texts = [column.heading for column in table.columns]
+    texts += [cell.text for row in table.rows for cell in row]
+    legend = glossary.legend(texts)
+    note = glossary.write_out(table.note)
+    return replace(table, note=f"{note} {legend}".strip())

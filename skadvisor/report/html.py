@@ -12,17 +12,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skadvisor.records import Result
-from skadvisor.report import pictures
-from skadvisor.report.build import build_document
-from skadvisor.report.gain_sections import step_wall
-from skadvisor.report.layer_picture import draw_layer
-from skadvisor.report.palette import GAP_COLOURS, REGION_COLOURS, text_on
-from skadvisor.report.subject import subject_template
+from skadvisor.report.document import Document
+from skadvisor.report.palette import FUSED_COLOURS, GAP_COLOURS, REGION_COLOURS, text_on
 from skadvisor.report.wording import Wording
 from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
 FOLDER = Path(__file__).parent / "templates"
@@ -30,14 +26,35 @@ FOLDER = Path(__file__).parent / "templates"
 UNIT = re.compile(r"(?<=\d) (?=(?:%|µs|ms)(?!\w))")
 
 
-def render_html(result: Result, *, language: str = "en", plan: str = "") -> str:
+def render_html(document: Document) -> str:
     """The whole report as one HTML page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    wording = Wording(language)
-    document = build_document(result, language, plan)
+    wording = Wording(document.language)
     script = (FOLDER / "report.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            document=document,
+            words=_interface_words(wording),
+            style=style(),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+
+
+def style() -> Markup:
+    """The style sheet of the page and of its fragments."""
+    from markupsafe import Markup
+
+    return Markup((FOLDER / "report.css").read_text(encoding="utf-8") + _region_rules())
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -47,17 +64,7 @@ def render_html(result: Result, *, language: str = "en", plan: str = "") -> str:
         finalize=_keep_units,
     )
     environment.filters["code"] = _code
-    return environment.get_template("report.html.j2").render(
-        document=document,
-        hero=_hero(result, wording),
-        refused=result.recommendation.choice == "none",
-        pictures=_pictures(result, wording),
-        regions=[*REGION_COLOURS, *GAP_COLOURS],
-        words=_interface_words(wording),
-        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8") + _region_rules()),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    )
+    return environment
 
 
 def _keep_units(value: object) -> object:
@@ -78,39 +85,11 @@ def _code(text: str) -> Markup:
     return Markup("").join(set_pieces)
 
 
-def _hero(result: Result, wording: Wording) -> dict[str, object]:
-    """The picture of the first screen: the gain of the template in question, else where the step's time goes."""
-    template = subject_template(result)
-    wall = step_wall(result)
-    if template is not None:
-        bars = pictures.gain_bars(template, wall, pictures.gain_axis([template], wall), wording)
-        if bars.bars:
-            title = wording.say(
-                _("Gain of {name}, percent of the decode step"), name=wording.template(template.name, template.variant)
-            )
-            return {"bars": bars, "title": title}
-    stacks = pictures.hero_stacks(result, wording)
-    return {"stacks": stacks, "title": wording.say(_("Where the step's time goes"))} if stacks else {}
-
-
-def _pictures(result: Result, wording: Wording) -> dict[str, object]:
-    """The geometry of each section's picture, by the section's picture name; None where there is nothing to draw."""
-    template = subject_template(result)
-    return {
-        "templates": pictures.all_gains(result, wording),
-        "steps": pictures.step_columns(result, wording),
-        "regions": pictures.region_stacks(result, wording),
-        "layer": tuple(draw_layer(typical, wording) for typical in result.typical_layers),
-        "terms": pictures.waterfall(template, wording) if template else None,
-        "layers": pictures.layer_columns(result, wording),
-    }
-
-
 def _region_rules() -> str:
     """CSS that gives every region its colour and the letters on it their ink."""
     rules = [
         f".r-{name}{{fill:{colour};background-color:{colour}}}.t-{name}{{fill:{text_on(colour)}}}"
-        for name, colour in (REGION_COLOURS | GAP_COLOURS).items()
+        for name, colour in (REGION_COLOURS | GAP_COLOURS | FUSED_COLOURS).items()
     ]
     return "\n" + "\n".join(rules)
 
@@ -118,16 +97,14 @@ def _region_rules() -> str:
 def _interface_words(wording: Wording) -> dict[str, str]:
     """The words of the page itself."""
     words = {
-        "blocks": _("What blocks it"),
-        "next": _("What to do next"),
-        "nothing_blocks": _("Nothing that this capture shows."),
-        "nothing_next": _("Nothing for now."),
         "theme": _("Light or dark"),
         "print": _("Print"),
         "words": _("Words"),
         "contents": _("Contents"),
         "remedy": _("Remedy"),
         "source": _("Source"),
+        "copy": _("Copy"),
+        "copied": _("Copied"),
         "zoom_in": _("Zoom in"),
         "zoom_out": _("Zoom out"),
         "zoom_fit": _("Fit"),
@@ -136,6 +113,7 @@ def _interface_words(wording: Wording) -> dict[str, str]:
         ),
         "fragments": _("fragments"),
         "breaker": _("breaker"),
+        "may_break": _("may break"),
         "outlier": _("outlier"),
         "rows": _("{count} rows"),
         "sort": _("Sort by this column"),

@@ -1,4 +1,4 @@
-"""The result as versioned JSON, and the JSON Schema that it follows (`skadvisor/schema.json`)."""
+"""The JSON Schema of a result (`skadvisor/schema.json`)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ from typing import Any
 
 from skadvisor import records
 from skadvisor.records import Result
-from skadvisor.text.languages import translator
 from skadvisor.version import SCHEMA_VERSION
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schema.json"
-
-
-def render_json(result: Result, *, language: str = "en") -> bytes:
-    """The result as JSON; keys and identifiers stay English, sentences are in `language`."""
-    return records.to_json(result, translator(language)) + b"\n"
 
 
 def make_schema() -> dict[str, Any]:

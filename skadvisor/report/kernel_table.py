@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from skadvisor.errors import InputError
-from skadvisor.files.output import check_output, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,31 +26,30 @@ COLUMNS = [
     "evidence",
     "attention_kind",
     "owner",
+    "input_shapes",
+    "output_shapes",
+    "core",
+    "block_dim",
+    "fusible",
+    "fragment",
 ]
+FORMATS = (".csv", ".parquet")
 
 
 def export_table(kernels: pd.DataFrame, rank: int | None) -> pd.DataFrame:
-    """The table that is written, from a labelled kernel table: `COLUMNS`, one row per kernel in time order."""
+    """The table that is written, from a judged kernel table: `COLUMNS`, one row per kernel in time order."""
     import pandas as pd
 
-    table = kernels.assign(rank=pd.array([rank] * len(kernels), dtype="Int64"))[COLUMNS]
+    table = kernels.rename(columns={"blocks": "block_dim"})
+    table = table.assign(rank=pd.array([rank] * len(kernels), dtype="Int64"))[COLUMNS]
     return table.assign(confidence=table["confidence"].round(4))
 
 
-def write_kernel_table(
-    kernels: pd.DataFrame, path: Path, *, rank: int | None, inputs: Iterable[Path] = (), force: bool = False
-) -> int:
-    """Write the labelled table by suffix and return the number of rows. Raises InputError for another suffix."""
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".parquet"):
-        raise InputError(f"cannot write {path.name}", "end the name in .csv or .parquet")
-    check_output(path, force=force, inputs=inputs)
+def render_kernels(kernels: pd.DataFrame, rank: int | None, suffix: str) -> bytes:
+    """The table in one of FORMATS."""
     table = export_table(kernels, rank)
     if suffix == ".csv":
-        content = table.to_csv(index=False).encode()
-    else:
-        buffer = io.BytesIO()
-        table.to_parquet(buffer, index=False)
-        content = buffer.getvalue()
-    write_atomically(path, content, force=force)
-    return len(table)
+        return table.to_csv(index=False).encode()
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skadvisor.records import TimelineKernel, TypicalLayer
+from skadvisor.records import LayerFragment, TimelineKernel, TypicalLayer
 from skadvisor.report.pictures import Axis, make_axis
 from skadvisor.report.sections import layer_title
-from skadvisor.report.wording import LIKELIHOOD_NAMES, Wording, clip
+from skadvisor.report.wording import FUSIBLE_NAMES, Wording, clip
 from skadvisor.text.messages import _
 
 #: Boxes drawn of one layer; of more kernels only the longest are drawn.
@@ -57,6 +57,7 @@ class LayerPicture:
     lanes: tuple[Lane, ...]
     bands: tuple[Band, ...]
     crosses: tuple[tuple[float, str], ...]
+    doubts: tuple[tuple[float, str], ...]
     regions: tuple[tuple[str, str], ...]
     height: int
     note: str
@@ -81,9 +82,14 @@ def draw_layer(typical: TypicalLayer, wording: Wording) -> LayerPicture:
         )
         for place, stream in enumerate(_streams(typical.kernels))
     )
-    crosses = tuple(
-        (axis.place(kernel.start_us + kernel.dur_us / 2), _tip(kernel, wording)) for kernel in drawn if _breaks(kernel)
-    )
+    marks = {
+        verdict: tuple(
+            (axis.place(kernel.start_us + kernel.dur_us / 2), _tip(kernel, wording))
+            for kernel in drawn
+            if kernel.in_scope and kernel.fusible == verdict
+        )
+        for verdict in ("unlikely", "unknown")
+    }
     note = ""
     if len(typical.kernels) > len(drawn):
         counts = {"shown": len(drawn), "all": len(typical.kernels)}
@@ -92,8 +98,9 @@ def draw_layer(typical: TypicalLayer, wording: Wording) -> LayerPicture:
         title=layer_title(typical, wording),
         axis=axis,
         lanes=lanes,
-        bands=_bands(typical.kernels, axis, wording),
-        crosses=crosses,
+        bands=_bands(typical, axis, wording),
+        crosses=marks["unlikely"],
+        doubts=marks["unknown"],
         regions=tuple((region, wording.region(region)) for region in dict.fromkeys(k.region for k in typical.kernels)),
         height=BAND_HEIGHT + len(lanes) * LANE_HEIGHT + AXIS_HEIGHT,
         note=note,
@@ -113,7 +120,7 @@ def _stream_name(stream: int | None, wording: Wording) -> str:
 
 
 def _breaks(kernel: TimelineKernel) -> bool:
-    return kernel.fusible == "unlikely"
+    return kernel.in_scope and kernel.fusible == "unlikely"
 
 
 def _box(kernel: TimelineKernel, axis: Axis, wording: Wording) -> Box:
@@ -127,9 +134,9 @@ def _tip(kernel: TimelineKernel, wording: Wording) -> str:
     lines = [
         clip(kernel.op_type or kernel.name),
         wording.say(
-            _("{region}, {role} ({share} sure)"),
+            _("{region}, {role} (confidence {share})"),
             region=wording.region(kernel.region),
-            role=clip(kernel.role, 40),
+            role=wording.role(kernel.role),
             share=wording.share(kernel.confidence),
         ),
         wording.say(
@@ -138,8 +145,9 @@ def _tip(kernel: TimelineKernel, wording: Wording) -> str:
             start=wording.us(kernel.start_us),
             gap=wording.us(kernel.gap_before_us),
         ),
-        wording.say(_("fusible: {likelihood}"), likelihood=wording.name(LIKELIHOOD_NAMES, kernel.fusible)),
     ]
+    if kernel.in_scope:
+        lines.append(wording.name(FUSIBLE_NAMES, kernel.fusible))
     if kernel.input_shapes:
         lines.append(wording.say(_("inputs {shapes}"), shapes=clip(kernel.input_shapes)))
     if kernel.output_shapes:
@@ -152,17 +160,33 @@ def _tip(kernel: TimelineKernel, wording: Wording) -> str:
     return "\n".join(lines)
 
 
-def _bands(kernels: tuple[TimelineKernel, ...], axis: Axis, wording: Wording) -> tuple[Band, ...]:
+def _bands(typical: TypicalLayer, axis: Axis, wording: Wording) -> tuple[Band, ...]:
+    """The fragments that have kernels here, as the whole step has them: one may reach into other layers."""
     members: dict[int, list[TimelineKernel]] = {}
-    for kernel in kernels:
+    for kernel in typical.kernels:
         if kernel.fragment is not None:
             members.setdefault(kernel.fragment, []).append(kernel)
+    whole = {fragment.fragment: fragment for fragment in typical.fragments}
     bands = []
-    for place, (_fragment, inside) in enumerate(sorted(members.items()), start=1):
+    for number, inside in sorted(members.items()):
         start = min(kernel.start_us for kernel in inside)
         end = max(kernel.start_us + kernel.dur_us for kernel in inside)
         width = round(100 * (end - start) / axis.high, 3)
-        counts = {"place": place, "count": len(inside), "span": wording.us(end - start)}
-        tip = wording.say(_("fragment {place}: {count} kernels, {span}"), **counts)
-        bands.append(Band(axis.place(start), max(width, 0.1), str(len(inside)), tip))
+        found = whole.get(number)
+        kernels = found.kernels if found else len(inside)
+        count = str(kernels) if kernels == len(inside) else f"{len(inside)}/{kernels}"
+        tip = _band_tip(found, number, len(inside), typical.layer, wording)
+        bands.append(Band(axis.place(start), max(width, 0.1), count, tip))
     return tuple(bands)
+
+
+def _band_tip(found: LayerFragment | None, number: int, here: int, layer: int, wording: Wording) -> str:
+    kernels = found.kernels if found else here
+    lines = [wording.say(_("fragment {number}: {count} kernels"), number=number, count=kernels)]
+    if kernels > here:
+        lines.append(wording.say(_("{count} of them in this layer"), count=here))
+    if found is not None and found.first_layer is not None and found.first_layer < layer:
+        lines.append(wording.say(_("continues from layer {layer}"), layer=found.first_layer))
+    if found is not None and found.last_layer is not None and found.last_layer > layer:
+        lines.append(wording.say(_("continues into layer {layer}"), layer=found.last_layer))
+    return "\n".join(lines)

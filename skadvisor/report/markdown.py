@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 
-from skadvisor.records import Result
-from skadvisor.report.build import build_document
-from skadvisor.report.document import Document, Section, Table
+from skadvisor.report.document import Code, Document, Section, Table
 from skadvisor.report.text import SIGNS, item_line
 from skadvisor.report.wording import Wording
 from skadvisor.text.messages import _
 
 
-def render_markdown(result: Result, *, language: str = "en", plan: str = "") -> str:
+def render_markdown(document: Document) -> str:
     """The whole report as Markdown."""
-    document = build_document(result, language, plan)
-    parts = [_summary(document, Wording(language))]
+    parts = [_summary(document)]
     parts += [_section(section) for section in document.sections]
-    words = "\n".join(f"- **{escape(word)}**: {escape(meaning)}" for word, meaning in document.words)
-    parts.append(f"## {escape(Wording(language).say(_('Words')))}\n\n{words}")
+    if document.words:
+        words = "\n".join(f"- **{escape(word)}**: {escape(meaning)}" for word, meaning in document.words)
+        parts.append(f"## {escape(Wording(document.language).say(_('Words')))}\n\n{words}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -32,20 +30,17 @@ def escape(text: str) -> str:
     )
 
 
-def _summary(document: Document, wording: Wording) -> str:
+def _summary(document: Document) -> str:
     summary = document.summary
     lines = [f"# {escape(document.title)}", "", f"**{escape(summary.headline)}**"]
     if summary.reason:
         lines += ["", escape(summary.reason)]
-    lines += ["", "| | |", "|---|---|"]
-    lines += [f"| {escape(label)} | {escape(value)} |" for label, value in summary.facts]
-    for title, points in (
-        (wording.say(_("What blocks it")), summary.blockers),
-        (wording.say(_("What to do next")), summary.next),
-    ):
-        if points:
-            lines += ["", f"**{escape(title)}**", ""]
-            lines += [f"{place}. {escape(point)}" for place, point in enumerate(points, start=1)]
+    if summary.facts:
+        lines += ["", "| | |", "|---|---|"]
+        lines += [f"| {escape(label)} | {escape(value)} |" for label, value in summary.facts]
+    for points in summary.lists:
+        lines += ["", f"**{escape(points.title)}**", ""]
+        lines += [f"{place}. {escape(line)}" for place, line in enumerate(points.lines, start=1)]
     if summary.reading:
         lines += ["", f"<sub>{escape(summary.reading)}</sub>"]
     return "\n".join(lines)
@@ -60,10 +55,14 @@ def _section(section: Section) -> str:
         parts.append(
             "\n".join(f"- {SIGNS.get(item.status or '', '·')} {escape(item_line(item))}" for item in section.items)
         )
-    if section.typed:
-        fence = "`" * (max((len(run) for run in re.findall("`+", section.typed)), default=0) + 3)
-        parts.append(f"{fence}text\n{section.typed}\n{fence}")
+    parts += [_code(code) for code in section.codes]
     return "\n\n".join(parts)
+
+
+def _code(code: Code) -> str:
+    fence = "`" * (max((len(run) for run in re.findall("`+", code.text)), default=0) + 3)
+    fenced = f"{fence}{code.language}\n{code.text.rstrip()}\n{fence}"
+    return f"### {escape(code.title)}\n\n{fenced}" if code.title else fenced
 
 
 def _table(table: Table, titled: bool) -> str:

@@ -25,6 +25,8 @@ REGION_COLOURS: dict[str, str] = {
 GAP_COLOURS: dict[str, str] = {"inside": "#b9bfc7", "between": "#cfd4da", "wait": "#d9d3c3", "host": "#e3e6ea"}
 
 ACCENT = "#4b45c6"
+#: What SuperKernels hold of a step, and what not.
+FUSED_COLOURS: dict[str, str] = {"superkernel": ACCENT, "outside": "#8b929c"}
 INK = "#1c1f24"
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from skadvisor.records import Result, Template
-from skadvisor.report.gain_sections import step_wall
+from skadvisor.report.figures import DIGITS, Part, step_figures
 from skadvisor.report.sections import outliers
-from skadvisor.report.summary import main_phase
+from skadvisor.report.summary import main_phase, step_wall
 from skadvisor.report.wording import PHASE_NAMES, TERM_NAMES, Wording
 from skadvisor.text.messages import _
 
@@ -174,40 +174,51 @@ def all_gains(result: Result, wording: Wording) -> tuple[Bars, ...]:
 def region_stacks(result: Result, wording: Wording, phases: Sequence[str] | None = None) -> tuple[Stack, ...]:
     """One stacked bar per phase: the regions' exposed time and the gaps, as shares of the step."""
     stacks = []
-    for phase, record in result.phases.items():
-        if phases is not None and phase not in phases:
-            continue
-        parts: list[tuple[str, float]] = [
-            (region.region, region.exposed_us) for region in result.regions if region.phase == phase
-        ]
-        parts += record.gap.parts
-        total = sum(time for _region, time in parts)
-        stacks.append(
-            Stack(
-                label=wording.name(PHASE_NAMES, phase),
-                text=wording.us(record.wall_us),
-                segments=tuple(_segments(parts, total, wording)),
-            )
-        )
+    for phase in result.phases:
+        if phases is None or phase in phases:
+            figures = step_figures(result, phase)
+            label = wording.name(PHASE_NAMES, phase)
+            stacks.append(Stack(label, wording.us(figures.wall_us), tuple(_segments(figures.parts, wording))))
     return tuple(stacks)
 
 
-def _segments(parts: Iterable[tuple[str, float]], total: float, wording: Wording) -> Iterable[Segment]:
+def stack_bars(bars: Sequence[tuple[str, Sequence[tuple[str, float]]]], wording: Wording) -> tuple[Stack, ...]:
+    """Stacked bars on one scale, each a label and its parts (region or kind of gap, us)."""
+    totals = [sum(time for _region, time in parts) for _label, parts in bars]
+    scale = 100 / max(totals) if any(totals) else 0.0
+    return tuple(
+        Stack(
+            label, wording.us(total), tuple(_segments([Part(key, time, scale * time) for key, time in parts], wording))
+        )
+        for (label, parts), total in zip(bars, totals, strict=True)
+    )
+
+
+def _segments(parts: Iterable[Part], wording: Wording) -> Iterable[Segment]:
     start = 0.0
-    for region, time in parts:
-        width = 100 * time / total if total else 0.0
-        if width > 0:
-            name = wording.region(region)
-            share = wording.percent(width)
-            tip = f"{name}\n{share}, {wording.us(time)}"
-            yield Segment(region, name, round(start, 4), round(width, 4), share, tip)
-        start += width
+    for part in parts:
+        if part.pct > 0 or part.us > 0:
+            name, share = wording.region(part.key), wording.percent(part.pct)
+            tip = f"{name}\n{share}, {wording.us(part.us)}"
+            yield Segment(part.key, name, round(start, 4), round(part.pct, 4), share, tip)
+        start += part.pct
 
 
-def hero_stacks(result: Result, wording: Wording) -> tuple[Stack, ...]:
-    """Only the bar of the main phase: what the first screen shows where no template was assessed."""
+def first_stacks(result: Result, wording: Wording) -> tuple[Stack, ...]:
+    """The bar of the first screen: the main phase's step; where SuperKernels run already, what they hold of it."""
     phase = main_phase(result)
-    return region_stacks(result, wording, [phase]) if phase else ()
+    if phase is None:
+        return ()
+    use = result.superkernels
+    if use is None or result.recommendation.ground != "superkernel":
+        return region_stacks(result, wording, [phase])
+    figures = step_figures(result, phase)
+    share = round(100 * use.share, DIGITS)
+    busy_pct = sum(part.pct for part in figures.regions)
+    inside = Part("superkernel", round(use.exposed_us, DIGITS), share)
+    outside = Part("outside", round(figures.busy_us - inside.us, DIGITS), round(busy_pct - share, DIGITS))
+    segments = tuple(_segments((inside, outside, *figures.gaps), wording))
+    return (Stack(wording.name(PHASE_NAMES, phase), wording.us(figures.wall_us), segments),)
 
 
 def waterfall(template: Template, wording: Wording) -> Bars | None:
@@ -245,7 +256,7 @@ def layer_columns(result: Result, wording: Wording) -> Strip | None:
     odd = {layer.layer for layer, _usual in outliers(layers)}
     columns = []
     for layer in layers[:MOST_COLUMNS]:
-        segments = tuple(_segments(layer.regions_us.items(), axis.high, wording))
+        segments = tuple(_segments(_scaled(layer.regions_us.items(), axis.high), wording))
         tip = wording.say(_("layer {layer}, {wall}"), layer=layer.layer, wall=wording.us(layer.wall_us))
         parts = [f"{wording.region(region)} {wording.us(time)}" for region, time in layer.regions_us.items()]
         stack = Stack(
@@ -260,12 +271,12 @@ def step_columns(result: Result, wording: Wording) -> Strip | None:
     steps = result.steps[:MOST_COLUMNS]
     if len(steps) < 2:
         return None
-    axis = make_axis((step.wall_us / 1000 for step in steps), "ms", ticks=4)
+    axis = make_axis((step.wall_us for step in steps), "µs", ticks=4)
     columns = []
     for step in steps:
         small = max(step.gap_us - step.host_gap_us, 0.0)
         parts = (("busy", step.busy_us), ("inside", small), ("host", step.host_gap_us))
-        segments = tuple(_segments(((name, time / 1000) for name, time in parts), axis.high, wording))
+        segments = tuple(_segments(_scaled(parts, axis.high), wording))
         tip = wording.say(
             _("step {step}, {phase}, {wall}: kernels {busy}, gaps {gap}"),
             step=step.index,
@@ -276,6 +287,11 @@ def step_columns(result: Result, wording: Wording) -> Strip | None:
         )
         columns.append(Stack(str(step.index), wording.us(step.wall_us), segments, not step.steady, tip))
     return _strip(wording.say(_("Time per step")), axis, columns)
+
+
+def _scaled(parts: Iterable[tuple[str, float]], high: float) -> list[Part]:
+    """Parts of a column, percent of the axis."""
+    return [Part(name, time, 100 * time / high) for name, time in parts]
 
 
 def _strip(title: str, axis: Axis, stacks: Sequence[Stack]) -> Strip:

@@ -79,9 +79,9 @@ def redact_result(result: Result, *, op_names: bool = False) -> Result:
     return replace(hidden, captures=captures, ranks=ranks)
 
 
-def redact_text(text: str, result: Result, *, op_names: bool = False) -> str:
-    """A text about a result, such as its plan, hidden in the same way."""
-    return _hider(result, op_names=op_names)(text)
+def redact_about(record: Any, result: Result, *, op_names: bool = False) -> Any:
+    """A record about a result, such as its plan, hidden in the same way."""
+    return _map_strings(record, _hider(result, op_names=op_names))
 
 
 def _hider(result: Result, *, op_names: bool) -> Hide:

@@ -1,17 +1,31 @@
-"""The first screen of a report: the verdict in one sentence, the facts behind it, what blocks it, what to do next."""
+"""The first screen of an analysis: the answer to the question of this capture, the facts behind it, what to do next."""
 
 from __future__ import annotations
 
-from skadvisor.records import Breaker, Result, Template
-from skadvisor.report.document import Summary
+from skadvisor.records import NOISE_PCT, Breaker, Result, Template
+from skadvisor.report.document import Points, Summary
+from skadvisor.report.figures import Part, step_figures
 from skadvisor.report.subject import subject_template
-from skadvisor.report.wording import MODE_NAMES, PHASE_NAMES, Wording, clip
+from skadvisor.report.wording import (
+    ATTENTION_NAMES,
+    LAYER_KIND_NAMES,
+    MODE_NAMES,
+    PHASE_NAMES,
+    Wording,
+    clip,
+)
 from skadvisor.text.messages import _
 
-MOST_BLOCKERS = 4
+MOST_BLOCKERS = 3
 MOST_REGIONS = 4
+MOST_DOUBTS = 2
+MOST_WARNINGS = 2
 #: A breaker that costs less per step reads as nothing, us.
 LEAST_COST_US = 0.05
+#: Grounds of an answer that weighed gains; the others follow from a plain fact of the capture.
+WEIGHED = ("gain", "noise", "risk", "blocked")
+#: Waits that take less of the step are not named, percent.
+LEAST_WAIT_PCT = 1.0
 
 
 def title(result: Result, wording: Wording) -> str:
@@ -20,63 +34,116 @@ def title(result: Result, wording: Wording) -> str:
 
 
 def capture_name(result: Result) -> str:
-    """The last part of the first capture's path: what people call it."""
+    """What people call the first capture: the last part of its path, with the folder above where that says more."""
     paths = [capture.path for capture in result.captures]
-    name = paths[0].replace("\\", "/").rstrip("/").rpartition("/")[2] if paths else ""
+    parts = paths[0].replace("\\", "/").rstrip("/").split("/") if paths else [""]
+    name = parts[-1]
+    if len(parts) > 1 and parts[-2] and name.endswith(("_ascend_pt", "_ascend_ms")):
+        name = f"{parts[-2]}/{name}"
     return clip(name, 80)
 
 
 def headline(result: Result, wording: Wording) -> str:
-    """The verdict in one sentence."""
-    choice = result.recommendation.choice
+    """The answer in one sentence."""
+    ground = result.recommendation.ground
+    if result.recommendation.choice != "none":
+        return _placement(result, wording)
     template = subject_template(result)
-    if choice == "none":
-        return wording.say(_("Place no SuperKernel scope for now."))
-    name = wording.template(choice, result.recommendation.variant)
+    if ground == "noise" and template is not None and template.estimate is not None:
+        return wording.say(
+            _("No scope pays here: the best one, {name}, is expected to make the decode step {mid} shorter."),
+            name=wording.template(template.name, template.variant),
+            mid=wording.percent(template.estimate.mid_pct),
+        )
+    if ground == "superkernel" and result.superkernels is not None:
+        return wording.say(
+            _("SuperKernel is on: {count} SuperKernels hold {share} of the decode step."),
+            count=result.superkernels.count,
+            share=wording.share(result.superkernels.share),
+        )
+    if ground in ("host", "wait"):
+        sentence = (
+            _("Host-bound: the device waits for the host during {share} of the decode step.")
+            if ground == "host"
+            else _("The device waits for another stream or rank during {share} of the decode step.")
+        )
+        return wording.say(sentence, share=wording.percent(_gap_pct(result, ground)))
+    return wording.say(HEADLINES.get(ground, _("Place no SuperKernel scope for now.")))
+
+
+HEADLINES = {
+    "training": _("This is training: there is no decode step to place a scope in."),
+    "no_decoder": _("No decoder layers: there is nothing to place a scope round."),
+    "no_decode": _("No decode step: record one to get an answer."),
+}
+
+
+def _placement(result: Result, wording: Wording) -> str:
+    template = subject_template(result)
+    name = wording.template(result.recommendation.choice, result.recommendation.variant)
     if template is None or template.estimate is None:
-        return wording.say(_("Place the {name} scope; this capture cannot say how much it wins."), name=name)
+        return wording.say(_("Try {name}; this capture cannot say how much it wins."), name=name)
     estimate = template.estimate
     interval = wording.interval(estimate.low_pct, estimate.high_pct)
     values = {"name": name, "mid": wording.percent(estimate.mid_pct), "interval": interval}
     if template.verdict == "within_noise":
         return wording.say(
-            _(
-                "Try the {name} scope only if a trial is cheap: expect {mid} of the decode step ({interval}), which is "
-                "within the noise."
-            ),
+            _("Try {name} only if a trial is cheap: {mid} of the decode step ({interval}) is within the noise."),
             **values,
         )
-    if template.claim is None:
-        return wording.say(_("Place the {name} scope: expect {mid} of the decode step ({interval})."), **values)
     return wording.say(
-        _("Place the {name} scope: expect {mid} of the decode step ({interval}); the published table claims {claim}."),
-        claim=wording.interval(template.claim.low_pct, template.claim.high_pct),
-        **values,
+        _("Try {name}: expect the decode step to get {mid} shorter (80 % interval {interval})."), **values
     )
 
 
 def summarise(result: Result, wording: Wording) -> Summary:
     """Everything that the first screen says."""
+    steps = tuple(wording.full_sentence(message) for message in result.recommendation.next)
     return Summary(
         headline=headline(result, wording),
-        reason=wording.full_sentence(result.recommendation.reason),
+        reason=_reason(result, wording),
         facts=_facts(result, wording),
-        blockers=_blockers(result, wording),
-        next=tuple(wording.full_sentence(message) for message in result.recommendation.next),
+        lists=(*_doubts(result, wording), *first_lists(wording, _blockers(result, wording), steps)),
     )
+
+
+def _reason(result: Result, wording: Wording) -> str:
+    """Why; where the sentence above gives the fact itself, nothing."""
+    recommendation = result.recommendation
+    if recommendation.ground == "superkernel" and result.superkernels is not None:
+        return ""
+    return wording.full_sentence(recommendation.reason)
+
+
+def _doubts(result: Result, wording: Wording) -> tuple[Points, ...]:
+    """What the choice hangs on, the likeliest first, and what the reader has to be warned of."""
+    recommendation = result.recommendation
+    # The sentences on what the choice hangs on come first.
+    said = recommendation.robustness[: min(len(recommendation.hangs_on), MOST_DOUBTS)]
+    lists = (
+        Points(wording.say(_("What it hangs on")), tuple(wording.full_sentence(message) for message in said)),
+        Points(
+            wording.say(_("Warnings")),
+            tuple(wording.full_sentence(notice.message) for notice in result.warnings[:MOST_WARNINGS]),
+        ),
+    )
+    return tuple(points for points in lists if points.lines)
+
+
+def first_lists(wording: Wording, blockers: tuple[str, ...], next_steps: tuple[str, ...]) -> tuple[Points, ...]:
+    """What costs gain and what to do next, without empty lists."""
+    made = (
+        Points(wording.say(_("What costs gain")), blockers, brief=2),
+        Points(wording.say(_("What to do next")), next_steps),
+    )
+    return tuple(points for points in made if points.lines)
 
 
 def _facts(result: Result, wording: Wording) -> tuple[tuple[str, str], ...]:
     recommendation = result.recommendation
-    facts = [
-        (wording.say(_("Choice")), wording.template(recommendation.choice, recommendation.variant)),
-    ]
-    if recommendation.confidence is not None:
-        chance = f"{recommendation.confidence:.0%}".replace("%", " %")
-        title = _("Chance of more than 2 %") if recommendation.choice != "none" else _("Chance of at most 2 %")
-        facts.append((wording.say(title), chance))
-    if recommendation.runner_up:
-        facts.append((wording.say(_("Runner-up")), _runner_up_words(result, wording)))
+    facts = [(wording.say(_("Capture")), _capture_words(result, wording))]
+    if recommendation.ground in WEIGHED:
+        facts += _gain_facts(result, wording)
     facts.append((wording.say(_("Mode")), mode_words(result, wording)))
     facts.append((wording.say(_("Step")), _step_words(result, wording)))
     regions = _region_words(result, wording)
@@ -84,6 +151,44 @@ def _facts(result: Result, wording: Wording) -> tuple[tuple[str, str], ...]:
         facts.append((wording.say(_("Where the time goes")), regions))
     facts.append((wording.say(_("Layers")), _layer_words(result, wording)))
     return tuple(facts)
+
+
+def _capture_words(result: Result, wording: Wording) -> str:
+    name = capture_name(result)
+    if len(result.ranks) > 1:
+        return wording.say(_("{name}, {count} ranks"), name=name, count=len(result.ranks))
+    return name
+
+
+def _gain_facts(result: Result, wording: Wording) -> list[tuple[str, str]]:
+    """The chance with the base rate beside it, the published claim, and what comes second."""
+    recommendation = result.recommendation
+    facts = []
+    if recommendation.confidence is not None:
+        chance = f"{recommendation.confidence:.0%}".replace("%", " %")
+        title = _("Chance of more than 2 %") if recommendation.choice != "none" else _("Chance of at most 2 %")
+        facts.append((wording.say(title), chance + _base_rate_words(result, wording)))
+    template = subject_template(result)
+    if template is not None and template.claim is not None:
+        facts.append(
+            (wording.say(_("Published claim")), wording.interval(template.claim.low_pct, template.claim.high_pct))
+        )
+    if recommendation.runner_up:
+        facts.append((wording.say(_("Runner-up")), _runner_up_words(result, wording)))
+    return facts
+
+
+def _base_rate_words(result: Result, wording: Wording) -> str:
+    rate = result.recommendation.base_rate
+    if rate is None:
+        return ""
+    return wording.say(
+        _(" (of {pairs} published runs {above} gained more than {floor}; median {median})"),
+        pairs=len(rate.step_pct),
+        above=rate.above(NOISE_PCT),
+        floor=f"{NOISE_PCT:g} %",
+        median=wording.percent(rate.median_pct),
+    )
 
 
 def _runner_up_words(result: Result, wording: Wording) -> str:
@@ -123,64 +228,97 @@ def _step_words(result: Result, wording: Wording) -> str:
     phase = main_phase(result)
     if phase is None:
         return wording.say(_("no step was found"))
-    record = result.phases[phase]
+    record, figures = result.phases[phase], step_figures(result, phase)
     return wording.say(
-        _("{phase}, {wall}: kernels {busy}, gaps {gap}, of these {host} wait for the host (median of {steps} steps)"),
+        _("{phase} step {step}: {wall} = kernels {busy} + gaps {gap}"),
         phase=wording.name(PHASE_NAMES, phase),
-        wall=wording.us(record.wall_us),
-        busy=wording.us(record.busy_us),
-        gap=wording.us(record.gap_us),
-        host=wording.us(record.gap.host_us),
-        steps=record.steady_steps,
+        wall=wording.us(figures.wall_us),
+        busy=wording.us(figures.busy_us),
+        gap=wording.us(figures.gap_us),
+        step=record.step,
     )
 
 
 def _region_words(result: Result, wording: Wording) -> str:
+    """The largest parts of the step, regions and gaps alike."""
     phase = main_phase(result)
-    regions = sorted((region for region in result.regions if region.phase == phase), key=lambda region: -region.share)
-    parts = [f"{wording.region(region.region)} {wording.share(region.share)}" for region in regions[:MOST_REGIONS]]
-    return wording.say(_(", ")).join(parts)
+    if phase is None:
+        return ""
+    parts = sorted(step_figures(result, phase).parts, key=lambda part: -part.us)[:MOST_REGIONS]
+    return wording.say(_(", ")).join(f"{wording.region(part.key)} {wording.percent(part.pct)}" for part in parts)
 
 
 def _layer_words(result: Result, wording: Wording) -> str:
-    from skadvisor.report.wording import LAYER_KIND_NAMES
-
     if not result.layers.count:
         return wording.say(_("no decoder layers were found"))
-    kinds = [f"{kind.count} {wording.name(LAYER_KIND_NAMES, kind.kind)}" for kind in result.layers.kinds]
-    return wording.say(_("{count} ({kinds})"), count=result.layers.count, kinds=wording.say(_(", ")).join(kinds))
+    kinds = [
+        f"{kind.count} {wording.name(LAYER_KIND_NAMES, kind.kind)}"
+        f" ({wording.name(ATTENTION_NAMES, kind.attention_kind)})"
+        for kind in result.layers.kinds
+    ]
+    return wording.say(_(", ")).join(kinds)
 
 
 def _blockers(result: Result, wording: Wording) -> tuple[str, ...]:
-    """The blocking findings of the template that the report speaks of, else its dearest breakers.
+    """What keeps the step from gaining, the dearest first: waits where they decide, else findings or breakers.
 
     What the reason says already is not said again, and what costs nothing that a report shows is left out.
     """
+    recommendation = result.recommendation
+    if recommendation.ground in ("host", "wait", "mode"):
+        return _waits(result, wording)
     template = subject_template(result)
-    if template is None:
+    if template is None or recommendation.ground not in WEIGHED:
         return ()
-    reason = result.recommendation.reason
     blocking = [finding.message for finding in template.findings if finding.status == "block"]
     if blocking:
-        lines = [wording.sentence(message) for message in blocking if message != reason]
+        lines = [wording.sentence(message) for message in blocking if message != recommendation.reason]
     else:
         dearest = sorted(template.breakers, key=lambda breaker: -breaker.cost_us)
         lines = [_breaker_line(breaker, wording) for breaker in dearest if breaker.cost_us >= LEAST_COST_US]
     return tuple(dict.fromkeys(lines[:MOST_BLOCKERS]))
 
 
+def _waits(result: Result, wording: Wording) -> tuple[str, ...]:
+    phase = main_phase(result)
+    gaps = step_figures(result, phase).gaps if phase else ()
+    told = sorted((part for part in gaps if part.pct >= LEAST_WAIT_PCT), key=lambda part: -part.us)
+    return tuple(_wait_line(part, wording) for part in told)
+
+
+def _wait_line(part: Part, wording: Wording) -> str:
+    return wording.say(
+        _("{gap}: {time} per step, {share} of it"),
+        gap=wording.region(part.key),
+        time=wording.us(part.us),
+        share=wording.percent(part.pct),
+    )
+
+
+def _gap_pct(result: Result, kind: str) -> float:
+    phase = main_phase(result)
+    gaps = step_figures(result, phase).gaps if phase else ()
+    return sum(part.pct for part in gaps if part.key == kind)
+
+
 def _breaker_line(breaker: Breaker, wording: Wording) -> str:
     sentence = (
-        _("{op} cuts the scope {cuts:.1f} times per layer and costs {cost} per step")
+        _("{op} cuts the scope {times} per layer and costs {cost} per step")
         if breaker.likelihood == "likely"
-        else _("{op} may cut the scope {cuts:.1f} times per layer, which would cost {cost} per step")
+        else _("{op} may cut the scope {times} per layer, which would cost {cost} per step")
     )
-    return wording.say(
-        sentence, op=clip(breaker.op_type, 60), cuts=breaker.cuts_per_layer, cost=wording.us(breaker.cost_us)
-    )
+    times = wording.times(breaker.cuts_per_layer)
+    op = f"{clip(breaker.op_type, 60)}{wording.say(_(' ({meaning})'), meaning=wording.role(breaker.role))}"
+    return wording.say(sentence, op=op, times=times, cost=wording.us(breaker.cost_us))
 
 
 def claim_line(template: Template, wording: Wording) -> str:
     """The claim as a range, or that there is none."""
     claim = template.claim
     return wording.interval(claim.low_pct, claim.high_pct) if claim else wording.say(_("no claim"))
+
+
+def step_wall(result: Result) -> float | None:
+    """Wall time of the step that the advice speaks of, us."""
+    record = result.phases.get(result.phase)
+    return record.wall_us if record else None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from skadvisor.records import Result
-from skadvisor.report.build import build_document
-from skadvisor.report.document import Document, Item, Section, Table
+from skadvisor.report.document import Document, Item, Section, Summary, Table
 from skadvisor.report.wording import Wording
 from skadvisor.text.messages import _
 
@@ -26,22 +25,14 @@ SIGNS = {"pass": "✓", "warn": "!", "block": "✗", "unknown": "?"}
 STYLES = {"pass": "green", "warn": "yellow", "block": "red", "unknown": "dim"}
 
 
-def render_text(
-    result: Result,
-    *,
-    width: int = 100,
-    colour: bool = False,
-    language: str = "en",
-    detail: bool = False,
-    plan: str = "",
-) -> str:
+def render_text(document: Document, *, width: int = 100, colour: bool = False, detail: bool = False) -> str:
     """The report as plain text of at most `width` cells a line; escape codes only where `colour` is True.
 
-    `detail` adds the kernel by kernel tables that files hold and the terminal view leaves out.
+    `detail` adds the sections and tables that files hold and the terminal view leaves out.
     """
     from rich.console import Console
+    from rich.text import Text
 
-    document = build_document(result, language, plan)
     target = StringIO()
     console = Console(
         file=target,
@@ -54,29 +45,29 @@ def render_text(
         emoji=False,
         legacy_windows=False,
     )
-    _print_summary(console, document, Wording(language))
+    _print_summary(console, document.summary, detail)
     for section in document.sections:
-        _print_section(console, section, detail)
+        if detail or not section.detail:
+            _print_section(console, section, detail)
+    if not detail and any(section.detail for section in document.sections):
+        console.print()
+        console.print(Text(Wording(document.language).say(_("More: -v, or -o report.html")), style="dim"))
     return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"
 
 
-def _print_summary(console: Console, document: Document, wording: Wording) -> None:
+def _print_summary(console: Console, summary: Summary, detail: bool) -> None:
     from rich.text import Text
 
-    summary = document.summary
     console.print(Text(summary.headline, style="bold"))
     if summary.reason:
         console.print(Text(summary.reason))
-    _print_pairs(console, [(wording.say(_("Capture")), document.capture), *summary.facts])
-    for title, lines in (
-        (wording.say(_("What blocks it")), summary.blockers),
-        (wording.say(_("What to do next")), summary.next),
-    ):
-        if lines:
-            console.print(Text(title, style="bold"))
-            for place, line in enumerate(lines, start=1):
-                _print_hanging(console, f"{place}.", line)
-    if summary.reading:
+    if summary.facts:
+        _print_pairs(console, list(summary.facts))
+    for points in summary.lists:
+        console.print(Text(points.title, style="bold"))
+        for place, line in enumerate(points.lines if detail else points.lines[: points.brief], start=1):
+            _print_hanging(console, f"{place}.", line)
+    if summary.reading and detail:
         console.print(Text(summary.reading, style="dim"))
 
 
@@ -107,19 +98,23 @@ def _print_section(console: Console, section: Section, detail: bool) -> None:
     from rich.text import Text
 
     tables = [table for table in section.tables if detail or not table.detail]
-    if not tables and not section.items and not section.typed:
+    if not tables and not section.items and not section.codes:
         return
     console.print()
     console.print(Text(section.title, style="bold underline"))
-    if section.lead:
+    if section.lead and detail:
         console.print(Text(section.lead))
     for table in tables:
-        console.print()
-        if section.shows_title(table):
+        if detail and section.shows_title(table):
+            console.print()
             console.print(Text(table.title, style="italic"))
-        _print_table(console, table)
-    if section.typed:
-        console.print(Text(section.typed))
+        _print_table(console, table if detail else replace(table, rows=table.brief or table.rows, note=""))
+    for code in section.codes:
+        console.print()
+        if code.title:
+            console.print(Text(code.title, style="italic"))
+        # Lines to copy are never broken; a terminal wraps them itself.
+        console.print(Text(code.text), soft_wrap=True)
     for item in section.items:
         mark = SIGNS.get(item.status or "", "-")
         _print_hanging(console, mark, item_line(item), STYLES.get(item.status or "", ""))

@@ -1,7 +1,8 @@
 """The annotated trace: the kernels with lanes for steps, layers, regions, fragments and breakers beside them.
 
-Chrome's trace event format, which Perfetto reads too. Times are rebased to zero and written with three decimals
-of a microsecond: epoch times would exceed what viewers hold exactly, and would nest kernels wrongly.
+Chrome's trace event format, which Perfetto and MindStudio Insight read too. Times are rebased to zero and written with
+three decimals of a microsecond: epoch times would exceed what viewers hold exactly, and would nest kernels wrongly.
+`otherData` says the moment that is zero here, so that the lanes can be laid over the original, and what they are of.
 """
 
 from __future__ import annotations
@@ -14,13 +15,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.records import REGIONS, Result
-from skadvisor.report.wording import PHASE_NAMES, Wording
+from skadvisor.report.wording import LAYER_KIND_NAMES, PHASE_NAMES, Wording
 from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ANALYSIS, DEVICE = 1, 2
+#: Columns that a kernel's slice shows.
+KERNEL_ARGS = (
+    "op_type",
+    "region",
+    "role",
+    "layer",
+    "confidence",
+    "input_shapes",
+    "core",
+    "evidence",
+    "fusible",
+    "fragment",
+)
 
 
 @dataclass(frozen=True)
@@ -36,27 +50,37 @@ class Slice:
 def render_trace(result: Result, kernels: pd.DataFrame, steps: pd.DataFrame, *, language: str = "en") -> bytes:
     """The trace as gzipped JSON. `kernels` has KERNEL_COLUMNS and LABEL_COLUMNS, `steps` STEP_COLUMNS.
 
-    Fragments and breakers come from the columns `fragment` and `fusible` where the table has them, else from the
-    typical layers: every layer with the same sequence of operators is cut in the same places.
+    Fragments and what ends them are drawn where the table has the columns `step`, `fragment`, `fusible` and `in_scope`.
     """
     wording = Wording(language)
     kernels = kernels.sort_values("start_ns", kind="stable", ignore_index=True)
     zero = int(kernels["start_ns"].min()) if len(kernels) else 0
     frame = kernels.assign(start=kernels["start_ns"] - zero, end=kernels["start_ns"] + kernels["dur_ns"] - zero)
-    fragments, breakers = _fusion(result, frame, wording)
     lanes: list[tuple[int, str, list[Slice]]] = [
         (ANALYSIS, wording.say(_("steps")), list(_step_slices(steps, zero, wording))),
         (ANALYSIS, wording.say(_("layers")), list(_layer_slices(frame, wording))),
     ]
     lanes += [(ANALYSIS, wording.region(region), list(_region_slices(frame, region, wording))) for region in REGIONS]
-    lanes += [
-        (ANALYSIS, wording.say(_("fragments")), fragments),
-        (ANALYSIS, wording.say(_("breakers")), breakers),
-    ]
+    if "fragment" in frame:
+        lanes += [
+            (ANALYSIS, wording.say(_("fragments")), list(_fragment_slices(frame, wording))),
+            (ANALYSIS, wording.say(_("breakers")), list(_breaker_slices(frame, "unlikely"))),
+            (ANALYSIS, wording.say(_("may break")), list(_breaker_slices(frame, "unknown"))),
+        ]
     for stream, rows in frame.groupby(frame["stream"].astype("object").fillna(-1), sort=True):
         name = wording.say(_("stream {stream}"), stream=stream) if stream != -1 else wording.say(_("stream unknown"))
         lanes.append((DEVICE, name, list(_kernel_slices(rows))))
-    return _write(_events([lane for lane in lanes if lane[2]], wording))
+    return _write(_events([lane for lane in lanes if lane[2]], wording), _about(result, zero))
+
+
+def _about(result: Result, zero: int) -> dict[str, str]:
+    """What the trace is of; `base_time_ns` is the moment of zero by the capture's clock."""
+    return {
+        "base_time_ns": str(zero),
+        "base_time_us": f"{zero // 1000}.{zero % 1000:03d}",
+        "capture": ", ".join(capture.path for capture in result.captures),
+        "tool": f"{result.tool.name} {result.tool.version}",
+    }
 
 
 def _step_slices(steps: pd.DataFrame, zero: int, wording: Wording) -> Iterator[Slice]:
@@ -69,7 +93,7 @@ def _step_slices(steps: pd.DataFrame, zero: int, wording: Wording) -> Iterator[S
 def _layer_slices(frame: pd.DataFrame, wording: Wording) -> Iterator[Slice]:
     inside = frame[frame["layer"].notna()]
     for (step, layer), rows in inside.groupby(["step", "layer"], sort=True):
-        kind = str(rows["layer_kind"].iloc[0])
+        kind = wording.name(LAYER_KIND_NAMES, str(rows["layer_kind"].iloc[0]))
         name = wording.say(_("layer {layer} ({kind})"), layer=int(layer), kind=kind)
         yield Slice(int(rows["start"].min()), int(rows["end"].max()), name, {"step": int(step), "kernels": len(rows)})
 
@@ -99,8 +123,7 @@ def _region_slice(found: tuple[Any, int, int, int], name: str) -> Slice:
 
 
 def _kernel_slices(rows: pd.DataFrame) -> Iterator[Slice]:
-    wanted = ["op_type", "region", "role", "layer", "confidence", "input_shapes", "core", "evidence"]
-    columns = [name for name in wanted if name in rows]
+    columns = [name for name in KERNEL_ARGS if name in rows]
     values = zip(*(rows[name].astype("object") for name in columns), strict=True) if columns else iter(())
     for start, end, name, cells in zip(rows["start"], rows["end"], rows["name"].astype("object"), values, strict=True):
         args = {key: _plain(value) for key, value in zip(columns, cells, strict=True) if _known(value)}
@@ -119,30 +142,23 @@ def _plain(value: Any) -> Any:
     return int(number) if number.is_integer() else round(number, 4)
 
 
-def _fusion(result: Result, frame: pd.DataFrame, wording: Wording) -> tuple[list[Slice], list[Slice]]:
-    """Fragments and breakers of every layer whose operators follow each other as in a typical layer."""
-    known = {
-        tuple(kernel.op_type or kernel.name for kernel in typical.kernels): typical for typical in result.typical_layers
-    }
-    fragments: list[Slice] = []
-    breakers: list[Slice] = []
-    named = frame["op_type"].astype("object").where(frame["op_type"].notna(), frame["name"].astype("object"))
-    inside = frame.assign(shown=named)[frame["layer"].notna() & ~frame["kind"].isin(["collective_part"])]
-    for (step, layer), rows in inside.groupby(["step", "layer"], sort=True):
-        typical = known.get(tuple(str(name) for name in rows["shown"]))
-        if typical is None:
-            continue
-        place = {"step": int(step), "layer": int(layer)}
-        spans: dict[int, list[tuple[int, int]]] = {}
-        for kernel, start, end in zip(typical.kernels, rows["start"], rows["end"], strict=True):
-            if kernel.fragment is not None:
-                spans.setdefault(kernel.fragment, []).append((int(start), int(end)))
-            elif kernel.fusible == "unlikely":
-                breakers.append(Slice(int(start), int(end), kernel.op_type or kernel.name, place))
-        for members in spans.values():
-            name = wording.say(_("fragment of {count} kernels"), count=len(members))
-            fragments.append(Slice(members[0][0], max(end for _start, end in members), name, place))
-    return fragments, breakers
+def _fragment_slices(frame: pd.DataFrame, wording: Wording) -> Iterator[Slice]:
+    """Every fragment from its first kernel to its last, however many layers it reaches over."""
+    inside = frame[frame["fragment"].notna()]
+    for (step, fragment), rows in inside.groupby(["step", "fragment"], sort=True):
+        name = wording.say(_("fragment {number}: {count} kernels"), number=int(fragment), count=len(rows))
+        layers = rows["layer"].dropna()
+        args = {"step": int(step), "fragment": int(fragment), "kernels": len(rows)}
+        if len(layers):
+            args |= {"first_layer": int(layers.min()), "last_layer": int(layers.max())}
+        yield Slice(int(rows["start"].min()), int(rows["end"].max()), name, args)
+
+
+def _breaker_slices(frame: pd.DataFrame, fusible: str) -> Iterator[Slice]:
+    rows = frame[frame["in_scope"] & (frame["fusible"].astype("object") == fusible)]
+    names = rows["op_type"].astype("object").where(rows["op_type"].notna(), rows["name"].astype("object"))
+    for start, end, name, step in zip(rows["start"], rows["end"], names, rows["step"], strict=True):
+        yield Slice(int(start), int(end), str(name), {"step": int(step)})
 
 
 def _events(lanes: Iterable[tuple[int, str, list[Slice]]], wording: Wording) -> Iterator[dict[str, Any]]:
@@ -188,10 +204,11 @@ def _pack(slices: list[Slice]) -> list[list[Slice]]:
     return lanes
 
 
-def _write(events: Iterator[dict[str, Any]]) -> bytes:
+def _write(events: Iterator[dict[str, Any]], about: dict[str, str]) -> bytes:
     target = io.BytesIO()
     with gzip.GzipFile(filename="", fileobj=target, mode="wb", mtime=0, compresslevel=6) as packed:
-        packed.write(b'{"displayTimeUnit":"ns","traceEvents":[\n')
+        head = f'{{"displayTimeUnit":"ns","otherData":{json.dumps(about)},"traceEvents":[\n'
+        packed.write(head.encode())
         for place, event in enumerate(events):
             packed.write((",\n" if place else "").encode() + json.dumps(event, ensure_ascii=True).encode())
         packed.write(b"\n]}\n")

@@ -42,6 +42,15 @@ PHASE_NAMES = {
 }
 MODE_NAMES = {"eager": _("eager"), "graph": _("graph"), "unknown": _("unknown")}
 LAYER_KIND_NAMES = {"dense": _("dense"), "moe": _("MoE"), "mtp": _("MTP"), "other": _("other")}
+ATTENTION_NAMES = {
+    "gqa": _("GQA"),
+    "mla": _("MLA"),
+    "linear": _("linear attention"),
+    "sparse": _("sparse attention"),
+    "unknown": _("unknown attention"),
+}
+#: Parts of a step that has SuperKernels already.
+FUSED_NAMES = {"superkernel": _("in SuperKernels"), "outside": _("outside them")}
 TEMPLATE_NAMES = {
     "attention-only": _("attention-only"),
     "moe-only": _("moe-only"),
@@ -59,7 +68,39 @@ VERDICT_NAMES = {
     "unknown": _("unknown"),
 }
 LIKELIHOOD_NAMES = {"likely": _("likely"), "unlikely": _("unlikely"), "unknown": _("unknown")}
+FUSIBLE_NAMES = {"likely": _("fuses"), "unlikely": _("does not fuse"), "unknown": _("not known"), "mixed": _("in part")}
 BASIS_NAMES = {"measured": _("measured"), "derived": _("derived"), "assumed": _("assumed")}
+#: Roles of kernels; another one is shown with its underscores replaced.
+ROLE_NAMES = {
+    "qkv_proj": _("q/k/v projection"),
+    "attention_core": _("attention core"),
+    "rope": _("rotary embedding"),
+    "kv_cache": _("KV-cache write"),
+    "indexer": _("sparse indexer"),
+    "absorbed_matmul": _("absorbed MLA matmul"),
+    "out_proj": _("output projection"),
+    "router": _("router"),
+    "topk": _("top-k"),
+    "dispatch": _("dispatch"),
+    "expert_matmul": _("expert matmul"),
+    "shared_expert": _("shared expert"),
+    "combine": _("combine"),
+    "gate_up": _("gate and up projection"),
+    "activation": _("activation"),
+    "down": _("down projection"),
+    "residual_norm": _("residual add and norm"),
+    "norm": _("norm"),
+    "collective": _("collective"),
+    "quantise": _("quantise"),
+    "layout": _("layout change"),
+    "cast": _("cast"),
+    "sampling": _("sampling"),
+    "prepare": _("preparation"),
+    "superkernel": _("SuperKernel"),
+    "matmul": _("matmul"),
+    "elementwise": _("element-wise"),
+    "unknown": _("unknown"),
+}
 #: Terms that the gain models name; another name is shown with its underscores replaced.
 TERM_NAMES = {
     "visible_gaps": _("visible gaps"),
@@ -107,7 +148,11 @@ class Wording:
 
     def region(self, key: str) -> str:
         """The word for a region or for a kind of gap."""
-        return self.name(REGION_NAMES | GAP_NAMES, key)
+        return self.name(REGION_NAMES | GAP_NAMES | FUSED_NAMES, key)
+
+    def role(self, key: str) -> str:
+        """The word for a role."""
+        return clip(self.name(ROLE_NAMES, key), 40)
 
     def template(self, key: str, variant: str = "") -> str:
         """The word for a template and its variant; in other languages with the identifier that commands take."""
@@ -116,12 +161,16 @@ class Wording:
         return f"{shown} {variant.upper()}" if variant else shown
 
     def us(self, value: float | None) -> str:
-        """A time in the unit that reads best, or "unknown"."""
-        if value is None:
-            return self.say(_("unknown"))
-        if abs(value) >= 1000:
-            return f"{minus(f'{value / 1000:,.2f}')} ms"
-        return f"{minus(f'{value:.1f}')} µs"
+        """A time in microseconds, as everywhere in reports, or "unknown"."""
+        return self.say(_("unknown")) if value is None else f"{minus(f'{value:,.1f}')} µs"
+
+    def times(self, count: float) -> str:
+        """How often: once, twice, so many times."""
+        if round(count, 1) == 1:
+            return self.say(_("once"))
+        if round(count, 1) == 2:
+            return self.say(_("twice"))
+        return self.say(_("{count} times"), count=f"{count:.1f}".removesuffix(".0"))
 
     def percent(self, value: float | None) -> str:
         """A percentage (of 100), or "unknown"."""

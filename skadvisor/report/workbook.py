@@ -6,10 +6,9 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from skadvisor.records import Result
-from skadvisor.report.build import build_document
 from skadvisor.report.document import Cell, Document, Table
 from skadvisor.report.palette import GAP_COLOURS, REGION_COLOURS, text_on
+from skadvisor.report.text import item_line
 from skadvisor.report.wording import Wording
 from skadvisor.text.messages import _
 
@@ -19,17 +18,16 @@ if TYPE_CHECKING:
 WIDEST_COLUMN = 60
 
 
-def render_workbook(result: Result, *, language: str = "en") -> bytes:
+def render_workbook(document: Document) -> bytes:
     """The workbook's bytes. Cells from the capture are always text, never formulas."""
     from openpyxl import Workbook
 
-    document = build_document(result, language)
-    wording = Wording(language)
+    wording = Wording(document.language)
     workbook = Workbook()
     sheet = workbook.active
     assert sheet is not None
     sheet.title = _sheet_name(wording.say(_("Verdict")), set())
-    _fill_summary(sheet, document, wording)
+    _fill_summary(sheet, document)
     used = {sheet.title}
     tables = [table for section in document.sections for table in section.tables]
     tables.sort(key=lambda table: not table.name.startswith("layer-"))
@@ -70,14 +68,17 @@ def _put(sheet: Worksheet, row: int, column: int, value: str | float | None, *, 
         cell.font = Font(bold=True)
 
 
-def _fill_summary(sheet: Worksheet, document: Document, wording: Wording) -> None:
+def _fill_summary(sheet: Worksheet, document: Document) -> None:
     summary = document.summary
     lines: list[tuple[str, str]] = [("", summary.headline), ("", summary.reason), ("", ""), *summary.facts]
-    for title, points in (
-        (wording.say(_("What blocks it")), summary.blockers),
-        (wording.say(_("What to do next")), summary.next),
-    ):
-        lines += [("", ""), *((title if place == 0 else "", point) for place, point in enumerate(points))]
+    for points in summary.lists:
+        lines += [("", ""), *((points.title if place == 0 else "", line) for place, line in enumerate(points.lines))]
+    for section in document.sections:
+        said = [section.lead] if section.lead and not section.tables else []
+        said += [item_line(item) for item in section.items]
+        said += [line for code in section.codes for line in (code.title, code.text)]
+        if said:
+            lines += [("", ""), *((section.title if place == 0 else "", line) for place, line in enumerate(said))]
     lines += [("", ""), ("", summary.reading), ("", document.tool)]
     for row, (label, text) in enumerate(lines, start=1):
         _put(sheet, row, 1, label)

@@ -1,55 +1,101 @@
-"""A verification as short text: the answer of each check, how to prove what is not proven, then the compile log."""
+"""A verification put into words: one line per check, then what the compile log took in and left out."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
-from skadvisor.text.messages import Message, _
-from skadvisor.text.plain_text import plain
+from skadvisor.records import Status
+from skadvisor.report.cells import number, text
+from skadvisor.report.document import Code, Column, Document, Item, Section, Summary, Table
+from skadvisor.report.glossary import explain_words
+from skadvisor.report.wording import LONGEST_VALUE, Wording
+from skadvisor.text.messages import _
 from skadvisor.verification.checks import Verification
 from skadvisor.verification.compile_log import CompileLog
 
-_ANSWERS = {"proven": _("proven"), "refuted": _("refuted"), "not_proven": _("not proven")}
-_CHECKS = {"compile": _("compiled in"), "output": _("same output"), "performance": _("faster")}
-_MOST = 20
-_LONGEST = 1_000
+ANSWER_NAMES = {"proven": _("proven"), "refuted": _("refuted"), "not_proven": _("not proven")}
+STATUSES: dict[str, Status] = {"proven": "pass", "refuted": "block", "not_proven": "unknown"}
+CHECK_NAMES = {"compile": _("compiled in"), "output": _("same output"), "performance": _("faster")}
+#: Scopes and left-out operators in a table.
+MOST_ROWS = 60
 
 
-def render_verification(result: Verification, translate: Callable[[str], str] = str) -> str:
-    """The answer of each check with what proves or would prove it, and the details of the compile log."""
-    lines = []
-    for check in result.checks:
-        said = plain(check.message.render(translate), _LONGEST)
-        lines.append(f"{translate(_ANSWERS[check.answer])}: {translate(_CHECKS[check.name])}: {said}")
-        if check.prove:
-            proof = Message(_("to prove it: {command}"), command=check.prove)
-            lines.append(f"  {proof.render(translate)}")
+def describe_verification(result: Verification, language: str = "en") -> Document:
+    """The document of a verification."""
+    wording = Wording(language)
+    answers = {check.answer for check in result.checks}
+    headline = wording.say(
+        _("Refuted: a check failed.")
+        if "refuted" in answers
+        else _("Proven: every check that was asked for passed.")
+        if answers == {"proven"}
+        else _("Not proven yet; the commands that would prove it are below.")
+    )
+    items = tuple(
+        Item(
+            wording.sentence(check.message),
+            STATUSES[check.answer],
+            wording.say(
+                _("{check} ({answer})"),
+                check=wording.name(CHECK_NAMES, check.name),
+                answer=wording.name(ANSWER_NAMES, check.answer),
+            ),
+        )
+        for check in result.checks
+    )
+    proofs = tuple(
+        Code(wording.say(_("To prove: {check}"), check=wording.name(CHECK_NAMES, check.name)), "bash", check.prove)
+        for check in result.checks
+        if check.prove
+    )
+    sections = [Section("checks", wording.say(_("Checks")), items=items, codes=proofs)]
     if result.compile_log is not None:
-        lines += _log_lines(result.compile_log, translate)
-    return "\n".join(lines) + "\n"
+        sections.append(_log(result.compile_log, wording))
+    title = wording.say(_("Verification of a run with SuperKernel"))
+    return explain_words(Document(title, language, Summary(headline), tuple(sections)), wording)
 
 
-def _log_lines(log: CompileLog, translate: Callable[[str], str]) -> list[str]:
-    lines = []
-    for scope in log.scopes[:_MOST]:
-        told = Message(
-            _("scope {name}: {cuts} cuts")
-            if log.built is None
-            else _("scope {name}: {taken} operators taken in, {built} SuperKernels, {cuts} cuts"),
-            name=plain(scope.name),
-            taken=scope.taken,
-            built=scope.built,
-            cuts=scope.cuts,
+def _log(log: CompileLog, wording: Wording) -> Section:
+    made = (_scopes(log, wording), _left_out(log, wording))
+    title = wording.say(_("In the compile log"))
+    return Section("log", title, tables=tuple(table for table in made if table.rows))
+
+
+def _scopes(log: CompileLog, wording: Wording) -> Table:
+    rows = tuple(
+        (
+            text(scope.name),
+            # Without a word that anything was built, the log does not tell these two.
+            number(None if log.built is None else scope.taken, wording, 0),
+            number(None if log.built is None else scope.built, wording, 0),
+            number(scope.cuts, wording, 0),
         )
-        lines.append(f"  {told.render(translate)}")
-    if len(log.scopes) > _MOST:
-        more = Message(_("and {count} more scopes"), count=len(log.scopes) - _MOST)
-        lines.append(f"  {more.render(translate)}")
+        for scope in log.scopes[:MOST_ROWS]
+    )
+    columns = (
+        Column(wording.say(_("Scope"))),
+        Column(wording.say(_("Operators taken in")), "", True),
+        Column(wording.say(_("SuperKernels built")), "", True),
+        Column(wording.say(_("Cuts")), "", True),
+    )
+    return Table("scopes", wording.say(_("Scopes")), columns, rows, _cut_note(len(log.scopes), wording))
+
+
+def _left_out(log: CompileLog, wording: Wording) -> Table:
     reasons = Counter((item.op_type or item.name, item.reason) for item in log.left_out)
-    for (name, reason), count in reasons.most_common(_MOST):
-        told = Message(
-            _("left out: {name} ({count} times): {reason}"), name=plain(name), count=count, reason=plain(reason)
-        )
-        lines.append(f"  {told.render(translate)}")
-    return lines
+    rows = tuple(
+        (text(name), number(count, wording, 0), text(reason, LONGEST_VALUE))
+        for (name, reason), count in reasons.most_common(MOST_ROWS)
+    )
+    columns = (
+        Column(wording.say(_("Operator"))),
+        Column(wording.say(_("Kernels")), "", True),
+        Column(wording.say(_("Compiler's reason"))),
+    )
+    return Table("left_out", wording.say(_("Left out")), columns, rows, _cut_note(len(reasons), wording))
+
+
+def _cut_note(count: int, wording: Wording) -> str:
+    if count <= MOST_ROWS:
+        return ""
+    return wording.say(_("The first {shown} of {all} rows; all are in the JSON file."), shown=MOST_ROWS, all=count)

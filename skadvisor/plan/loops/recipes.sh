@@ -28,7 +28,7 @@ done
 
 # 3. The same output, and faster?
 skadvisor verify --compile-log "$PROOF/plog" --outputs "$PROOF/off/1/log_0.log" "$PROOF/on/1/log_0.log" \
-  $(printf -- '--before %s ' "$PROOF"/off/*) $(printf -- '--after %s ' "$PROOF"/on/*) -o "$PROOF/performance.json"
+  $(printf -- '--before %s ' "$PROOF"/off/*) $(printf -- '--after %s ' "$PROOF"/on/*) --performance "$PROOF/performance.json"
 
 # 4. Record both, and keep the outcome for better forecasts.
 for SIDE in off on; do

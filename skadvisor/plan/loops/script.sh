@@ -14,7 +14,7 @@ done
 
 # 3. The same output, and faster?
 skadvisor verify --compile-log "$PROOF/@FOUND@" --outputs "$PROOF/off/1.log" "$PROOF/on/1.log" \
-  $(printf -- '--before %s ' "$PROOF"/off/*) $(printf -- '--after %s ' "$PROOF"/on/*) -o "$PROOF/performance.json"
+  $(printf -- '--before %s ' "$PROOF"/off/*) $(printf -- '--after %s ' "$PROOF"/on/*) --performance "$PROOF/performance.json"
 
 # 4. Record both (skadvisor capture --print has the lines; write to os.environ["RECORD"]), and keep the outcome.
 RECORD=$PROOF/record_off SUPERKERNEL=0 $COMMAND

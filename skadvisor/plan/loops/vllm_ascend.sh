@@ -28,7 +28,7 @@ side true "$PROOF/on"
 # 2. Compiled in, the same output, and faster?
 skadvisor verify --compile-log "$PROOF/on/sk_meta" --outputs "$PROOF/off/output.txt" "$PROOF/on/output.txt" \
   $(printf -- '--before %s ' "$PROOF"/off/bench_*) $(printf -- '--after %s ' "$PROOF"/on/bench_*) \
-  -o "$PROOF/performance.json"
+  --performance "$PROOF/performance.json"
 
 # 3. Keep the outcome for better forecasts.
 skadvisor compare "$PROOF/off/prof" "$PROOF/on/prof" --template @TEMPLATE@ --keep

@@ -60,6 +60,22 @@
     button.addEventListener("click", () => sortTable(button.parentElement));
   });
 
+  document.querySelectorAll(".copy").forEach((button) => {
+    button.addEventListener("click", async () => {
+      const code = button.closest(".code").querySelector("code");
+      try {
+        await navigator.clipboard.writeText(code.textContent);
+      } catch {
+        // Pages from a file may have no clipboard; the selection can still be copied.
+        getSelection().selectAllChildren(code);
+        document.execCommand("copy");
+      }
+      const said = button.textContent;
+      button.textContent = button.dataset.done;
+      setTimeout(() => { button.textContent = said; }, 1500);
+    });
+  });
+
   const fitLetters = (drawing) => {
     drawing.querySelectorAll(".letters").forEach((letters) => {
       letters.classList.remove("quiet");

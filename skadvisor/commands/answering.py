@@ -1,0 +1,108 @@
+"""How every command gives its answer: the options for it as one decorator, and the one place that writes and prints."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skadvisor.text.languages import LANGUAGES, default_language
+
+if TYPE_CHECKING:
+    from skadvisor.report.answer import Answer
+
+#: The name that stands for the standard output.
+STDOUT = "-"
+COMMON = ".html, .md, .txt, .json, .xlsx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """How the answer is wished for. `own` are the suffixes that only this command writes."""
+
+    outputs: tuple[str, ...]
+    as_json: bool
+    verbose: bool
+    language: str
+    force: bool
+    own: tuple[str, ...] = ()
+
+    def check(self, inputs: Iterable[Path] = ()) -> None:
+        """Refuse before the work what could not be written after it. Raises InputError and UsageError."""
+        from skadvisor.report.answer import check_target
+
+        if self.as_json and STDOUT in self.outputs:
+            raise click.UsageError("--json and -o - would both write to the standard output: choose one")
+        for output in self.outputs:
+            if output != STDOUT:
+                check_target(output, self.own, force=self.force, inputs=inputs)
+
+
+def answer_options(*own: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options about its answer; it receives them as `wish`. `own` are suffixes of its own."""
+    suffixes = ", ".join([COMMON, *own])
+    declared = (
+        click.option(
+            "-o",
+            "--output",
+            "answer_files",
+            multiple=True,
+            metavar="FILE",
+            help=f"Write the answer by suffix: {suffixes}; - is the standard output. Repeatable.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
+        click.option("-v", "--verbose", is_flag=True, help="Print all sections and tables."),
+        click.option(
+            "--lang", "language", type=click.Choice(list(LANGUAGES)), help="Language.  [default: from the locale]"
+        ),
+        click.option("--force", is_flag=True, help="Replace output files that exist."),
+    )
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def packed(*args: Any, language: str | None, **values: Any) -> Any:
+            taken = {name: values.pop(name) for name in ("as_json", "verbose", "force")}
+            outputs = values.pop("answer_files")
+            wish = Wish(outputs=outputs, language=language or default_language(), own=own, **taken)
+            return command(*args, wish=wish, **values)
+
+        for option in reversed(declared):
+            packed = option(packed)
+        return packed
+
+    return decorate
+
+
+def give(answer: Answer, wish: Wish, inputs: Iterable[Path] = ()) -> None:
+    """Write the answer where it is wished, and print it: whole, as JSON, as one sentence beside files, or as text."""
+    from skadvisor.report.answer import render_answer, write_answer
+
+    files = [output for output in wish.outputs if output != STDOUT]
+    for output in files:
+        write_answer(answer, output, wish.language, force=wish.force, inputs=inputs)
+        click.echo(f"wrote {output}", err=True)
+    if wish.as_json:
+        click.echo(render_answer(answer, ".json", wish.language), nl=False)
+    elif STDOUT in wish.outputs:
+        click.echo(render_answer(answer, ".txt", wish.language), nl=False)
+    elif files:
+        click.echo(answer.describe(wish.language).summary.headline)
+    else:
+        click.echo(_terminal_text(answer, wish), nl=False)
+
+
+def _terminal_text(answer: Answer, wish: Wish) -> str:
+    from skadvisor.report.answer import TEXT_WIDTH
+    from skadvisor.report.text import render_text
+
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size((100, 24)).columns if terminal else TEXT_WIDTH
+    colour = terminal and not os.environ.get("NO_COLOR")
+    return render_text(answer.describe(wish.language), width=width, colour=colour, detail=wish.verbose)

@@ -1,0 +1,99 @@
+"""The answer of a command: a record for programs and its document for people, written in the format of a suffix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from skadvisor.errors import InputError
+from skadvisor.files.output import check_output, write_atomically
+from skadvisor.records import to_json
+from skadvisor.report.document import Document
+from skadvisor.report.text import render_text
+from skadvisor.text.languages import translator
+
+#: Suffix -> what is written of any answer.
+SUFFIXES = {
+    ".html": "report for a browser, one self-contained file",
+    ".md": "report in Markdown",
+    ".txt": "report as plain text",
+    ".json": "result for programs",
+    ".xlsx": "workbook with the tables",
+}
+
+TEXT_WIDTH = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a command answers.
+
+    `record` is what JSON holds; `describe` makes the document of a language. `own` are formats that only this answer
+    has: suffix -> function of the language.
+    """
+
+    record: Any
+    describe: Callable[[str], Document]
+    own: Mapping[str, Callable[[str], bytes | str]] = field(default_factory=dict)
+
+
+def render_answer(answer: Answer, suffix: str, language: str = "en") -> bytes:
+    """The bytes of a file with this suffix: one of SUFFIXES or of the answer's own."""
+    if suffix in answer.own:
+        content = answer.own[suffix](language)
+        return content if isinstance(content, bytes) else content.encode()
+    if suffix == ".json":
+        return to_json(answer.record, translator(language)) + b"\n"
+    document = answer.describe(language)
+    if suffix == ".html":
+        from skadvisor.report.html import render_html
+
+        return render_html(document).encode()
+    if suffix == ".md":
+        from skadvisor.report.markdown import render_markdown
+
+        return render_markdown(document).encode()
+    if suffix == ".xlsx":
+        from skadvisor.report.workbook import render_workbook
+
+        return render_workbook(document)
+    return render_text(document, width=TEXT_WIDTH, detail=True).encode()
+
+
+def suffix_of(path: str | os.PathLike[str], own: Iterable[str] = ()) -> str:
+    """The suffix that decides the format, `own` ones among them. Raises InputError where nothing is written for it."""
+    name = Path(path).name.lower()
+    known = [*SUFFIXES, *own]
+    for suffix in sorted(known, key=len, reverse=True):
+        if name.endswith(suffix):
+            return suffix
+    raise InputError(f"cannot tell the format of {Path(path).name}", f"end the name in one of: {', '.join(known)}")
+
+
+def check_target(
+    path: str | os.PathLike[str], own: Iterable[str] = (), *, force: bool = False, inputs: Iterable[Path] = ()
+) -> None:
+    """Say early whether `write_answer` would refuse this path. Raises InputError."""
+    suffix_of(path, own)
+    check_output(path, force=force, inputs=inputs)
+
+
+def write_answer(
+    answer: Answer,
+    path: str | os.PathLike[str],
+    language: str = "en",
+    *,
+    force: bool = False,
+    inputs: Iterable[Path] = (),
+) -> Path:
+    """Write an answer in the format that the suffix asks for and return the path.
+
+    An existing file is replaced only with `force`, and only once the new one is complete; `inputs` never.
+    Raises InputError for an unknown suffix, an existing file, or a missing folder.
+    """
+    suffix = suffix_of(path, answer.own)
+    check_output(path, force=force, inputs=inputs)
+    return write_atomically(path, render_answer(answer, suffix, language), force=force, inputs=inputs)
