@@ -150,7 +150,14 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
         options,
     )
     quality = replace(quality, advice_depends_on_unattributed=depends)
-    recommendation = advise(assessed, situation, times, quality, options.risk)
+    recommendation = advise(
+        assessed,
+        situation,
+        times,
+        quality,
+        options.risk,
+        lambda facts: gain.assess(labelled.kernels, labelled.steps, times, facts, options),
+    )
     result = Result(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name="skadvisor", version=__version__),

@@ -59,6 +59,18 @@ def test_what_is_named_first_is_likeliest(dense: Analysis) -> None:
     assert all(0 < chance <= 1 for chance in chances)
 
 
+def test_where_the_chip_is_open_the_choice_says_on_which_it_hangs(dense: Analysis) -> None:
+    """All of the projections' verdict: TBE on A2 and A3; on 950 nobody can say."""
+    told = {name: analyze_capture(dense.capture, hardware=name).result.recommendation for name in ("A2", "A3", "950")}
+    open_ = analyze_capture(dense.capture).result.recommendation
+    for one in open_.hangs_on:
+        if one.name == "hardware":
+            assert told[one.otherwise].choice == one.becomes != open_.choice
+            assert any(f"on {one.otherwise}" in str(sentence) for sentence in open_.robustness)
+    flipping = {name for name, advised in told.items() if (advised.choice == "none") != (open_.choice == "none")}
+    assert flipping <= {one.otherwise for one in open_.hangs_on if one.name == "hardware"}
+
+
 def test_a_refusal_by_a_plain_fact_hangs_on_nothing() -> None:
     found = analyze_capture(build(replace(QWEN3_8B, layers=4), mode="eager", steps=2, seed=4).capture)
     advised = found.result.recommendation

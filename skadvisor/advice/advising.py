@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from skadvisor.accounting.situation import Situation
@@ -28,14 +28,15 @@ def advise(
     times: Times,
     labels: LabelQuality,
     risk: Risk,
+    assess_under: Callable[[Situation], Assessment],
 ) -> Recommendation:
-    """The recommendation with what it hangs on and the one experiment to do first."""
+    """The recommendation with what it hangs on; `assess_under` assesses the capture under other facts."""
 
     def choose(templates: Sequence[Template]) -> Recommendation:
         return recommend(templates, situation, times, risk=risk, labels=labels)
 
     advised = choose(assessed.templates)
-    hangs_on = find_dependences(assessed, situation, advised, choose)
+    hangs_on = find_dependences(assessed, situation, advised, choose, assess_under)
     has_pmu = any(scene.step.kernels[["aic_ns", "aiv_ns"]].notna().any(axis=None) for scene in assessed.scenes.values())
     experiment = choose_experiment(
         hangs_on, has_pmu=has_pmu, has_probe=assessed.model is not None and assessed.model.machine is not None

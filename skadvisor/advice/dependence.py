@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,8 @@ CERTAIN_REASONS = frozenset({"DEFAULT_NODE"})
 MOST_OPERATORS = 12
 #: What a verdict moves is taken so many times before it is said that it cannot flip the choice.
 SLACK = 2.0
+#: The families of chips that have SuperKernel at all.
+FUSING_CHIPS = ("A2", "A3", "950")
 #: The chance that a condition does not hold of which nobody said anything.
 UNKNOWN_FACT = 0.5
 
@@ -31,15 +34,20 @@ Choose = Callable[[Sequence[Template]], Recommendation]
 
 
 def find_dependences(
-    assessed: Assessment, situation: Situation, advised: Recommendation, choose: Choose
+    assessed: Assessment,
+    situation: Situation,
+    advised: Recommendation,
+    choose: Choose,
+    assess_under: Callable[[Situation], Assessment],
 ) -> tuple[Dependence, ...]:
     """What would flip the choice, the likeliest first; empty where a plain fact of the capture decides.
 
-    `choose` gives the recommendation for other templates.
+    `choose` gives the recommendation for other templates, `assess_under` assesses the capture under other facts.
     """
     if advised.confidence is None or not assessed.scenes:
         return ()
     found = [*_operators(assessed, advised, choose), *_facts(assessed, situation, advised, choose)]
+    found += _chips(assessed, situation, advised, choose, assess_under)
     found += _saving(assessed.templates, advised)
     return tuple(sorted(found, key=lambda one: (-one.chance, one.name, one.otherwise)))
 
@@ -121,6 +129,32 @@ def _facts(assessed: Assessment, situation: Situation, advised: Recommendation, 
             )
 
 
+def _chips(
+    assessed: Assessment,
+    situation: Situation,
+    advised: Recommendation,
+    choose: Choose,
+    assess_under: Callable[[Situation], Assessment],
+) -> Iterator[Dependence]:
+    """The families of chips that are left, where the capture does not tell and some verdict in scope depends on it."""
+    tables = (scene.preview.kernels for scene in assessed.scenes.values())
+    if not any("hardware" in words for table in tables for words in table.loc[table["scope"] >= 0, "depends_on"]):
+        return
+    left = FUSING_CHIPS if situation.hardware == "unknown" else tuple(situation.hardware.split("/"))
+    for family in left:
+        templates = assess_under(replace(situation, hardware=family)).templates
+        becomes = choose(templates).choice
+        if _flips(templates, advised, becomes):
+            yield Dependence(
+                kind="fact",
+                name="hardware",
+                given=situation.hardware,
+                otherwise=family,
+                becomes=becomes,
+                chance=round(1.0 / len(left), 4),
+            )
+
+
 def _flips(templates: Sequence[Template], advised: Recommendation, becomes: str) -> bool:
     """Whether another choice would follow that wins more than today's by what anyone can tell."""
     if becomes == advised.choice:
@@ -156,4 +190,6 @@ def say_dependence(one: Dependence) -> Message:
         ("prior", "less"): _("flips to {becomes} if a boundary wins less than assumed (chance {chance:.0%})"),
         ("prior", "more"): _("flips to {becomes} if a boundary wins more than assumed (chance {chance:.0%})"),
     }
-    return Message(sentences[one.kind, one.otherwise], becomes=one.becomes, name=one.name, chance=one.chance)
+    on_chip = _("flips to {becomes} on {otherwise}: the capture does not tell the chip")
+    sentence = on_chip if one.name == "hardware" else sentences[one.kind, one.otherwise]
+    return Message(sentence, becomes=one.becomes, name=one.name, otherwise=one.otherwise, chance=one.chance)

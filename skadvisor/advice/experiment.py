@@ -43,6 +43,8 @@ def choose_experiment(hangs_on: Sequence[Dependence], *, has_pmu: bool, has_prob
 
 def _say(name: str, hangs_on: Sequence[Dependence]) -> Message:
     first = {kind: next((one.name for one in hangs_on if one.kind == kind), "") for kind in _KINDS}
+    if name == "option" and first["fact"] == "hardware":
+        return Message(_("say which chip it is (--hardware)"))
     sentences = {
         "option": _("say whether {fact} holds (--{option} or --no-{option})"),
         "compile_log": _("compile attention-only once and look for {operator} in its log: taken in, or refused"),

@@ -33,8 +33,8 @@ class Preview:
     """One template's scope in one step.
 
     `kernels`: one row per kernel of the step, in time order, with index = row of the labelled table; columns
-    scope (-1 outside), fusible, reason, source, needs, fragment (-1 alone or outside), previous (position of the
-    neighbour before it on its stream and in its scope, -1 without).
+    scope (-1 outside), fusible, reason, source, needs, depends_on, fragment (-1 alone or outside), previous (position
+    of the neighbour before it on its stream and in its scope, -1 without).
     `cuts`: op_type, role, fusible, reason, source, remedy, cuts, boundaries_lost: the breakers, most boundaries first.
     """
 
@@ -72,6 +72,7 @@ def preview(step: StepKernels, variant: Variant, judgements: Sequence[Judgement]
             "reason": [judgement.reason for judgement in judgements],
             "source": [judgement.source for judgement in judgements],
             "needs": [judgement.needs for judgement in judgements],
+            "depends_on": [",".join(judgement.depends_on) for judgement in judgements],
             "fragment": fragment,
             "previous": previous,
         },
