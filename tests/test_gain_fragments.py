@@ -75,6 +75,7 @@ def test_waits_for_the_host_between_executions_are_no_part_of_the_graph():
 def test_the_estimate_from_a_real_capture_holds_what_the_one_with_superkernel_shows(name, gains_pct):
     result = analyze(PAIRS / f"{name}_op_summary.csv").result
     assert {template.name for template in result.templates} == {"automatic", "per-block"}
+    assert "percent_of_graph" in {notice.code for notice in result.warnings}
     for template in result.templates:
         assert template.estimate.low_pct < min(gains_pct) and max(gains_pct) < template.estimate.high_pct
         assert template.estimate.high_pct - template.estimate.low_pct < 9

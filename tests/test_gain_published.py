@@ -40,6 +40,8 @@ def test_the_table_shows_every_pair_with_its_rivals_and_the_base_rate(comparison
     text = table(comparisons)
     assert all(f"| {one.pair.net}, {one.pair.what} ({one.pair.level}) |" in text for one in comparisons)
     assert all(f"| {name} |" in text for name in RIVALS)
+    assert "| GELU net: 26.1 us at 5 boundaries | 111% |" in text
+    assert "| fifty layers: 22.6 us at 4 boundaries | 37% |" in text
     assert "<= 0" in text and "median 1.0 %, 1 of 6 above 2.5 %, 3 not positive" in text
 
 

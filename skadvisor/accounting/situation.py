@@ -47,6 +47,11 @@ class Situation:
     experts_passes: tuple[int, int] | None = None
 
     @property
+    def graph_alone(self) -> bool:
+        """Whether a graph without decoder layers runs, a block or a small net, and nothing says that it is none."""
+        return self.mode == "graph" and not self.decoder_layers and not self.training and self.outside_grammar is None
+
+    @property
     def conditions(self) -> Mapping[str, bool | None]:
         """What fusion rules may need, where it is known."""
         return {"tiling_sink": self.tiling_sink, "aiv_expansion": self.aiv_expansion}

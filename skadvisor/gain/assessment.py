@@ -64,7 +64,7 @@ def assess(
     kernels = step_kernels(labelled, times, step)
     scopes = template_scopes()
     if not situation.decoder_layers:
-        if situation.mode != "graph" or situation.outside_grammar is not None or len(kernels.kernels) < 2:
+        if not situation.graph_alone or len(kernels.kernels) < 2:
             return Assessment()
         scopes, kernels = fragment_scopes(), number_repetitions(kernels)
     judgements = judge_step(kernels, situation, options.rules)

@@ -54,9 +54,13 @@ def check_capture(times: Times, situation: Situation) -> tuple[Notice, ...]:
     """What makes the capture unreliable as a picture of the run without the profiler."""
     step = times.representative.get(situation.phase)
     real = _real_wall(situation)
-    if step is None or real is None:
+    if step is None:
         return ()
     row = times.steps[times.steps["step"] == step].iloc[0]
+    if situation.graph_alone and not situation.superkernels and real is None:
+        return (_graph_alone(float(row["wall_ns"] - row["gap_host_ns"])),)
+    if real is None:
+        return ()
     figures = {
         "wall": row["wall_ns"] / NS_PER_MS,
         "tpot": real / NS_PER_MS,
@@ -95,6 +99,19 @@ def check_capture(times: Times, situation: Situation) -> tuple[Notice, ...]:
                 _("percent refer to the step of {tpot:.2f} ms that --tpot-ms gives; the capture's takes {wall:.2f} ms"),
                 **figures,
             ),
+        ),
+    )
+
+
+def _graph_alone(own_ns: float) -> Notice:
+    return Notice(
+        code="percent_of_graph",
+        message=Message(
+            _(
+                "no decoder layers were found: the whole graph and what repeats in it are assessed, in percent of the "
+                "graph's own {own:.3f} ms without waits for the host"
+            ),
+            own=own_ns / NS_PER_MS,
         ),
     )
 

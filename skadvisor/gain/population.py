@@ -81,7 +81,7 @@ class Population:
         weight = _weights(self._likelihoods(first).sum(axis=0))
         found = np.average(first, axis=0, weights=weight)
         spread = np.cov(first, rowvar=False, aweights=weight) * WIDER**2 + np.diag(deviation * 1e-3) ** 2
-        self._drawn = random.multivariate_normal(found, spread, POPULATIONS)
+        self._drawn = random.multivariate_normal(found, spread, POPULATIONS, method="cholesky")
         apart = self._drawn - found
         proposed = -0.5 * np.einsum("ij,jk,ik->i", apart, np.linalg.inv(spread), apart)
         prior = -0.5 * (((self._drawn - centre) / deviation) ** 2).sum(axis=1)

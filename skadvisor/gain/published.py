@@ -108,6 +108,7 @@ def table(comparisons: tuple[Comparison, ...]) -> str:
             f"| {one.pair.net}, {one.pair.what} ({one.pair.level}) | {measured} | {_triple(one.estimate)}{mark} "
             f"| {one.claim[0]:.0f}-{one.claim[2]:.0f} % | {_triple(one.constant)} | {_triple(one.previous)} |"
         )
+    lines += ["", *_recovered(comparisons)]
     levels: tuple[Level, ...] = ("step", "block")
     for level in levels:
         lines += ["", *_sums(level, [one for one in comparisons if one.pair.level == level])]
@@ -121,6 +122,20 @@ def table(comparisons: tuple[Comparison, ...]) -> str:
         *(f"- {what}: {reason}" for what, reason in excluded()),
     ]
     return "\n".join(lines)
+
+
+def _recovered(comparisons: Iterable[Comparison]) -> list[str]:
+    """What was won of the heads and gaps that PMU columns show, beside what the other nets foretell."""
+    lines = [
+        "| PMU columns show heads and gaps | won of them | foretold from the other nets (P10, P50, P90) |",
+        "|---|---|---|",
+    ]
+    for pair in (one.pair for one in comparisons if one.pair.overhead_us is not None):
+        foretold = published_population().draw(10 * DRAWS, without=frozenset({pair.net})).recovered
+        shown = ", ".join(f"{value:.0%}" for value in np.quantile(foretold, (0.1, 0.5, 0.9)))
+        won = (pair.before_us - pair.after_us) / float(pair.overhead_us or 1)
+        lines.append(f"| {pair.net}: {pair.overhead_us} us at {pair.boundaries} boundaries | {won:.0%} | {shown} |")
+    return lines
 
 
 def _sums(level: Level, comparisons: list[Comparison]) -> list[str]:
