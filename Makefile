@@ -7,13 +7,17 @@ EXTRAS ?= test
 BIN := $(VENV)/bin
 comma := ,
 
-.PHONY: demo test lint samples clean
+.PHONY: demo test quick lint samples clean
 
 demo: $(VENV)/.demo
 	$(BIN)/skadvisor analyze $(SAMPLE)
 
 test: $(VENV)/.$(subst $(comma),-,$(EXTRAS))
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# What is marked slow is left out: under three minutes on two cores.
+quick: $(VENV)/.$(subst $(comma),-,$(EXTRAS))
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -72,6 +72,7 @@ def test_database(tmp_path: Path) -> None:
     assert (read.rank, read.device) == (3, 0)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), kernels=st.integers(1, 60), links=st.booleans())
 @settings(max_examples=15, deadline=None)
 def test_all_formats_agree_for_any_capture(tmp_path_factory: pytest.TempPathFactory, seed, kernels, links) -> None:

@@ -51,6 +51,7 @@ def test_the_variants_hold_different_scopes(saved: dict) -> None:
     assert shares["a"] < shares["b"]
 
 
+@pytest.mark.slow
 def test_recorded_outcomes_count_in_every_command(tmp_path: Path) -> None:
     ledger = tmp_path / "l.sqlite"
     run("analyze", SAMPLE, "--ledger", ledger)

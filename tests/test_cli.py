@@ -71,6 +71,7 @@ def test_analyze_prints_a_verdict_first() -> None:
     assert any("Layers" in line for line in head)
 
 
+@pytest.mark.slow
 def test_analyze_writes_reports_and_refuses_to_overwrite(tmp_path: Path) -> None:
     targets = [tmp_path / name for name in ("report.html", "report.md", "report.txt", "report.json")]
     options = [part for target in targets for part in ("-o", target)]
@@ -104,6 +105,7 @@ def test_explain_names_evidence_and_runner_up() -> None:
     assert run("explain", SAMPLE, "--kernel", "(").returncode == 2
 
 
+@pytest.mark.slow
 def test_bad_input_gives_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     raw = tmp_path / "host_1_2026_ascend_pt"

@@ -17,6 +17,8 @@ import pytest
 from skadvisor.errors import InputError
 from skadvisor.ranks import cluster
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).resolve().parent
 
 

@@ -84,6 +84,7 @@ def test_the_planted_change_of_two_streams_is_found(
     _agrees(compare([sparse], [analyse(on)]), on, template)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", ["moe-only", "full-model", "per-block"])
 @pytest.mark.parametrize("stream_fusion", [False, True])
 def test_static_kernels_that_share_their_names_are_mapped(template: Any, stream_fusion: bool) -> None:
@@ -227,6 +228,7 @@ def test_an_unknown_superkernel_is_reported_not_guessed(dense_off: BuiltCapture,
     assert found.improvement_pct is not None and found.improvement_pct > 2
 
 
+@pytest.mark.slow
 def test_several_runs_are_the_unit(dense_off: BuiltCapture) -> None:
     off = [build(DENSE, steps=4, seed=5 + seed) for seed in range(3)]
     on = [switch_on(built, "attention-only", RULES) for built in off]

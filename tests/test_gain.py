@@ -226,6 +226,7 @@ def test_a_capture_that_contradicts_the_time_per_token_is_called_unreliable(tpot
     assert gain.check_capture(times, DENSE) == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(layer=st.integers(0, 3), place=st.integers(1, 8), kind=st.sampled_from(["Cast", "Add", "SplitVD"]))
 def test_removing_a_breaker_raises_the_estimate(layer, place, kind):
@@ -239,12 +240,14 @@ def test_removing_a_breaker_raises_the_estimate(layer, place, kind):
     assert worst.op_type == kind and worst.cost_us > 0
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(gap=st.integers(50, 2_000))
 def test_halving_the_gaps_lowers_the_estimate(gap):
     assert mid_us(decode_kernels(gap_ns=gap // 2)) < mid_us(decode_kernels(gap_ns=gap))
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(block=st.integers(3, 10), gap=st.integers(0, 1_000))
 def test_doubling_the_kernels_raises_the_estimate(block, gap):

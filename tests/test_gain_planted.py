@@ -26,6 +26,8 @@ from skadvisor.advice import choice
 from skadvisor.events import LABEL_COLUMNS
 from skadvisor.files.data_files import read_toml
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 50
 LAYERS = 5
 NOISE_PCT = 2.0

@@ -20,6 +20,8 @@ from skadvisor.labelling.labels import Labelled, label
 from skadvisor.vocabulary.names import base_operator
 from skadvisor.vocabulary.operators import load_vocabulary
 
+pytestmark = pytest.mark.slow
+
 #: Captures of the benchmark that every run of the tests scores: each design and each change once or more.
 PART = [
     ("qwen2.5-0.5b-piecewise", "plain"),

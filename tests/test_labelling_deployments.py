@@ -70,6 +70,7 @@ NAMED = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("change", [static_kernels, compiled_at_load, paths, snake_case])
 def test_any_compilers_names_are_read(name: str, change) -> None:  # type: ignore[no-untyped-def]
@@ -78,6 +79,7 @@ def test_any_compilers_names_are_read(name: str, change) -> None:  # type: ignor
     assert found.phases
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DEPLOYMENTS))
 def test_unknown_attention_and_activation_mislead_little(name: str) -> None:
     found = scored(fashion(built(name)))
@@ -100,6 +102,7 @@ NAMES_ONLY_LIMITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

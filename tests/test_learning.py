@@ -30,6 +30,8 @@ from skadvisor.vocabulary.names import base_operator
 from skadvisor.vocabulary.operators import load_vocabulary
 from skadvisor.vocabulary.states import STATES, State
 
+pytestmark = pytest.mark.slow
+
 VOCABULARY = load_vocabulary()
 #: Captures that tests/deployments.variants.py writes down by itself, and the names that a renamed form keeps.
 FOREIGN = (

@@ -73,6 +73,7 @@ def add_many(path, process, count):
             ledger.add_outcome(Outcome(forecast=number, before_us=100.0, after_us=99.0))
 
 
+@pytest.mark.slow
 def test_several_processes_lose_nothing(tmp_path):
     path = tmp_path / "l.sqlite"
     context = multiprocessing.get_context("spawn")

@@ -14,6 +14,8 @@ from recorder import Recorder
 
 from skadvisor.plan.patch import SOURCE_DIALECTS, Patch, Request, propose
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 SOURCE = '''\

@@ -13,6 +13,8 @@ from deployments.scores import Score, score
 from sample_builder.perturb import from_trace, level0
 from sample_builder.renaming import compiled_at_load, static_kernels
 
+pytestmark = pytest.mark.slow
+
 
 def right(found: Score) -> bool:
     return found.total >= 0.97 and found.steps and found.phases and found.layers

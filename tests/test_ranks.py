@@ -242,6 +242,7 @@ def test_planted_waiting_and_expert_work_are_found_to_the_nanosecond(ranks, seri
     assert "expert_imbalance" in codes(serial)
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_json_as_one_by_one(ranks, serial):
     assert records.to_json(analyze_ranks(ranks.folder, workers=2).result) == records.to_json(serial)
 
@@ -255,11 +256,13 @@ def dask_cluster():
         yield made
 
 
+@pytest.mark.slow
 def test_dask_gives_the_same_json(ranks, serial, dask_cluster):
     result = analyze_ranks(ranks.folder, scheduler=dask_cluster.scheduler_address).result
     assert records.to_json(result) == records.to_json(serial)
 
 
+@pytest.mark.slow
 def test_dask_gives_the_same_json_from_urls(ranks, serial, dask_cluster):
     result = analyze_ranks(f"file://{ranks.folder}", scheduler=dask_cluster.scheduler_address).result
     text = records.to_json(result).decode().replace(f"file://{ranks.folder}", str(ranks.folder))
@@ -282,6 +285,7 @@ def test_a_dask_worker_killed_while_it_analyses_changes_nothing(ranks, serial, d
     assert records.to_json(made[0]) == records.to_json(serial)
 
 
+@pytest.mark.slow
 def test_urls_give_the_same_answer(ranks, serial):
     pytest.importorskip("fsspec", reason="fsspec is not installed (extra `cluster`)")
     result = analyze_ranks(f"file://{ranks.folder}", workers=1).result
@@ -308,6 +312,7 @@ def test_one_rank_in_a_folder_is_the_plain_analysis(ranks, serial):
     assert analyze_ranks(ranks.paths[:2], workers=1).alone is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["one by one", "processes", "dask"])
 def test_the_users_files_are_checked_before_the_work_and_reach_every_worker(ranks, tmp_path, how, dask_cluster):
     ways = {"one by one": {"workers": 1}, "processes": {"workers": 2}}
@@ -344,6 +349,7 @@ def test_rows_that_sqlite_keeps_beside_a_ledger_travel_with_it(tmp_path):
         _attach_database(tmp_path / "no.db")
 
 
+@pytest.mark.slow
 def test_a_damaged_rank_leaves_the_answer_of_the_others(ranks, serial, tmp_path):
     folder = tmp_path / "damaged"
     shutil.copytree(ranks.folder, folder)
@@ -374,6 +380,7 @@ def test_pipeline_groups_in_the_metadata_make_stages(tmp_path):
     assert result.ranks[1].reference, "six layers take longer than four"
 
 
+@pytest.mark.slow
 def test_inputs_are_never_changed(ranks):
     before = {path: path.stat().st_mtime_ns for path in ranks.folder.rglob("*")}
     analyze_ranks(ranks.folder, workers=2)

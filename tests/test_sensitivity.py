@@ -105,6 +105,7 @@ def test_advice_depends_where_the_larger_region_would_be_another(sample) -> None
     assert sensitivity.advice_depends(many, larger("", many), larger)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("risk", ["low", "high"])
 @pytest.mark.parametrize(
     ("block", "situation", "lost"),
