@@ -109,6 +109,22 @@ def static(r: Recorder, region: str, rows: int, width: int, us: float = 2.2) -> 
     r.put("AscendQuantV2", region, [(rows, width), (width,), (width,)], us=us)
 
 
+def quantised(r: Recorder, region: str, rows: int, inner: int, outer: int, core: str = AIC) -> None:
+    """A product alone: quantised weights in fractals and a scale for each row."""
+    packed = (outer // 32 or 1, inner // 16 or 1, 16, 32)
+    r.put("QuantBatchMatmulV3", region, [(rows, inner), packed, (outer,), (rows,)], (rows, outer), core=core)
+
+
+def quantised_feed(r: Recorder, c: Card, region: str, width: int, ready: bool = False) -> None:
+    """A gated feed-forward with a scale for each row; `ready` where the norm before already quantised."""
+    if not ready:
+        dynamic(r, region, c.rows, c.hidden)
+    quantised(r, region, c.rows, c.hidden, 2 * width)
+    r.put("SwiGlu", region, (c.rows, 2 * width), (c.rows, width))
+    dynamic(r, region, c.rows, width)
+    quantised(r, region, c.rows, width, c.hidden)
+
+
 def linear(r: Recorder, c: Card, region: str, inner: int, outer: int, rows: int = 0, quant: str | None = None) -> None:
     """A projection as the card stores its weights; quantised weights lie in NZ fractals."""
     rows = rows or c.rows
@@ -145,9 +161,9 @@ def norm(r: Recorder, c: Card, region: str = NORM, width: int = 0, op: str = "")
     r.put(op, region, [(c.rows, width), *[(width,)] * (2 if "Layer" in op else 1)], [(c.rows, width), (c.rows, 1)], 2.6)
 
 
-def heads_norm(r: Recorder, heads: Shape, op: str = "RmsNorm") -> None:
+def heads_norm(r: Recorder, heads: Shape, op: str = "RmsNorm", us: float = 2.4) -> None:
     """A norm of each head."""
-    r.put(op, A, [heads, heads[-1:]], [heads, (*heads[:-1], 1)], 2.4)
+    r.put(op, A, [heads, heads[-1:]], [heads, (*heads[:-1], 1)], us)
 
 
 def add(r: Recorder, c: Card, region: str = NORM, op: str = "Add") -> None:

@@ -2,7 +2,7 @@
 
 Counts and average durations are those that people published of their captures (each step's docstring says what kind of
 source). What a table does not tell, as a rule sizes and the small kernels round a step, follows the model's card and
-code. `PER_STEP` holds the published counts, so that a test can compare what is built with what was measured.
+code. `per_step` holds the published counts, so that a test can compare what is built with what was measured.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from sample_builder.blocks import (
     add_norm,
     cache,
     core,
+    feed,
     linear,
-    mlp,
     norm,
     reduce,
     split,
-)
+)  # fmt: skip
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
-from sample_builder.runs import forward, layers_of
+from sample_builder.runs import DENSE_LAYERS, forward, layers_of
 
 from skadvisor.capture.collectives import kinds
 
@@ -52,9 +52,8 @@ def decode(c: Card, layers: Layers, average: dict[str, float], mode: str = "grap
 
 def _recorded(c: Card, layers: Layers, average: dict[str, float], mode: str = "graph", steps: int = 3) -> Recorder:
     r = Recorder(mode=mode, gap_us=0.4 if mode == "graph" else 14.0, average=average)
-    for step in range(steps):
+    for step in r.steps(steps):
         forward(r, c, layers, step)
-        r.pause(320.0)
     return r
 
 
@@ -101,8 +100,7 @@ def scattered(r: Recorder, c: Card) -> None:
     if c.quant and r.layer == 0:
         r.put("AscendQuantV2", A, [c.wide, (c.hidden,), (c.hidden,)])
     project = "QuantBatchMatmulV3" if c.quant else "MatMulV2"
-    width = c.qkv
-    r.put(project, A, [c.wide, (width, c.hidden)], (c.rows, width))
+    r.put(project, A, [c.wide, (c.qkv, c.hidden)], (c.rows, c.qkv))
     r.put("split_qkv_rmsnorm_rope_kernel", A, core=V)
     cache(r, c, "ScatterPaKvCache")
     core(r, c)
@@ -155,21 +153,7 @@ def qwen3_moe_w8a8() -> BuiltCapture:
 
 
 QWEN3_32B = Card(hidden=5120, heads=64, kv=8, dim=128, inter=25600, vocab=151936, layers=64, rows=16, tp=16)
-
-
-def heads_normed(r: Recorder, c: Card) -> None:
-    """Eager attention of Qwen3: q, k and v are cut out, q and k normalised per head and rotated."""
-    width = c.qkv
-    linear(r, c, A, c.hidden, width)
-    split(r, c, A, width, c.q, c.kv_width, c.kv_width)
-    q, k = c.query, c.key
-    for heads in (q, k):
-        r.put("RmsNorm", A, [heads, (c.dim,)], [heads, (*heads[:2], 1)])
-    r.put("_triton_rope", A, [q, k, (40960, c.dim)], [q, k], core=V)
-    cache(r, c)
-    core(r, c)
-    linear(r, c, A, c.q, c.hidden)
-    reduce(r, c)
+CUT_OUT = replace(QWEN3_32B, cut="slices", qk_norm=True, positions=40960)
 
 
 def qwen3_eager() -> BuiltCapture:
@@ -181,13 +165,11 @@ def qwen3_eager() -> BuiltCapture:
         "Cast": 2.4, "Mul": 4.7, "hcom_allReduce_": 160.0,
     }  # fmt: skip
     r = Recorder(mode="eager", gap_us=14.0, average=average)
-    for step in range(3):
-        forward(r, QWEN3_32B, layers_of(("dense", heads_normed, mlp)), step)
-        logits: Shape = (QWEN3_32B.rows, QWEN3_32B.vocab)
-        drawn = ("RealDiv", "Sort", "MaskedFill", "ApplyTopKTopPCustom", "MaskedFill", "SoftmaxV2", "DSARandomUniform")
-        for op in (*drawn, "RealDiv", "Mul"):
-            r.put(op, "sampling", logits)
-        r.pause(320.0)
+    drawn = "RealDiv Sort MaskedFill ApplyTopKTopPCustom MaskedFill SoftmaxV2 DSARandomUniform RealDiv Mul"
+    for step in r.steps(3):
+        forward(r, CUT_OUT, DENSE_LAYERS, step)
+        for op in drawn.split():
+            r.put(op, "sampling", (CUT_OUT.rows, CUT_OUT.vocab))
     return r.finish()
 
 
@@ -198,9 +180,8 @@ QWEN25 = Card(
 
 def rotated_by_library(r: Recorder, c: Card) -> None:
     """Qwen2.5: a projection with biases, the transformer library's rotation, collectives run by vector cores."""
-    width = c.qkv
-    linear(r, replace(c, bias=True), A, c.hidden, width)
-    split(r, c, A, width, c.q, c.kv_width, c.kv_width)
+    linear(r, replace(c, bias=True), A, c.hidden, c.qkv)
+    split(r, c, A, c.qkv, c.q, c.kv_width, c.kv_width)
     q, k = (c.rows, c.q), (c.rows, c.kv_width)
     r.put("AtbRopeKernel", A, [q, k, (c.rows, c.dim), (c.rows, c.dim), (c.rows,)], [q, k], core=V)
     cache(r, c)
@@ -210,10 +191,7 @@ def rotated_by_library(r: Recorder, c: Card) -> None:
 
 
 def expanded_mlp(r: Recorder, c: Card) -> None:
-    inter = c.inter // c.tp
-    linear(r, c, MLP, c.hidden, 2 * inter)
-    r.put("SwiGlu", MLP, (c.rows, 2 * inter), (c.rows, inter))
-    linear(r, c, MLP, inter, c.hidden)
+    feed(r, c)
     reduce(r, c, "aiv_all_reduce_bfloat16_t")
 
 
@@ -242,8 +220,8 @@ def exported() -> BuiltCapture:
         "ApplyRotaryPosEmb": 25.6, "TransData": 162.3, "GatherV2": 49.2, "RmsNorm": 15.6,
     }  # fmt: skip
     c, r = EXPORTED, Recorder(gap_us=0.4, average=average)
-    for step in range(3):
-        r.step, r.phase, r.layer, r.kind = step, "prefill", None, None
+    for _step in r.steps(3, phase="prefill"):
+        r.outside()
         r.put("GatherV2", "embedding", [(c.vocab, c.hidden), (c.rows,), (1,)], c.wide)
         r.put("GatherV2", "prepare", [(32768, c.dim), (c.rows,), (1,)], (c.rows, c.dim))
         for number in r.layers(c.layers):
@@ -254,7 +232,6 @@ def exported() -> BuiltCapture:
         r.put("Slice", "head", [c.wide, (2,), (2,)], last)
         r.put("TransData", "head", last)
         r.put("MatMulV2", "head", [last, (c.vocab, c.hidden)], (c.sequences, c.vocab))
-        r.pause(320.0)
     return r.finish()
 
 
@@ -277,12 +254,8 @@ def _exported_layer(r: Recorder, c: Card, number: int) -> None:
         r.put("Add", NORM, [c.wide, c.wide])
 
 
-_MOE = {
-    "FusedInferAttentionScore": 48,
-    "MoeInitRoutingV3": 48,
-    "split_qkv_rmsnorm_rope_kernel": 48,
-    "MoeGatingTopK": 48,
-}
+_EACH = ("FusedInferAttentionScore", "MoeInitRoutingV3", "split_qkv_rmsnorm_rope_kernel", "MoeGatingTopK")
+_MOE = dict.fromkeys(_EACH, 48)
 #: name -> how it is built and what was counted.
 STEPS: dict[str, Published] = {
     "qwen3-30b-a3b from kernel statistics": Published(

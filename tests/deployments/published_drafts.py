@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 
-from sample_builder.blocks import AIC, NORM, A, Card, V, norm, reduce
+from sample_builder.blocks import AIC, NORM, A, Card, V, dynamic, norm, quantised, reduce
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
@@ -25,8 +25,8 @@ from deployments.published_hyper import (
     spread_work,
     turn,
     write,
-)
-from deployments.published_latent import RANK, dynamic, quantised
+)  # fmt: skip
+from deployments.published_latent import RANK
 
 GROUPS = 17  # groups of pages, each with a table and slots of its own
 
@@ -114,8 +114,7 @@ def served(drafts: bool, spread: bool) -> BuiltCapture:
     c = replace(V41, rows=8 if drafts else 1)
     r = Recorder(gap_us=0.4, average=AVERAGE_V41, stream=47)
     beside: Beside = r.beside
-    for step in range(3):
-        r.step, r.phase = step, "decode"
+    for _step in r.steps(3, 120.0):
         runner(r, c)
         spread_work(r, c.rows)
         with r.beside(158):
@@ -127,7 +126,6 @@ def served(drafts: bool, spread: bool) -> BuiltCapture:
         if drafts:
             eager(r, "sampling", "rejection_greedy_sample_triton", us=3.0)
             draft(r, c.at(7))
-        r.pause(120.0)
     return r.finish()
 
 

@@ -7,16 +7,29 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from sample_builder.blocks import AIC, AIV, BLOCKS, MOE, NORM, A, Block, Card, V, add, norm, reduce
+from sample_builder.blocks import (
+    AIC,
+    AIV,
+    BLOCKS,
+    MOE,
+    NORM,
+    A,
+    Block,
+    Card,
+    V,
+    add,
+    dynamic,
+    norm,
+    quantised,
+    reduce,
+)  # fmt: skip
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
 from sample_builder.runs import embed, head, prepare
 
 from deployments.published import Published, decode
-from deployments.published_latent import RANK, ROPE, dynamic, quantised
-
-# ---------------------------------------------------------------- DeepSeek-V4.1-Flash: hyper-connections, sources
+from deployments.published_latent import RANK, ROPE
 
 V41 = Card(
     hidden=5120, heads=8, kv=1, dim=512, inter=2304, vocab=129280, layers=40, rows=1, tp=8, experts=384, top_k=6,
@@ -49,12 +62,10 @@ def write(r: Recorder, rows: int, block: int, width: int) -> None:
 def merged(r: Recorder, c: Card) -> None:
     """Each rank attends to its part of the compressed keys: results and sums of exponents meet and are joined."""
     out, packed = (c.rows, c.heads, c.dim), (c.rows, 8 * c.heads, c.dim + 128)
-    for op in ("Cast", "Cast", "Sub", "Mul", "ViewCopy", "ViewCopy"):
-        r.put(op, A, [out, out] if op in ("Sub", "Mul") else [out], out, 1.9)
+    r.each("Cast Cast Sub Mul ViewCopy ViewCopy", A, out, 1.9)
     r.put("hcom_allReduce_", "comm", packed, us=13.0)
     r.put("Slice", A, [packed, (3,), (3,)], out, 1.7)
-    for op in ("Sub", "Mul", "Sub", "Sub", "Cast", "Mul", "Cast"):
-        r.put(op, A, [out, out] if op in ("Sub", "Mul") else [out], out, 1.9)
+    r.each("Sub Mul Sub Sub Cast Mul Cast", A, out, 1.9)
 
 
 def source_attention(r: Recorder, c: Card, beside: Beside, spread: bool = False) -> None:
@@ -160,18 +171,14 @@ def deepseek_v41(streams: bool, rows: int = 1) -> BuiltCapture:
     (two of 40 layers) is left out."""
     c, r = replace(V41, rows=rows), Recorder(gap_us=0.4, average=AVERAGE_V41)
     beside: Beside = r.beside if streams else (lambda stream: nullcontext())
-    for step in range(3):
-        r.step, r.phase = step, "decode"
+    for _step in r.steps(3):
         prepare(r, c)
         spread_work(r, rows)
         embed(r, c)
         hyper_layers(r, c, beside)
         head(r, c)
-        r.pause(320.0)
     return r.finish()
 
-
-# ---------------------------------------------------------------- DeepSeek-V4-Flash: recipe on 950PR
 
 V4 = Card(
     hidden=4096, heads=64, kv=1, dim=512, inter=2048, vocab=129280, layers=43, rows=1, experts=256, top_k=6, local=32,

@@ -15,35 +15,26 @@ from sample_builder.blocks import (
     V,
     add,
     add_norm,
+    dynamic,
+    gating,
+    heads_norm,
     norm,
+    quantised,
+    quantised_feed,
     reduce,
     split,
-)
+    static,
+)  # fmt: skip
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
 from sample_builder.runs import forward, layers_of
 
+from deployments.experts import absorbed_keys, cached_keys, turned_queries
 from deployments.published import Published, decode
 
 RANK, ROPE = 512, 64
 
-
-def quantised(r: Recorder, region: str, rows: int, inner: int, outer: int, core: str = AIC) -> None:
-    """A projection with quantised weights in fractals and a scale for each row."""
-    packed: Shape = (outer // 32 or 1, inner // 16 or 1, 16, 32)
-    r.put("QuantBatchMatmulV3", region, [(rows, inner), packed, (outer,), (rows,)], (rows, outer), core=core)
-
-
-def dynamic(r: Recorder, region: str, rows: int, width: int) -> None:
-    r.put("DynamicQuant", region, (rows, width), [(rows, width), (rows,)])
-
-
-def static(r: Recorder, region: str, rows: int, width: int) -> None:
-    r.put("AscendQuantV2", region, [(rows, width), (width,), (width,)])
-
-
-# ---------------------------------------------------------------- DeepSeek-V3, one kernel for all of the experts
 
 V3 = Card(
     hidden=7168, heads=16, kv=1, dim=128, inter=18432, vocab=129280, layers=61, rows=24, experts=256, local=8,
@@ -62,12 +53,9 @@ def absorbed(r: Recorder, c: Card) -> None:
     quantised(r, A, rows, rank, heads * (c.dim + ROPE))
     r.put("AsStrided", A, (rows, heads, c.dim + ROPE), (rows, heads, ROPE))
     r.put("TransData", A, (heads, rows, c.dim), (heads, c.dim // 16, rows, 16))
-    r.put("BatchMatMulV2", A, [(heads, rows, c.dim), (heads, c.dim, RANK)], (heads, rows, RANK))
-    r.put("Transpose", A, (heads, rows, RANK), query)
-    pages: list[Shape | None] = [(BLOCKS, 128, 1, ROPE), (BLOCKS, 128, 1, RANK)]
-    r.put("KvRmsNormRopeCache", A, [(rows, 1, 1, RANK + ROPE), (RANK,), (rows, 1, 1, ROPE), *pages], pages, core=V)
-    turned: Shape = (rows, heads, 1, ROPE)
-    r.put("InterleaveRope", A, [turned, (rows, 1, 1, ROPE), (rows, 1, 1, ROPE)])
+    absorbed_keys(r, c)
+    cached_keys(r, c)
+    turned_queries(r, c)
     cached: Shape = (BLOCKS, 128, 1, RANK)
     ins: list[Shape | None] = [query, cached, cached, *[None] * 11, (rows, 64)]
     r.put("FusedInferAttentionScore", A, ins, [query, None], core=AIC)
@@ -79,17 +67,11 @@ def absorbed(r: Recorder, c: Card) -> None:
 
 def one_kernel_of_experts(r: Recorder, c: Card) -> None:
     r.put("hcom_allGather_", "comm", (max(1, c.rows // c.tp), c.hidden), c.wide)
-    r.put("MatMulV2", MOE, [c.wide, (c.experts, c.hidden)], (c.rows, c.experts))
-    r.put("MoeGatingTopK", MOE, [(c.rows, c.experts), (c.experts,)], [(c.rows, 8), (c.rows, 8), (c.rows, c.experts)])
+    gating(r, c, cast=False)
     up: Shape = (c.local, c.hidden // 32, 2 * c.expert_inter // 16, 16, 32)
     r.put("DispatchFFNCombine", MOE, [c.wide, up, None, (c.rows, 8)], core=AIC)
     r.put("Muls", MOE, c.wide)
-    width = c.expert_inter
-    dynamic(r, MOE, c.rows, c.hidden)
-    quantised(r, MOE, c.rows, c.hidden, 2 * width)
-    r.put("SwiGlu", MOE, (c.rows, 2 * width), (c.rows, width))
-    dynamic(r, MOE, c.rows, width)
-    quantised(r, MOE, c.rows, width, c.hidden)
+    quantised_feed(r, c, MOE, c.expert_inter)
     add(r, c, MOE)
     r.put("hcom_reduceScatter_", "comm", c.wide, (max(1, c.rows // c.tp), c.hidden))
 
@@ -97,11 +79,7 @@ def one_kernel_of_experts(r: Recorder, c: Card) -> None:
 def dense_of_latent(r: Recorder, c: Card) -> None:
     """The norm before quantises too; so only the activation's result is left to quantise."""
     r.put("hcom_allGather_", "comm", (max(1, c.rows // c.tp), c.hidden), c.wide)
-    width = c.inter // c.tp
-    quantised(r, MLP, c.rows, c.hidden, 2 * width)
-    r.put("SwiGlu", MLP, (c.rows, 2 * width), (c.rows, width))
-    dynamic(r, MLP, c.rows, width)
-    quantised(r, MLP, c.rows, width, c.hidden)
+    quantised_feed(r, c, MLP, c.inter // c.tp, ready=True)
     r.put("hcom_reduceScatter_", "comm", c.wide, (max(1, c.rows // c.tp), c.hidden))
 
 
@@ -137,8 +115,6 @@ def deepseek_v3() -> BuiltCapture:
     return decode(V3, v3_layers, average)
 
 
-# ---------------------------------------------------------------- GLM-5: sparse latent attention, padded experts
-
 GLM5 = Card(
     hidden=6144, heads=8, kv=1, dim=192, inter=12288, vocab=154880, layers=78, rows=4, tp=8, experts=256, top_k=8,
     local=16, expert_inter=2048,
@@ -152,11 +128,8 @@ def chosen_keys(r: Recorder, c: Card) -> None:
     norm(r, c, A, rank, "RmsNorm")
     dynamic(r, A, rows, rank)
     quantised(r, A, rows, rank, heads * (c.dim + ROPE))
-    r.put("BatchMatMulV2", A, [(heads, rows, c.dim), (heads, c.dim, RANK)], (heads, rows, RANK))
-    query: Shape = (rows, heads, RANK)
-    r.put("Transpose", A, (heads, rows, RANK), query)
-    pages: list[Shape | None] = [(BLOCKS, 128, 1, ROPE), (BLOCKS, 128, 1, RANK)]
-    r.put("KvRmsNormRopeCache", A, [(rows, 1, 1, RANK + ROPE), (RANK,), (rows, 1, 1, ROPE), *pages], pages, core=V)
+    absorbed_keys(r, c)
+    cached_keys(r, c)
     r.put("_triton_rope_siso", A, (rows, heads, ROPE), core=V)
     r.put("MatMulV2", A, [c.wide, (128, c.hidden)], (rows, 128))
     r.put("LayerNormV3", A, [(rows, 128), (128,), (128,)], [(rows, 128), (rows, 1), (rows, 1)])
@@ -167,7 +140,7 @@ def chosen_keys(r: Recorder, c: Card) -> None:
     r.put("MatMulV2", A, [c.wide, (32, c.hidden)], (rows, 32))
     index: list[Shape | None] = [(rows, 32, 128), (BLOCKS, 128, 1, 128), (rows, 32)]
     r.put("LightningIndexer", A, index, (rows, 1, 2048), core=AIC)
-    cached: Shape = (BLOCKS, 128, 1, RANK)
+    query, cached = (rows, heads, RANK), (BLOCKS, 128, 1, RANK)
     r.put("SparseFlashAttention", A, [query, cached, cached, (rows, 1, 2048)], core=AIC)
     r.put("batch_matmul_transpose", A, [query, (heads, RANK, 256)], (rows, heads * 256), core=AIC)
     dynamic(r, A, rows, heads * 256)
@@ -177,9 +150,8 @@ def chosen_keys(r: Recorder, c: Card) -> None:
 
 def padded_experts(r: Recorder, c: Card) -> None:
     """Rows are padded for the exchange, into memory that is cleared first."""
-    rows, routed, chosen, width = c.rows, c.rows * c.top_k, (c.rows, c.top_k), c.expert_inter
-    r.put("MatMulV2", MOE, [c.wide, (c.experts, c.hidden)], (rows, c.experts))
-    r.put("MoeGatingTopK", MOE, [(rows, c.experts), (c.experts,)], [chosen, chosen, (rows, c.experts)])
+    routed, chosen, width = c.rows * c.top_k, (c.rows, c.top_k), c.expert_inter
+    gating(r, c, cast=False)
     full: Shape = (8, c.hidden)
     r.put("MemSet", MOE, full)
     r.put("PadV3", MOE, [c.wide, (4,), ()], full)
@@ -188,23 +160,14 @@ def padded_experts(r: Recorder, c: Card) -> None:
     r.put("GroupedMatmul", MOE, [wide, (c.local, c.hidden, 2 * width)], (routed, 2 * width), core=AIC)
     r.put("DequantSwigluQuant", MOE, [(routed, 2 * width), (c.local, 2 * width)], [(routed, width), (routed,)])
     r.put("GroupedMatmul", MOE, [(routed, width), (c.local, width, c.hidden)], wide, core=AIC)
-    dynamic(r, MOE, rows, c.hidden)
-    quantised(r, MOE, rows, c.hidden, 2 * width // c.tp)
-    r.put("SwiGlu", MOE, (rows, 2 * width // c.tp), (rows, width // c.tp))
-    dynamic(r, MOE, rows, width // c.tp)
-    quantised(r, MOE, rows, width // c.tp, c.hidden)
+    quantised_feed(r, c, MOE, width // c.tp)
     reduce(r, c)
     r.put("MoeDistributeCombineV2", MOE, [wide, chosen], c.wide, core=AIV)
     r.put("muls_add_kernel", MOE, [c.wide, c.wide], core=V)
 
 
 def dense_quantised(r: Recorder, c: Card) -> None:
-    width = c.inter // c.tp
-    dynamic(r, MLP, c.rows, c.hidden)
-    quantised(r, MLP, c.rows, c.hidden, 2 * width)
-    r.put("SwiGlu", MLP, (c.rows, 2 * width), (c.rows, width))
-    dynamic(r, MLP, c.rows, width)
-    quantised(r, MLP, c.rows, width, c.hidden)
+    quantised_feed(r, c, MLP, c.inter // c.tp)
     reduce(r, c)
 
 
@@ -217,8 +180,6 @@ def glm5() -> BuiltCapture:
     dense, moe = ("dense", chosen_keys, dense_quantised), ("moe", chosen_keys, padded_experts)
     return decode(GLM5, layers_of(dense, dense, dense, *[moe] * 75), average)
 
-
-# ---------------------------------------------------------------- Qwen3.5: delta rule, on a card without a cache of L0
 
 Q35 = Card(
     hidden=4096, heads=16, kv=4, dim=256, inter=12288, vocab=248320, layers=32, rows=2048, sequences=1, tp=1,
@@ -240,14 +201,14 @@ def delta_rule(r: Recorder, c: Card) -> None:
     between_formats(r, A, rows, c.hidden, 64)
     r.put("CausalConv1dV310", A, [(rows, 2 * key + value), (4, 2 * key + value)], core=V)
     for _part in range(2):
-        r.put("RmsNorm", A, [(rows, 16, 128), (128,)], [(rows, 16, 128), (rows, 16, 1)])
+        heads_norm(r, (rows, 16, 128))
     mixed: list[Shape | None] = [(rows, 16, 128), (rows, 16, 128), (rows, 32, 128), (rows, 32), (rows, 32)]
     if r.phase == "prefill":
         for op in ("ChunkGatedDeltaRuleComputeWy", "ChunkGatedDeltaRuleFwdH", "ChunkFwdO"):
             r.put(op, A, mixed, (rows, 32, 128), core=AIC)
     else:
         r.put("RecurrentGatedDeltaRule", A, mixed, (rows, 32, 128), core=AIV)
-    r.put("RmsNorm", A, [(rows, 32, 128), (128,)], [(rows, 32, 128), (rows, 32, 1)])
+    heads_norm(r, (rows, 32, 128))
     static(r, A, rows, value)
     between_formats(r, A, rows, value, c.hidden)
 
@@ -257,17 +218,16 @@ def full_attention(r: Recorder, c: Card) -> None:
     static(r, A, rows, c.hidden)
     between_formats(r, A, rows, c.hidden, width)
     split(r, c, A, width, c.q, c.q, c.kv_width, c.kv_width)
-    q, k = (rows, c.heads, c.dim), (rows, c.kv, c.dim)
-    for heads in (q, k):
-        r.put("RmsNorm", A, [heads, (c.dim,)], [heads, (*heads[:2], 1)])
+    q, k = c.query, c.key
+    heads_norm(r, q)
+    heads_norm(r, k)
     r.put("RotaryMul", A, [q, (rows, 1, 64), (rows, 1, 64)])
     r.put("RotaryMul", A, [k, (rows, 1, 64), (rows, 1, 64)])
     pages: Shape = (BLOCKS, c.kv_width // 16, 128, 16)
     r.put("ReshapeAndCacheNz", A, [k, k, pages, pages, (rows,)], [pages, pages])
     op = "UnpadFlashAttentionNz" if r.phase == "prefill" else "PagedAttentionNz"
     r.put(op, A, [q, pages, pages, (c.sequences or rows, 64)], core=AIC)
-    r.put("Sigmoid", A, (rows, c.q))
-    r.put("Mul", A, [(rows, c.q), (rows, c.q)])
+    r.each("Sigmoid Mul", A, (rows, c.q))
     static(r, A, rows, c.q)
     between_formats(r, A, rows, c.q, c.hidden)
 
@@ -291,11 +251,10 @@ def qwen35() -> BuiltCapture:
     rule, full = ("dense", delta_rule, fractal_mlp), ("dense", full_attention, fractal_mlp)
     layers: Layers = layers_of(rule, rule, rule, full)
     r = Recorder(mode="eager", gap_us=14.0, average=slow)
-    for step in range(3):
+    for step in r.steps(3):
         c = Q35 if step == 0 else Q35.at(1, 1)
         r.average = slow if step == 0 else quick
         forward(r, c, layers, step, "prefill" if step == 0 else "decode", rows=1)
-        r.pause(320.0)
     return r.finish()
 
 

@@ -8,6 +8,7 @@ from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
 from sample_builder.runs import forward
 
+from deployments.loose import loose_norm
 from deployments.published import Published
 
 CARD = Card(
@@ -16,24 +17,11 @@ CARD = Card(
 )  # fmt: skip
 
 
-def loose_norm(r: Recorder, region: str, shape: Shape) -> None:
-    one: Shape = (*shape[:-1], 1)
-    r.put("Cast", region, shape, us=1.3)
-    r.put("Pows", region, shape, us=2.5)
-    r.put("ReduceMean", region, shape, one)
-    r.put("Adds", region, one, us=1.5)
-    r.put("Rsqrt", region, one, us=1.5)
-    r.put("Mul", region, [shape, one])
-    r.put("Cast", region, shape, us=1.3)
-    r.put("Mul", region, [shape, (shape[-1],)])
-
-
 def gathered_keys(r: Recorder, c: Card) -> None:
     """Keys and values of all pages are gathered to one tensor before each attention."""
-    width = c.qkv
-    linear(r, c, A, c.hidden, width)
-    split(r, c, A, width, c.q, c.kv_width, c.kv_width)
-    q, k = (c.rows, c.q // c.dim, c.dim), (c.rows, 1, c.dim)
+    linear(r, c, A, c.hidden, c.qkv)
+    split(r, c, A, c.qkv, c.q, c.kv_width, c.kv_width)
+    q, k = c.query, c.key
     for heads in (q, k):
         loose_norm(r, A, heads)
     r.put("ApplyRotaryPosEmb", A, [q, k, (c.rows, 1, c.dim), (c.rows, 1, c.dim)], [q, k], 4.0)
@@ -82,9 +70,8 @@ def loose() -> BuiltCapture:
         "MoeGatingTopKSoftmax": 5.3, "MoeTokenUnpermute": 4.4,
     }  # fmt: skip
     r = Recorder(mode="eager", gap_us=14.0, average=average)
-    for step in range(3):
+    for step in r.steps(3):
         forward(r, CARD, loose_layers, step)
-        r.pause(320.0)
     return r.finish()
 
 

@@ -5,16 +5,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sample_builder.blocks import AIC, BLOCKS, MLP, A, Card, V, add_norm, cache, core, feed, linear, norm
+from sample_builder.blocks import (
+    AIC,
+    BLOCKS,
+    MLP,
+    A,
+    Card,
+    V,
+    add_norm,
+    cache,
+    core,
+    feed,
+    heads_norm,
+    linear,
+    norm,
+    quantised,
+    static,
+)  # fmt: skip
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
 from sample_builder.runs import forward, layers_of
 
+from deployments.experts import cached_keys, turned_queries
 from deployments.published import QWEN3_32B, Published, as_read
-from deployments.published_latent import RANK, ROPE, V3, absorbed, quantised, static, v3_layers
-
-# ---------------------------------------------------------------- Qwen3-32B: prompts in sequence parallel
+from deployments.published_latent import RANK, ROPE, V3, absorbed, v3_layers
 
 
 def gathered(r: Recorder, c: Card, back: bool = False) -> None:
@@ -23,13 +38,9 @@ def gathered(r: Recorder, c: Card, back: bool = False) -> None:
     part: Shape = (c.rows // c.tp, c.hidden)
     r.put(op, "comm", c.wide if back else part, part if back else c.wide, 900.0)
     row = r.rows[-1]
-    driver = {
-        "name": "reduce_scatterAicpuKernel" if back else "allgatherAicpuKernel",
-        "op_type": None,
-        "core": "AI_CPU",
-    }
-    driver["op_type"] = driver["name"]
-    r.rows.append({**row, **driver, "kind": "kernel", "stream": 21, "task": len(r.rows)})
+    name = "reduce_scatterAicpuKernel" if back else "allgatherAicpuKernel"
+    driver = {"name": name, "op_type": name, "core": "AI_CPU", "kind": "kernel", "stream": 21, "task": len(r.rows)}
+    r.rows.append({**row, **driver})
 
 
 def long_prompt(r: Recorder, c: Card) -> None:
@@ -43,8 +54,8 @@ def long_prompt(r: Recorder, c: Card) -> None:
         gathered(r, c)
         r.put("MatMulV2", A, [c.wide, (width, c.hidden)], (c.rows, width), 640.0)
         if number == 0:
-            for heads in (q, k):
-                r.put("RmsNorm", A, [heads, (c.dim,)], [heads, (*heads[:2], 1)], 300.0)
+            heads_norm(r, q, us=300.0)
+            heads_norm(r, k, us=300.0)
             r.put("_triton_rope", A, [q, k, (40960, c.dim)], [q, k], 280.0, V)
         else:
             r.put("split_qkv_rmsnorm_rope_kernel", A, us=983.0, core=V)
@@ -91,9 +102,6 @@ def qwen3_phases() -> BuiltCapture:
     return as_read(r.finish())
 
 
-# ---------------------------------------------------------------- DeepSeek-V3: prompts in chunks, earlier ones loaded
-
-
 def chunked(r: Recorder, c: Card) -> None:
     """Keys and values are projected anew; the part before this chunk is loaded, and two results are joined."""
     rows, heads, rank = c.rows, c.heads, 1536
@@ -102,10 +110,9 @@ def chunked(r: Recorder, c: Card) -> None:
     norm(r, c, A, rank, "RmsNorm")
     static(r, A, rows, rank)
     quantised(r, A, rows, rank, heads * (c.dim + ROPE))
-    pages: list[Shape | None] = [(BLOCKS, 128, 1, ROPE), (BLOCKS, 128, 1, RANK)]
-    r.put("KvRmsNormRopeCache", A, [(rows, 1, 1, RANK + ROPE), (RANK,), (rows, 1, 1, ROPE), *pages], pages, core=V)
-    turned: Shape = (rows, heads, 1, ROPE)
-    r.put("InterleaveRope", A, [turned, (rows, 1, 1, ROPE), (rows, 1, 1, ROPE)], us=20.0)
+    pages = [(BLOCKS, 128, 1, ROPE), (BLOCKS, 128, 1, RANK)]
+    cached_keys(r, c)
+    turned_queries(r, c, 20.0)
     query: Shape = (rows, heads, c.dim + ROPE)
     for past in (False, True):
         if past:
@@ -136,8 +143,6 @@ def deepseek_v3_phases() -> BuiltCapture:
     return r.finish()
 
 
-# ---------------------------------------------------------------- Qwen2.5-3B: another engine, eager, drawing sampler
-
 QWEN25_3B = Card(
     hidden=2048, heads=16, kv=2, dim=128, inter=11008, vocab=151936, layers=36, rows=8, add_norm="AddRmsNorm"
 )
@@ -160,15 +165,14 @@ def other_engine() -> BuiltCapture:
     """Qwen2.5-3B on one 910B4, another engine in eager mode: kinds and times of its kernels, which sampler and all."""
     r = Recorder(mode="eager", gap_us=14.0)
     c = QWEN25_3B
-    for step in range(3):
-        r.step, r.layer, r.kind = step, None, None
+    drawn = "RealDiv Sort LessEqual MaskedFill SoftmaxV2 DSARandomUniform Less Log Neg DSAGenBitMask DropOutDoMask"
+    for step in r.steps(3):
+        r.outside()
         r.put("Cumsum", "prepare", [(c.rows,), (1,)], us=40.0)
         forward(r, c, layers_of(("dense", paged, feed)), step)
         logits: Shape = (c.rows, c.vocab)
-        drawn = ("RealDiv", "Sort", "LessEqual", "MaskedFill", "SoftmaxV2", "DSARandomUniform", "Less", "Log", "Neg")
-        for op in (*drawn, "DSAGenBitMask", "DropOutDoMask", "RealDiv", "ArgMaxV2"):
+        for op in (*drawn.split(), "RealDiv", "ArgMaxV2"):
             r.put(op, "sampling", logits, us=36.0)
-        r.pause(320.0)
     return r.finish()
 
 

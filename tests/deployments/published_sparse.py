@@ -3,16 +3,14 @@ for the experts; published.py says how they are made."""
 
 from __future__ import annotations
 
-from sample_builder.blocks import AIC, AIV, BLOCKS, MLP, MOE, NORM, A, Card, V, norm
+from sample_builder.blocks import AIC, AIV, BLOCKS, MLP, MOE, NORM, A, Card, V, dynamic, norm, quantised
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
 from sample_builder.runs import forward
 
 from deployments.published import Published, listed_twice
-from deployments.published_latent import RANK, ROPE, dynamic, quantised
-
-# ---------------------------------------------------------------- DeepSeek-V3.2: recipe, GE graphs, three drafts
+from deployments.published_latent import RANK, ROPE
 
 V32 = Card(
     hidden=7168, heads=128, kv=1, dim=128, inter=18432, vocab=129280, layers=6, rows=8, experts=256, top_k=8, local=16,
@@ -124,8 +122,7 @@ def split_head(r: Recorder, c: Card) -> None:
 def recipe() -> BuiltCapture:
     """DeepSeek-V3.2 cut to six layers, recipe, GE graphs: the step's kernels by kind, three drafts in a row."""
     c, r = V32, Recorder(gap_us=0.6)
-    for step in range(3):
-        r.step, r.phase = step, "decode"
+    for _step in r.steps(3, 300.0):
         split_words(r, c)
         for number in range(c.layers):
             r.layer, r.kind = number, "dense" if number < 3 else "moe"
@@ -144,11 +141,8 @@ def recipe() -> BuiltCapture:
             r.layer, r.kind = c.layers + draft, "mtp"
             recipe_layer(r, c, dense=False, first=True, fused_next=True)
             split_head(r, c)
-        r.pause(300.0)
     return listed_twice(r)
 
-
-# ---------------------------------------------------------------- GLM-5.3: one kernel for experts, shared indexers
 
 GLM53 = Card(
     hidden=6144, heads=8, kv=1, dim=256, inter=12288, vocab=154880, layers=78, rows=1, tp=8, experts=256, top_k=8,
@@ -209,9 +203,8 @@ def one_kernel_and_list(r: Recorder, c: Card) -> None:
 def mega() -> BuiltCapture:
     """GLM-5.3 W4A4 on eight 950DT, vLLM-Ascend without graphs: counts of 256 forward passes."""
     r = Recorder(mode="eager", gap_us=14.0, average={"QuantBatchMatmulV3": 9.4, "MlaPrologV3": 26.0})
-    for step in range(3):
+    for step in r.steps(3):
         forward(r, GLM53, mega_layers, step)
-        r.pause(320.0)
     return r.finish()
 
 
