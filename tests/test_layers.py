@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from deployments.catalogue import built, labelled
-from deployments.variants import small
+from deployments.small import small
 from sample_builder.perturb import keep
 from sample_builder.runs import run
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from deployments.loose import encoder
-from deployments.variants import BLOCK_VARIANTS, SMALL, small
+from deployments.small import SMALL, small
+from deployments.variants import BLOCK_VARIANTS
 from sample_builder.perturb import change, level0
 from sample_builder.runs import DENSE_LAYERS, phased, run
 

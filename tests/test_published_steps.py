@@ -16,8 +16,8 @@ from sample_builder.renaming import compiled_at_load, static_kernels
 pytestmark = pytest.mark.slow
 
 
-def right(found: Score) -> bool:
-    return found.total >= 0.97 and found.steps and found.phases and found.layers
+def right(found: Score, told: bool = True) -> bool:
+    return found.total >= 0.97 and found.steps and found.phases == told and found.layers
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
@@ -48,6 +48,8 @@ NAMES_ONLY_LIMITS = {
     "qwen2.5-0.5b offline model from operator statistics": "two gathers are all that lies between its forward passes: "
     "without cache, sampler and sizes the head looks like a projection of attention",
 }
+#: Eager, names only, and all steps of one length: prompts would look the same.
+NO_PHASE = ("glm-5.3-w4a4 eager from operator statistics", "qwen3-32b eager from kernel statistics")
 
 
 def cases() -> list[Any]:
@@ -59,7 +61,7 @@ def cases() -> list[Any]:
 @pytest.mark.parametrize("change", [level0, from_trace])
 @pytest.mark.parametrize("name", cases())
 def test_published_steps_are_labelled_by_names_and_order(name: str, change) -> None:  # type: ignore[no-untyped-def]
-    assert right(scored(change(built(name))))
+    assert right(scored(change(built(name))), told=name not in NO_PHASE)
 
 
 @pytest.mark.parametrize("name", sorted({**LATENT, **SPARSE_STEPS}))

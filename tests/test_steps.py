@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from deployments.catalogue import labelled
-from deployments.variants import SMALL, cut
+from deployments.small import SMALL
+from deployments.variants import cut
 from sample_builder.build import BuiltCapture
 from sample_builder.recorder import Recorder
 from sample_builder.runs import DENSE_LAYERS, forward, run

@@ -27,7 +27,7 @@ from sample_builder.operation import (
     matmul,
     mixed,
     vector,
-)  # fmt: skip
+)
 
 
 def experts(model: ModelDescription, step: Pass) -> list[Operation]:

@@ -23,7 +23,7 @@ from sample_builder.operation import (
     matmul,
     quant_matmul,
     vector,
-)  # fmt: skip
+)
 
 
 def rms_norm(rows: Shape, width: int, region: str = "norm", role: str = "residual_norm") -> Operation:

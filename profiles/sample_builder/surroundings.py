@@ -22,7 +22,7 @@ from sample_builder.operation import (
     i64,
     matmul,
     vector,
-)  # fmt: skip
+)
 
 
 def prepare(model: ModelDescription, step: Pass) -> list[Operation]:

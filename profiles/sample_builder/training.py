@@ -21,7 +21,7 @@ from sample_builder.operation import (
     matmul,
     mixed,
     vector,
-)  # fmt: skip
+)
 from sample_builder.step import Placed
 from sample_builder.surroundings import embedding
 

@@ -10,7 +10,9 @@ from sample_builder.build import BuiltCapture
 from deployments.dense import DENSE
 from deployments.experts import EXPERTS
 from deployments.hybrid import HYBRID
+from deployments.latent import LATENT_MODELS
 from deployments.loose import LOOSE_KERNELS
+from deployments.multimodal import MULTIMODAL
 from deployments.published import STEPS, Published
 from deployments.published_drafts import DRAFTS
 from deployments.published_hyper import HYPER
@@ -26,7 +28,7 @@ from skadvisor.vocabulary.operators import load_vocabulary
 
 VARIANTS = {**BLOCK_VARIANTS, **LOOSE_KERNELS}
 PUBLISHED: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEPS, **DRAFTS, **LOOSE}
-DEPLOYMENTS = {**DENSE, **EXPERTS, **HYBRID, **SERVING}
+DEPLOYMENTS = {**DENSE, **EXPERTS, **LATENT_MODELS, **HYBRID, **SERVING, **MULTIMODAL}
 _ALL: dict[str, Callable[[], BuiltCapture]] = {
     **VARIANTS, **DEPLOYMENTS, **{name: published.build for name, published in PUBLISHED.items()},
 }  # fmt: skip

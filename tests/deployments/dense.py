@@ -28,7 +28,7 @@ from sample_builder.blocks import (
     reduce,
     split,
     static,
-)  # fmt: skip
+)
 from sample_builder.build import BuiltCapture
 from sample_builder.recorder import Recorder
 from sample_builder.renaming import named

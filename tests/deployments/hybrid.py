@@ -26,12 +26,13 @@ from sample_builder.blocks import (
     norm,
     qkv,
     split,
-)  # fmt: skip
+)
 from sample_builder.build import BuiltCapture
 from sample_builder.recorder import Recorder
 from sample_builder.runs import layers_of, phased, run
 
-from deployments.experts import gated_shared, latent, with_shared
+from deployments.experts import gated_shared, with_shared
+from deployments.latent import latent
 
 NEXT = Card(
     hidden=2048, heads=16, kv=2, dim=256, inter=5120, vocab=151936, experts=512, top_k=10, expert_inter=512,

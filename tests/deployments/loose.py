@@ -25,7 +25,7 @@ from sample_builder.blocks import (
     mlp,
     norm,
     qkv,
-)  # fmt: skip
+)
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.perturb import level0
@@ -33,7 +33,7 @@ from sample_builder.recorder import Recorder
 from sample_builder.runs import DENSE_LAYERS, embed, head, layers_of, run
 
 from deployments.hybrid import gated
-from deployments.variants import SMALL, latent, moe_of, small
+from deployments.small import SMALL, moe_of, separate_latent, small
 
 
 def loose_norm(r: Recorder, region: str, wide: Shape, residual: bool = False) -> None:
@@ -209,7 +209,7 @@ LOOSE_KERNELS: dict[str, Callable[[], BuiltCapture]] = {
     "gated-level0": lambda: level0(run(SMALL, layers_of(("dense", GATED, mlp)))),
     "stage": lambda: run(SMALL, stage, outside=False),
     "grouped-finish": lambda: run(SMALL, moe_of(grouped_finish)),
-    "mla-bf16": lambda: run(small(hidden=5120, heads=32, kv=32, inter=12288), moe_of(two_shared, 1, latent())),
+    "mla-bf16": lambda: run(small(hidden=5120, heads=32, kv=32, inter=12288), moe_of(two_shared, 1, separate_latent())),
     "eight-layers-of-one-expert": lambda: run(small(experts=4, top_k=1), moe_of(grouped_finish)),
     "long-decode": lambda: run(small(layers=60, rows=1), steps=6),
     "one-request-level0": lambda: level0(run(small(layers=12, rows=1), steps=6, mode="eager")),

@@ -28,7 +28,7 @@ from sample_builder.blocks import (
     norm,
     reduce,
     split,
-)  # fmt: skip
+)
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder

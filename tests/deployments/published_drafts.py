@@ -25,7 +25,7 @@ from deployments.published_hyper import (
     spread_work,
     turn,
     write,
-)  # fmt: skip
+)
 from deployments.published_latent import RANK
 
 GROUPS = 17  # groups of pages, each with a table and slots of its own

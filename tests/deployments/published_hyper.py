@@ -7,22 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from sample_builder.blocks import (
-    AIC,
-    AIV,
-    BLOCKS,
-    MOE,
-    NORM,
-    A,
-    Block,
-    Card,
-    V,
-    add,
-    dynamic,
-    norm,
-    quantised,
-    reduce,
-)  # fmt: skip
+from sample_builder.blocks import AIC, AIV, BLOCKS, MOE, NORM, A, Block, Card, V, add, dynamic, norm, quantised, reduce
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder

@@ -24,13 +24,13 @@ from sample_builder.blocks import (
     reduce,
     split,
     static,
-)  # fmt: skip
+)
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
 from sample_builder.runs import forward, layers_of
 
-from deployments.experts import absorbed_keys, cached_keys, turned_queries
+from deployments.latent import absorbed_keys, cached_keys, turned_queries
 from deployments.published import Published, decode
 
 RANK, ROPE = 512, 64

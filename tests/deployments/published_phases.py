@@ -21,13 +21,13 @@ from sample_builder.blocks import (
     norm,
     quantised,
     static,
-)  # fmt: skip
+)
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
 from sample_builder.runs import forward, layers_of
 
-from deployments.experts import cached_keys, turned_queries
+from deployments.latent import cached_keys, turned_queries
 from deployments.published import QWEN3_32B, Published, as_read
 from deployments.published_latent import RANK, ROPE, V3, absorbed, v3_layers
 
