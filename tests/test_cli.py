@@ -96,6 +96,7 @@ def test_kernels_writes_the_labelled_table(tmp_path: Path) -> None:
     assert run("kernels", SAMPLE, "-o", tmp_path / "kernels.docx").returncode == 2
 
 
+@pytest.mark.slow
 def test_explain_names_evidence_and_runner_up() -> None:
     done = run("explain", SAMPLE, "--kernel", "MatMul")
     assert done.returncode == 0

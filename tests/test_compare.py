@@ -178,6 +178,7 @@ def codes(before: Sequence[Analysis], after: Sequence[Analysis]) -> set[str]:
     return {reason.code for reason in found.reasons}
 
 
+@pytest.mark.slow
 def test_differences_are_named(dense: Analysis, sparse: Analysis, fused: Analysis) -> None:
     assert {"layers", "shapes"} <= codes([dense], [analyse(build(replace(QWEN2_5_7B, layers=5), steps=4, seed=1))])
     assert "shapes" in codes([dense], [sparse])
@@ -204,6 +205,7 @@ def test_renumbered_graph_nodes_are_still_mapped(dense_off: BuiltCapture, dense:
     _agrees(compare([dense], [renamed]), on, "per-block")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [("input_shapes", "output_shapes"), ("input_shapes", "output_shapes", "op_type")])
 def test_captures_without_shapes_or_types_compare(dense_off: BuiltCapture, missing: tuple[str, ...]) -> None:
     on = switch_on(dense_off, "attention-only", RULES)
@@ -299,6 +301,7 @@ def test_a_regression_is_told_and_fails_the_gate(dense: Analysis, fused: Analysi
         check_gate(slower, 5.0)
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_gates(dense: Analysis, fused: Analysis, monkeypatch: Any, tmp_path: Path) -> None:
     sides = {"off": dense, "on": fused}
     read = "skadvisor.comparison.captures.analyze"

@@ -135,6 +135,7 @@ def test_a_capture_with_super_kernels_is_for_comparing(tmp_path, good):
     assert diagnosis.grades["placement"] == "weaker"
 
 
+@pytest.mark.slow
 def test_one_moe_rank_alone_cannot_tell_work_from_waiting(tmp_path):
     alone = write(tmp_path / "alone", description=SMALL_MOE)
     assert lacks(diagnose(alone)).get("ranks") == "warn"
@@ -168,6 +169,7 @@ def test_a_path_without_any_capture_is_an_input_error(tmp_path):
         diagnose(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_snippet_fits_the_program_that_recorded(tmp_path):
     poor = write(tmp_path / "dp0_pp0_tp0_dcp0_ep0_rank0_1_2026", pmu=False)
     assert diagnose(poor).dialect == "vllm-ascend"

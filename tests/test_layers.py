@@ -43,6 +43,7 @@ def test_layers_are_counted(layers: int) -> None:
     assert found.steps["layers"].tolist() == [layers, layers]
 
 
+@pytest.mark.slow
 def test_missing_kernels_change_neither_count_nor_kinds() -> None:
     recorded = run(small(layers=24))
     for row in (20, 21, 22, 23, 24, 25, 26, 27, 28, 29):

@@ -33,7 +33,7 @@ from skadvisor.vocabulary.states import STATES, State
 pytestmark = pytest.mark.slow
 
 VOCABULARY = load_vocabulary()
-#: Captures that tests/deployments.variants.py writes down by itself, and the names that a renamed form keeps.
+#: Captures that tests/deployments/variants.py writes down by itself, and the names that a renamed form keeps.
 FOREIGN = (
     "moe-one-kernel",
     "moe-unfused-loop",

@@ -380,6 +380,7 @@ def modeling_files(draw: Any) -> bytes:
     return mark + text.replace("\n", end).encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     modeling_files(),

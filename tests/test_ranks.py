@@ -205,6 +205,7 @@ def test_what_one_rank_cannot_tell_is_not_said_once_the_ranks_were_compared():
     assert "collectives" not in codes(merged([answer(alone, 0, 1000), answer(alone, 1, 1000)]))
 
 
+@pytest.mark.slow
 def test_only_one_full_result_of_equal_ranks_is_kept():
     def results() -> int:
         gc.collect()
@@ -269,6 +270,7 @@ def test_dask_gives_the_same_json_from_urls(ranks, serial, dask_cluster):
     assert text == records.to_json(serial).decode()
 
 
+@pytest.mark.slow
 def test_a_dask_worker_killed_while_it_analyses_changes_nothing(ranks, serial, dask_cluster):
     from distributed import Client
 
@@ -293,6 +295,7 @@ def test_urls_give_the_same_answer(ranks, serial):
     assert text == records.to_json(serial).decode()
 
 
+@pytest.mark.slow
 def test_the_list_of_folders_in_any_order_is_the_same_as_the_folder_above(ranks, serial):
     assert records.to_json(analyze_ranks(reversed(ranks.paths), workers=1).result) == records.to_json(serial)
 
@@ -304,6 +307,7 @@ def test_the_reference_rank_answers_as_it_does_alone(ranks, serial):
     assert serial.recommendation.choice == alone.recommendation.choice
 
 
+@pytest.mark.slow
 def test_one_rank_in_a_folder_is_the_plain_analysis(ranks, serial):
     made = analyze_ranks(ranks.paths[0])
     assert records.to_json(made.result) == records.to_json(analyze(ranks.paths[0]).result)
@@ -363,6 +367,7 @@ def test_a_damaged_rank_leaves_the_answer_of_the_others(ranks, serial, tmp_path)
     assert result.ranks[0].wait_us == serial.ranks[0].wait_us
 
 
+@pytest.mark.slow
 def test_pipeline_groups_in_the_metadata_make_stages(tmp_path):
     from sample_builder.model import ModelDescription
 

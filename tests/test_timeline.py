@@ -43,6 +43,7 @@ def slow_accounting(labelled, step):
     return exposed, busy, idle
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 25))
 def test_accounting_equals_the_slow_reference(seed, size):
@@ -61,6 +62,7 @@ def test_accounting_equals_the_slow_reference(seed, size):
         assert layers["exposed_ns"].sum() == in_layers
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), shift=st.integers(0, 10**18))
 def test_time_shift_and_row_order_change_nothing(seed, shift):
