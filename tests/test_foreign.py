@@ -107,6 +107,18 @@ def test_captures_that_are_not_one_run_are_listed_with_a_choice_that_works(
     assert ended.value.code == 2 and "not one run" in capsys.readouterr().err
 
 
+def test_a_capture_above_another_is_chosen_by_its_file(tmp_path: Path) -> None:
+    _table(tmp_path)
+    (tmp_path / "below").mkdir()
+    _table(tmp_path / "below")
+    with pytest.raises(InputError, match="2 captures that are not one run") as refused:
+        capture.load(tmp_path)
+    places = [tmp_path / "sound.csv", tmp_path / "below"]
+    assert [str(place) in refused.value.hint for place in places] == [True, True]
+    assert sorted(found.path for found in capture.list_captures(tmp_path)) == sorted(places)
+    assert all(len(capture.load(place).kernels) for place in places)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"hidden": 2048, "heads": 32}, "other models"), ({}, "other sessions")],

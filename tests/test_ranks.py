@@ -25,6 +25,7 @@ from skadvisor.analysis import analyze
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.ranks.analysis import Place, analyze_ranks, find_places
 from skadvisor.ranks.merge import Merger
+from skadvisor.ranks.one_run import Member, check_one_run
 from skadvisor.ranks.stragglers import Collectives
 from skadvisor.ranks.summary import RankAnswer
 from skadvisor.records import Notice, Result
@@ -423,3 +424,28 @@ def test_the_later_rank_of_the_shipped_pair_is_the_one_that_is_waited_for():
     assert (early.slow, late.slow, late.reference) == (False, True, True)
     assert early.wait_us > late.wait_us
     assert "rank 1" in message(result, "rank_slow")
+
+
+@pytest.mark.parametrize(
+    ("ranks", "apart_ns", "words"),
+    [
+        ((0, 1), 10**9, None),
+        ((0, 1), 61 * 10**9, "other sessions"),
+        ((None, None), -1, None),
+        ((None, None), 10**9, "other sessions"),
+        ((3, 3), -1, "rank 3 was recorded 2 times"),
+    ],
+)
+def test_ranks_of_one_run_are_recorded_once_and_together(ranks, apart_ns, words):
+    members = [
+        Member(path, rank, "decode", 1024, (start, start + 1_000))
+        for path, rank, start in zip("ab", ranks, (0, 1_000 + apart_ns), strict=True)
+    ]
+    if words is None:
+        check_one_run(members)
+    else:
+        with pytest.raises(InputError, match=words):
+            check_one_run(members)
+    with pytest.raises(InputError, match="hidden sizes 1024, 2048"):
+        check_one_run([*members[:1], replace(members[0], rank=7, hidden=2048)])
+    check_one_run([members[0], replace(members[0], phase="prefill")])

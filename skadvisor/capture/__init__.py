@@ -32,7 +32,8 @@ def list_captures(path: Path | str) -> tuple[Found, ...]:
     """
     from skadvisor.capture import folder
 
-    return tuple(folder.Found(ranked.rank, ranked.path) for ranked in folder.find(Path(path)))
+    found = folder.find(Path(path))
+    return tuple(folder.Found(ranked.rank, folder.place_of(ranked, found)) for ranked in found)
 
 
 def load(path: Path | str, *, rank: int | None = None) -> Capture:
@@ -72,6 +73,8 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
 
 def _several(path: Path | str, chosen: Sequence[RankFiles], listed: str, rank: int | None) -> InputError:
     """The error for several captures, with a way to choose that works: by rank only where ranks are told apart."""
+    from skadvisor.capture.folder import place_of
+
     more = f" and {len(chosen) - 8} more" if len(chosen) > 8 else ""
     ranks = [ranked.rank if ranked.rank is not None else ranked.device for ranked in chosen]
     if rank is None and None not in ranks and len(set(ranks)) == len(ranks):
@@ -79,7 +82,7 @@ def _several(path: Path | str, chosen: Sequence[RankFiles], listed: str, rank: i
             f"{path} holds {len(chosen)} captures: {listed}{more}", "Choose one with --rank, or give its folder."
         )
     of_rank = "" if rank is None else f" of rank {rank}"
-    places = ", ".join(str(ranked.path) for ranked in chosen[:8])
+    places = ", ".join(str(place_of(ranked, chosen)) for ranked in chosen[:8])
     return InputError(
         f"{path} holds {len(chosen)} captures{of_rank} that are not one run", f"Give one of {places}{more}."
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,6 +99,13 @@ def find(path: Path) -> list[RankFiles]:
             refuse_foreign(file)
     found = [ranked for root, files in products.items() for ranked in _ranks(root, files)]
     return sorted(found, key=lambda ranked: (ranked.rank is None, ranked.rank or 0, str(ranked.path)))
+
+
+def place_of(ranked: RankFiles, found: Sequence[RankFiles]) -> Path:
+    """What to give to read this capture of those found: its folder, or its leading file where others lie below."""
+    if any(ranked.path in other.path.parents for other in found if other is not ranked):
+        return next(paths[0] for paths in ranked.files.values())
+    return ranked.path
 
 
 def unreadable(path: Path, problem: OSError) -> InputError:
