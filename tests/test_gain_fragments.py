@@ -79,3 +79,9 @@ def test_the_estimate_from_a_real_capture_holds_what_the_one_with_superkernel_sh
     for template in result.templates:
         assert template.estimate.low_pct < min(gains_pct) and max(gains_pct) < template.estimate.high_pct
         assert template.estimate.high_pct - template.estimate.low_pct < 9
+
+
+@pytest.mark.skipif(not PAIRS.is_dir(), reason="the real pairs are not here")
+def test_a_graph_alone_that_is_fused_already_is_not_advised_on():
+    result = analyze(PAIRS / "gelu-net-on_op_summary.csv").result
+    assert result.recommendation.choice == "none" and "SuperKernel is on already" in str(result.recommendation.reason)

@@ -22,6 +22,8 @@ from skadvisor.text.messages import _
 MOST_OF_THE_GRAPH = 0.8
 #: One operator over and over is no block.
 SHORTEST = 2
+#: Nor is anything with more kernels than this, so that the search stays short.
+LONGEST = 2_000
 
 
 def fragment_scopes() -> tuple[TemplateScope, ...]:
@@ -54,8 +56,11 @@ def find_repetitions(names: list[str], gap_ns: NDArray[np.int64]) -> NDArray[np.
     The shortest period that covers most of the sequence counts. A repetition begins where the gaps are longest.
     """
     code = np.unique(names, return_inverse=True)[1]
-    for period in range(SHORTEST, len(code) // 2 + 1):
-        first, length = _longest_run(code[period:] == code[:-period])
+    for period in range(SHORTEST, min(len(code) // 2, LONGEST) + 1):
+        same = code[period:] == code[:-period]
+        if same.sum() + period < MOST_OF_THE_GRAPH * len(code):
+            continue
+        first, length = _longest_run(same)
         if length + period >= MOST_OF_THE_GRAPH * len(code):
             gaps = gap_ns[first : first + period * (length // period + 1)].reshape(-1, period)
             begin = first + int(np.argmax(np.median(gaps[1:], axis=0)))

@@ -172,6 +172,7 @@ def _leave_open(labels: Labels, structure: Structure, outside_grammar: bool) -> 
     nothing_known = (roles == "unknown") | outside_grammar
     labels.region[~settled] = np.where(nothing_known[~settled], "unattributed", "other")
     labels.role[:] = np.where(np.isin(roles, list(OWN_ROLES)) & ~structure.backward, labels.role, "unknown")
+    labels.role[roles == "superkernel"] = "superkernel"
     declined = structure.training or bool((roles == "vision").any())
     labels.confidence[:] = np.where(nothing_known & ~settled, 0.0, np.where(settled | declined, 1.0, UNPLACED))
     for role, region in OPERATOR_REGIONS.items():
