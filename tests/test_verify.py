@@ -94,7 +94,7 @@ def test_sk_meta_is_read_as_a_folder(tmp_path: Path) -> None:
         (["[INFO] GE(1,python) SuperKernelPass only support static graph[graph_prefill_1]"], "not_proven", "INFO"),
         (["[ERROR] super kernel do not support more than 2 real stream: oplist: []"], "refuted", "more than 2 streams"),
         (["graph [graph_1] has no super kernel scope"], "refuted", "graph_1 has no scope"),
-        (GE_LOG.splitlines(), "proven", "1 scopes (attention_layer_0); 1 operators were left out, 1 cuts"),
+        (GE_LOG.splitlines(), "proven", "scopes: 1 (attention_layer_0); operators left out: 1, cuts: 1"),
         (
             [*GE_LOG.splitlines(), "[INFO] GE(1,python) SuperKernelPass only support static graph[graph_prefill]"],
             "proven",
@@ -564,6 +564,19 @@ def test_generated_texts_of_two_runs(tmp_path: Path, texts: Any, others: Any, an
     (check,) = verify(outputs=[pair(tmp_path, off, on, ".log")]).checks
     assert (check.answer, words in str(check.message)) == (answer, True), check.message
     assert "other lines of the logs" in str(check.message)
+
+
+def test_folders_are_compared_file_by_file(tmp_path: Path) -> None:
+    for side, text in (("off", "b"), ("on", "c")):
+        (tmp_path / side).mkdir()
+        for rank in range(2):
+            (tmp_path / side / f"log_{rank}.log").write_text(f"Request 0: outputs: {text if rank else 'a'}\n")
+    checks = verify(outputs=[(tmp_path / "off", tmp_path / "on")]).checks
+    assert [check.answer for check in checks] == ["proven", "refuted"]
+    assert "log_1.log: 1 of 1" in str(checks[1].message)
+    (tmp_path / "on" / "log_1.log").unlink()
+    with pytest.raises(InputError, match="one of"):
+        verify(outputs=[(tmp_path / "off", tmp_path / "on")])
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ def require_enough(labelled: Labelled) -> None:
     """Raise NotEnoughError where the capture holds too little of the model for any share or placement."""
     kernels = labelled.kernels
     count = int((kernels["kind"] != "collective_part").sum())
-    fused = kernels["role"].eq("superkernel")
+    # A graph without layers may be a single SuperKernel, whose role nothing tells.
+    fused = kernels["role"].eq("superkernel") | kernels["op_type"].astype("object").eq("SuperKernel")
     if count < FEWEST_KERNELS and kernels["layer"].isna().all() and not fused.any():
         raise NotEnoughError(
             f"the capture holds {count} kernels and no decoder layer, too little to answer from",

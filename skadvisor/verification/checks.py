@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from skadvisor.errors import NotEnoughError
+from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.records import NOISE_PCT
 from skadvisor.text.messages import Message, _, listed
 from skadvisor.verification.compile_log import CompileLog, read_compile_logs
-from skadvisor.verification.output_files import OutputCheck, compare_outputs
+from skadvisor.verification.log_text import log_files
+from skadvisor.verification.output_files import OUTPUT_SUFFIXES, OutputCheck, compare_outputs
 from skadvisor.verification.performance_files import (
     Measured,
     compare_performance,
@@ -71,15 +72,16 @@ def verify(
 ) -> Verification:
     """Run the checks for which files are given.
 
-    `outputs` are pairs (off, on), `performance` the files of both sides, one per run; one side alone may be a
-    comparison that has `improvement_percent`. `tolerance` is the largest absolute difference of numbers that still
-    counts as the same output; 0 asks for identity. Raises InputError and NotEnoughError for files that cannot be used.
+    `outputs` are pairs (off, on) of files, or of folders that hold the same files. `performance` are the files of both
+    sides, one per run; one side alone may be a comparison that has `improvement_percent`. `tolerance` is the largest
+    absolute difference of numbers that still counts as the same output; 0 asks for identity. Raises InputError and
+    NotEnoughError for files that cannot be used.
     """
     checks: list[Check] = []
     log = read_compile_logs(compile_logs) if compile_logs else None
     if log is not None:
         checks.append(_check_compile(log))
-    compared = tuple(compare_outputs(off, on) for off, on in outputs)
+    compared = tuple(compare_outputs(off, on) for pair in outputs for off, on in _files_of(*pair))
     checks += [_check_output(result, tolerance) for result in compared]
     figures = None
     if performance is not None:
@@ -90,6 +92,18 @@ def verify(
             check = Check(name="performance", answer="not_proven", message=message, prove=PROVE_PERFORMANCE)
         checks.append(check)
     return Verification(checks=tuple(checks), compile_log=log, outputs=compared, performance=figures)
+
+
+def _files_of(off: Path, on: Path) -> list[tuple[Path, Path]]:
+    """The pair itself; of two folders the files of the same name."""
+    if not (off.is_dir() and on.is_dir()):
+        return [(off, on)]
+    found = [(side, log_files(side, PROVE_OUTPUT, suffixes=OUTPUT_SUFFIXES)) for side in (off, on)]
+    names = [{file.relative_to(side) for file in files} for side, files in found]
+    if names[0] != names[1]:
+        lone = min(names[0] ^ names[1])
+        raise InputError(f"{lone} is in one of {off} and {on} only", "Name the files: --outputs OFF ON")
+    return [(off / name, on / name) for name in sorted(names[0])]
 
 
 def _check_compile(log: CompileLog) -> Check:
@@ -104,9 +118,9 @@ def _check_compile(log: CompileLog) -> Check:
     scopes = ", ".join(scope.name for scope in log.scopes[:5]) + (", ..." if len(log.scopes) > 5 else "")
     cuts = sum(scope.cuts for scope in log.scopes)
     template = (
-        _("SuperKernel was built for {count} scopes ({scopes}); {left_out} operators were left out, {cuts} cuts")
+        _("SuperKernel was built, scopes: {count} ({scopes}); operators left out: {left_out}, cuts: {cuts}")
         if log.left_out_count or cuts
-        else _("SuperKernel was built for {count} scopes ({scopes})")
+        else _("SuperKernel was built, scopes: {count} ({scopes})")
     )
     message = Message(template, count=len(log.scopes), scopes=scopes, left_out=log.left_out_count, cuts=cuts)
     return Check(name="compile", answer="proven", message=message)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Larger files are compared as bytes only.
 LARGEST_TEXT_BYTES = 200_000_000
+#: Besides logs, what outputs are saved as.
+OUTPUT_SUFFIXES = (".json", ".jsonl", ".npy", ".npz", ".safetensors")
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
 _DEPTH = 100
 #: Keys of a server's answer that no two runs share.
@@ -65,6 +67,11 @@ def compare_outputs(before: Path, after: Path) -> OutputCheck:
     for path in (before, after):
         if not path.is_file():
             raise InputError(f"{path} is no file", "Name the output of each run: --outputs OFF ON")
+    found = _compare_files(before, after)
+    return replace(found, message=Message(_("{file}: {said}"), file=after.name, said=found.message))
+
+
+def _compare_files(before: Path, after: Path) -> OutputCheck:
     if _same_bytes(before, after):
         message = Message(_("identical, byte for byte"))
         return OutputCheck(
