@@ -7,7 +7,7 @@ launched it. In graph mode the host launches the whole graph (or each piece) onc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sample_builder.noise import Noise
 from sample_builder.operation import COMMUNICATION
@@ -53,7 +53,7 @@ class Planned:
     members: tuple[Planned, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Started:
     """A kernel on the clock. Stream, task and model are None where the profiler writes nothing."""
 
@@ -175,48 +175,20 @@ def _start(item: Planned, clock: _Clock, launch: int, first_stream: int) -> list
     clock.lanes[lane] = end
     stream = _stream(item, first_stream)
     model = 20 + item.piece if item.captured else None
+    started = Started(item, start, item.duration_ns, launch, stream, None, None)
     if operation.core == COMMUNICATION:
         clock.lanes["main"] = max(clock.free("main"), end)
-        return _collective_rows(item, start, launch, stream, clock)
-    task = clock.next_task(stream)
+        return _collective_rows(started, clock.next_task(stream))
     shown_model = None if item.captured and operation.triton else model
-    return [
-        Started(
-            planned=item,
-            start_ns=start,
-            duration_ns=item.duration_ns,
-            launch_ns=launch,
-            stream=stream,
-            task=task,
-            model=shown_model,
-        )
-    ]
+    return [replace(started, task=clock.next_task(stream), model=shown_model)]
 
 
-def _collective_rows(item: Planned, start: int, launch: int, stream: int, clock: _Clock) -> list[Started]:
+def _collective_rows(whole: Started, task: int) -> list[Started]:
     """The summary row, without a stream, and the vector kernel that does the work, on the collective's stream."""
-    summary = Started(
-        planned=item,
-        start_ns=start,
-        duration_ns=item.duration_ns,
-        launch_ns=launch,
-        stream=None,
-        task=None,
-        model=None,
-        kind="collective",
-    )
-    inside = min(item.duration_ns // 10, 400)
-    part = Started(
-        planned=item,
-        start_ns=start + inside,
-        duration_ns=item.duration_ns - 2 * inside,
-        launch_ns=launch,
-        stream=stream,
-        task=clock.next_task(stream),
-        model=None,
-        kind="collective_part",
-    )
-    return [summary, part]
+    inside = min(whole.duration_ns // 10, 400)
+    start_ns, duration_ns = whole.start_ns + inside, whole.duration_ns - 2 * inside
+    part = replace(whole, start_ns=start_ns, duration_ns=duration_ns, task=task, kind="collective_part")
+    return [replace(whole, stream=None, kind="collective"), part]
 
 
 #: Streams of the auxiliary lanes, counted from the main stream of the graph.
