@@ -173,6 +173,8 @@ def test_what_the_model_itself_refuses_is_not_written(tmp_path: Path, condition:
     path = tmp_path / "config" / "config.yaml"
     path.write_text(NESTED)
     assert fitting_dialect(path) == dialect
+    refused = [str(item.declined) for item in (review(path), review(path, "npugraph_ex")) if item.declined is not None]
+    assert all("one way out is" in reason for reason in refused) == (dialect is not None)
     accepted = {name for name in ("recipes", "npugraph_ex") if review(path, name).declined is None}
     assert accepted == ({"recipes", "npugraph_ex"} if condition == "self.cache" else {dialect} - {None})
     if dialect is not None:

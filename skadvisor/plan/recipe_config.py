@@ -209,7 +209,7 @@ def _check_mode(
         return Message(_("scopes of the {dialect} dialect have no effect under {mode}"), dialect=dialect, mode=other)
     hindrance = _hindrance(needed, text, model)
     if hindrance is not None:
-        return hindrance
+        return _other_way(hindrance, needed, text, model)
     if not places:
         target = ("exe_mode",) if _form(data) == "flat" else ("model_config", "exe_mode")
         findings.append(_finding(target, "block", Message(_("no exe_mode is set; {mode} is needed"), mode=needed)))
@@ -225,6 +225,15 @@ def _check_mode(
             findings.append(_finding(path, "block", Message(template, mode=mode, needed=needed)))
             edits.append(Edit(path, needed))
     return None
+
+
+def _other_way(hindrance: Message, needed: str, text: str, model: RecipeModel | None) -> Message:
+    """Why the mode cannot be, with the other graph mode where that can."""
+    mode, dialect = ("ge_graph", "recipes") if needed == "npugraph_ex" else ("npugraph_ex", "npugraph_ex")
+    if _hindrance(mode, text, model) is not None:
+        return hindrance
+    way = _("{reason}; one way out is exe_mode: {mode} with --dialect {dialect}")
+    return Message(way, reason=hindrance, mode=mode, dialect=dialect)
 
 
 def _wrong_graph(mode: str, needed: str, text: str, model: RecipeModel | None) -> Message:
