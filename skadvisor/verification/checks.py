@@ -34,8 +34,9 @@ FEWEST_RUNS = 3
 
 #: How to get the logs that prove it. Sources: CANN's log reference; graph-autofusion, super_kernel/src/aot.
 PROVE_COMPILE = (
-    "export ASCEND_GLOBAL_LOG_LEVEL=1 ASCEND_PROCESS_LOG_PATH=$PWD/plog ASCEND_OP_COMPILE_SAVE_KERNEL_META=1; "
-    "run it again; skadvisor verify --compile-log plog --compile-log sk_meta"
+    "export ASCEND_GLOBAL_LOG_LEVEL=1 ASCEND_PROCESS_LOG_PATH=$PWD/plog ASCEND_OP_COMPILE_SAVE_KERNEL_META=1\n"
+    "# run it again, then:\n"
+    "skadvisor verify --compile-log plog --compile-log sk_meta"
 )
 PROVE_PERFORMANCE = (
     "skadvisor verify --before off-1.log --before off-2.log --before off-3.log "
