@@ -99,8 +99,8 @@ def argument(name: str, parameters: dict[str, Any], prefill: bool, text: str) ->
     return stand_in.Value()
 
 
-def holder(**values: Any) -> stand_in.Value:
-    held = stand_in.Value()
+def holder(**values: Any) -> stand_in.Held:
+    held = stand_in.Held()
     vars(held).update(values)
     return held
 

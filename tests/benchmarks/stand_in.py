@@ -171,6 +171,13 @@ for _name in ("neg", "pos", "invert", "abs"):
     setattr(_Kind, f"__{_name}__", _answer)
 
 
+class Held(Value):
+    """An object that is there for certain, such as a configuration: it is never taken for None."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
 class Shape(Value):
     """The sizes of a tensor."""
 
