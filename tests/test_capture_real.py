@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -172,10 +173,17 @@ def test_a_parent_of_ranks_lists_them() -> None:
 def test_other_files_beside_captures_are_no_captures() -> None:
     root = captures()
     for path in sorted(root.rglob("*")):
-        if path.is_file() and capture.list_captures(path) == ():
+        if not path.is_file():
+            continue
+        try:
+            found = capture.list_captures(path)
+        except InputError as known:
+            assert re.search("summary of|is empty|result of", known.message)
+            continue
+        if not found:
             with pytest.raises(InputError, match="holds no profiler capture"):
                 capture.load(path)
-        elif path.is_file():
+        else:
             assert "kernel" in path.name or "trace" in path.name or path.suffix in (".db", ".csv")
 
 

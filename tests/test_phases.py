@@ -37,7 +37,7 @@ def test_phase_from_tokens_and_sequences(rows: int, sequences: int, phase: str) 
 
 def test_an_unknown_kernel_that_is_called_chunk_proves_no_prefill() -> None:
     recorded = BLOCK_VARIANTS["only-scan"]()
-    renamed = change(recorded, op_type=lambda op: "ssd_chunk_state_k" if op == "ssd_state_k" else op)
+    renamed = change(recorded, op_type=lambda op: "mixer_chunk_k" if op == "ssd_state_k" else op)
     labelled = label(renamed.capture, VOCABULARY)
     assert set(labelled.steps["phase"].astype(str)) == {"decode"}
 

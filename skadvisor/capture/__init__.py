@@ -28,7 +28,7 @@ WHAT_IS_READ = (
 def list_captures(path: Path | str) -> tuple[Found, ...]:
     """The captures at or under `path` as (rank, path), by rank; rank is None where nothing says it.
 
-    Raises InputError where the path is missing, or holds only raw data that was not parsed.
+    Raises InputError where the path is missing, or holds only raw data or files that are known to be something else.
     """
     from skadvisor.capture import folder
 

@@ -45,7 +45,7 @@ WAIT_TOLERANCE_NS = 100_000
 #: Steps of a rounded clock, coarse first.
 ROUNDED_NS = (10**9, 10**8, 10**7, 10**6, 10**5, 10**4, 10**3)
 #: Rows that a reader has left out already, by their times.
-_LOST = ("row with a negative time", "row without a time", "event with a negative time", "event without a time")
+_LOST = ("row with a negative time", "row without a time")
 #: The clocks of host and device agree to some us; a kernel that starts so long before its launch has another time.
 CLOCK_TOLERANCE_NS = 1_000_000
 #: Old files give twice the duration as core time (both dies); more than this many times is none of theirs.
@@ -60,28 +60,34 @@ _MADE = (
 def check(capture: Capture) -> Capture:
     """The capture with its few impossible rows repaired or left out, each kind counted in `files` and `notes`.
 
+    Rows that only contradict another witness (Wait Time, launch, core time, a duration of 0) stay and are noted.
+
     Raises NotEnoughError where too many rows have times that cannot be true.
     """
-    found: Counter[str] = Counter()
+    unused: Counter[str] = Counter()
+    doubted: Counter[str] = Counter()
     lost = sum(count for file in capture.files for reason, count in file.skipped.items() if reason in _LOST)
     _refuse_many(capture, lost, len(capture.kernels) + lost, "have a negative start time or duration, or none")
-    kernels = _near(capture.kernels, found)
+    kernels = _near(capture.kernels, unused)
     _refuse_rounded(capture, kernels)
-    duration = kernels["dur_ns"].to_numpy().copy()
     ordinary = _ordinary(kernels)
-    _refuse_short(capture, kernels, ordinary, found)
+    _refuse_short(capture, kernels, ordinary, doubted)
     wrong = _overlapping(kernels, ordinary, capture) | _endless(kernels, ordinary)
     _refuse_many(capture, int(wrong.sum()), len(kernels), "run on after the next one of their stream has begun")
     if wrong.any():
-        found["kernels longer than their stream leaves room for (duration taken from kernels alike)"] = int(wrong.sum())
+        unused["kernels longer than their stream leaves room for (duration taken from kernels alike)"] = int(
+            wrong.sum()
+        )
+        duration = kernels["dur_ns"].to_numpy().copy()
         duration[wrong] = _likely(kernels, wrong)
         kernels = kernels.assign(dur_ns=duration)
-    _compare_waits(capture, kernels, found)
-    _compare_others(kernels, found)
-    if not found:
+    _compare_waits(capture, kernels, doubted)
+    _compare_others(kernels, doubted)
+    if not unused and not doubted:
         return capture
-    notes = tuple(f"{capture.files[0].path}: times that cannot be true: {n} {what}" for what, n in found.items())
-    first = replace(capture.files[0], skipped={**capture.files[0].skipped, **found})
+    said = {**unused, **doubted}
+    notes = tuple(f"{capture.files[0].path}: times that cannot be true: {n} {what}" for what, n in said.items())
+    first = replace(capture.files[0], skipped={**capture.files[0].skipped, **unused})
     return replace(capture, kernels=kernels, files=(first, *capture.files[1:]), notes=(*capture.notes, *notes))
 
 
