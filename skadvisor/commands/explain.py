@@ -13,7 +13,7 @@ from skadvisor.options import Options
 
 @click.command("explain")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--kernel", "pattern", required=True, help="A regular expression, searched in kernel names and types.")
+@click.option("--kernel", "pattern", required=True, help="A role, or what to search in kernel names and types.")
 @answer_options()
 @analysis_options
 def explain_command(path: Path, pattern: str, wish: Wish, options: Options) -> None:

@@ -48,6 +48,11 @@ class Classes:
             return self
         return self.second if item.touches(self.second.hidden or 0) else self
 
+    @property
+    def residual_widths(self) -> frozenset[int]:
+        """The widths of the residual streams of all models in the capture."""
+        return frozenset({self.hidden, self.second.hidden if self.second else None} - {None})  # type: ignore[arg-type]
+
     def without_sampling(self) -> Classes:
         """These classes in a training run: random numbers there are dropout's, a softmax over the logits the loss's."""
         items = tuple(replace(item, role="elementwise") if item.role == "sampling" else item for item in self.items)

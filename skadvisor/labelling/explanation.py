@@ -1,4 +1,4 @@
-"""Why kernels got their label: the evidence in order of weight, and what else they could have been."""
+"""Why kernels got their label: what each rule said, in order of weight, and what else they could have been."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skadvisor.errors import InputError, NotEnoughError
-from skadvisor.labelling.evidence import class_scores
-from skadvisor.labelling.neighbours import neighbour_scores
-from skadvisor.vocabulary.states import REGION_OF_STATE, State, role_scores
+from skadvisor.labelling.roles import labels_of_states
+from skadvisor.labelling.rules import RULES
+from skadvisor.vocabulary.states import role_scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from skadvisor.labelling.labels import Labelled
+    from skadvisor.labelling.structure import Structure
 
-#: Kernels of one look in one region are explained once; so many groups are shown at the most.
+#: Kernels of one look with one label are explained once; so many groups are shown at the most.
 MOST_GROUPS = 200
+#: Contributions below this are told together with the order.
+LEAST_SHOWN = 0.05
+_REASONS = {rule.name: rule.because for rule in RULES}
 
 
 def explain(labelled: Labelled, pattern: str) -> pd.DataFrame:
-    """One row per group of alike kernels whose name or type matches `pattern`, a regular expression.
+    """One row per group of alike kernels whose name, type or whole role matches `pattern`, a regular expression.
 
-    Columns: name, op_type, input_shapes, kernels, layers, region, role, confidence, evidence (weights in natural-log
-    odds between the label and the runner-up), runner_up, runner_up_probability.
+    Columns: name, op_type, input_shapes, kernels, layers, region, role, confidence, runner_up (the likeliest other
+    region/role), runner_up_probability (both are means over the group), score (natural-log odds between the two of the
+    first kernel), evidence (what adds up to the score), reasons (of the rules among it, a list of sentences).
     Raises InputError for a broken pattern, NotEnoughError where nothing matches.
     """
     import pandas as pd
@@ -33,12 +39,10 @@ def explain(labelled: Labelled, pattern: str) -> pd.DataFrame:
     kernels = labelled.kernels
     rows = np.flatnonzero(_matches(kernels, pattern))
     if not len(rows):
-        raise NotEnoughError(f"no kernel matches {pattern!r}", "the pattern is searched in kernel names and types")
+        raise NotEnoughError(f"no kernel matches {pattern!r}", "it is searched in kernel names and types, or is a role")
     chosen = kernels.iloc[rows].assign(row=rows, look=labelled.structure.classes.of_kernel[rows])
     groups = chosen.groupby(["look", "region", "role"], observed=True, sort=False)
-    neighbours = _neighbours(labelled)
-    explained = [_explain_group(labelled, group, neighbours) for _key, group in list(groups)[:MOST_GROUPS]]
-    return pd.DataFrame(explained)
+    return pd.DataFrame([_explain_group(labelled, group) for _key, group in list(groups)[:MOST_GROUPS]])
 
 
 def _matches(kernels: pd.DataFrame, pattern: str) -> Any:
@@ -47,85 +51,78 @@ def _matches(kernels: pd.DataFrame, pattern: str) -> Any:
     except re.error as error:
         raise InputError(f"{pattern!r} is no regular expression: {error}") from error
     found = np.zeros(len(kernels), dtype=bool)
-    for column in ("name", "op_type"):
+    for column, fits in (("name", compiled.search), ("op_type", compiled.search), ("role", compiled.fullmatch)):
         texts = kernels[column].cat
-        hits = np.array([*(bool(compiled.search(str(text))) for text in texts.categories), False])
+        hits = np.array([*(bool(fits(str(text))) for text in texts.categories), False])
         found |= hits[texts.codes.to_numpy()]
     return found
 
 
-def _neighbours(labelled: Labelled) -> Any:
-    """The neighbours' scores of every kernel, (N, STATES); zero where a kernel is in no chain."""
-    structure = labelled.structure
-    scores = np.zeros_like(structure.probability)
-    for number in range(int(structure.chain.max(initial=-1)) + 1):
-        rows = np.flatnonzero(structure.chain == number)
-        scores[rows] = neighbour_scores(structure.classes, rows)
-    return scores
-
-
-def _explain_group(labelled: Labelled, group: pd.DataFrame, neighbours: Any) -> dict[str, Any]:
+def _explain_group(labelled: Labelled, group: pd.DataFrame) -> dict[str, Any]:
     structure = labelled.structure
     first = group.iloc[0]
-    row = int(first["row"])
-    layers = group["layer"].dropna()
+    rows = group["row"].to_numpy()
     described = {
         "name": first["name"],
         "op_type": first["op_type"],
         "input_shapes": first["input_shapes"] if isinstance(first["input_shapes"], str) else "",
         "kernels": len(group),
-        "layers": int(layers.nunique()),
+        "layers": int(group["layer"].dropna().nunique()),
         "region": first["region"],
         "role": first["role"],
         "confidence": round(float(group["confidence"].mean()), 4),
     }
-    if structure.state[row] < 0:
-        return {
-            **described,
-            "evidence": "a collective, by its core or name",
-            "runner_up": "",
-            "runner_up_probability": 0.0,
-        }
-    by_region: dict[str, float] = {}
-    for state in State:
-        region = REGION_OF_STATE[state]
-        by_region[region] = by_region.get(region, 0.0) + float(structure.probability[row, state])
-    label = REGION_OF_STATE[State(structure.state[row])]
-    runner_up = max((region for region in by_region if region != label), key=lambda region: by_region[region])
-    parts = _weights(labelled, row, label, runner_up, neighbours)
+    nothing = {"runner_up": "", "runner_up_probability": 0.0, "score": 0.0, "reasons": []}
+    if structure.state[rows[0]] < 0:
+        alone = first["kind"] != "kernel"
+        said = "a collective, by its core or name" if alone else f"outside the order of a layer: {first['evidence']}"
+        return {**described, **nothing, "evidence": said}
+    probability = structure.probability[rows].mean(axis=0)
+    regions, roles = labels_of_states(structure.classes, int(first["look"]))
+    own = np.array([region == first["region"] for region in regions])
+    if first["role"] in roles:
+        own &= np.array([role == first["role"] for role in roles])
+    if not own.any() or own.all():
+        return {**described, **nothing, "evidence": f"settled by the operator: {first['evidence']}"}
+    others: dict[str, float] = {}
+    for region, role, likely in zip(regions[~own], roles[~own], probability[~own], strict=True):
+        others[f"{region}/{role}"] = others.get(f"{region}/{role}", 0.0) + float(likely)
+    runner_up = max(others, key=lambda label: others[label])
+    named = np.array([f"{region}/{role}" == runner_up for region, role in zip(regions, roles, strict=True)])
+    best, second = (int(np.where(states, probability, -1.0).argmax()) for states in (own, named & ~own))
+    score, parts = _contributions(structure, int(rows[0]), best, second)
     return {
         **described,
-        "evidence": "; ".join(f"{name} {weight:+.1f}" for name, weight in parts if abs(weight) >= 0.05),
         "runner_up": runner_up,
-        "runner_up_probability": round(by_region[runner_up], 4),
+        "runner_up_probability": round(min(others[runner_up], 1.0 - described["confidence"]), 4),
+        "score": score,
+        "evidence": "; ".join(f"{name} {weight:+.1f}" for name, weight in parts),
+        "reasons": [f"{name}: {_REASONS[name]}" for name, _weight in parts if name in _REASONS],
     }
 
 
-def _weights(labelled: Labelled, row: int, label: str, runner_up: str, neighbours: Any) -> list[tuple[str, float]]:
-    """How much each kind of evidence speaks for the label against the runner-up, largest first."""
-    structure = labelled.structure
-    item = structure.classes.items[structure.classes.of_kernel[row]]
-    best, second = _best_state(structure, row, label), _best_state(structure, row, runner_up)
-    by_name = role_scores(item.role)
-    by_class = class_scores(structure.classes)[structure.classes.of_kernel[row]]
-    probability = np.maximum(structure.probability[row], 1e-12)
-    total = float(np.log(probability[best]) - np.log(probability[second]))
-    source = f"operator {item.base or 'without name'} ({item.role})"
-    parts = [
-        (source, float(by_name[best] - by_name[second])),
-        ("shapes and core", float((by_class - by_name)[best] - (by_class - by_name)[second])),
-        ("neighbours", float(neighbours[row, best] - neighbours[row, second])),
-    ]
+def _contributions(structure: Structure, row: int, best: int, second: int) -> tuple[float, list[tuple[str, float]]]:
+    """The log odds of two states of a kernel and what they are made of, largest first; the parts sum to the odds.
+
+    What neither name, rules, host nor learning say is the order of the states round it.
+    """
+    number = int(structure.classes.of_kernel[row])
+    item = structure.classes.items[number]
+    said: dict[str, NDArray[np.float64]] = {
+        f"operator {item.base or 'without name'} ({item.role})": role_scores(item.role),
+        **structure.of_classes.of(number),
+    }
+    chain = int(structure.chain[row])
+    rows = structure.main if chain == 0 else np.flatnonzero(structure.chain == chain)
+    for rule, weights in structure.of_chains[chain].of(int(np.searchsorted(rows, row))).items():
+        said[rule] = said.get(rule, 0.0) + weights
     if structure.hints is not None:
-        said = structure.hints.scores(np.array([row]))[0]
-        parts.append(("host", float(said[best] - said[second])))
-    learned = structure.learned[structure.classes.of_kernel[row]]
-    if learned.any():
-        parts.append(("learned from other models", float(learned[best] - learned[second])))
-    parts.append(("place in the layer", total - sum(weight for _name, weight in parts)))
-    return sorted(parts, key=lambda part: -abs(part[1]))
-
-
-def _best_state(structure: Any, row: int, region: str) -> State:
-    states = [state for state in State if REGION_OF_STATE[state] == region]
-    return max(states, key=lambda state: float(structure.probability[row, state]))
+        said["host"] = structure.hints.scores(np.array([row]))[0]
+    if structure.learned[number].any():
+        said["learned from other models"] = structure.learned[number]
+    probability = np.maximum(structure.probability[row], 1e-12)
+    score = round(float(np.log(probability[best]) - np.log(probability[second])), 1)
+    parts = [(name, round(float(weights[best] - weights[second]), 1)) for name, weights in said.items()]
+    parts = [part for part in parts if abs(part[1]) >= LEAST_SHOWN]
+    parts.append(("place in the layer", round(score - sum(weight for _name, weight in parts), 1)))
+    return score, sorted(parts, key=lambda part: -abs(part[1]))

@@ -6,67 +6,26 @@ Scores are natural logarithms of odds, as those of the roles (`vocabulary.states
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
+from skadvisor.files.data_files import read_toml
 from skadvisor.vocabulary.states import STATES, S, State
 
-# How likely one state follows another, as costs (0 = expected). What is not listed is a jump, at JUMP.
-JUMP = 9.0
-STAY = 0.35
-_NEXT: dict[State, dict[State, float]] = {
-    S.PREPARE: {S.EMBEDDING: 0.9, S.INPUT_NORM: 2.4, S.ATTENTION_IN: 3.4},
-    S.EMBEDDING: {S.PREPARE: 1.5, S.INPUT_NORM: 0.5, S.ATTENTION_IN: 1.5},
-    S.INPUT_NORM: {S.ATTENTION_IN: 0.5, S.ATTENTION_CORE: 4.5, S.HEAD: 5.0, S.EMBEDDING: 6.5},
-    S.ATTENTION_IN: {S.ATTENTION_CORE: 0.7},
-    S.ATTENTION_CORE: {S.ATTENTION_OUT: 0.5, S.POST_NORM: 4.0, S.ATTENTION_IN: 6.0},
-    S.ATTENTION_OUT: {S.POST_NORM: 0.5, S.MLP_UP: 4.0, S.ROUTER: 4.0, S.DISPATCH: 5.0, S.SHARED_BEFORE: 5.0},
-    S.POST_NORM: {
-        S.MLP_UP: 0.5,
-        S.ROUTER: 0.7,
-        S.SHARED_BEFORE: 1.0,
-        S.DISPATCH: 2.0,
-        S.EXPERTS: 2.5,
-        S.INPUT_NORM: 4.0,
-    },
-    S.MLP_UP: {S.MLP_ACTIVATION: 0.5, S.MLP_DOWN: 3.0, S.INPUT_NORM: 5.0},
-    S.MLP_ACTIVATION: {S.MLP_DOWN: 0.5, S.MLP_UP: 2.5, S.INPUT_NORM: 4.5},
-    S.MLP_DOWN: {
-        S.INPUT_NORM: 0.5,
-        S.FINAL_NORM: 3.0,
-        S.ATTENTION_IN: 4.0,
-        S.HEAD: 5.0,
-        S.EMBEDDING: 6.5,
-        S.PREPARE: 6.5,
-        S.POST_NORM: 6.5,
-    },
-    S.SHARED_BEFORE: {S.ROUTER: 0.7, S.DISPATCH: 1.0, S.EXPERTS: 1.5},
-    S.ROUTER: {S.DISPATCH: 0.7, S.EXPERTS: 1.5, S.SHARED_BEFORE: 1.2},
-    S.DISPATCH: {S.EXPERTS: 0.5, S.SHARED_BEFORE: 1.5},
-    S.EXPERTS: {S.COMBINE: 0.5, S.SHARED_AFTER: 2.0, S.INPUT_NORM: 3.0, S.FINAL_NORM: 5.0},
-    S.COMBINE: {
-        S.INPUT_NORM: 0.5,
-        S.SHARED_AFTER: 1.0,
-        S.FINAL_NORM: 3.0,
-        S.ATTENTION_IN: 4.0,
-        S.HEAD: 5.0,
-        S.PREPARE: 6.5,
-        S.MLP_UP: 7.5,
-    },
-    S.SHARED_AFTER: {S.COMBINE: 0.7, S.INPUT_NORM: 0.7, S.FINAL_NORM: 3.0, S.ATTENTION_IN: 4.0},
-    S.FINAL_NORM: {S.HEAD: 0.3, S.PREPARE: 2.5, S.EMBEDDING: 2.5},
-    S.HEAD: {S.SAMPLING: 0.5, S.PREPARE: 2.5, S.EMBEDDING: 2.5, S.INPUT_NORM: 4.0},
-    S.SAMPLING: {S.PREPARE: 1.0, S.EMBEDDING: 1.5, S.INPUT_NORM: 4.0},
-}
+_DATA = read_toml(Path(__file__).with_name("order.toml"))
+LEVELS: dict[str, float] = _DATA["levels"]
+JUMP = LEVELS["jump"]
 
 
 def transitions() -> NDArray[np.float64]:
     """Log scores, (STATES, STATES): row = state before, column = state after."""
-    scores = np.full((STATES, STATES), -JUMP)
-    np.fill_diagonal(scores, -STAY)
-    for state, following in _NEXT.items():
-        for other, cost in following.items():
-            scores[state, other] = -cost
+    scores = np.full((STATES, STATES), JUMP)
+    np.fill_diagonal(scores, LEVELS["stay"])
+    for state, following in _DATA["follows"].items():
+        for level, others in following.items():
+            scores[State[state], [State[other] for other in others]] = LEVELS[level]
     scores = as_probabilities(scores)
     # beside the others' sum: no kernel can be both
     for state in (S.PREPARE, S.EMBEDDING, S.INPUT_NORM):
@@ -84,7 +43,7 @@ def transitions_behind_norms() -> NDArray[np.float64]:
     """Log scores into a kernel right behind a projection that also adds and normalises: the next sub-block begins."""
     scores = transitions()
     closing, opening = [S.ATTENTION_OUT, S.MLP_DOWN, S.COMBINE], [S.MLP_UP, S.ROUTER, S.SHARED_BEFORE, S.DISPATCH]
-    scores[closing] = -JUMP
+    scores[closing] = JUMP
     scores[np.ix_([S.ATTENTION_OUT], opening)] = -0.7
     scores[np.ix_([S.MLP_DOWN, S.COMBINE], [S.ATTENTION_IN])] = -0.5
     scores[np.ix_([S.MLP_DOWN, S.COMBINE], [S.HEAD, S.PREPARE, S.EMBEDDING])] = -3.0

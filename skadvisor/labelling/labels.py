@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,10 +65,10 @@ def label_path(path: Path, options: Options) -> Labelled:
     return label(load(path, rank=options.rank), load_vocabulary(options.operators))
 
 
-def label(capture: Capture, vocabulary: Vocabulary) -> Labelled:
-    """Label every kernel of a capture."""
+def label(capture: Capture, vocabulary: Vocabulary, *, without: Collection[str] = ()) -> Labelled:
+    """Label every kernel of a capture, by all rules (`rules.RULES`) but those named in `without`."""
     kernels = capture.kernels
-    structure, layers = _reading(kernels, vocabulary)
+    structure, layers = _reading(kernels, vocabulary, without)
     training = structure.training
     outside_grammar = judge_fit(structure, layers).doubt if layers and not training else None
     if outside_grammar is not None:
@@ -133,16 +134,16 @@ def _steps(
     return steps, host_steps.of_steps(announced, kernels, rows)
 
 
-def _reading(kernels: pd.DataFrame, vocabulary: Vocabulary) -> tuple[Structure, list[Layer]]:
+def _reading(kernels: pd.DataFrame, vocabulary: Vocabulary, without: Collection[str]) -> tuple[Structure, list[Layer]]:
     """The structure and its layers, by what was learned from other captures unless more layers are whole without it.
 
     What alike kernels did elsewhere can mislead where there are no shapes; whole layers that repeat hardly do.
     """
-    structure = find_structure(kernels, vocabulary)
+    structure = find_structure(kernels, vocabulary, without=without)
     layers = find_layers(kernels, structure)
     if structure.training or not structure.learned.any() or _whole(structure, layers) >= MOSTLY_WHOLE:
         return structure, layers
-    unaided = find_structure(kernels, vocabulary, with_learned=False)
+    unaided = find_structure(kernels, vocabulary, with_learned=False, without=without)
     found = find_layers(kernels, unaided)
     return (unaided, found) if _whole(unaided, found) > _whole(structure, layers) else (structure, layers)
 

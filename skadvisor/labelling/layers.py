@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.labelling.neighbours import adds_whole_rows
 from skadvisor.labelling.parts import PartsHeld, parts_held
+from skadvisor.labelling.rules.norms import adds_whole_rows
 from skadvisor.labelling.structure import Structure
 from skadvisor.vocabulary.states import ATTENTION_STATES, LAYER_STATES, NORM_STATES, State
 from skadvisor.vocabulary.superkernel_names import scope_of

@@ -8,6 +8,7 @@ single kernel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from skadvisor.labelling.class_table import MATMULS, Classes
 from skadvisor.labelling.kernel_class import KernelClass
+from skadvisor.labelling.rules import Chain
 from skadvisor.labelling.structure import Structure
 from skadvisor.vocabulary.states import (
     ATTENTION_STATES,
@@ -91,6 +93,13 @@ def find_roles(structure: Structure, state: NDArray[np.int8], region_confidence:
     return Roles(role, confidence)
 
 
+def labels_of_states(classes: Classes, number: int) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """The region and the role that a kernel of a class has in each state, (STATES,) each."""
+    kind = _kind(classes.items[number])
+    regions = np.array([REGION_OF_STATE[state] for state in State], dtype=object)
+    return regions, np.array([_role(kind, state) for state in State], dtype=object)
+
+
 class _Kind(NamedTuple):
     """What the role of a class in a state depends on."""
 
@@ -161,7 +170,7 @@ def _among_experts(kind: _Kind) -> str:
     """Counting how many rows each expert gets is dispatch; vector cores multiply no matrices."""
     if kind.counts:
         return "dispatch"
-    if kind.operator == "activation" or (not kind.known and kind.on_vector):
+    if kind.operator in ("activation", "elementwise", "add") or (not kind.known and kind.on_vector):
         return "activation"
     return "expert_matmul" if kind.known or kind.multiplies else "unknown"
 
@@ -181,27 +190,14 @@ def _told_by_others(structure: Structure, state: NDArray[np.int8]) -> NDArray[np
 
 
 @dataclass(frozen=True)
-class _Chain:
-    """The kernels of one chain: class and state of each, (n,)."""
+class _Chain(Chain):
+    """A chain with the state of each kernel, (n,)."""
 
-    classes: Classes
-    of_chain: NDArray[np.int64]
     state: NDArray[np.int8]
 
-    @property
-    def roles(self) -> NDArray[np.object_]:
-        return self.classes.roles_of(self.of_chain)
-
-    @property
+    @cached_property
     def attention(self) -> NDArray[np.bool_]:
         return np.isin(self.state, ATTENTION_STATES)
-
-    def item(self, place: int) -> KernelClass:
-        return self.classes.items[self.of_chain[place]]
-
-    def which(self, per_class: list[bool]) -> NDArray[np.bool_]:
-        """A property of classes for each kernel, (n,)."""
-        return np.array(per_class, dtype=bool)[self.of_chain]
 
 
 def _head_counts(classes: Classes) -> frozenset[int]:
@@ -212,7 +208,7 @@ def _head_counts(classes: Classes) -> frozenset[int]:
 
 def _caches(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]) -> None:
     """What writes rows into a larger tensor before attention writes the cache of keys and values."""
-    writes = chain.which(["writes_rows" in item.properties for item in chain.classes.items])
+    writes = chain.which(lambda item: "writes_rows" in item.properties)
     found[writes & (chain.state == S.ATTENTION_IN)] = "kv_cache"
 
 
@@ -231,8 +227,8 @@ def _activations(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[in
 def _absorbed(chain: _Chain, found: NDArray[np.object_], heads: frozenset[int]) -> None:
     """One matrix per head, in or out of the latent space of attention: a projection that attention absorbed."""
     latent = any("latent_attention" in item.properties for item in chain.classes.items)
-    per_head = [_is_per_head(item, heads, latent) for item in chain.classes.items]
-    found[chain.which(per_head) & chain.attention] = "absorbed_matmul"
+    per_head = chain.which(lambda item: _is_per_head(item, heads, latent))
+    found[per_head & chain.attention] = "absorbed_matmul"
 
 
 def _is_per_head(item: KernelClass, heads: frozenset[int], latent: bool) -> bool:
@@ -259,7 +255,7 @@ def _batch(item: KernelClass) -> int | None:
 def _products(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]) -> None:
     """Batched products round a softmax are queries with keys and its weights with values: attention itself."""
     roles, attention = chain.roles, chain.attention
-    batched = chain.which([is_batched_product(item) for item in chain.classes.items])
+    batched = chain.which(is_batched_product)
     for place in np.flatnonzero((roles == "softmax") & attention).tolist():
         for way in (-1, 1):
             ends = range(place + way, place + way * (MOST_OF_PRODUCTS + 1), way)
@@ -272,7 +268,7 @@ def _products(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int])
 def _rotations(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]) -> None:
     """Halves that are parted, one negated, joined, scaled and summed up are a rotation in several kernels."""
     roles, attention = chain.roles, chain.attention
-    negations = chain.which(["negates" in item.properties for item in chain.classes.items])
+    negations = chain.which(lambda item: "negates" in item.properties)
     for place in np.flatnonzero(negations & attention).tolist():
         first = last = place
         for operator in ("layout", "elementwise"):
@@ -289,7 +285,7 @@ def _rotations(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]
 def _indexers(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]) -> None:
     """From the projection to its queries, keys or weights on, all before an indexer is the indexer's."""
     roles, attention = chain.roles, chain.attention
-    chosen = chain.which([item.role == "indexer" and item.label == "indexer" for item in chain.classes.items])
+    chosen = chain.which(lambda item: item.role == "indexer" and item.label == "indexer")
     for place in np.flatnonzero(chosen & attention).tolist():
         query = chain.item(place).inputs[0] if chain.item(place).inputs else None
         made = {query[-1] * query[-2], query[-1], query[-2]} if query and len(query) >= 3 else set()

@@ -6,22 +6,25 @@ The main chain is decoded as one sequence; chains beside it are decoded against 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.labelling import evidence, grammar, hidden_markov, learning, neighbours, superkernel_spans
+from skadvisor.labelling import grammar, hidden_markov, learning, superkernel_spans
 from skadvisor.labelling.chains import find_chains, other_models
 from skadvisor.labelling.class_table import Classes, classify
 from skadvisor.labelling.companions import find_companions
 from skadvisor.labelling.consensus import consensus_scores, same_work_scores
 from skadvisor.labelling.hidden_markov import Order
 from skadvisor.labelling.host_evidence import HostHints, host_hints
+from skadvisor.labelling.rules import Votes, chain_votes, class_votes
+from skadvisor.labelling.rules.votes import STRONG
 from skadvisor.labelling.superkernel_spans import Joined, Tokens
 from skadvisor.vocabulary.operators import Vocabulary
-from skadvisor.vocabulary.states import MLP_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.vocabulary.states import MLP_STATES, MOE_STATES, NEVER, REGION_OF_STATE, STATES, State, role_scores
 
 S = State
 _LATE = [S.FINAL_NORM, S.HEAD, S.SAMPLING]
@@ -57,8 +60,9 @@ class Structure:
     and what the vocabulary puts outside the order of a step. `probability` (N, STATES) says how sure each state is;
     `main` are the rows of the main chain; `learned` (classes, STATES) are the scores of unknown operators that were
     learned, 0 where the operator is known. `joined` says where on the main chain SuperKernels begin and end (None where
-    there is no main chain), `overruled` how much evidence per kernel is against its states. `hints` is what the host
-    says, `structural` (N, STATES) how sure each state would be without it (None where it is silent).
+    there is no main chain), `of_classes` and `of_chains` are the rules' votes, `overruled` is how much evidence per
+    kernel is against the states of the main chain. `hints` is what the host says, `structural` (N, STATES) how sure
+    each state would be without it (None where it is silent).
     """
 
     classes: Classes
@@ -71,6 +75,8 @@ class Structure:
     served: NDArray[np.int64]
     learned: NDArray[np.float64]
     joined: Joined | None
+    of_classes: Votes
+    of_chains: tuple[Votes, ...]
     overruled: float = 0.0
     hints: HostHints | None = None
     structural: NDArray[np.float64] | None = None
@@ -95,10 +101,12 @@ class Structure:
         return bool(self.backward.any())
 
 
-def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learned: bool = True) -> Structure:
+def find_structure(
+    kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learned: bool = True, without: Collection[str] = ()
+) -> Structure:
     """Decode every kernel's state. `kernels` is a kernel table (events.KERNEL_COLUMNS), N rows in time order.
 
-    Without `with_learned`, what was learned from other captures is left out.
+    Without `with_learned`, what was learned from other captures is left out, as are the rules named in `without`.
     """
     classes = classify(kernels, vocabulary)
     backward = _after_forward(kernels, classes)
@@ -108,7 +116,8 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
     working = np.array([item.role in _LAYER_ROLES for item in classes.items], dtype=bool)
     spans = superkernel_spans.spanning_classes(classes, working)
     ends = superkernel_spans.end_scores(classes, spans)
-    by_class = evidence.class_scores(classes) + learned
+    of_classes = class_votes(classes, without)
+    by_class = name_scores(classes) + of_classes.scores + learned
     by_class[spans] = np.maximum(*ends)[spans]
     state = np.full(len(kernels), -1, dtype=np.int8)
     probability = np.zeros((len(kernels), STATES))
@@ -127,13 +136,16 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
         chains[0] = chains[0][~beside]
     hints = host_hints(kernels)
     structural = np.zeros_like(probability) if hints else None
+    of_chains: list[Votes] = []
     for number, rows in enumerate(chains):
         of_chain = classes.of_kernel[rows]
-        emissions = by_class[of_chain] + neighbours.neighbour_scores(classes, rows)
+        votes = chain_votes(classes, of_chain, without)
+        of_chains.append(votes)
+        emissions = by_class[of_chain] + votes.scores
         said = hints.scores(rows) if hints else None
         if number == 0 or _is_twin(of_chain, classes.of_kernel[chains[0]], classes):
             if number == 0 and _experts_beside(classes, rows, inside):
-                emissions[:, _ROUTED] -= evidence.NO_EXPERTS
+                emissions[:, _ROUTED] -= STRONG
             tokens = superkernel_spans.split_in_tokens(spans[of_chain])
             scores = superkernel_spans.token_scores(tokens, spans[of_chain], emissions, ends, of_chain)
             closes = classes.roles_of(of_chain) == "fused_matmul_norm"
@@ -160,6 +172,8 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
         served,
         learned,
         joined,
+        of_classes,
+        tuple(of_chains),
         overruled,
         hints,
         structural,
@@ -169,6 +183,15 @@ def find_structure(kernels: pd.DataFrame, vocabulary: Vocabulary, *, with_learne
 def _overruled(emissions: NDArray[np.float64], state: NDArray[np.int8]) -> float:
     """How much better the best state by itself is than the decoded one, natural-log odds, mean over kernels."""
     return float((emissions.max(axis=1) - emissions[np.arange(len(state)), state]).mean()) if len(state) else 0.0
+
+
+def name_scores(classes: Classes) -> NDArray[np.float64]:
+    """What each class's role by its name says of its states, (classes, STATES)."""
+    scores = np.array([role_scores(item.role) for item in classes.items]).reshape(-1, STATES)
+    whole = np.array([item.role == "superkernel" and item.fused is None for item in classes.items], dtype=bool)
+    scores[whole] = NEVER
+    scores[whole, S.WHOLE_LAYER] = 0.0
+    return scores
 
 
 def _is_twin(of_chain: NDArray[np.int64], of_main: NDArray[np.int64], classes: Classes) -> bool:
@@ -325,7 +348,7 @@ def _decode_side(
         on_main = np.isin(classes.roles_of(classes.of_kernel[main]), EXPERT_ROLES).any()
         if on_main and not np.isin(roles, EXPERT_ROLES).any():
             # experts are chosen and work on the main chain: what runs beside them is shared
-            emissions[:, [*_ROUTED, S.COMBINE]] -= evidence.NO_EXPERTS
+            emissions[:, [*_ROUTED, S.COMBINE]] -= STRONG
     if said is not None:
         emissions = emissions + said
     count = len(emissions)

@@ -1,15 +1,17 @@
 """The states that a kernel can be in during a decode step, and what each operator role says about them.
 
-Scores are natural logarithms of odds; only their differences matter. They are weights of evidence, chosen once
-for all models: a specific operator outweighs any order, order outweighs a generic operator.
+Scores are natural logarithms of odds; only their differences matter.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from skadvisor.files.data_files import read_toml
 
 
 class State(IntEnum):
@@ -77,95 +79,27 @@ REGION_OF_STATE: dict[State, str] = {
     **dict.fromkeys(MOE_STATES, "moe"),
 }
 
-# What a role says: weight per state it can occur in; all other states get ELSEWHERE.
-ELSEWHERE = -7.0
 #: Only a SuperKernel can be whole layers.
 NEVER = -60.0
-_ATTENTION_GENERIC = {S.ATTENTION_IN: 0.0, S.ATTENTION_CORE: -1.2, S.ATTENTION_OUT: -0.2}
-_FEED_FORWARD = {S.MLP_UP: 0.0, S.MLP_ACTIVATION: -1.0, S.MLP_DOWN: 0.0}
-_MOE = {
-    S.ROUTER: 0.0,
-    S.DISPATCH: 0.0,
-    S.EXPERTS: -0.3,
-    S.COMBINE: 0.0,
-    S.SHARED_BEFORE: -0.3,
-    S.SHARED_AFTER: -0.3,
-}
-_OUTSIDE = {S.PREPARE: 0.0, S.EMBEDDING: -2.0, S.HEAD: -1.0, S.SAMPLING: 0.0}
-_NORMS = {S.INPUT_NORM: 0.0, S.POST_NORM: 0.0, S.FINAL_NORM: 0.0}
-_GENERIC = {**_ATTENTION_GENERIC, **_FEED_FORWARD, **_MOE, **_OUTSIDE, **dict.fromkeys(NORM_STATES, -2.5)}
+_DATA = read_toml(Path(__file__).with_name("roles.toml"))
+#: What a state gets that a role does not list.
+ELSEWHERE: float = _DATA["levels"]["elsewhere"]
+_NOT_WHOLE = [state.name for state in State if state is not S.WHOLE_LAYER]
 
-ROLES: dict[str, dict[State, float]] = {
-    "attention_core": {S.ATTENTION_CORE: 0.0},
-    "indexer": {S.ATTENTION_IN: 0.0, S.ATTENTION_CORE: -2.0},
-    "kv_cache": {S.ATTENTION_IN: 0.0, S.ATTENTION_CORE: -2.0},
-    "rope": {S.ATTENTION_IN: 0.0, S.ATTENTION_OUT: -0.7, S.PREPARE: -4.0},
-    "qkv_proj": {S.ATTENTION_IN: 0.0},
-    "out_proj": {S.ATTENTION_OUT: 0.0},
-    "router": {S.ROUTER: 0.0},
-    "dispatch": {S.DISPATCH: 0.0},
-    "expert_matmul": {S.EXPERTS: 0.0},
-    "shared_expert": {S.SHARED_BEFORE: 0.0, S.SHARED_AFTER: 0.0},
-    "combine": {S.COMBINE: 0.0},
-    "gate_up": {S.MLP_UP: 0.0},
-    "down": {S.MLP_DOWN: 0.0},
-    "fused_ffn": {S.MLP_UP: -0.5, S.MLP_ACTIVATION: 0.0},
-    "residual_norm": {S.INPUT_NORM: 0.0, S.POST_NORM: 0.0, S.FINAL_NORM: 0.0},
-    "norm": {**_NORMS, S.ATTENTION_IN: -1.5, S.ATTENTION_OUT: -2.5},
-    "activation": {
-        S.MLP_ACTIVATION: 0.0,
-        S.EXPERTS: -0.3,
-        S.SHARED_BEFORE: -0.5,
-        S.SHARED_AFTER: -0.5,
-        S.ATTENTION_IN: -4.0,
-        S.ATTENTION_OUT: -3.5,
-    },
-    "matmul": {
-        S.ATTENTION_IN: 0.0,
-        S.ATTENTION_OUT: 0.0,
-        S.ATTENTION_CORE: -3.0,
-        S.MLP_UP: 0.0,
-        S.MLP_DOWN: 0.0,
-        S.ROUTER: -0.5,
-        S.EXPERTS: -2.5,
-        S.SHARED_BEFORE: -0.5,
-        S.SHARED_AFTER: -0.5,
-        S.HEAD: -0.5,
-    },
-    "fused_matmul_comm": {S.ATTENTION_OUT: 0.0, S.MLP_DOWN: 0.0, S.MLP_UP: -1.0, S.ATTENTION_IN: -1.0, S.HEAD: -2.0},
-    "fused_matmul_norm": {S.ATTENTION_OUT: 0.0, S.MLP_DOWN: 0.0},
-    "gather": {
-        **dict.fromkeys(State, -4.0),
-        S.WHOLE_LAYER: NEVER,
-        S.PREPARE: 0.0,
-        S.EMBEDDING: -0.5,
-        S.HEAD: -0.7,
-        S.SAMPLING: -0.7,
-        S.ATTENTION_IN: -1.5,
-        S.DISPATCH: -1.0,
-        S.ROUTER: -1.0,
-        S.COMBINE: -1.0,
-    },
-    "softmax": {S.ATTENTION_CORE: -0.5, S.ROUTER: -0.3, S.SAMPLING: -0.5, S.ATTENTION_IN: -4.0},
-    "topk": {S.ROUTER: 0.0, S.SAMPLING: -0.5, S.ATTENTION_IN: -4.5, S.DISPATCH: -2.0},
-    "reduce": {**_GENERIC, **dict.fromkeys(NORM_STATES, -1.5)},
-    "rsqrt": {**_NORMS, S.ATTENTION_IN: -1.5, S.ATTENTION_OUT: -2.5},
-    "quantise": {**_GENERIC, S.PREPARE: -4.0, S.SAMPLING: -4.0, S.HEAD: -2.0},
-    "layout": _GENERIC,
-    "cast": _GENERIC,
-    "add": {**_GENERIC, **dict.fromkeys(NORM_STATES, -2.0)},
-    "elementwise": _GENERIC,
-    "adapter": {**_GENERIC, **dict.fromkeys(NORM_STATES, -6.0), S.PREPARE: -5.0, S.SAMPLING: -5.0},
-    "sampling": {S.SAMPLING: 0.0, S.PREPARE: -3.0, S.ROUTER: -4.0},
-    "prepare": {S.PREPARE: 0.0, S.SAMPLING: -3.0},
-    "collective": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
-    "training": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
-    "exchange": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
-    "mark": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
-    "vision": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
-    "superkernel": {**dict.fromkeys(State, 0.0), S.WHOLE_LAYER: NEVER},
-    "unknown": {**_GENERIC, S.ATTENTION_CORE: 0.0, S.MLP_ACTIVATION: 0.0, **dict.fromkeys(NORM_STATES, -3.0)},
-}
+
+def _weights(name: str) -> dict[State, float]:
+    """What a role says of each state that it lists, by the levels of roles.toml."""
+    entry = _DATA["roles"][name]
+    if "like" in entry:
+        return _weights(entry["like"])
+    return {
+        State[state]: float(_DATA["levels"][level])
+        for level, states in entry.items()
+        for state in (_NOT_WHOLE if states == ["*"] else states)
+    }
+
+
+ROLES: dict[str, dict[State, float]] = {name: _weights(name) for name in _DATA["roles"]}
 
 #: What operators of several roles have in common, and what it means; `operators.toml` says which have it.
 PROPERTIES: dict[str, str] = {
@@ -173,6 +107,9 @@ PROPERTIES: dict[str, str] = {
     "negates": "changes the sign: half of a rotation in several kernels",
     "counts_rows": "counts how many rows each expert gets",
     "exchanges_rows": "a collective that gives each rank other rows, unlike a sum over ranks",
+    "multiplies": "multiplies its operands",
+    "multiplies_number": "multiplies every element by one number",
+    "joins_rows": "puts tensors side by side",
     "adds_number": "adds one number to every element",
     "updates_weights": "part of an optimizer: a training step ends with it",
     "transfers": "sends to or receives from another stage of a pipeline",
