@@ -10,6 +10,8 @@ import numpy as np
 
 #: Device kernels that do the work of a collective which is also listed under its own name.
 FRAGMENT = re.compile(r"^(\w*AivKernel|aiv_all|aiv_reduce|aiv_broadcast|hcom_\w+|\w*AicpuKernel)", re.IGNORECASE)
+#: Those of them that are named after a collective: where none is listed whose part they could be, they are one.
+NAMED = re.compile(r"^(\w*AivKernel|aiv_all|aiv_reduce|aiv_broadcast|hcom_\w+|hccl\w*)", re.IGNORECASE)
 #: How a collective as a whole is named.
 SUMMARY = re.compile(r"^hcom_", re.IGNORECASE)
 CORE = "COMMUNICATION"
@@ -21,8 +23,8 @@ def kinds(columns: Mapping[str, Any]) -> Any:
 
     A collective is a row whose core is COMMUNICATION, or hcom work on other cores that no such row covers; where
     no row has that core, one that is named hcom_*.
-    A fragment whose interval lies inside a collective is a part of it; so is a task of that core on a stream, where
-    collectives as a whole stand on none.
+    A fragment whose interval lies inside a collective is a part of it, any other one is a collective only if it is
+    named after one. A task of that core on a stream is a part, where collectives as a whole stand on none.
     """
     import pandas as pd
 
@@ -45,6 +47,8 @@ def kinds(columns: Mapping[str, Any]) -> Any:
         start = np.asarray(columns["start_ns"], dtype="int64")
         end = start + np.asarray(columns["dur_ns"], dtype="int64")
         codes[np.flatnonzero(fragment)[inside(start, end, fragment, collective)]] = 2
+    if fragment.any():
+        codes[(codes == 1) & fragment & ~on_stream & ~_matches(columns["name"], NAMED, rows)] = 0
     return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(KINDS)))
 
 

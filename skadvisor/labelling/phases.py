@@ -36,16 +36,8 @@ SAME_LENGTH = 0.15
 #: ... and one that takes this many times as long does another work.
 LONGER_STEP = 1.4
 _BLOCK_TABLE_SLOT = 14  # of FusedInferAttentionScore, by its operator description
-_DECODE_WORDS = ("incre", "paged", "decode", "recurrent", "mlapa", "infer_decode", "nsaselectedattentioninfer")
-_PREFILL_WORDS = ("promptflash", "prefill", "unpad", "chunk", "ringmla", "varlen")
-#: Operators with these words in their names read or write what earlier tokens left.
-_KEEPING_WORDS = (
-    "incre", "paged", "decode", "recurrent", "mla", "latent", "infer", "delta", "kda", "conv", "state", "scan",
-    "linear", "lightning", "sparse", "nsa", "chunk",
-)  # fmt: skip
 #: With this share of known operators, a cache that is written would have been seen.
 MOSTLY_NAMED = 0.99
-_DECODE_EXCEPT = ("prefill", "splitfuse")
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ def _facts(structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.floa
         head_rows=_head_rows(classes, of_rows, state),
         sequences=_most_common([count for item in named or cores if (count := _sequences(item)) is not None]),
         attention=frozenset(kind for item in named if (kind := _core_phase(item))),
-        writes_cache=bool(np.isin(roles, ["kv_cache"]).any()) or any("paged" in item.base for item in cores),
+        writes_cache=bool(np.isin(roles, ["kv_cache"]).any()) or any("paged" in item.properties for item in cores),
         graph_share=share if not np.isnan(share := graph_share(graph[rows][in_layers])) else graph_share(graph[rows]),
         predicts=bool(np.isin(state, [S.HEAD, S.SAMPLING]).any()),
         generates=_generates(classes, of_rows, state),
@@ -133,7 +125,7 @@ def _keeps(item: KernelClass) -> bool:
         return False
     if item.base.startswith("fusedinferattentionscore") and item.inputs:
         return _sequences(item) is not None
-    return any(word in item.base for word in _KEEPING_WORDS)
+    return "keeps_state" in item.properties
 
 
 def _layer_rows(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.int8]) -> int | None:
@@ -177,9 +169,9 @@ def _sequences(item: KernelClass) -> int | None:
 def _core_phase(item: KernelClass) -> str:
     """`decode`, `prefill` or nothing, from an attention kernel's name and shapes."""
     base = item.base
-    if any(word in base for word in _DECODE_WORDS) and not any(word in base for word in _DECODE_EXCEPT):
+    if "decodes" in item.properties and "prefills_as_well" not in item.properties:
         return "decode"
-    if any(word in base for word in _PREFILL_WORDS):
+    if "prefills" in item.properties:
         return "prefill"
     query = item.inputs[0] if item.inputs else None
     keys = item.inputs[1] if len(item.inputs) > 1 else None

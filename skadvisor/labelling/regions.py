@@ -97,7 +97,7 @@ def _draft_projections(structure: Structure) -> NDArray[np.bool_]:
         for item in structure.classes.items
     ]
     joining = [
-        item.role == "layout" and (item.out == 2 * hidden if hidden and item.out else item.base.startswith("concat"))
+        item.role == "layout" and (item.out == 2 * hidden if hidden and item.out else "joins_rows" in item.properties)
         for item in structure.classes.items
     ]
     before = np.isin(structure.state, [S.EMBEDDING, S.INPUT_NORM])
