@@ -47,7 +47,13 @@ def _row(row: Mapping[Any, Any], wording: Wording) -> tuple[Cell, ...]:
         number(row["kernels"], wording, 0),
         number(row["layers"], wording, 0),
         text(row["evidence"], LONGEST_VALUE),
-        text(wording.region(row["runner_up"])) if row["runner_up"] else Cell(""),
+        text(_label(row["runner_up"], wording)) if row["runner_up"] else Cell(""),
         number(row["runner_up_probability"], wording, 3) if row["runner_up"] else Cell(""),
         text(row["input_shapes"]),
     )
+
+
+def _label(label: str, wording: Wording) -> str:
+    """A region and a role in words."""
+    region, role = label.split("/", 1)
+    return f"{wording.region(region)}, {wording.role(role)}"
