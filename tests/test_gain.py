@@ -22,8 +22,8 @@ from skadvisor import gain
 from skadvisor.accounting import timeline
 from skadvisor.accounting.situation import Situation
 from skadvisor.errors import InputError
-from skadvisor.gain.interface import priors
 from skadvisor.gain.replay import read_constraints, replay
+from skadvisor.gain.stated_priors import priors
 from skadvisor.options import Options
 from skadvisor.records import find_template
 

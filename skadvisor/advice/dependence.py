@@ -10,7 +10,7 @@ import numpy as np
 
 from skadvisor.advice.expected import chance_above_noise, expected_pct, expected_us
 from skadvisor.gain import Assessment, reassess
-from skadvisor.gain.interface import priors
+from skadvisor.gain.stated_priors import priors
 from skadvisor.records import NOISE_PCT, Dependence, Recommendation, Template, find_template
 from skadvisor.text.messages import Message, _
 from skadvisor.units import NS_PER_US

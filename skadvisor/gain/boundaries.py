@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skadvisor.accounting.gaps import GRAPH_FLOOR_NS
-from skadvisor.gain.interface import Floats, Scene, priors
+from skadvisor.gain.interface import Floats, Scene
+from skadvisor.gain.stated_priors import priors
 from skadvisor.units import NS_PER_US
 
 Ints = NDArray[np.int64]

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skadvisor.accounting.situation import Situation
-from skadvisor.files.data_files import read_toml
 from skadvisor.fusion.overlaps import Overlaps, overlaps
 from skadvisor.gain.replay import Constraints
 from skadvisor.records import Basis, WholeTime
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from skadvisor.fusion import Preview
     from skadvisor.gain.machine import Machine
 
-__all__ = ["Draws", "Model", "Part", "Scene", "Situation", "priors"]
+__all__ = ["Draws", "Model", "Part", "Scene", "Situation"]
 
 Floats = NDArray[np.float64]
 
@@ -117,9 +115,3 @@ class Model(Protocol):
 
     def draw(self, scene: Scene) -> Draws:
         """Draw the saving of the scene's scope."""
-
-
-@cache
-def priors() -> dict[str, Any]:
-    """The priors of `priors.toml`, by section."""
-    return read_toml(Path(__file__).with_name("priors.toml"))

@@ -19,7 +19,7 @@ import numpy as np
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.files.data_files import read_toml
 from skadvisor.files.output import write_atomically
-from skadvisor.gain.interface import priors
+from skadvisor.gain.stated_priors import priors
 
 #: A probe's file is never larger than this, bytes.
 LARGEST = 4_000_000

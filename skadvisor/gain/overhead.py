@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from skadvisor.gain.bands import choose_draws
 from skadvisor.gain.boundaries import Boundaries, boundaries_without, find_boundaries
-from skadvisor.gain.interface import DRAWS, SEED, Draws, Floats, Part, Scene, priors
+from skadvisor.gain.interface import DRAWS, SEED, Draws, Floats, Part, Scene
 from skadvisor.gain.machine import Machine
 from skadvisor.gain.population import Population, published_population
 from skadvisor.gain.replay import replay
 from skadvisor.gain.shrinkage import Shrinkage, published_shrinkage
+from skadvisor.gain.stated_priors import priors
 from skadvisor.records import Basis
 from skadvisor.units import NS_PER_US
 

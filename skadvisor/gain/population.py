@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from skadvisor.gain.interface import SEED, Floats, priors
+from skadvisor.gain.interface import SEED, Floats
 from skadvisor.gain.outcomes import Level, Pair, published_pairs, repeats
+from skadvisor.gain.stated_priors import priors
 
 #: Populations that are drawn in each round, and nets that are drawn from each.
 POPULATIONS = 1_500
