@@ -216,7 +216,7 @@ def _layers(comparison: Comparison, wording: Wording) -> Section | None:
         Column(wording.say(_("Basis")), priority=1),
     )
     title = wording.say(_("Layers"))
-    return Section("layers", title, tables=(Table("layers", title, columns, rows),), detail=True)
+    return Section("layers", title, tables=(Table("layers", title, columns, rows, detail=True),), detail=True)
 
 
 def _ranks(comparison: Comparison, wording: Wording) -> Section | None:

@@ -23,7 +23,8 @@ def signed(value: float | None, digits: int = 1) -> Cell:
     """A change in a column that carries its unit, with its sign; empty where nothing was measured."""
     if value is None:
         return Cell("")
-    return Cell(minus(f"{value:+,.{digits}f}"), value)
+    rounded = round(value, digits)
+    return Cell(minus(f"{rounded:+,.{digits}f}") if rounded else f"{0:.{digits}f}", value)
 
 
 def text(value: str, longest: int = LONGEST_NAME) -> Cell:

@@ -63,14 +63,15 @@ def apportion(values: Sequence[float], total: float, digits: int = DIGITS) -> li
     [1.1, 1.0, 1.0]
     """
     factor = 10**digits
-    if abs(sum(values) - total) * factor >= 0.5:
+    # The total may have been rounded up or down by one digit itself.
+    if abs(sum(values) - total) * factor > 1.5:
         return [round(value, digits) for value in values]
     scaled = [value * factor for value in values]
     whole = [math.floor(value + 1e-6) for value in scaled]
     missing = round(total * factor) - sum(whole)
     order = sorted(range(len(values)), key=lambda place: whole[place] - scaled[place])
-    for place in order[: max(missing, 0)]:
-        whole[place] += 1
+    for place in order[:missing] if missing >= 0 else order[missing:]:
+        whole[place] += 1 if missing > 0 else -1
     return [number / factor for number in whole]
 
 

@@ -46,10 +46,11 @@ def templates(result: Result, wording: Wording) -> Section | None:
                 text(wording.sentence(template.reason), LONGEST_VALUE),
             )
         )
+    brief = tuple(row for row, template in zip(rows, result.templates, strict=True) if template.estimate is not None)
     columns = (
         Column(wording.say(_("Template"))),
         Column(wording.say(_("Share of step")), "%", True),
-        Column(wording.say(_("Claim")), "", True),
+        Column(wording.say(_("Claim")), "", True, 1),
         Column(wording.say(_("Ceiling")), "%", True, 1),
         Column(wording.say(_("Estimate")), "%", True),
         Column(wording.say(_("Interval")), "", True),
@@ -63,7 +64,7 @@ def templates(result: Result, wording: Wording) -> Section | None:
         wording.say(
             _("Gains are for one decode step. The claim follows from the share alone, the estimate from this capture.")
         ),
-        (Table("templates", wording.say(_("Templates")), columns, tuple(rows)),),
+        (Table("templates", wording.say(_("Templates")), columns, tuple(rows), brief=brief),),
     )
 
 

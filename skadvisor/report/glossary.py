@@ -14,8 +14,6 @@ from skadvisor.text.messages import _
 ABBREVIATIONS = {
     "SK": _("SuperKernel, several compiled kernels joined into one device task"),
     "NPU": _("neural processing unit, the Ascend device"),
-    "ms": _("milliseconds"),
-    "µs": _("microseconds"),
     "MoE": _("mixture of experts"),
     "MLP": _("multi-layer perceptron, the dense feed-forward part"),
     "MLA": _("multi-head latent attention"),
@@ -47,6 +45,10 @@ WORDS = {
     _("exposed"): _("time of a region after overlap is shared out; with the gaps it adds up to the step"),
     _("busy"): _("time in which at least one kernel of a region runs"),
     _("gap"): _("time in which nothing runs"),
+    _("task boundary"): _("where one kernel of a scope follows another on its stream; a fragment removes it"),
+    _("chance"): _("how likely the decode step gets shorter by more than what can be told from noise"),
+    _("representative step"): _("the steady step of a phase whose time is nearest the median"),
+    _("CV"): _("coefficient of variation: standard deviation as a percentage of the mean"),
     _("steady step"): _("a step that is neither warm-up, nor outlier, nor cut off"),
 }
 
@@ -61,7 +63,7 @@ class Glossary:
     def write_out(self, text: str) -> str:
         """A sentence in which abbreviations that nobody has explained yet are followed by their meaning."""
         for short, meaning in ABBREVIATIONS.items():
-            if short in self._explained or short in ("ms", "µs"):
+            if short in self._explained:
                 continue
             found = re.search(rf"(?<![A-Za-z0-9_./-]){short}(?![A-Za-z0-9_/-]|[.][A-Za-z0-9])", text)
             if found:

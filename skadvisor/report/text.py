@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -190,8 +191,14 @@ def _least_widths(table: Table, words: int) -> dict[int, int]:
         longest = max((cell_len(row[place].text) for row in table.rows), default=0)
         heading = max((cell_len(word) for word in column.heading.split()), default=0)
         whole = column.numeric or (words == WORDS_WIDTH and longest <= NAME_WIDTH)
-        least[place] = max(longest if whole else min(longest, words), min(heading, words))
+        words_whole = max((len(word) for row in table.rows for word in _names(row[place].text)), default=0)
+        least[place] = max(longest if whole else max(min(longest, words), words_whole), min(heading, words))
     return least
+
+
+def _names(text: str) -> list[str]:
+    """The words that would be hard to read in two halves: names, which are written in Latin letters."""
+    return [word for word in re.findall(r"[!-~]+", text) if len(word) <= NAME_WIDTH]
 
 
 def _fits(least: dict[int, int], width: int) -> bool:

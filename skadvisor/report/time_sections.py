@@ -15,7 +15,7 @@ MOST_STEPS = 60
 #: Steps named as not steady.
 MOST_ODD_STEPS = 8
 #: Regions and gaps that a terminal names one by one.
-MOST_BRIEF_PARTS = 6
+MOST_BRIEF_PARTS = 5
 
 
 def regions(result: Result, wording: Wording) -> Section | None:

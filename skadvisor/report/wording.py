@@ -51,14 +51,6 @@ ATTENTION_NAMES = {
 }
 #: Parts of a step that has SuperKernels already.
 FUSED_NAMES = {"superkernel": _("in SuperKernels"), "outside": _("outside them")}
-TEMPLATE_NAMES = {
-    "attention-only": _("attention-only"),
-    "moe-only": _("moe-only"),
-    "full-model": _("full-model"),
-    "per-block": _("per-block"),
-    "automatic": _("automatic"),
-    "none": _("none"),
-}
 STATUS_NAMES = {"pass": _("pass"), "warn": _("warning"), "block": _("blocks"), "unknown": _("unknown")}
 VERDICT_NAMES = {
     "worthwhile": _("worthwhile"),
@@ -155,10 +147,9 @@ class Wording:
         return clip(self.name(ROLE_NAMES, key), 40)
 
     def template(self, key: str, variant: str = "") -> str:
-        """The word for a template and its variant; in other languages with the identifier that commands take."""
-        word = self.name(TEMPLATE_NAMES, key)
-        shown = word if word == key or key == "none" else word + self.say(_(" ({meaning})"), meaning=key)
-        return f"{shown} {variant.upper()}" if variant else shown
+        """A template by the name that commands take, in every language, and its variant."""
+        name = self.say(_("none")) if key == "none" else clean(key)
+        return f"{name} {variant.upper()}" if variant else name
 
     def us(self, value: float | None) -> str:
         """A time in microseconds, as everywhere in reports, or "unknown"."""
