@@ -101,7 +101,8 @@ def argument(name: str, parameters: dict[str, Any], prefill: bool, text: str) ->
 
 def holder(**values: Any) -> stand_in.Held:
     held = stand_in.Held()
-    vars(held).update(values)
+    for name, value in values.items():
+        setattr(held, name, value)
     return held
 
 
@@ -134,14 +135,17 @@ def _enter(root: type, name: str, parameters: dict[str, Any], prefill: bool, tex
         vars(built).update(enable_superkernel=True, layer_idx=0, layer_id=0)
     else:
         built = root(**_arguments(root.__init__, parameters, prefill, text))  # type: ignore[misc]
-    getattr(built, name)(**_arguments(getattr(root, name), parameters, prefill, text))
+    every = start == "method"
+    getattr(built, name)(**_arguments(getattr(root, name), parameters, prefill, text, every))
 
 
-def _arguments(function: Any, parameters: dict[str, Any], prefill: bool, text: str) -> dict[str, Any]:
+def _arguments(
+    function: Any, parameters: dict[str, Any], prefill: bool, text: str, every: bool = False
+) -> dict[str, Any]:
     named = list(inspect.signature(function).parameters.values())[1:]
     plain = [item for item in named if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)]
-    building = function.__name__ == "__init__"
-    given = [item.name for item in plain if building or item.default is item.empty or item.name in GIVEN]
+    every = every or function.__name__ == "__init__"
+    given = [item.name for item in plain if every or item.default is item.empty or item.name in GIVEN]
     return {item: argument(item, parameters, prefill, text) for item in given}
 
 

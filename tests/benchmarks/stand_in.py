@@ -73,6 +73,17 @@ class Value(metaclass=_Kind):
     def shape(self) -> Any:
         return Shape(self.flat)
 
+    @property
+    def is_prefill(self) -> bool:
+        return vars(self).get("_is_prefill", TOKENS[0] > 1)
+
+    @is_prefill.setter
+    def is_prefill(self, value: Any) -> None:
+        vars(self)["_is_prefill"] = value
+
+    def keys(self) -> tuple[str, ...]:
+        return ()
+
     def view(self, *sizes: Any) -> Any:
         seen = Value()
         seen.flat = len(sizes) == 2 and type(sizes[0]) is int and sizes[0] == -1
@@ -108,12 +119,6 @@ class Value(metaclass=_Kind):
         count = {"UNPACK_SEQUENCE": code[place + 1], "UNPACK_EX": code[place + 1] + 1}
         return iter([Value() for _ in range(count.get(dis.opname[code[place]], 1))])
 
-    def __eq__(self, other: object) -> bool:
-        return bool(self)
-
-    def __ne__(self, other: object) -> bool:
-        return bool(self)
-
     def __hash__(self) -> int:
         return id(self)
 
@@ -143,7 +148,7 @@ class Value(metaclass=_Kind):
     def __setitem__(self, _key: Any, _value: Any) -> None: ...
 
     __int__ = __index__
-    __lt__ = __le__ = __gt__ = __ge__ = __ne__
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _answer  # type: ignore[assignment]
     __getitem__ = _answer
 
 
