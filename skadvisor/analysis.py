@@ -54,7 +54,9 @@ class Analysis:
     @property
     def operators(self) -> pd.DataFrame:
         """One row per operator type of the step that the answer speaks of, the longest total first."""
-        return _frame(self.result.operators).drop(columns="uses", errors="ignore")
+        frame = _frame(self.result.operators).drop(columns="uses", errors="ignore")
+        regions = [", ".join(dict.fromkeys(use.region for use in one.uses)) for one in self.result.operators]
+        return frame.assign(region=regions)
 
     @property
     def templates(self) -> pd.DataFrame:
@@ -203,6 +205,7 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
 
 _TEMPLATE_COLUMNS = [
     "template",
+    "variant",
     "share",
     "in_scope_us",
     "claim_low_pct",
@@ -211,7 +214,10 @@ _TEMPLATE_COLUMNS = [
     "estimate_low_us",
     "estimate_mid_us",
     "estimate_high_us",
+    "estimate_low_pct",
     "estimate_mid_pct",
+    "estimate_high_pct",
+    "chance_above_noise",
     "fragments_per_layer",
     "verdict",
     "reason",
@@ -235,6 +241,7 @@ def _template_frame(result: Result) -> pd.DataFrame:
         rows.append(
             {
                 "template": template.name,
+                "variant": template.variant,
                 "share": template.share,
                 "in_scope_us": template.in_scope_us,
                 "claim_low_pct": claim.low_pct if claim else None,
@@ -243,7 +250,10 @@ def _template_frame(result: Result) -> pd.DataFrame:
                 "estimate_low_us": estimate.low_us if estimate else None,
                 "estimate_mid_us": estimate.mid_us if estimate else None,
                 "estimate_high_us": estimate.high_us if estimate else None,
+                "estimate_low_pct": estimate.low_pct if estimate else None,
                 "estimate_mid_pct": estimate.mid_pct if estimate else None,
+                "estimate_high_pct": estimate.high_pct if estimate else None,
+                "chance_above_noise": template.chance_above_noise,
                 "fragments_per_layer": template.fragments.per_layer if template.fragments else None,
                 "verdict": template.verdict,
                 "reason": str(template.reason),

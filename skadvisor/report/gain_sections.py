@@ -76,7 +76,7 @@ def breakers(result: Result, wording: Wording) -> Section | None:
     rows = tuple(
         (
             text(breaker.op_type),
-            text(breaker.role),
+            text(wording.role(breaker.role)),
             number(breaker.cost_us, wording),
             number(breaker.cuts_per_layer, wording),
             number(breaker.cuts_per_step, wording, 0),

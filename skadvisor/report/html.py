@@ -103,6 +103,7 @@ def _interface_words(wording: Wording) -> dict[str, str]:
         "contents": _("Contents"),
         "remedy": _("Remedy"),
         "source": _("Source"),
+        "filter": _("Filter rows"),
         "copy": _("Copy"),
         "copied": _("Copied"),
         "zoom_in": _("Zoom in"),

@@ -1,53 +1,43 @@
-"""How results show themselves in a notebook: small HTML tables, everything escaped."""
+"""How a result shows itself in a notebook: the first screen and the short tables of its report, as plain HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 from skadvisor.records import Result
+from skadvisor.report.build import describe_result
+from skadvisor.report.document import Table
 
-_CELL = "padding:2px 10px;text-align:right"
-_HEAD = "padding:2px 10px;text-align:right;border-bottom:1px solid currentColor"
+_CELL = "padding:2px 10px;text-align:{align}"
+_HEAD = _CELL + ";border-bottom:1px solid currentColor"
 
 
-def result_html(result: Result) -> str:
-    """The verdict, the regions of the phase it speaks of, and the templates, as HTML without style sheets."""
-    from skadvisor import report
+def result_html(result: Result, language: str = "en") -> str:
+    """The answer, the facts behind it and the tables of the terminal view, without style sheets; all is escaped."""
+    document = describe_result(result, language)
+    summary = document.summary
+    parts = [f"<p><b>{escape(summary.headline)}</b></p>"]
+    if summary.reason:
+        parts.append(f"<p>{escape(summary.reason)}</p>")
+    facts = "".join(f"<li>{escape(label)}: {escape(value)}</li>" for label, value in summary.facts)
+    parts.append(f"<ul>{facts}</ul>")
+    parts += [_table(table) for section in document.sections if not section.detail for table in section.tables]
+    return "".join(parts)
 
-    recommendation = result.recommendation
-    regions = [
-        (record.region, f"{record.exposed_us:,.1f}", f"{record.share:.1%}")
-        for record in result.regions
-        if record.phase == result.phase
-    ]
-    templates = []
-    for template in result.templates:
-        claim, estimate = template.claim, template.estimate
-        templates.append(
-            (
-                template.name,
-                f"{template.share:.1%}",
-                f"{claim.low_pct:.1f} to {claim.high_pct:.1f} %" if claim else "",
-                f"{estimate.low_pct:.1f} to {estimate.high_pct:.1f} %" if estimate else "",
-                template.verdict.replace("_", " "),
-            )
-        )
-    return "".join(
-        (
-            f"<p><b>{escape(report.verdict(result))}</b></p>",
-            f"<p>{escape(str(recommendation.reason))}</p>",
-            _table(("region", f"exposed in {result.phase}, us", "share of step"), regions),
-            _table(("template", "in scope", "claim", "estimate", "verdict"), templates),
-        )
+
+def _table(table: Table) -> str:
+    aligned = ["right" if column.numeric else "left" for column in table.columns]
+    heads = "".join(
+        f'<th style="{_HEAD.format(align=align)}">{escape(column.heading)}</th>'
+        for column, align in zip(table.columns, aligned, strict=True)
     )
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    if not rows:
-        return ""
-    heads = "".join(f'<th style="{_HEAD}">{escape(text)}</th>' for text in head)
     body = "".join(
-        "<tr>" + "".join(f'<td style="{_CELL}">{escape(str(text))}</td>' for text in row) + "</tr>" for row in rows
+        "<tr>"
+        + "".join(
+            f'<td style="{_CELL.format(align=align)}">{escape(cell.text)}</td>'
+            for cell, align in zip(row, aligned, strict=True)
+        )
+        + "</tr>"
+        for row in table.brief or table.rows
     )
     return f'<table style="margin:6px 0;border-collapse:collapse"><tr>{heads}</tr>{body}</table>'

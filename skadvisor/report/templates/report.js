@@ -60,6 +60,14 @@
     button.addEventListener("click", () => sortTable(button.parentElement));
   });
 
+  document.querySelectorAll(".filter").forEach((input) => {
+    const rows = [...input.nextElementSibling.querySelectorAll("tbody tr")];
+    input.addEventListener("input", () => {
+      const wished = input.value.trim().toLowerCase();
+      rows.forEach((row) => { row.hidden = !row.textContent.toLowerCase().includes(wished); });
+    });
+  });
+
   document.querySelectorAll(".copy").forEach((button) => {
     button.addEventListener("click", async () => {
       const code = button.closest(".code").querySelector("code");
