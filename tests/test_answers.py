@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": ["--compile-log"],
     "doctor": [OFF],
     "kernels": [OFF, "--no-ledger"],
+    "calibrate": [],
     "explain": [OFF, "--kernel", "MatMul", "--no-ledger"],
 }
 
@@ -37,6 +38,7 @@ def run(command: str, *arguments: str | Path) -> Result:
 @pytest.fixture(autouse=True)
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "compile.log").write_text("no super kernel here\n")
+    monkeypatch.setitem(COMMANDS, "calibrate", ["--ledger", str(tmp_path / "ledger.sqlite")])
     monkeypatch.setitem(COMMANDS, "verify", ["--compile-log", str(tmp_path / "compile.log")])
 
 

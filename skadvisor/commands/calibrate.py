@@ -37,6 +37,8 @@ def calibrate_command(
     from skadvisor.gain.ledger_text import describe_calibration, read_calibration
     from skadvisor.report import Answer
 
+    if published and (wish.outputs or wish.as_json):
+        raise click.UsageError("--published prints one table; -o and --json are for your own forecasts")
     if published:
         from skadvisor.gain.published import compare_published, table
 
