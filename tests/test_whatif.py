@@ -47,9 +47,10 @@ def test_removed_time_is_exactly_what_the_kernels_added_to_the_step(dense: Analy
 
 def test_a_larger_batch_grows_attention_and_keeps_small_projections(dense: Analysis) -> None:
     changed = with_batch(dense, 2.0)
-    before, after = (a.regions.query("phase == 'decode'").set_index("region") for a in (dense, changed))
-    assert after.loc["attention", "exposed_us"] > 1.05 * before.loc["attention", "exposed_us"]
-    assert after.loc["mlp", "exposed_us"] == pytest.approx(before.loc["mlp", "exposed_us"], rel=1e-6)
+    # Over all steps: another one may be nearest the median afterwards.
+    before, after = (a.times.regions.groupby("region")["exposed_ns"].sum() for a in (dense, changed))
+    assert after["attention"] > 1.05 * before["attention"]
+    assert after["mlp"] == pytest.approx(before["mlp"], rel=1e-6)
     assert decode_wall(with_batch(dense, 1.0)) == decode_wall(dense)
 
 
