@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -11,12 +13,13 @@ from conftest import REPOSITORY
 from example_results import eager_refusal, moe_decode, toy_decode, training_refusal
 from rich.cells import cell_len
 
-from skadvisor.analysis import analyze
+from skadvisor.analysis import Analysis, analyze
 from skadvisor.records import Result
 from skadvisor.report.build import describe_result
 from skadvisor.report.document import Document, Table
 from skadvisor.report.html import render_html
 from skadvisor.report.text import render_text
+from skadvisor.report.trace import render_trace
 
 GOLDEN = Path(__file__).parent / "first_screens"
 SAMPLES = ("moe-decode", "dense-eager-host-bound", "superkernel-on", "dense-prefill-decode")
@@ -31,8 +34,12 @@ KINDS = {
 
 
 @cache
+def analysed(name: str) -> Analysis:
+    return analyze(REPOSITORY / "profiles" / name)
+
+
 def sample(name: str) -> Result:
-    return analyze(REPOSITORY / "profiles" / name).result
+    return analysed(name).result
 
 
 def first_screen(document: Document) -> str:
@@ -106,6 +113,18 @@ def test_fragments_of_the_picture_are_those_of_the_records() -> None:
             assert here <= fragment.kernels
             alone = fragment.first_layer == fragment.last_layer == layer.layer
             assert (here == fragment.kernels) == alone or fragment.first_layer is None
+
+
+def test_the_trace_has_every_fragment_of_the_records_in_one_lane() -> None:
+    found = analysed("moe-decode")
+    template = next(one for one in found.result.templates if one.name == found.result.recommendation.choice)
+    events = json.loads(gzip.decompress(render_trace(found.result, found.kernels, found.steps)))["traceEvents"]
+    (lane,) = [event["tid"] for event in events if event["ph"] == "M" and event["args"].get("name") == "fragments"]
+    drawn = [event["args"] for event in events if event["ph"] == "X" and event["tid"] == lane]
+    step = found.result.phases[found.result.phase].step
+    mine = [fragment for fragment in drawn if fragment["step"] == step]
+    assert template.fragments is not None
+    assert len({fragment["fragment"] for fragment in mine}) == len(mine) == template.fragments.count
 
 
 def test_operators_count_every_kernel_of_the_step_once() -> None:

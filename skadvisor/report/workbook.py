@@ -30,7 +30,6 @@ def render_workbook(document: Document) -> bytes:
     _fill_summary(sheet, document)
     used = {sheet.title}
     tables = [table for section in document.sections for table in section.tables]
-    tables.sort(key=lambda table: not table.name.startswith("layer-"))
     for table in tables:
         strip = table.name.startswith("layer-")
         name = _sheet_name(table.title.partition(":")[0] if strip else table.title, used)
@@ -64,6 +63,7 @@ def _put(sheet: Worksheet, row: int, column: int, value: str | float | None, *, 
         cell.alignment = Alignment(vertical="top", wrap_text=len(value) > WIDEST_COLUMN)
     else:
         cell.value = value
+        cell.number_format = "#,##0" if float(value).is_integer() else "#,##0.0##"
     if bold:
         cell.font = Font(bold=True)
 
@@ -110,8 +110,10 @@ def _fill_table(sheet: Worksheet, table: Table) -> None:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(table.columns))}{len(table.rows) + 1}"
 
 
-def _value(cell: Cell, *, numeric: bool) -> str | float:
-    """The number where the column's unit says what it is, rounded as shown; else the text."""
+def _value(cell: Cell, *, numeric: bool) -> str | float | None:
+    """The number where the column's unit says what it is, rounded as shown, empty where unknown; else the text."""
+    if numeric and cell.value is None:
+        return None
     if not numeric or not isinstance(cell.value, (int, float)):
         return cell.text
     plain = cell.text.replace(",", "").replace("\u2212", "-")
