@@ -12,7 +12,7 @@ from skadvisor.files.progress import bar
 
 SCRIPT = """
 import sys
-from skadvisor.progress import bar
+from skadvisor.files.progress import bar
 with bar("Analysing ranks", 3, quiet={quiet}) as advance:
     for _ in range(3):
         advance(1)

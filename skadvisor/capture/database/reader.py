@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from skadvisor.capture import collectives, columns, links
-from skadvisor.capture.database import ids
+from skadvisor.capture import collectives, columns
+from skadvisor.capture.database import host, ids
 from skadvisor.capture.database.counters import add_counters
 from skadvisor.capture.database.file import DAMAGE, THREADS, Database
 from skadvisor.capture.database.ids import ABSENT
 from skadvisor.capture.device_tasks import kind_of_type
 from skadvisor.capture.interface import NO_ID, DamagedError, Format, Part, notes_on_skipped
 from skadvisor.errors import InputError
-from skadvisor.events import SourceFile, host_table, kernel_table, task_table
+from skadvisor.events import SourceFile, kernel_table, task_table
 
 MAGIC = b"SQLite format 3\x00"
 LONGEST_PATH = 511
@@ -57,11 +57,6 @@ CLEAN: dict[str, Callable[[str], str | None]] = {
 NO_OPERATORS = ("WRITE_BACK", "INVALID")
 #: A database of one machine; more names of chips are not looked at.
 MOST_CHIPS = 16
-HOST_CATEGORIES = ("cpu_op", "enqueue", "python_function", "user_annotation")
-#: The types of torch_npu's calls, where ENUM_API_TYPE does not name them.
-API_TYPES = {50001: "op", 50002: "queue", 50003: "trace", 50004: "mstx"}
-#: Type of a host call -> the category that a trace gives it.
-CATEGORIES = {"op": "cpu_op", "queue": "enqueue", "trace": "python_function", "mstx": "user_annotation"}
 
 
 def recognises(path: Path, head: bytes) -> Format | None:
@@ -132,16 +127,16 @@ def _part(database: Database, rank: int | None) -> Part:
     if device is not None:
         mine = np.isin(collective["device"], (device, ABSENT))
         collective = {name: values[mine] for name, values in collective.items()}
-    host = _host_calls(database)
+    calls = host.read_calls(database)
     word_ids = [values for name, values in operators.items() if name in WORDS]
-    known, words = database.strings(*word_ids, tasks["type"], collective["name"], collective["op_type"], host["name"])
+    known, words = database.strings(*word_ids, tasks["type"], collective["name"], collective["op_type"], calls["name"])
     where = ids.place(operators["global"], tasks["global"])
     for word in set(NO_OPERATORS) & set(words):
         where[(where >= 0) & (ids.codes(operators["core"], known) == words.index(word))[where]] = -1
     kernels = _kernels(tasks, operators, collective, where, known, words)
     add_counters(database, kernels)
     kernels.pop("global")
-    _attach(database, kernels, host, known, words)
+    host.attach_launches(database, kernels, calls, known, words)
     made = _usable(database, kernels)
     file = SourceFile(
         path=str(database.path),
@@ -160,7 +155,7 @@ def _part(database: Database, rank: int | None) -> Part:
         files=(file,),
         kernels=kernel_table(columns.with_null_columns(made), copy=False),
         tasks=_other_tasks(tasks, where, known, words),
-        host=_host_table(host, known, words),
+        host=host.host_ranges(calls, known, words),
         level="level1" if (operators["input_shapes"] >= 0).any() else "level0",
         rank=_rank(database, device),
         device=device,
@@ -229,9 +224,11 @@ def _kernels(
             values = joined(tasks[name][chosen], collective["connection"] if name == "connection" else nothing)
             if name in ("model", "connection"):
                 values[values == NO_ID] = ABSENT
-            return _nullable(values)
+            return host.nullable(values)
         if name in NUMBERS:
-            return _nullable(joined(operators[name][operator], collective["wait_ns"] if name == "wait_ns" else nothing))
+            return host.nullable(
+                joined(operators[name][operator], collective["wait_ns"] if name == "wait_ns" else nothing)
+            )
         below = ids.codes(collective[name], known) if name in collective else nothing
         if name == "core":
             below = np.full(len(nothing), len(words))
@@ -247,12 +244,6 @@ def _kernels(
     with ThreadPoolExecutor(THREADS) as threads:
         made |= dict(zip(names, threads.map(column, names), strict=True))
     return {name: values for name, values in made.items() if values is not None}
-
-
-def _nullable(values: np.ndarray) -> Any:
-    import pandas as pd
-
-    return pd.Series(pd.arrays.IntegerArray(np.maximum(values, 0), values < 0), copy=False)
 
 
 def _usable(database: Database, made: dict[str, Any]) -> dict[str, Any]:
@@ -279,114 +270,6 @@ def _usable(database: Database, made: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _host_calls(database: Database) -> dict[str, Any]:
-    """Host ranges of the framework and of mstx; `category` is a code into `HOST_CATEGORIES`."""
-    import pandas as pd
-
-    calls = database.numbers(
-        "PYTORCH_API",
-        {
-            "start_ns": ("startNs",),
-            "end_ns": ("endNs",),
-            "thread": ("globalTid",),
-            "name": ("name",),
-            "type": ("type",),
-            "connection": ("connectionId",),
-        },
-    )
-    names = dict(API_TYPES)
-    if {"id", "name"} <= set(database.tables.get("ENUM_API_TYPE", [])):
-        names |= dict(database.read_rows("SELECT id, name FROM ENUM_API_TYPE"))
-    calls["category"] = np.zeros(len(calls["type"]), dtype="int64")
-    for number in np.unique(calls["type"]).tolist():
-        category = CATEGORIES.get(str(names.get(number, "op")), "cpu_op")
-        calls["category"][calls["type"] == number] = HOST_CATEGORIES.index(category)
-    marks = database.numbers(
-        "MSTX_EVENTS",
-        {"start_ns": ("startNs",), "end_ns": ("endNs",), "thread": ("globalTid",), "name": ("message",)},
-    )
-    count = len(marks["start_ns"])
-    annotation = HOST_CATEGORIES.index("user_annotation")
-    marks |= {"connection": np.full(count, ABSENT), "category": np.full(count, annotation)}
-    made: dict[str, Any] = {name: np.concatenate([calls[name], marks[name]]) for name in marks}
-    good = (made["start_ns"] >= 0) & (made["end_ns"] >= made["start_ns"])
-    if not good.all():
-        database.faults["host call without a time"] += int((~good).sum())
-    made = {name: values[good] for name, values in made.items()}
-    texts = database.strings(made["name"])
-    made["kind"] = links.host_kinds(
-        texts[1],
-        np.maximum(ids.codes(made["name"], texts[0]), 0),
-        pd.Categorical.from_codes(made["category"], categories=pd.Index(HOST_CATEGORIES)),
-        made["start_ns"],
-        made["end_ns"],
-        made["thread"],
-    )
-    return made
-
-
-def _host_table(host: dict[str, Any], known: np.ndarray, words: list[str]) -> Any:
-    return host_table(
-        {
-            "start_ns": host["start_ns"],
-            "dur_ns": host["end_ns"] - host["start_ns"],
-            "name": columns.categorical(ids.codes(host["name"], known), words),
-            "kind": host["kind"],
-            "thread": _nullable(np.where(host["thread"] >= 0, host["thread"] & 0xFFFFFFFF, ABSENT)),
-        }
-    )
-
-
-def _attach(
-    database: Database, kernels: dict[str, Any], host: dict[str, Any], known: np.ndarray, words: list[str]
-) -> None:
-    """Add `launch_ns`, `module`, `range` and `step_id` by the connection ids."""
-    import pandas as pd
-
-    connection = kernels["connection"].fillna(ABSENT).to_numpy(dtype="int64")
-    launch, thread = _launches(database, host, connection)
-    kernels["launch_ns"] = _nullable(launch)
-    for column, kind in (("module", "module"), ("range", "range")):
-        chosen = np.flatnonzero(host["kind"] == kind)
-        found = links.innermost_on_threads(
-            host["start_ns"][chosen], host["end_ns"][chosen], host["thread"][chosen], launch, thread
-        )
-        codes = ids.codes(host["name"][chosen], known)
-        names = np.where(found >= 0, codes[found] if len(codes) else -1, -1)
-        values = columns.categorical(names, words, lambda word: word.removeprefix(links.MODULE))
-        if values is not None:
-            kernels[column] = pd.Series(values)
-    steps = database.numbers("STEP_TIME", {"number": ("id",), "start": ("startNs",), "end": ("endNs",)})
-    listed = sorted(zip(*(values.tolist() for values in steps.values()), strict=True))
-    if listed:
-        number, missing = links.step_ids(listed, kernels["start_ns"], launch)
-        kernels["step_id"] = pd.Series(pd.arrays.IntegerArray(number, missing))
-
-
-def _launches(database: Database, host: dict[str, Any], connection: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Launch time and thread of each kernel, -1 where unknown: by the framework's call, else by the CANN call."""
-    launch = np.full(len(connection), ABSENT, dtype="int64")
-    thread = np.full(len(connection), ABSENT, dtype="int64")
-    cann = database.numbers(
-        "CANN_API", {"start_ns": ("startNs",), "thread": ("globalTid",), "connection": ("connectionId",)}
-    )
-    pairs = database.numbers("CONNECTION_IDS", {"id": ("id",), "connection": ("connectionId",)})
-    calls = np.flatnonzero((host["connection"] >= 0) & (host["category"] == HOST_CATEGORIES.index("cpu_op")))
-    call_of = ids.place(host["connection"][calls], pairs["id"])
-    linked = np.flatnonzero(call_of >= 0)
-    framework = {
-        "connection": pairs["connection"][linked],
-        "start_ns": host["start_ns"][calls[call_of[linked]]],
-        "thread": host["thread"][calls[call_of[linked]]],
-    }
-    for source in (cann, framework):
-        rows = ids.place(source["connection"], connection)
-        hit = (rows >= 0) & (connection >= 0)
-        launch[hit] = source["start_ns"][rows[hit]]
-        thread[hit] = source["thread"][rows[hit]]
-    return launch, thread
-
-
 def _other_tasks(tasks: dict[str, np.ndarray], where: np.ndarray, known: np.ndarray, words: list[str]) -> Any:
     """Device tasks that are no operators. Tasks of a compute type without an operator belong to one listed already."""
     codes = ids.codes(tasks["type"], known)
@@ -400,6 +283,6 @@ def _other_tasks(tasks: dict[str, np.ndarray], where: np.ndarray, known: np.ndar
             "dur_ns": tasks["end_ns"][rows] - tasks["start_ns"][rows],
             "name": columns.categorical(codes[rows], words),
             "kind": kind[rows],
-            "stream": _nullable(tasks["stream"][rows]),
+            "stream": host.nullable(tasks["stream"][rows]),
         }
     )
