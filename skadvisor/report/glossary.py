@@ -39,7 +39,7 @@ WORDS = {
     _("scope"): _("the range of code that is marked for fusion"),
     _("fragment"): _("a run of kernels inside a scope that the compiler can join into one SuperKernel"),
     _("breaker"): _("a kernel inside a scope that cannot be joined and so ends a fragment"),
-    _("claim"): _("the gain that the published table promises at this share of time"),
+    _("claim"): _("the gain that the templates promise: the share of time in scope times 29 to 43 %"),
     _("ceiling"): _("the most that removing task boundaries can win in this capture"),
     _("estimate"): _("what we expect, from low (one in ten is worse) to high (one in ten is better)"),
     _("exposed"): _("time of a region after overlap is shared out; with the gaps it adds up to the step"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skadvisor.records import NOISE_PCT, Breaker, Result, Template
+from skadvisor.records import NOISE_PCT, Breaker, Claim, Result, Template
 from skadvisor.report.document import Points, Summary
 from skadvisor.report.figures import Part, step_figures
 from skadvisor.report.subject import subject_template
@@ -161,7 +161,7 @@ def _capture_words(result: Result, wording: Wording) -> str:
 
 
 def _gain_facts(result: Result, wording: Wording) -> list[tuple[str, str]]:
-    """The chance with the base rate beside it, the published claim, and what comes second."""
+    """The chance with the base rate beside it, the claim, and what comes second."""
     recommendation = result.recommendation
     facts = []
     if recommendation.confidence is not None:
@@ -170,9 +170,7 @@ def _gain_facts(result: Result, wording: Wording) -> list[tuple[str, str]]:
         facts.append((wording.say(title), chance + _base_rate_words(result, wording)))
     template = subject_template(result)
     if template is not None and template.claim is not None:
-        facts.append(
-            (wording.say(_("Published claim")), wording.interval(template.claim.low_pct, template.claim.high_pct))
-        )
+        facts.append((wording.say(_("Claim by share")), _claim_words(template.claim, wording)))
     if recommendation.runner_up:
         facts.append((wording.say(_("Runner-up")), _runner_up_words(result, wording)))
     return facts
@@ -310,6 +308,16 @@ def _breaker_line(breaker: Breaker, wording: Wording) -> str:
     times = wording.times(breaker.cuts_per_layer)
     op = f"{clip(breaker.op_type, 60)}{wording.say(_(' ({meaning})'), meaning=wording.role(breaker.role))}"
     return wording.say(sentence, op=op, times=times, cost=wording.us(breaker.cost_us))
+
+
+def _claim_words(claim: Claim, wording: Wording) -> str:
+    """What the templates' rule gives at this share, and the row of their table that comes nearest, as it is printed."""
+    return wording.say(
+        _("{interval}; the published row: {low:g} to {high:g} %"),
+        interval=wording.interval(claim.low_pct, claim.high_pct),
+        low=claim.row_low_pct,
+        high=claim.row_high_pct,
+    )
 
 
 def claim_line(template: Template, wording: Wording) -> str:

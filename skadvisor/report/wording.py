@@ -60,6 +60,7 @@ VERDICT_NAMES = {
     "unknown": _("unknown"),
 }
 LIKELIHOOD_NAMES = {"likely": _("likely"), "unlikely": _("unlikely"), "unknown": _("unknown")}
+RISK_NAMES = {"low": _("low"), "medium": _("medium"), "high": _("high")}
 FUSIBLE_NAMES = {"likely": _("fuses"), "unlikely": _("does not fuse"), "unknown": _("not known"), "mixed": _("in part")}
 BASIS_NAMES = {"measured": _("measured"), "derived": _("derived"), "assumed": _("assumed")}
 #: Roles of kernels; another one is shown with its underscores replaced.
