@@ -11,7 +11,10 @@ import numpy as np
 #: Device kernels that do the work of a collective which is also listed under its own name.
 FRAGMENT = re.compile(r"^(\w*AivKernel|aiv_all|aiv_reduce|aiv_broadcast|hcom_\w+|\w*AicpuKernel)", re.IGNORECASE)
 #: Those of them that are named after a collective: where none is listed whose part they could be, they are one.
-NAMED = re.compile(r"^(\w*AivKernel|aiv_all|aiv_reduce|aiv_broadcast|hcom_\w+|hccl\w*)", re.IGNORECASE)
+_WORDS = r"all_?gather|all_?reduce|reduce_?scatter|all_?to_?all|broadcast|send|recv|receive"
+NAMED = re.compile(
+    rf"^(\w*AivKernel|aiv_all|aiv_reduce|aiv_broadcast|hcom_\w+|hccl\w*|\w*({_WORDS})\w*AicpuKernel)", re.IGNORECASE
+)
 #: How a collective as a whole is named.
 SUMMARY = re.compile(r"^hcom_", re.IGNORECASE)
 CORE = "COMMUNICATION"
