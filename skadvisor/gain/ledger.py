@@ -282,7 +282,7 @@ def record_forecasts(result: Result, path: str | Path | None = None) -> tuple[in
             ledger.add_forecast(
                 Forecast(
                     fingerprint=capture.fingerprint,
-                    capture=Path(capture.path).name,
+                    capture=capture.name,
                     phase=result.phase,
                     template=template.name,
                     step_us=phase.wall_us,

@@ -83,11 +83,15 @@ def describe_calibration(found: Calibration, language: str = "en") -> Document:
 def _table(kept: Sequence[Kept], title: str, wording: Wording) -> Table:
     columns = (
         Column("#", "", True),
-        Column(wording.say(_("Capture")), priority=1),
+        Column(wording.say(_("Date"))),
+        Column(wording.say(_("Capture")), priority=2),
+        Column(wording.say(_("Model"))),
+        Column(wording.say(_("Rows of a step")), "", True, 2),
+        Column(wording.say(_("Step")), "µs", True, 1),
         Column(wording.say(_("Template"))),
         Column(wording.say(_("Advised")), priority=2),
         Column(wording.say(_("Estimate")), "%", True),
-        Column(wording.say(_("Interval")), "", True),
+        Column(wording.say(_("Interval")), "", True, 1),
         Column(wording.say(_("Measured")), "%", True),
         Column(wording.say(_("Error")), wording.say(_("points")), True, 1),
         Column(wording.say(_("Note")), priority=3),
@@ -101,7 +105,11 @@ def _row(forecast: Forecast, outcome: Outcome | None, wording: Wording) -> tuple
     nothing = Cell("")
     return (
         number(forecast.id, wording, 0),
+        text(forecast.made_at[:10]),
         text(forecast.capture),
+        text(forecast.model),
+        Cell("") if forecast.tokens is None else number(float(forecast.tokens), wording, 0),
+        number(forecast.step_us, wording),
         text(wording.template(forecast.template)),
         text(wording.say(_("yes")) if forecast.chosen else ""),
         number(forecast.mid_pct, wording),

@@ -24,6 +24,14 @@ class CaptureRecord:
     skipped: dict[str, int] = field(default_factory=dict)
     fingerprint: str = ""
 
+    @property
+    def name(self) -> str:
+        """What people call it: the last part of its path, with the folder above where the profiler named the last."""
+        parts = self.path.replace("\\", "/").rstrip("/").split("/")
+        if len(parts) > 1 and parts[-2] and parts[-1].endswith(("_ascend_pt", "_ascend_ms")):
+            return f"{parts[-2]}/{parts[-1]}"
+        return parts[-1]
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:

@@ -34,13 +34,8 @@ def title(result: Result, wording: Wording) -> str:
 
 
 def capture_name(result: Result) -> str:
-    """What people call the first capture: the last part of its path, with the folder above where that says more."""
-    paths = [capture.path for capture in result.captures]
-    parts = paths[0].replace("\\", "/").rstrip("/").split("/") if paths else [""]
-    name = parts[-1]
-    if len(parts) > 1 and parts[-2] and name.endswith(("_ascend_pt", "_ascend_ms")):
-        name = f"{parts[-2]}/{name}"
-    return clip(name, 80)
+    """What people call the first capture."""
+    return clip(result.captures[0].name, 80) if result.captures else ""
 
 
 def headline(result: Result, wording: Wording) -> str:
