@@ -178,3 +178,18 @@ def test_defaults_come_from_files_and_variables(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "skadvisor.toml").write_text("lagn = 'en'\n")
     wrong = run("doctor", SAMPLE, cwd=tmp_path)
     assert wrong.returncode == 2 and "'lagn'" in wrong.stderr
+
+
+def test_many_ranks_are_spoken_for_by_the_one_that_sets_the_pace_and_all_are_written(tmp_path: Path) -> None:
+    ranks = REPOSITORY / "profiles" / "moe-two-ranks"
+    for words in (
+        ["plan", ranks, "--template", "full-model"],
+        ["screen", ranks],
+        ["explain", ranks, "--kernel", "MatMul"],
+    ):
+        done = run(*words, "--no-ledger", "--lang", "en")
+        assert done.returncode == 0, done.stderr
+        assert "speaks for all" in done.stderr
+    assert run("kernels", ranks, "--no-ledger", "-o", tmp_path / "k.csv").returncode == 0
+    lines = (tmp_path / "k.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[0] for line in lines} == {"0", "1"}

@@ -65,6 +65,16 @@ def ledger_to_keep(parameters: dict[str, Any]) -> Path | None:
     return None if parameters["no_ledger"] else parameters["ledger"] or default_path()
 
 
+def one_rank(path: Path, options: Options) -> Options:
+    """The options with the rank that speaks for a folder of many; which one that is stands on stderr."""
+    from skadvisor.ranks.reference import choose_reference
+
+    chosen = choose_reference(path, options)
+    if chosen.rank != options.rank:
+        click.echo(f"note: rank {chosen.rank} speaks for all, for it sets the pace (--rank chooses another)", err=True)
+    return chosen
+
+
 def _existing(ledger: Path | None) -> Path | None:
     from skadvisor.gain.ledger import default_path
 

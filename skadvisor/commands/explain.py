@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from skadvisor.commands.analysing import analysis_options
+from skadvisor.commands.analysing import analysis_options, one_rank
 from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.options import Options
 
@@ -27,5 +27,5 @@ def explain_command(path: Path, pattern: str, wish: Wish, options: Options) -> N
     from skadvisor.report import Answer
 
     wish.check([path])
-    rows = explain(label_path(path, options), pattern).to_dict("records")
+    rows = explain(label_path(path, one_rank(path, options)), pattern).to_dict("records")
     give(Answer(rows, lambda language: describe_explanation(rows, pattern, language)), wish, [path])

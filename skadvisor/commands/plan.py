@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skadvisor.commands.analysing import analysis_options
+from skadvisor.commands.analysing import analysis_options, one_rank
 from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.errors import InputError
 from skadvisor.options import Options
@@ -63,7 +63,7 @@ def plan_command(
     if apply and model is None and config is None:
         raise click.UsageError("--write changes files: name them with --model or --config")
     wish.check([capture])
-    analysis = analyze(capture, options)
+    analysis = analyze(capture, one_rank(capture, options))
     advised = analysis.result.recommendation
     chosen = template or advised.choice
     if chosen == "none":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from skadvisor.commands.analysing import analysis_options
+from skadvisor.commands.analysing import analysis_options, one_rank
 from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.options import Options
 from skadvisor.plan.patch import DIALECTS
@@ -33,7 +33,7 @@ def screen_command(
     from skadvisor.text.languages import translator
 
     wish.check([capture])
-    analysis = analyze(capture, options)
+    analysis = analyze(capture, one_rank(capture, options))
     spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
     sheet = make_sheet(analysis.result, analysis.kernels, spoken, steps, run_cv)
     own = {".yaml": lambda language: sheet_yaml(sheet, translator(language))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,9 +46,12 @@ def export_table(kernels: pd.DataFrame, rank: int | None) -> pd.DataFrame:
     return table.assign(confidence=table["confidence"].round(4))
 
 
-def render_kernels(kernels: pd.DataFrame, rank: int | None, suffix: str) -> bytes:
-    """The table in one of FORMATS."""
-    table = export_table(kernels, rank)
+def render_kernels(tables: Sequence[tuple[int | None, pd.DataFrame]], suffix: str) -> bytes:
+    """The tables of all ranks, by rank, in one of FORMATS."""
+    import pandas as pd
+
+    in_order = sorted(tables, key=lambda one: (one[0] is None, one[0] or 0))
+    table = pd.concat([export_table(kernels, rank) for rank, kernels in in_order], ignore_index=True)
     if suffix == ".csv":
         return table.to_csv(index=False).encode()
     buffer = io.BytesIO()
