@@ -245,6 +245,7 @@ def test_without_a_template_the_recommendation_decides(dense: Analysis, monkeypa
     advised = replace(dense.result.recommendation, choice=choice)
     analysis = replace(dense, result=replace(dense.result, recommendation=advised))
     monkeypatch.setattr("skadvisor.analysis.analyze", lambda *_, **__: analysis)
+    monkeypatch.setattr("skadvisor.ranks.reference.choose_reference", lambda _path, options: options)
     shown = CliRunner().invoke(plan_command, ["capture", "--lang", "en"])
     assert shown.exit_code == 0
     assert ("Plan: full-model" if choice == "full-model" else "No scope is recommended") in shown.output
@@ -253,6 +254,7 @@ def test_without_a_template_the_recommendation_decides(dense: Analysis, monkeypa
 @pytest.fixture
 def command(dense: Analysis, monkeypatch: Any) -> Any:
     monkeypatch.setattr("skadvisor.analysis.analyze", lambda *_, **__: dense)
+    monkeypatch.setattr("skadvisor.ranks.reference.choose_reference", lambda _path, options: options)
 
     def call(*arguments: str) -> Any:
         return CliRunner().invoke(plan_command, ["capture", "--template", "attention-only", "--lang", "en", *arguments])

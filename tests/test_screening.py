@@ -122,6 +122,7 @@ def test_the_sheet_is_yaml_and_a_table(sparse: Analysis) -> None:
 def test_the_command_writes_by_suffix(sparse: Analysis, monkeypatch: Any, tmp_path: Path) -> None:
     wished = replace(sparse, result=expecting(sparse.result, full_model=9.0))
     monkeypatch.setattr("skadvisor.analysis.analyze", lambda *_, **__: wished)
+    monkeypatch.setattr("skadvisor.ranks.reference.choose_reference", lambda _path, options: options)
     shown = CliRunner().invoke(screen_command, ["capture", "--lang", "en", "--run-cv", "0.8"])
     assert shown.exit_code == 0, shown.output
     assert "full-model" in shown.output
