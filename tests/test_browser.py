@@ -18,6 +18,8 @@ from example_results import ALL
 from skadvisor.report.build import describe_result
 from skadvisor.report.html import render_html
 
+pytestmark = pytest.mark.slow
+
 webdriver = pytest.importorskip("selenium.webdriver", reason="the package selenium is not installed")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

@@ -12,6 +12,8 @@ from skadvisor import compare
 from skadvisor.comparison.text import describe_comparison
 from skadvisor.report.text import render_text
 
+pytestmark = pytest.mark.slow
+
 #: operator, input shapes, duration in us
 NET = (
     ("GroupedMatmul", "64,512;1,512,256", 40),
