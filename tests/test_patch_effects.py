@@ -123,8 +123,11 @@ class Tensor:
 
 @pytest.mark.parametrize("dialect", ["ge", "npugraph_ex"])
 @pytest.mark.parametrize("tokens", [1, 5])
-def test_a_decoder_of_transformers_is_tested_before_it_flattens(monkeypatch: Any, dialect: str, tokens: int) -> None:
-    patch = change(sources.HEAD + CACHED, dialect, template="moe-only")
+@pytest.mark.parametrize("cache", ["past_key_values", "cache"])
+def test_a_decoder_of_transformers_is_tested_before_it_flattens(
+    monkeypatch: Any, dialect: str, tokens: int, cache: str
+) -> None:
+    patch = change(sources.HEAD + CACHED.replace("past_key_values", cache), dialect, template="moe-only")
     assert any("one token per sequence" in str(note) for note in patch.notes)
     from recorder import Recorder, load
 
@@ -133,6 +136,19 @@ def test_a_decoder_of_transformers_is_tested_before_it_flattens(monkeypatch: Any
     block.experts = lambda *inputs: (recorder.part("experts")(), inputs[0])[1]
     block(Tensor(1, tokens, 8))
     assert [calls for _, _, calls in recorder.inside()] == ([["experts"]] if tokens == 1 else [])
+
+
+@pytest.mark.parametrize("asked", ["tokens == 1", "tokens == 2"])
+def test_the_number_of_tokens_tells_the_phase_where_the_class_asks_for_it(asked: str) -> None:
+    counting = CACHED.partition("class Layer")[0].replace(
+        "return hidden", f"if {asked}:\n            pass\n        return hidden"
+    )
+    if asked == "tokens == 1":
+        patch = change(sources.HEAD + counting, "ge", template="moe-only")
+        assert b"superkernel and tokens == 1" in patch.after
+        assert any("(tokens == 1)" in str(note) for note in patch.notes)
+    else:
+        assert "tells decode from prefill" in str(decline(sources.HEAD + counting, "ge", template="moe-only").reason)
 
 
 def test_experts_that_may_be_given_flat_tokens_are_left_alone() -> None:

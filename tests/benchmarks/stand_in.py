@@ -54,6 +54,13 @@ class _Kind(type):
         return iter(Value())
 
 
+def _unpacked(frame: types.FrameType) -> int:
+    """Into how many names a frame takes a value apart; 1 where it loops over it."""
+    code, place = frame.f_code.co_code, frame.f_lasti
+    count = {"UNPACK_SEQUENCE": code[place + 1], "UNPACK_EX": code[place + 1] + 1}
+    return count.get(dis.opname[code[place]], 1)
+
+
 def _answer(*_inputs: Any, **_named: Any) -> Any:
     return Value()
 
@@ -91,6 +98,9 @@ class Value(metaclass=_Kind):
 
     reshape = view
 
+    def size(self, *axes: int) -> Any:
+        return self.shape[axes[0]] if axes else self.shape
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("enable_superkernel", "layer_idx", "layer_id", "layer_number"):
             raise AttributeError(f"{type(self).__name__} has no {name}")
@@ -114,10 +124,7 @@ class Value(metaclass=_Kind):
         return GUARDS.get(frame.f_lineno, TRUTH[0]) if frame is not None else TRUTH[0]
 
     def __iter__(self) -> Iterator[Any]:
-        frame = sys._getframe(1)
-        code, place = frame.f_code.co_code, frame.f_lasti
-        count = {"UNPACK_SEQUENCE": code[place + 1], "UNPACK_EX": code[place + 1] + 1}
-        return iter([Value() for _ in range(count.get(dis.opname[code[place]], 1))])
+        return iter([Value() for _ in range(_unpacked(sys._getframe(1)))])
 
     def __hash__(self) -> int:
         return id(self)
@@ -188,6 +195,10 @@ class Shape(Value):
 
     def __init__(self, flat: bool) -> None:
         self.flat = flat
+
+    def __iter__(self) -> Iterator[Any]:
+        sizes = [Value() for _ in range(_unpacked(sys._getframe(1)))]
+        return iter([sizes[0], TOKENS[0], sizes[2]] if len(sizes) == 3 else sizes)
 
     def __getitem__(self, key: Any) -> Any:  # type: ignore[override]
         return (16 if self.flat else TOKENS[0]) if type(key) is int and key == 1 else Value()

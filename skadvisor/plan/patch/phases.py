@@ -25,8 +25,8 @@ from skadvisor.text.messages import Message, _
 _METADATA = ("forward_metadata", "attn_metadata", "forward_context")
 #: What a decode test is called where it is made at the top of the method.
 _IS_DECODE = "superkernel_decode"
-#: By transformers' conventions a decode step brings one token per sequence.
-_ONE_TOKEN = "hidden_states.shape[1] == 1"
+#: What transformers calls the cache that it hands down (`cache` from 5.24 on).
+_CACHES = {"past_key_values", "past_key_value", "use_cache", "cache"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def find_decode_test(source: Source, place: Place, given: str | None = None) -> 
             reading = _phase_reading(source, method, name)
             if reading is not None:
                 return DecodeTest(f"{name} is not None and not {reading}")
-    if _keeps_a_cache(source) and _is_three_dimensional(place):
-        one = f"hidden_states.shape[1] == {1}"
+    one = _one_token(source, place, before)
+    if one is not None:
         test = _at_the_top(source, place, one) if "hidden_states" in method.parameters else DecodeTest(one)
         note = Message(_("one token per sequence is taken for decode ({test}), so drafts are not"), test=one)
         return replace(test, note=note) if isinstance(test, DecodeTest) else test
@@ -150,6 +150,20 @@ def _phase_reading(source: Source, method: Method, name: str) -> str | None:
     return f"{name}.is_prefill" if _is_metadata(method, name) and not _is_mapping(source, name) else None
 
 
+def _one_token(source: Source, place: Place, before: set[str]) -> str | None:
+    """The test for one token per sequence: as the class asks it itself, else by transformers' conventions."""
+    code = _code(place.method)
+    for name in re.findall(r"\w+, (\w+), \w+ = \w+\.(?:shape|size\(\))", code):
+        asked = any(re.search(rf"\b{name} == 1\b", _code(method)) for method in place.model_class.methods.values())
+        if name in before and asked:
+            return f"{name} == 1"
+    return "hidden_states.shape[1] == 1" if _keeps_a_cache(source) and _is_three_dimensional(place) else None
+
+
+def _code(method: Method) -> str:
+    return cst.Module([]).code_for_node(method.node)
+
+
 def _is_mapping(source: Source, name: str) -> bool:
     return any(item == name for item, _key in source.mapping_reads)
 
@@ -157,7 +171,7 @@ def _is_mapping(source: Source, name: str) -> bool:
 def _keeps_a_cache(source: Source) -> bool:
     """Whether the file is a decoder by transformers' conventions: a cache is handed down, and phases have no name."""
     given = {name for item in source.classes.values() for method in item.methods.values() for name in method.parameters}
-    return bool(given & {"past_key_values", "past_key_value"}) and not any("is_prefill" in name for name in given)
+    return bool(given & _CACHES) and not any("is_prefill" in name for name in given)
 
 
 def _is_three_dimensional(place: Place) -> bool:
@@ -172,8 +186,9 @@ def _is_three_dimensional(place: Place) -> bool:
     ):
         return True
     owner = place.model_class
-    code = cst.Module([]).code_for_node(place.method.node)
-    flattens = re.search(r"\w+, \w+, \w+ = hidden_states\.(shape|size\(\))|hidden_states\.(view|reshape)\(-1,", code)
+    flattens = re.search(
+        r"\w+, \w+, \w+ = hidden_states\.(shape|size\(\))|hidden_states\.(view|reshape)\(-1,", _code(place.method)
+    )
     projects = any(map(roles.is_output_projection, owner.parts))
     return projects or flattens is not None
 
