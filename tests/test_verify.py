@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skadvisor.commands.verify import verify_command
+from skadvisor.comparison.statistics import Interval, judge, with_recompile
 from skadvisor.errors import GateError, InputError, NotEnoughError
 from skadvisor.report.markdown import render_markdown
 from skadvisor.verification.checks import verify
@@ -447,8 +448,8 @@ def test_the_logs_of_ranks_are_one_run_and_the_worst_counts(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("off", "on", "answer", "exit_code"),
     [
-        ([15.22], [14.0], "proven", 0),
-        ([15.22], [14.8], "not_proven", 3),
+        ([15.22], [13.5], "proven", 0),
+        ([15.22], [14.3], "not_proven", 3),
         ([15.22], [15.3], "not_proven", 3),
         ([15.22], [15.9], "refuted", 4),
         ([15.2, 15.3, 15.2], [14.8, 14.7, 14.8], "proven", 0),
@@ -466,6 +467,32 @@ def test_what_runs_prove(tmp_path: Path, off: list[float], on: list[float], answ
     assert answer.replace("_", " ") in done.output.lower()
     assert getattr(done.exception, "exit_code", 0) == exit_code
     assert not (tmp_path / "performance.json").exists() and ("To prove: " in done.output) == (answer == "not_proven")
+
+
+@pytest.mark.parametrize("gain", [1.0, 3.0, 5.0, 8.0, 9.0, 12.0])
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_log_proves_what_a_comparison_of_captures_calls_faster(tmp_path: Path, gain: float, runs: int) -> None:
+    """5 and 8 percent with one run a side are where the two once answered differently."""
+    paths: list[list[Path]] = [[], []]
+    for side, time in zip(paths, (20.0, 20.0 * (1 - gain / 100)), strict=True):
+        for number in range(runs):
+            side.append(tmp_path / f"{time:g}-{number}.log")
+            side[-1].write_text(f"[Main] Inference time (decode): {time} ms\n" * 4)
+    check = verify(performance=(paths[0], paths[1])).checks[0]
+    measured = Interval(gain, gain, gain)
+    shown = judge(measured, with_recompile(measured, runs))
+    assert (check.answer == "proven") == (shown == "faster") == (gain > 8.5 or (runs == 3 and gain > 2))
+    assert ("one run a side" in str(check.message)) == (shown == "perhaps_faster")
+
+
+@pytest.mark.parametrize(("std", "answer"), [(None, "proven"), (0.2, "proven"), (1.5, "not_proven")])
+def test_the_spread_that_a_file_states_counts(tmp_path: Path, std: float | None, answer: str) -> None:
+    sides = []
+    for latency in (15.22, 14.62):
+        sides.append(tmp_path / f"{latency}.json")
+        data = {"performance": {"decode_latency_ms": latency}, "statistics": {"runs": 3, "std": std}}
+        sides[-1].write_text(json.dumps(data))
+    assert verify(performance=([sides[0]], [sides[1]])).checks[0].answer == answer
 
 
 def test_folders_hold_runs_and_their_ranks(tmp_path: Path) -> None:

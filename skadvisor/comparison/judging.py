@@ -78,7 +78,7 @@ def _compare(before: Sequence[Analysis], after: Sequence[Analysis], template: st
     spread_before, spread_after = statistics.describe(first), statistics.describe(second)
     same = _same_files(before, after)
     measured = statistics.improvement_pct(first, second)
-    judged = measured if same or unit == "runs" else statistics.widen(measured, _recompile_pct(runs))
+    judged = measured if same else _with_recompile(measured, runs, min(len(before), len(after)))
     chosen = template or used_template(runs.sites, runs.unit)
     wider = wider_scope(chosen, before[0].result) if chosen else None
     verdict, why = _judge_step(measured, judged, spread_before, min(len(first), len(second)), same, wider)
@@ -139,13 +139,19 @@ def _samples(
     return runs.unit, [us(step.wall_ns) for step in runs.before], [us(step.wall_ns) for step in runs.after]
 
 
-def _recompile_pct(runs: AlignedRuns) -> float:
-    """What another compilation alone moves the step by, percent (standard deviation): it moves the time in scope."""
-    sigma = recompile_pct("step" if runs.unit == "steps" else "block")
+def _with_recompile(measured: Interval, runs: AlignedRuns, count: int) -> Interval:
+    return statistics.with_recompile(measured, count, _share_in_scope(runs), level=_level(runs))
+
+
+def _level(runs: AlignedRuns) -> Literal["step", "block"]:
+    return "step" if runs.unit == "steps" else "block"
+
+
+def _share_in_scope(runs: AlignedRuns) -> float:
+    """The part of the step that the SuperKernels replaced; all of it where none was mapped."""
     if not runs.sites:
-        return sigma
-    held = sum(median(site.before_ns) for site in runs.sites)
-    return sigma * min(1.0, held / median([step.wall_ns for step in runs.before]))
+        return 1.0
+    return min(1.0, sum(median(site.before_ns) for site in runs.sites) / median([s.wall_ns for s in runs.before]))
 
 
 def _same_files(before: Sequence[Analysis], after: Sequence[Analysis]) -> bool:
@@ -171,24 +177,25 @@ def _judge_step(
             cv=spread.cv_pct,
             limit=CV_REFUSES_PCT,
         )
-    if measured.mid >= NOISE_PCT and judged.low > 0:
+    shown = statistics.judge(measured, judged)
+    if shown == "faster":
         return "beneficial", Message(
             _("keep it, and try the next wider scope: {name}") if wider else _("keep it; there is no wider scope"),
             name=wider,
         )
-    if measured.mid >= NOISE_PCT and measured.low > 0:
+    if shown == "perhaps_faster":
         return "promising", Message(
             _("one run a side, and a recompile alone may move as much: compare {count} runs or more each with --runs"),
             count=FEWEST,
         )
-    if measured.mid <= -NOISE_PCT and judged.high < 0:
+    if shown == "slower":
         return "regressed", Message(_("take the scope out, or make it smaller: see which SuperKernels lost"))
-    if measured.mid <= -NOISE_PCT and measured.high < 0:
+    if shown == "perhaps_slower":
         return "insufficient_evidence", Message(
             _("slower, but a recompile alone may move as much: compare {count} runs or more each with --runs"),
             count=FEWEST,
         )
-    if abs(measured.mid) < NOISE_PCT and not (measured.low <= -NOISE_PCT and measured.high >= NOISE_PCT):
+    if shown == "same":
         return "neutral", Message(
             _("within the noise of {floor:.0f} % per step: keep it only if it costs nothing"), floor=NOISE_PCT
         )
@@ -316,7 +323,7 @@ def _notes(
                     "One run a side: the interval holds what another compilation alone moves the step by "
                     "({sigma:.1f} %, from published repeats). Compare {count} runs or more each with --runs."
                 ),
-                sigma=_recompile_pct(runs),
+                sigma=_share_in_scope(runs) * recompile_pct(_level(runs)),
                 count=FEWEST,
             )
         )

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from skadvisor.gain.population import recompile_pct
+from skadvisor.records import NOISE_PCT
 
 #: Fixed, so that the same captures always give the same interval.
 SEED = 20260101
@@ -77,6 +81,33 @@ def improvement_pct(before: Sequence[float], after: Sequence[float]) -> Interval
     base = _medians(first, generator)
     shares = 100 * (base - _medians(second, generator)) / base
     return _interval(shares, float(100 * (np.median(first) - np.median(second)) / np.median(first)))
+
+
+#: What an improvement of the step shows. `perhaps_`: the samples say so, but a recompile alone may move as much.
+Shown = Literal["faster", "perhaps_faster", "same", "perhaps_slower", "slower", "open"]
+
+
+def with_recompile(
+    measured: Interval, runs: int, share: float = 1.0, *, level: Literal["step", "block"] = "step"
+) -> Interval:
+    """The interval, percent, with what another compilation alone moves, where fewer than FEWEST `runs` a side show it.
+
+    A recompile moves the time in scope: `share` of the step.
+    """
+    return measured if runs >= FEWEST else widen(measured, share * recompile_pct(level))
+
+
+def judge(measured: Interval, judged: Interval) -> Shown:
+    """What an improvement shows: `measured` is the interval of the samples, `judged` the one with a recompile, percent.
+
+    The only rule by which `compare` and `verify` call a step faster or slower.
+    """
+    if measured.mid >= NOISE_PCT and measured.low > 0:
+        return "faster" if judged.low > 0 else "perhaps_faster"
+    if measured.mid <= -NOISE_PCT and measured.high < 0:
+        return "slower" if judged.high < 0 else "perhaps_slower"
+    crosses = measured.low <= -NOISE_PCT and measured.high >= NOISE_PCT
+    return "same" if abs(measured.mid) < NOISE_PCT and not crosses else "open"
 
 
 def _medians(values: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:

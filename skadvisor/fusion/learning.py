@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from skadvisor.fusion.judging import operator_label
 from skadvisor.fusion.rules import REASON_WORDS, Fusible
@@ -22,8 +22,6 @@ from skadvisor.vocabulary.superkernel_names import end_names, scope_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from skadvisor.verification.compile_log import CompileLog
 
 #: What a log says of an operator's kernel, not of its neighbours: these words decide a rule.
 _OF_THE_OPERATOR = ("OP_UNSUPPORT", "SIMT_OP_UNSUPPORT", "DYNAMIC_TASK_UNSUPPORT", "DEFAULT_NODE")
@@ -38,7 +36,16 @@ class Seen:
     outside: Counter[str] = field(default_factory=Counter)
 
 
-def learn_from_log(log: CompileLog) -> dict[str, Seen]:
+class Log(Protocol):
+    """What a compile log says: how often each type was taken in, and the operators that were left out."""
+
+    @property
+    def inside(self) -> Mapping[str, int]: ...
+    @property
+    def left_out(self) -> Iterable[Any]: ...
+
+
+def learn_from_log(log: Log) -> dict[str, Seen]:
     """What a compile log or `sk_meta` shows, by operator type."""
     seen: dict[str, Seen] = {}
     for name, count in log.inside.items():

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from skadvisor.comparison import statistics
+from skadvisor.comparison.statistics import Interval, Shown
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.records import NOISE_PCT
 from skadvisor.text.messages import Message, _, listed
@@ -18,6 +20,7 @@ from skadvisor.verification.compile_log import CompileLog, read_compile_logs
 from skadvisor.verification.log_text import log_files
 from skadvisor.verification.output_files import OUTPUT_SUFFIXES, OutputCheck, compare_outputs
 from skadvisor.verification.performance_files import (
+    METRICS,
     Measured,
     compare_performance,
     read_performance,
@@ -26,11 +29,6 @@ from skadvisor.verification.performance_files import (
 
 Answer = Literal["proven", "refuted", "not_proven"]
 CheckName = Literal["compile", "output", "performance"]
-
-#: Below this one run a side proves nothing, percent: twice what another compilation alone moved a step by (hy3).
-SINGLE_RUN_PCT = 4.4
-#: Fewer runs than this a side are judged as one. Source: SuperKernel measuring guides.
-FEWEST_RUNS = 3
 
 #: How to get the logs that prove it. Sources: CANN's log reference; graph-autofusion, super_kernel/src/aot.
 PROVE_COMPILE = (
@@ -159,8 +157,9 @@ def _check_performance(before: Sequence[Path], after: Sequence[Path]) -> tuple[d
     if not (before and after):
         figures = stated_performance(read_performance([*before, *after]))
         gain = float(figures["improvement_percent"])
+        stated = Interval(gain, gain, gain)
         return figures, _judge(
-            gain, Message(_("{gain:+.2f} % as the file states"), gain=gain), proven=gain >= NOISE_PCT
+            statistics.judge(stated, stated), Message(_("{gain:+.2f} % as the file states"), gain=gain)
         )
     sides = read_performance(before), read_performance(after)
     if sides[1].stated is not None and not (sides[0].values and sides[1].values):
@@ -169,7 +168,6 @@ def _check_performance(before: Sequence[Path], after: Sequence[Path]) -> tuple[d
     gain = float(figures["improvement_percent"])
     metric = str(figures["metric"])
     rows = figures["improvements"][metric]
-    runs = min(side.runs for side in sides)
     said = Message(
         _("{metric}: {before:g} -> {after:g}, {gain:+.2f} %; runs: {runs} and {others}{rest}"),
         metric=metric,
@@ -180,7 +178,7 @@ def _check_performance(before: Sequence[Path], after: Sequence[Path]) -> tuple[d
         others=sides[1].runs,
         rest=_said_of_logs(sides),
     )
-    return figures, _judge(gain, said, proven=_is_proven(gain, metric, sides, runs))
+    return figures, _judge(_shown(gain, metric, sides), said)
 
 
 def _said_of_logs(sides: tuple[Measured, Measured]) -> Message | str:
@@ -193,31 +191,25 @@ def _said_of_logs(sides: tuple[Measured, Measured]) -> Message | str:
     return Message(_("; {dropped} steps of warm-up left out"), dropped=dropped) if dropped else ""
 
 
-def _is_proven(gain: float, metric: str, sides: tuple[Measured, Measured], runs: int) -> bool:
-    """Whether the gain is more than runs differ by: by their spread, or by what one run a side may be off."""
-    values = [side.values[metric] for side in sides]
-    if runs < FEWEST_RUNS:
-        return gain >= SINGLE_RUN_PCT
-    if min(map(len, values)) < FEWEST_RUNS:
-        return gain >= NOISE_PCT
-    error = math.hypot(*(_error_of_mean(side) for side in values))
-    middle = sum(values[0]) / len(values[0])
-    return gain >= max(NOISE_PCT, 200 * error / middle)
+def _shown(gain: float, metric: str, sides: tuple[Measured, Measured]) -> Shown:
+    """What the gain shows, by the rule of comparisons; where a file states its runs, their spread is as it says."""
+    runs = min(side.runs for side in sides)
+    values = [[value if METRICS[metric] else 1 / value for value in side.values[metric]] for side in sides]
+    measured = statistics.improvement_pct(*values)
+    if min(map(len, values)) < statistics.FEWEST:
+        measured = statistics.widen(Interval(gain, gain, gain), math.hypot(*(side.error_pct for side in sides)))
+    return statistics.judge(measured, statistics.with_recompile(measured, runs))
 
 
-def _error_of_mean(values: Sequence[float]) -> float:
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
-
-
-def _judge(gain: float, said: Message, *, proven: bool) -> Check:
-    if proven:
+def _judge(shown: Shown, said: Message) -> Check:
+    """Slower is refuted even where a recompile may have been the cause: nothing then speaks for the scope."""
+    if shown == "faster":
         return Check(name="performance", answer="proven", message=said)
-    if gain <= -NOISE_PCT:
+    if shown in ("slower", "perhaps_slower"):
         return Check(name="performance", answer="refuted", message=Message(_("{said}: slower"), said=said))
-    why = (
-        _("{said}: within the noise of 2 %")
-        if gain < NOISE_PCT
-        else _("{said}: as much as another compilation or the spread of runs may bring")
-    )
-    return Check(name="performance", answer="not_proven", message=Message(why, said=said), prove=PROVE_PERFORMANCE)
+    why = {
+        "same": _("{said}: within the noise of {floor:g} %"),
+        "perhaps_faster": _("{said}: one run a side, and another compilation alone may bring as much"),
+    }.get(shown, _("{said}: as much as the runs differ by"))
+    message = Message(why, said=said, floor=NOISE_PCT)
+    return Check(name="performance", answer="not_proven", message=message, prove=PROVE_PERFORMANCE)

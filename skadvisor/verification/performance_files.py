@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, stdev
@@ -74,14 +74,21 @@ class Measured:
     steps: int = 0
     dropped: int = 0
     stated: float | None = None
+    stated_cv_pct: float = 0.0
+
+    @property
+    def error_pct(self) -> float:
+        """By how much the middle of the runs may be off, percent (standard deviation), as far as the files state it."""
+        return self.stated_cv_pct / math.sqrt(self.runs)
 
 
 @dataclass(frozen=True)
 class _File:
     figures: Figures
     info: dict[str, Any]
-    runs: int
-    stated: float | None
+    runs: int = 1
+    stated: float | None = None
+    stated_cv_pct: float = 0.0
 
 
 def read_performance(paths: Sequence[Path]) -> Measured:
@@ -112,6 +119,7 @@ def read_performance(paths: Sequence[Path]) -> Measured:
         steps=sum(file.figures.steps for file in everything),
         dropped=sum(file.figures.dropped for file in everything),
         stated=stated,
+        stated_cv_pct=max(file.stated_cv_pct for file in everything),
     )
 
 
@@ -155,7 +163,7 @@ def _read(path: Path) -> _File:
     if is_json and size > LARGEST_BYTES:
         raise InputError(f"{path} is larger than {LARGEST_BYTES // 1_000_000} MB, which no performance file is")
     if not is_json and not _begins_as_json(path, size):
-        return _File(read_timings(read_lines_of(path)), {}, 1, None)
+        return _File(read_timings(read_lines_of(path)), {})
     text = "\n".join(read_lines_of(path))
     try:
         entries = [json.loads(text)]
@@ -164,7 +172,7 @@ def _read(path: Path) -> _File:
         if not entries and is_json:
             raise InputError(f"{path} is no JSON: {error}") from error
         if not entries:
-            return _File(read_timings(text.splitlines()), {}, 1, None)
+            return _File(read_timings(text.splitlines()), {})
     if len(entries) == 1 and isinstance(entries[0], list):
         entries = entries[0]
     if not entries or not all(isinstance(entry, dict) for entry in entries):
@@ -205,7 +213,17 @@ def _from_json(entries: Sequence[dict[str, Any]]) -> _File:
         info if isinstance(info, dict) else {},
         runs if isinstance(runs, int) and 0 < runs < 10_000 else 1,
         float(stated) if stated is not None and _is_number(stated) else None,
+        _stated_cv_pct(statistics, values),
     )
+
+
+def _stated_cv_pct(statistics: Any, values: Mapping[str, Sequence[float]]) -> float:
+    """The spread of the runs that a file states, percent of its deciding figure; 0 where it states none."""
+    given = statistics if isinstance(statistics, dict) else {}
+    if _is_figure(given.get("cv_percent")):
+        return float(given["cv_percent"])
+    main = next((values[metric][0] for metric in DECIDING if metric in values), None)
+    return percent(float(given["std"]), main) if main and _is_figure(given.get("std")) else 0.0
 
 
 def _is_number(value: Any) -> bool:
