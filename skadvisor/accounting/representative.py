@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from skadvisor.accounting.steady import steady_steps
 from skadvisor.accounting.timeline import Times, exposed_inside
@@ -30,6 +33,12 @@ class StepKernels:
     step: int
     mode: str
     kernels: pd.DataFrame
+
+    @cached_property
+    def core_ns(self) -> NDArray[np.float64]:
+        """The longer of the kernels' times on Cube and Vector cores, ns; nan where no PMU column shows one."""
+        columns = [self.kernels[name].to_numpy(dtype="float64", na_value=np.nan) for name in ("aic_ns", "aiv_ns")]
+        return np.fmax(*columns)
 
 
 def step_kernels(labelled: pd.DataFrame, times: Times, step: int) -> StepKernels:

@@ -13,6 +13,8 @@ from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.options import Options
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from skadvisor.plan import Plan
     from skadvisor.records import Result
     from skadvisor.report.document import Section
@@ -37,15 +39,20 @@ def analyze_command(context: click.Context, /, path: str, wish: Wish, options: O
     wish.check([Path(path)])
     quiet = bool((context.obj or {}).get("quiet"))
     result, tables = _analyze(path, options, asked, quiet)
-    plan = _plan(result, tables)
+    analysed, kernels = result, tables.get("kernels")
     if not context.params["no_ledger"]:
         _keep_forecasts(result, context.params["ledger"])
     if asked["redact"] or asked["redact_ops"]:
-        result, tables, plan = _redacted(result, tables, plan, asked["redact_ops"])
+        result, tables = _redacted(result, tables, asked["redact_ops"])
 
     def sections(language: str) -> Iterable[Section]:
         from skadvisor.plan import plan_sections
 
+        plan = _plan(analysed, kernels)
+        if plan and result is not analysed:
+            from skadvisor.report.redact import redact_about
+
+            plan = redact_about(plan, analysed, op_names=asked["redact_ops"])
         return plan_sections(plan, language) if plan else ()
 
     give(result_answer(result, plan=sections, **tables), wish, [Path(path)])
@@ -67,14 +74,14 @@ def _analyze(path: str, options: Options, spread: dict[str, Any], quiet: bool) -
     return answer.result, {"kernels": answer.alone.kernels, "steps": answer.alone.steps}
 
 
-def _plan(result: Result, tables: dict[str, Any]) -> Plan | None:
+def _plan(result: Result, kernels: pd.DataFrame | None) -> Plan | None:
     """What to type for the recommended template; None where none is, or where several ranks were read."""
-    if result.recommendation.choice == "none" or not tables:
+    if result.recommendation.choice == "none" or kernels is None:
         return None
     from skadvisor.plan import choose_dialect, make_plan
 
     advised = result.recommendation
-    return make_plan(result, tables["kernels"], advised.choice, choose_dialect(result), advised.variant)
+    return make_plan(result, kernels, advised.choice, choose_dialect(result), advised.variant)
 
 
 def _keep_forecasts(result: Result, ledger: Path | None) -> None:
@@ -95,12 +102,9 @@ def _keep_forecasts(result: Result, ledger: Path | None) -> None:
             click.echo(f"note: forecasts are kept in {place}, to be checked later (--no-ledger keeps none)", err=True)
 
 
-def _redacted(
-    result: Result, tables: dict[str, Any], plan: Plan | None, op_names: bool
-) -> tuple[Result, dict[str, Any], Plan | None]:
-    from skadvisor.report.redact import redact_about, redact_kernels, redact_result
+def _redacted(result: Result, tables: dict[str, Any], op_names: bool) -> tuple[Result, dict[str, Any]]:
+    from skadvisor.report.redact import redact_kernels, redact_result
 
     if tables:
         tables = {**tables, "kernels": redact_kernels(tables["kernels"], op_names=op_names)}
-    hidden = redact_about(plan, result, op_names=op_names) if plan else None
-    return redact_result(result, op_names=op_names), tables, hidden
+    return redact_result(result, op_names=op_names), tables

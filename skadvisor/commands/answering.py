@@ -93,7 +93,7 @@ def give(answer: Answer, wish: Wish, inputs: Iterable[Path] = ()) -> None:
     elif STDOUT in wish.outputs:
         click.echo(render_answer(answer, ".txt", wish.language), nl=False)
     elif files:
-        click.echo(answer.describe(wish.language).summary.headline)
+        click.echo((answer.brief or answer.describe)(wish.language).summary.headline)
     else:
         click.echo(_terminal_text(answer, wish), nl=False)
 
@@ -105,4 +105,5 @@ def _terminal_text(answer: Answer, wish: Wish) -> str:
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size((100, 24)).columns if terminal else TEXT_WIDTH
     colour = terminal and not os.environ.get("NO_COLOR")
-    return render_text(answer.describe(wish.language), width=width, colour=colour, detail=wish.verbose)
+    describe = answer.describe if wish.verbose else answer.brief or answer.describe
+    return render_text(describe(wish.language), width=width, colour=colour, detail=wish.verbose)

@@ -185,6 +185,17 @@ def operator_label(op_type: object, name: object) -> str:
     return "SuperKernel" if parse(name) is not None else operator_type(name)
 
 
+def operator_labels(kernels: pd.DataFrame) -> list[str]:
+    """`operator_label` of each kernel of a kernel table."""
+    known: dict[tuple[object, object], str] = {}
+    found = []
+    for pair in zip(*(kernels[name].to_numpy(dtype=object) for name in ("op_type", "name")), strict=True):
+        if pair not in known:
+            known[pair] = operator_label(*pair)
+        found.append(known[pair])
+    return found
+
+
 def _hangs_on(name: str, left: Sequence[Reading], verdicts: Sequence[Judgement]) -> bool:
     """Whether the verdict changes with this circumstance while the others stay."""
     others = attrgetter(*(other for other in CIRCUMSTANCES if other != name))

@@ -48,14 +48,15 @@ def overlaps(kernels: pd.DataFrame, scope: Ints) -> Overlaps:
     core = kernels["core"].astype("object").to_numpy()
     pairs: list[tuple[int, int, int]] = []
     running: dict[int, int] = {}
-    for later in map(int, np.flatnonzero(scope >= 0)):
+    starts, ends, streams, scopes = start.tolist(), end.tolist(), stream.tolist(), scope.tolist()
+    for later in np.flatnonzero(scope >= 0).tolist():
         for other, earlier in running.items():
-            common = int(min(end[earlier], end[later]) - start[later])
-            if other != stream[later] and scope[earlier] == scope[later] and common > 0:
+            common = min(ends[earlier], ends[later]) - starts[later]
+            if common > 0 and other != streams[later] and scopes[earlier] == scopes[later]:
                 pairs.append((earlier, later, common))
-        mine = running.get(int(stream[later]))
-        if mine is None or end[mine] <= end[later]:
-            running[int(stream[later])] = later
+        mine = running.get(streams[later])
+        if mine is None or ends[mine] <= ends[later]:
+            running[streams[later]] = later
     earlier, later, overlap = np.array(pairs, dtype="int64").reshape(-1, 3).T
     cube, vector = np.isin(core, CUBE), np.isin(core, VECTOR)
     complementary = (cube[earlier] & vector[later]) | (vector[earlier] & cube[later])

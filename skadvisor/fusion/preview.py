@@ -6,16 +6,16 @@ runs between them on that stream (a breaker, or a kernel that is not in the scop
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.fusion.judging import operator_label
-from skadvisor.fusion.rules import Fusible, Judgement
+from skadvisor.fusion.judging import operator_labels
+from skadvisor.fusion.rules import Judgement
 from skadvisor.fusion.templates import Variant, place
 from skadvisor.records import Fragments
 
@@ -43,13 +43,6 @@ class Preview:
     cuts: pd.DataFrame
     fragments: Fragments
 
-    def otherwise(self, op_types: Collection[str], fusible: Fusible) -> Preview:
-        """The same scope if kernels of these types had another verdict; `cuts` stays as it is."""
-        verdicts = np.where(self.kernels["op_type"].isin(op_types), fusible, self.kernels["fusible"])
-        previous, scope = (self.kernels[name].to_numpy() for name in ("previous", "scope"))
-        changed = self.kernels.assign(fusible=verdicts, fragment=_fragments(previous, verdicts != "unlikely", scope))
-        return replace(self, kernels=changed)
-
 
 def preview(step: StepKernels, variant: Variant, judgements: Sequence[Judgement]) -> Preview:
     """Preview a template variant on one step (`representative.step_kernels`), given the judgement of each kernel."""
@@ -58,26 +51,19 @@ def preview(step: StepKernels, variant: Variant, judgements: Sequence[Judgement]
     previous = _neighbours(kernels, scope)
     fusible = np.array([judgement.fusible for judgement in judgements], dtype=object)
     fragment = _fragments(previous, fusible != "unlikely", scope)
-    table = pd.DataFrame(
-        {
-            "scope": scope,
-            "op_type": [
-                operator_label(op_type, name)
-                for op_type, name in zip(
-                    kernels["op_type"].astype("object"), kernels["name"].astype("object"), strict=True
-                )
-            ],
-            "role": kernels["role"].astype("object").fillna("unknown").to_numpy(),
-            "fusible": fusible,
-            "reason": [judgement.reason for judgement in judgements],
-            "source": [judgement.source for judgement in judgements],
-            "needs": [judgement.needs for judgement in judgements],
-            "depends_on": [",".join(judgement.depends_on) for judgement in judgements],
-            "fragment": fragment,
-            "previous": previous,
-        },
-        index=kernels.index,
-    )
+    role = kernels["role"].to_numpy(dtype=object)
+    words = {
+        "op_type": operator_labels(kernels),
+        "role": np.where(pd.isna(role), "unknown", role),
+        "fusible": fusible,
+        "reason": [judgement.reason for judgement in judgements],
+        "source": [judgement.source for judgement in judgements],
+        "needs": [judgement.needs for judgement in judgements],
+        "depends_on": [",".join(judgement.depends_on) for judgement in judgements],
+    }
+    # as objects: what is asked of them is asked kernel by kernel
+    columns = {name: pd.Series(values, index=kernels.index, dtype=object) for name, values in words.items()}
+    table = pd.DataFrame({"scope": scope, **columns, "fragment": fragment, "previous": previous}, index=kernels.index)
     return Preview(variant, table, _cuts(table, judgements), _count(table, kernels))
 
 
@@ -96,17 +82,18 @@ def _neighbours(kernels: pd.DataFrame, scope: Ints) -> Ints:
 
 def _fragments(previous: Ints, can_fuse: NDArray[np.bool_], scope: Ints) -> Ints:
     """Number the maximal runs of fusible neighbours; -1 outside scopes and for breakers."""
-    fragment = np.full(len(previous), -1, dtype="int64")
+    fragment = [-1] * len(previous)
+    fits = ((scope >= 0) & can_fuse).tolist()
     made = 0
-    for position, before in enumerate(previous):
-        if scope[position] < 0 or not can_fuse[position]:
+    for position, before in enumerate(previous.tolist()):
+        if not fits[position]:
             continue
-        if before >= 0 and can_fuse[before]:
+        if before >= 0 and fits[before]:
             fragment[position] = fragment[before]
         else:
             fragment[position] = made
             made += 1
-    return fragment
+    return np.array(fragment, dtype="int64")
 
 
 def _cuts(table: pd.DataFrame, judgements: Sequence[Judgement]) -> pd.DataFrame:
@@ -118,10 +105,9 @@ def _cuts(table: pd.DataFrame, judgements: Sequence[Judgement]) -> pd.DataFrame:
     np.add.at(boundaries, linked, 1)
     np.add.at(boundaries, previous[linked], 1)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    columns = (table["op_type"], table["role"], judgements, boundaries, bad)
-    for op_type, role, judgement, lost, breaks in zip(*columns, strict=True):
-        if not breaks:
-            continue
+    op_types, roles = table["op_type"].to_numpy(), table["role"].to_numpy()
+    for place in np.flatnonzero(bad).tolist():
+        op_type, role, judgement = op_types[place], roles[place], judgements[place]
         row = rows.setdefault(
             (op_type, role),
             {
@@ -136,7 +122,7 @@ def _cuts(table: pd.DataFrame, judgements: Sequence[Judgement]) -> pd.DataFrame:
             },
         )
         row["cuts"] += 1
-        row["boundaries_lost"] += int(lost)
+        row["boundaries_lost"] += int(boundaries[place])
     order = sorted(rows, key=lambda key: (-rows[key]["boundaries_lost"], *key))
     return pd.DataFrame([rows[key] for key in order], columns=list(CUT_COLUMNS))
 

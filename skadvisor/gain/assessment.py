@@ -94,11 +94,10 @@ def _reassess_one(template: Template, assessed: Assessment, op_types: Collection
     inside = scene.preview.kernels["scope"] >= 0
     if template.estimate is None or not scene.preview.kernels["op_type"][inside].isin(op_types).any():
         return template
-    otherwise = replace(scene, preview=scene.preview.otherwise(op_types, fusible))
-    draws = assessed.model.draw(otherwise)
+    draws = assessed.model.draw(scene, op_types, fusible)
     found = estimate(draws, scene)
-    verdict, reason = _verdict(otherwise, template.findings, found, None, template.measured)
-    chance = round(_chance_above_noise(otherwise, draws), 4)
+    verdict, reason = _verdict(scene, template.findings, found, None, template.measured)
+    chance = round(_chance_above_noise(scene, draws), 4)
     return replace(template, estimate=found, chance_above_noise=chance, verdict=verdict, reason=reason)
 
 

@@ -51,29 +51,27 @@ def find_boundaries(scene: Scene) -> Boundaries:
 
 def boundaries_without(scene: Scene, found: Boundaries, gone: NDArray[np.bool_]) -> Boundaries:
     """The boundaries that would be new if the kernels `gone` were taken out: what ran before and after them meets."""
-    reached = dict(zip(found.after.tolist(), found.before.tolist(), strict=True))
-    pairs = []
-    for before, after in zip(found.before, found.after, strict=True):
-        place = int(before)
-        while gone[place] and place in reached:
-            place = reached[place]
-        if gone[before] and not gone[after] and not gone[place]:
-            pairs.append((place, int(after)))
-    before, after = np.array(pairs, dtype="int64").reshape(-1, 2).T
-    return make_boundaries(scene, before, after)
+    reached = np.full(len(gone), -1, dtype="int64")
+    reached[found.after] = found.before
+    ends = gone[found.before] & ~gone[found.after]
+    after, place = found.after[ends], found.before[ends]
+    while True:
+        further = gone[place] & (reached[place] >= 0)
+        if not further.any():
+            break
+        place = np.where(further, reached[place], place)
+    stays = ~gone[place]
+    return make_boundaries(scene, place[stays], after[stays])
 
 
 def make_boundaries(scene: Scene, before: Ints, after: Ints) -> Boundaries:
     """What the boundaries between the kernels at these positions cost."""
-    kernels, constraints, known = scene.step.kernels, scene.constraints, priors()
-    waited_for = np.zeros(len(kernels), dtype=bool)
-    waited_for[constraints.waits_for[constraints.waits_for >= 0]] = True
-    core_time = kernels[["aic_ns", "aiv_ns"]].astype("float64").max(axis=1).to_numpy()
-    seen_ns = np.maximum(constraints.dur_ns - core_time, 0.0)[after]
+    constraints, known = scene.constraints, priors()
+    seen_ns = np.maximum(constraints.dur_ns - scene.step.core_ns, 0.0)[after]
     usual, weight = known["overhead"]["head_us"] * NS_PER_US, known["overhead"]["weight_of_seen"]
     seen = ~np.isnan(seen_ns)
     head = np.where(seen, usual ** (1 - weight) * np.nan_to_num(seen_ns) ** weight, usual)
     gap = np.maximum(constraints.lag_ns[after], 0.0) * scene.gap_scale
     most = np.minimum(known["limit"]["head_us"] * NS_PER_US, known["limit"]["of_duration"] * constraints.dur_ns[after])
-    crossed = (constraints.waits_for[after] >= 0) | waited_for[before]
+    crossed = (constraints.waits_for[after] >= 0) | constraints.waited_for[before]
     return Boundaries(before, after, gap, head, seen, gap + most, crossed)

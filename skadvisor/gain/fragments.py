@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.accounting.representative import StepKernels
-from skadvisor.fusion.judging import operator_label
+from skadvisor.fusion.judging import operator_labels
 from skadvisor.fusion.templates import TemplateScope, Variant, template_scope
 from skadvisor.text.messages import _
 
@@ -40,10 +40,7 @@ def fragment_scopes() -> tuple[TemplateScope, ...]:
 def number_repetitions(kernels: StepKernels) -> StepKernels:
     """The same kernels with their repetition as `layer`; kernels outside all repetitions have none."""
     table = kernels.kernels
-    names = [
-        operator_label(op_type, name)
-        for op_type, name in zip(table["op_type"].astype("object"), table["name"].astype("object"), strict=True)
-    ]
+    names = operator_labels(table)
     start = table["start_ns"].to_numpy(dtype="int64")
     gap = np.append(0, start[1:] - np.maximum.accumulate(start + table["dur_ns"].to_numpy(dtype="int64"))[:-1])
     layer: Any = pd.Series(find_repetitions(names, gap), index=table.index)

@@ -6,7 +6,7 @@ can be carried through to the step, to percent and to the comparison of template
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -113,5 +113,5 @@ class Model(Protocol):
 
     machine: Machine | None
 
-    def draw(self, scene: Scene) -> Draws:
+    def draw(self, scene: Scene, op_types: Collection[str] = (), fusible: str = "") -> Draws:
         """Draw the saving of the scene's scope."""

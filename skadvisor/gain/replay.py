@@ -13,8 +13,8 @@ With nothing saved the replay gives the timeline back exactly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,24 @@ class Constraints:
     wait_lag_ns: Floats
     held_until_ns: Floats
 
-    @property
+    @cached_property
+    def waited_for(self) -> NDArray[np.bool_]:
+        """Which kernels another one waits for."""
+        waited = np.zeros(len(self.before), dtype=bool)
+        waited[self.waits_for[self.waits_for >= 0]] = True
+        return waited
+
+    @cached_property
+    def runs(self) -> tuple[Ints, ...]:
+        """The positions of kernels that follow one another on a stream and wait for nothing else, in order of begin."""
+        alone = (self.before < 0) | (self.waits_for >= 0) | np.isfinite(self.held_until_ns)
+        run = np.empty(len(alone), dtype="int64")
+        for position, (before, begins) in enumerate(zip(self.before.tolist(), alone.tolist(), strict=True)):
+            run[position] = position if begins else run[before]
+        order = np.argsort(run, kind="stable")
+        return tuple(np.split(order, np.flatnonzero(np.diff(run[order])) + 1)) if len(order) else ()
+
+    @cached_property
     def chain(self) -> bool:
         """Whether the step is one chain of kernels, so that every saving reaches its end."""
         return bool(
@@ -85,38 +102,26 @@ def read_constraints(kernels: pd.DataFrame, host_gap_rows: Ints) -> Constraints:
     )
 
 
-def replay(
-    constraints: Constraints,
-    saved_ns: Mapping[int, Floats],
-    removed_gap_ns: Mapping[int, Floats],
-    draws: int = 1,
-) -> Floats:
-    """The step's wall time for each draw, ns.
+def replay(constraints: Constraints, saved_ns: Floats) -> Floats:
+    """The step's wall time for each draw, ns, where `saved_ns` (kernels, draws) shortens each kernel.
 
-    `saved_ns` shortens the kernel at a position (negative: lengthens), `removed_gap_ns` its gap after the kernel
-    before it on the stream: arrays of one value per draw.
+    Negative savings lengthen it.
     """
-    ends: list[Floats] = []
-    last = np.zeros(draws)
-    rows = zip(
-        constraints.before.tolist(),
-        constraints.lag_ns.tolist(),
-        constraints.waits_for.tolist(),
-        constraints.wait_lag_ns.tolist(),
-        constraints.held_until_ns.tolist(),
-        constraints.dur_ns.tolist(),
-        strict=True,
-    )
-    for position, (before, lag, waited, wait_lag, held, duration) in enumerate(rows):
-        start: Floats | float = held
+    took = constraints.dur_ns[:, None] - saved_ns
+    ends = np.empty_like(took)
+    lag, wait_lag, held = constraints.lag_ns, constraints.wait_lag_ns, constraints.held_until_ns
+    for run in constraints.runs:
+        first, rest = int(run[0]), run[1:]
+        before, waited = int(constraints.before[first]), int(constraints.waits_for[first])
+        start: Floats | float = held[first]
         if before >= 0:
-            start = np.maximum(start, ends[before] + (lag - removed_gap_ns.get(position, 0.0)))
+            start = np.maximum(start, ends[before] + lag[first])
         if waited >= 0:
-            start = np.maximum(start, ends[waited] + wait_lag)
-        end = np.zeros(draws) + start + (duration - saved_ns.get(position, 0.0))
-        ends.append(end)
-        last = np.maximum(last, end)
-    return last
+            start = np.maximum(start, ends[waited] + wait_lag[first])
+        ends[first] = start + took[first]
+        if len(rest):
+            ends[rest] = ends[first] + np.cumsum(took[rest] + lag[rest, None], axis=0)
+    return ends.max(axis=0, initial=0.0)
 
 
 def _on_stream_before(stream: Ints) -> Ints:
@@ -129,15 +134,17 @@ def _on_stream_before(stream: Ints) -> Ints:
 
 def _waited_for(start: Ints, end: Ints, stream: Ints, before: Ints) -> Ints:
     """The kernel of another stream that ended last while this kernel's stream was idle before it; -1 without."""
-    by_end = np.argsort(end, kind="stable")
-    ends = end[by_end]
     waited = np.full(len(start), -1, dtype="int64")
-    for position in range(len(start)):
-        idle_from = end[before[position]] if before[position] >= 0 else -1
-        place = int(np.searchsorted(ends, start[position], side="right")) - 1
-        while place >= 0 and ends[place] > idle_from:
-            candidate = int(by_end[place])
-            if stream[candidate] != stream[position] and candidate < position:
+    by_end = np.argsort(end, kind="stable")
+    latest = np.searchsorted(end[by_end], start, side="right") - 1
+    idle_from = np.where(before >= 0, end[before], -1)
+    candidates = np.flatnonzero((latest >= 0) & (end[by_end[latest]] > idle_from)) if len(start) else latest
+    ends, order, streams = end.tolist(), by_end.tolist(), stream.tolist()
+    for position in candidates.tolist():
+        place = int(latest[position])
+        while place >= 0 and ends[order[place]] > idle_from[position]:
+            candidate = order[place]
+            if streams[candidate] != streams[position] and candidate < position:
                 waited[position] = candidate
                 break
             place -= 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from skadvisor.errors import InputError
 from skadvisor.records import Result
 from skadvisor.report.answer import SUFFIXES, Answer, check_target, render_answer, suffix_of, write_answer
-from skadvisor.report.document import Section
+from skadvisor.report.document import Document, Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,15 +55,19 @@ def result_answer(
 
     `kernels` (events.KERNEL_COLUMNS and LABEL_COLUMNS) and `steps` (STEP_COLUMNS) are needed for the trace only.
     """
-    from skadvisor.report.build import describe_result
-    from skadvisor.report.trace import render_trace
+    from skadvisor.report.build import describe_briefly, describe_result
 
     def trace(language: str) -> bytes:
         if kernels is None or steps is None:
             raise InputError("a trace needs the kernel table of one rank", "analyze one capture, or add --rank")
+        from skadvisor.report.trace import render_trace
+
         return render_trace(result, kernels, steps, language=language)
 
-    return Answer(result, lambda language: describe_result(result, language, plan(language)), {TRACE: trace})
+    def whole(language: str) -> Document:
+        return describe_result(result, language, plan(language))
+
+    return Answer(result, whole, {TRACE: trace}, lambda language: describe_briefly(result, language))
 
 
 def write(

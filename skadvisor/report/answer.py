@@ -31,13 +31,14 @@ TEXT_WIDTH = 120
 class Answer:
     """What a command answers.
 
-    `record` is what JSON holds; `describe` makes the document of a language. `own` are formats that only this answer
-    has: suffix -> function of the language.
+    `record` is what JSON holds; `describe` makes the document of a language, `brief` that part of it which a terminal
+    shows (the whole one by default). `own` are formats that only this answer has: suffix -> function of the language.
     """
 
     record: Any
     describe: Callable[[str], Document]
     own: Mapping[str, Callable[[str], bytes | str]] = field(default_factory=dict)
+    brief: Callable[[str], Document] | None = None
 
 
 def render_answer(answer: Answer, suffix: str, language: str = "en") -> bytes:

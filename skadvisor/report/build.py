@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from skadvisor.records import Result
-from skadvisor.report import pictures, sections, summary
+from skadvisor.report import sections, summary
 from skadvisor.report.document import Document, Figure, Section
 from skadvisor.report.glossary import explain_words
-from skadvisor.report.layer_picture import draw_layer
 from skadvisor.report.subject import subject_template
 from skadvisor.report.wording import Wording
 from skadvisor.text.messages import _
@@ -18,18 +17,32 @@ from skadvisor.text.messages import _
 def describe_result(result: Result, language: str = "en", plan: Iterable[Section] = ()) -> Document:
     """The report of a result. `plan` are the sections of what to type (`skadvisor.plan.text`)."""
     wording = Wording(language)
-    document = Document(
+    found = sections.write_sections(result, wording, plan)
+    document = _document(result, wording, tuple(_with_figure(one, result, wording) for one in found))
+    first = replace(document.summary, figure=_first_figure(result, wording))
+    return explain_words(replace(document, summary=first), wording)
+
+
+def describe_briefly(result: Result, language: str = "en") -> Document:
+    """What a terminal shows of the report unless it is asked for all: no pictures, and hardly a detail section."""
+    wording = Wording(language)
+    return explain_words(_document(result, wording, sections.brief_sections(result, wording)), wording)
+
+
+def _document(result: Result, wording: Wording, found: tuple[Section, ...]) -> Document:
+    return Document(
         title=summary.title(result, wording),
-        language=language,
+        language=wording.language,
         tool=f"{result.tool.name} {result.tool.version}",
-        summary=replace(summary.summarise(result, wording), figure=_first_figure(result, wording)),
-        sections=tuple(_with_figure(one, result, wording) for one in sections.write_sections(result, wording, plan)),
+        summary=summary.summarise(result, wording),
+        sections=found,
     )
-    return explain_words(document, wording)
 
 
 def _first_figure(result: Result, wording: Wording) -> Figure | None:
     """The picture of the first screen: the gain where one was weighed, else where the step's time goes."""
+    from skadvisor.report import pictures
+
     template = subject_template(result)
     wall = summary.step_wall(result)
     if template is not None and result.recommendation.ground in summary.WEIGHED:
@@ -43,27 +56,39 @@ def _first_figure(result: Result, wording: Wording) -> Figure | None:
 
 
 def _gains(result: Result, wording: Wording) -> Figure:
+    from skadvisor.report import pictures
+
     return Figure("gains", pictures.all_gains(result, wording))
 
 
 def _steps(result: Result, wording: Wording) -> Figure:
+    from skadvisor.report import pictures
+
     return Figure("step_strip", _present(pictures.step_columns(result, wording)))
 
 
 def _regions(result: Result, wording: Wording) -> Figure:
+    from skadvisor.report import pictures
+
     return Figure("stacks", pictures.region_stacks(result, wording))
 
 
 def _layer(result: Result, wording: Wording) -> Figure:
+    from skadvisor.report.layer_picture import draw_layer
+
     return Figure("layers", tuple(draw_layer(typical, wording) for typical in result.typical_layers))
 
 
 def _terms(result: Result, wording: Wording) -> Figure:
+    from skadvisor.report import pictures
+
     template = subject_template(result)
     return Figure("terms", _present(pictures.waterfall(template, wording) if template else None))
 
 
 def _layers(result: Result, wording: Wording) -> Figure:
+    from skadvisor.report import pictures
+
     return Figure("layer_strip", _present(pictures.layer_columns(result, wording)))
 
 

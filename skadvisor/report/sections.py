@@ -24,8 +24,6 @@ from skadvisor.report.wording import (
 )
 from skadvisor.text.messages import _
 
-#: Sections that a terminal shows without being asked for all.
-BRIEF = ("templates", "regions", "ranks")
 #: Kernels of one layer in the table.
 MOST_KERNELS = 400
 #: A layer is an outlier when its time is off the median of its kind by more than this fraction.
@@ -35,9 +33,10 @@ OUTLIER = 0.2
 def write_sections(result: Result, wording: Wording, plan: Iterable[Section] = ()) -> tuple[Section, ...]:
     """The sections that say something for this kind of answer; gains are shown only where they were weighed."""
     weighed = result.recommendation.ground in WEIGHED
+    shown = {section.name: section for section in brief_sections(result, wording)}
     made = (
-        templates(result, wording) if weighed else None,
-        regions(result, wording),
+        shown.get("templates"),
+        shown.get("regions"),
         operators(result, wording),
         layer(result, wording),
         breakers(result, wording) if weighed else None,
@@ -45,11 +44,18 @@ def write_sections(result: Result, wording: Wording, plan: Iterable[Section] = (
         findings(result, wording) if weighed else None,
         layer_strip(result, wording),
         steps(result, wording),
-        ranks(result, wording),
+        shown.get("ranks"),
         *plan,
-        derivation(result, wording),
+        shown["derivation"],
     )
-    return tuple(replace(section, detail=section.name not in BRIEF) for section in made if section is not None)
+    return tuple(replace(one, detail=shown.get(one.name) is not one or one.detail) for one in made if one is not None)
+
+
+def brief_sections(result: Result, wording: Wording) -> tuple[Section, ...]:
+    """The sections that a terminal shows without being asked for all, and one in detail, which says that there are."""
+    weighed = result.recommendation.ground in WEIGHED
+    shown = (templates(result, wording) if weighed else None, regions(result, wording), ranks(result, wording))
+    return (*(one for one in shown if one is not None), replace(derivation(result, wording), detail=True))
 
 
 def layer_title(typical: TypicalLayer, wording: Wording) -> str:

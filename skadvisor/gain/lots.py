@@ -1,0 +1,98 @@
+"""What is drawn once for all scenes, and what of one scene hangs on no verdict: the grounds that savings are drawn on.
+
+Boundaries between kernels of the same kinds come and go together, so their savings are summed per pair of kinds before
+verdicts are looked at: another verdict then costs a row per pair, not one per boundary.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skadvisor.gain.boundaries import find_boundaries
+from skadvisor.gain.interface import Floats, Scene
+from skadvisor.gain.population import Population
+from skadvisor.gain.replay import replay
+from skadvisor.gain.stated_priors import priors
+
+Flags = NDArray[np.bool_]
+#: Operator type, verdict and reason word: kernels that share them fuse in the same draws.
+Kind = tuple[str, str, str]
+#: Kernels with these reason words are never fused, whatever the compiler's version.
+NEVER = ("DEFAULT_NODE", "NOT_IN_SCOPE")
+
+
+class Lots:
+    """The draws that all scenes share: a net's fractions, what overlaps lose, and which operator types fuse."""
+
+    def __init__(self, population: Population, draws: int, seed: int) -> None:
+        self.draws = draws
+        self.seed = seed
+        self.fractions = population.draw(draws, seed)
+        self.recompile_pct = population.recompile_pct
+        random = np.random.default_rng(seed)
+        lost = priors()["overlap_lost"]
+        self.lost = random.triangular(lost["low"], lost["mode"], lost["high"], draws)
+        # Streams share one answer: a compiler keeps all of a scope's streams apart, or none.
+        self.apart = random.random(draws) < priors()["streams"]["apart"]
+        self._levels: dict[str, Floats] = {}
+
+    def fused(self, kind: Kind) -> Flags:
+        """In which draws kernels of this kind fuse; operators of one type fuse together or not at all."""
+        name, verdict, reason = kind
+        if name not in self._levels:
+            self._levels[name] = np.random.default_rng([self.seed, *name.encode()]).random(self.draws)
+        return self._levels[name] < (0.0 if reason in NEVER else priors()["fuses"][verdict])
+
+
+class Ground:
+    """A scene's boundaries and what each could win in each draw, (boundaries, draws), before verdicts are looked at.
+
+    `kinds` are the distinct kinds of kernels, `kind` (kernels,) which one each is of. `pairs` are the distinct kinds
+    before and after a boundary and whether it is crossed, `pair` (boundaries,) which of them each has.
+    """
+
+    def __init__(self, scene: Scene, lots: Lots) -> None:
+        self.scene = scene
+        table = scene.preview.kernels
+        names = [table[name].to_numpy(dtype=object) for name in ("op_type", "fusible", "reason")]
+        number: dict[Kind, int] = {}
+        self.kind = np.array([number.setdefault(kind, len(number)) for kind in zip(*names, strict=True)], dtype="int64")
+        self.kinds = tuple(number)
+        self.boundaries = found = find_boundaries(scene)
+        keys = np.stack([self.kind[found.before], self.kind[found.after], found.crossed.astype("int64")], axis=1)
+        self.pairs, self.pair = _distinct(keys)
+        whole = (found.gap_ns + found.head_ns)[:, None] * lots.fractions.recovered[None, :]
+        self.most = np.minimum(whole, found.limit_ns[:, None])
+        self.of_gap = np.divide(found.gap_ns, found.gap_ns + found.head_ns)
+        self.counts = np.bincount(self.pair, minlength=len(self.pairs))
+
+    def summed(self, values: Floats) -> Floats:
+        """The sum of rows, one per boundary, over the boundaries of each pair."""
+        order = np.argsort(self.pair, kind="stable")
+        starts = np.cumsum(self.counts) - self.counts
+        return np.add.reduceat(values[order], starts, axis=0) if len(order) else np.zeros((0, values.shape[1]))
+
+    @cached_property
+    def most_of_pairs(self) -> Floats:
+        """What the boundaries of each pair could win together."""
+        return self.summed(self.most)
+
+    @cached_property
+    def ceiling_ns(self) -> float:
+        """The saving with all boundaries removed, breakers remedied (but AI CPU tasks), the most each, no cost, ns."""
+        found, constraints = self.boundaries, self.scene.constraints
+        never = np.array([kind[2] in NEVER for kind in self.kinds], dtype=bool)[self.kind]
+        saved = np.zeros((len(self.kind), 1))
+        saved[found.after, 0] = found.limit_ns * ~(never[found.before] | never[found.after])
+        return float(constraints.wall_ns - replay(constraints, saved)[0])
+
+
+def _distinct(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct rows of a table of small numbers, and which of them each row is."""
+    sizes = rows.max(axis=0, initial=0) + 1
+    key = np.ravel_multi_index(tuple(rows.T), tuple(sizes.tolist()))
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    return rows[first], inverse
