@@ -106,8 +106,8 @@ def _cuts(table: pd.DataFrame, judgements: Sequence[Judgement]) -> pd.DataFrame:
     np.add.at(boundaries, previous[linked], 1)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     op_types, roles = table["op_type"].to_numpy(), table["role"].to_numpy()
-    for place in np.flatnonzero(bad).tolist():
-        op_type, role, judgement = op_types[place], roles[place], judgements[place]
+    for position in np.flatnonzero(bad).tolist():
+        op_type, role, judgement = op_types[position], roles[position], judgements[position]
         row = rows.setdefault(
             (op_type, role),
             {
@@ -122,7 +122,7 @@ def _cuts(table: pd.DataFrame, judgements: Sequence[Judgement]) -> pd.DataFrame:
             },
         )
         row["cuts"] += 1
-        row["boundaries_lost"] += int(boundaries[place])
+        row["boundaries_lost"] += int(boundaries[position])
     order = sorted(rows, key=lambda key: (-rows[key]["boundaries_lost"], *key))
     return pd.DataFrame([rows[key] for key in order], columns=list(CUT_COLUMNS))
 

@@ -64,7 +64,7 @@ def terms(draws: Draws) -> dict[str, Term]:
 
 
 def _term(part: Part, chosen: Chosen) -> Term:
-    middle = {name: round(float(part.draws[rows].mean()), 3) for name, rows in chosen.items()}
+    middle = {name: round(float(part.draws[rows].mean()), 3) + 0.0 for name, rows in chosen.items()}
     inputs: dict[str, float] = {}
     for name, value in part.inputs.items():
         if isinstance(value, np.ndarray):
