@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from skadvisor.text.messages import Message
+
 #: name -> (pandas dtype, meaning). `Int64` and `category` columns are nullable: null means "the file does not say".
 KERNEL_COLUMNS: dict[str, tuple[str, str]] = {
     "start_ns": ("int64", "start on the profiler's epoch clock, ns"),
@@ -135,7 +137,7 @@ class Capture:
     device: int | None = None
     level: Literal["level0", "level1", "unknown"] = "unknown"
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     @property
     def state(self) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -19,6 +20,7 @@ from skadvisor import analyze, capture
 from skadvisor.capture import plausibility
 from skadvisor.errors import NotEnoughError
 from skadvisor.events import Capture, in_order
+from skadvisor.text.messages import Message
 
 #: Changes start_ns and dur_ns in place; a place in the table is drawn by the test.
 Plant = Callable[[np.ndarray, np.ndarray, int], None]
@@ -52,8 +54,24 @@ IMPOSSIBLE: dict[str, Plant] = {
     "clock back by a minute": lambda s, d, at: _add(s, at, -61 * 10**9),
     "starts spread": lambda s, d, at: _set(s, slice(None), s[0] + (s - s[0]) * 1000),
     "starts crowded": lambda s, d, at: _set(s, slice(None), s[0] + (s - s[0]) // 1000),
+    "half rounded to ms": lambda s, d, at: _set(s, slice(at, None), s[at:] // 10**6 * 10**6),
+    "the last part in ns": lambda s, d, at: _set(d, slice(at, None), d[at:] * 1000),
+    "the last part in ms": lambda s, d, at: _set(d, slice(at, None), d[at:] // 1000),
+    "durations sorted": lambda s, d, at: d.sort(),
+    "durations shuffled": lambda s, d, at: np.random.default_rng(at).shuffle(d),
+    "durations all alike": lambda s, d, at: _set(d, slice(None), 3_000),
+    "durations of the row before": lambda s, d, at: _set(d, slice(1, None), d[:-1].copy()),
+    "leading digits lost": lambda s, d, at: _set(s, slice(at, at + 3), s[at : at + 3] % 10**12),
+    "two time bases": lambda s, d, at: _set(s, slice(at, None), s[at:] % 10**15),
+    "seconds only": lambda s, d, at: _set(s, slice(None), s[0] + (s - s[0]) % 10**5),
+    "clock forward by 5 s": lambda s, d, at: _add(s, at, 5 * 10**9),
+    "clock forward by 0.3 s": lambda s, d, at: _add(s, at, 3 * 10**8),
     "two runs in one": lambda s, d, at: _set(s, slice(at, None), s[at:] - (s[at] - s[0]) - 5_000),
 }
+
+
+#: Without the file's own Wait Time a slow host would look the same.
+NEED_WAITS = ("clock forward by 5 ms", "starts spread")
 
 
 @cache
@@ -81,16 +99,89 @@ def _planted(sound: Capture, plant: Plant, seed: int) -> Capture:
 @pytest.mark.parametrize("name", ["graph", "eager", "experts", "pieces", "fragments"])
 @pytest.mark.parametrize("kind", IMPOSSIBLE)
 def test_no_impossible_time_is_taken_for_true(name: str, kind: str) -> None:
-    sound = _captures()[name]
-    assert plausibility.check(sound) is sound
-    for seed in (0, 1):
+    whole = _captures()[name]
+    bare = replace(whole, kernels=whole.kernels.assign(wait_ns=pd.array([None] * len(whole.kernels), "Int64")))
+    for sound, seed in ((whole, 0), (whole, 1), *([(bare, 2)] if kind not in NEED_WAITS else [])):
+        assert plausibility.check(sound) is sound
         try:
             checked = plausibility.check(_planted(sound, IMPOSSIBLE[kind], seed))
         except NotEnoughError as refused:
             assert "true" in refused.message or "rounded" in refused.message
             assert refused.hint
         else:
-            assert any("cannot be true" in note for note in checked.notes)
+            assert any("cannot be true" in str(note) or "the clock jumped" in str(note) for note in checked.notes)
+
+
+def test_a_jump_of_the_clock_within_the_layers_is_taken_out() -> None:
+    whole = _captures()["graph"]
+    bare = replace(whole, kernels=whole.kernels.assign(wait_ns=pd.array([None] * len(whole.kernels), "Int64")))
+    core = int(np.flatnonzero(whole.kernels["op_type"] == "FusedInferAttentionScore")[8])
+    late = whole.kernels["start_ns"].to_numpy().copy()
+    late[core:] += 7 * 10**9
+    checked = plausibility.check(replace(bare, kernels=bare.kernels.assign(start_ns=late)))
+    assert np.abs(checked.kernels["start_ns"] - whole.kernels["start_ns"]).max() < 2_000
+
+
+#: Changes the cells of all rows; a place in the table and the columns by heading are given.
+Rewrite = Callable[[list[list[str]], int, dict[str, int]], list[list[str]]]
+
+
+def _moved(rows: list[list[str]], at: int, columns: dict[str, int]) -> list[list[str]]:
+    for row in rows[at : at + 40]:
+        row.insert(columns["Start Time(us)"], row.pop())
+    return rows
+
+
+def _exchanged(rows: list[list[str]], _at: int, columns: dict[str, int]) -> list[list[str]]:
+    first, second = columns["Duration(us)"], columns["Wait Time(us)"]
+    for row in rows:
+        row[first], row[second] = row[second], row[first]
+    return rows
+
+
+def _drawn(column: str) -> Rewrite:
+    def rewrite(rows: list[list[str]], at: int, columns: dict[str, int]) -> list[list[str]]:
+        values = [row[columns[column]] for row in rows]
+        np.random.default_rng(at).shuffle(values)
+        for row, value in zip(rows, values, strict=True):
+            row[columns[column]] = value
+        return rows
+
+    return rewrite
+
+
+REWRITTEN: dict[str, Rewrite] = {
+    "all rows twice": lambda rows, at, columns: rows + rows,
+    "some rows twice": lambda rows, at, columns: rows + rows[at : at + 5],
+    "one column moved in some rows": _moved,
+    "duration and wait exchanged": _exchanged,
+    "step ids at random": _drawn("Step Id"),
+    "last row cut": lambda rows, at, columns: [*rows[:-1], rows[-1][:5]],
+    "rows without their ends": lambda rows, at, columns: [
+        *rows[:at],
+        *(row[:6] for row in rows[at : at + 4]),
+        *rows[at + 4 :],
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", REWRITTEN)
+def test_no_spoiled_table_is_taken_for_whole(kind: str, tmp_path: Path) -> None:
+    sound = _captures()["graph"]
+    lines = write_kernel_details(sound, tmp_path / "plain.csv").read_text("utf-8").splitlines()
+    headings, *rows = list(csv.reader(lines))
+    headings, rows = ["Step Id", *headings], [[str(3 * n // len(rows)), *row] for n, row in enumerate(rows)]
+    with (tmp_path / "sound.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([headings, *rows])
+    spoiled = REWRITTEN[kind](rows, 90, {name: place for place, name in enumerate(headings)})
+    with (tmp_path / "spoiled.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([headings, *spoiled])
+    assert not capture.load(tmp_path / "sound.csv").notes
+    try:
+        notes = capture.load(tmp_path / "spoiled.csv").notes
+    except NotEnoughError as refused:
+        notes = (Message(refused.message),)
+    assert notes
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -114,9 +205,9 @@ def test_times_that_contradict_the_launch_or_the_cores_are_named() -> None:
     launched = sound.kernels.assign(launch_ns=launch)
     assert plausibility.check(whole := replace(sound, kernels=launched)) is whole
     late = launched.assign(launch_ns=launched["launch_ns"] + np.where(row, 10**7, 0))
-    assert "before the host launched" in plausibility.check(replace(sound, kernels=late)).notes[0]
+    assert "before the host launched" in str(plausibility.check(replace(sound, kernels=late)).notes[0])
     busy = sound.kernels.assign(aiv_ns=(sound.kernels["dur_ns"] * np.where(row, 9, 1) + 2_000 * row).astype("Int64"))
-    assert "their own cores" in plausibility.check(replace(sound, kernels=busy)).notes[0]
+    assert "their own cores" in str(plausibility.check(replace(sound, kernels=busy)).notes[0])
 
 
 def test_parts_of_one_task_and_servers_beside_it_may_overlap() -> None:

@@ -218,7 +218,7 @@ def notices(
     capture: Capture, labelled: Labelled, quality: LabelQuality, shares: dict[str, float]
 ) -> tuple[Notice, ...]:
     """What the reader of a report has to know about the capture and its labels."""
-    found = [Notice(code="capture", message=Message("{note}", note=note)) for note in capture.notes]
+    found = [Notice(code="capture", message=note) for note in capture.notes]
     if capture.state == "truncated":
         found.append(
             Notice(code="truncated", message=Message(_("The capture is truncated: only what is whole was read.")))

@@ -65,7 +65,7 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
         raise folder.unreadable(Path(problem.filename or path), problem) from None
     if capture.kernels.empty:
         raise NotEnoughError(
-            f"{path} is a profiler capture without kernels" + (": " + capture.notes[0] if capture.notes else ""),
+            f"{path} is a profiler capture without kernels" + (f": {capture.notes[0]}" if capture.notes else ""),
             "Record again with the NPU activity switched on, and parse the capture to its end.",
         )
     return plausibility.check(capture)

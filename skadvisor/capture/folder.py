@@ -22,6 +22,7 @@ from skadvisor.capture.interface import Format
 from skadvisor.capture.lines import first_bytes
 from skadvisor.capture.trace import blocks
 from skadvisor.errors import InputError
+from skadvisor.text.messages import Message, _
 
 MAX_FILES = 20_000
 MAX_DEPTH = 8
@@ -66,7 +67,7 @@ class RankFiles:
     rank: int | None = None
     device: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Message] = field(default_factory=list)
 
 
 def find(path: Path) -> list[RankFiles]:
@@ -238,7 +239,7 @@ def _without_partial_timelines(files: list[tuple[Format, Path]]) -> list[tuple[F
     ]
 
 
-def _newest(paths: list[Path], notes: list[str]) -> list[Path]:
+def _newest(paths: list[Path], notes: list[Message]) -> list[Path]:
     """The slices of the newest of several exports of one table, in slice order."""
     exports: dict[tuple[str, str], list[Path]] = {}
     for path in paths:
@@ -246,7 +247,8 @@ def _newest(paths: list[Path], notes: list[str]) -> list[Path]:
         exports.setdefault((stamp.group() if stamp else "", str(path.parent)), []).append(path)
     newest = max(exports)
     if len(exports) > 1:
-        notes.append(f"{len(exports)} exports of one table are here; the newest was read: {exports[newest][0].name}")
+        text = _("{count} exports of one table are here; the newest was read: {name}")
+        notes.append(Message(text, count=len(exports), name=exports[newest][0].name))
     return sorted(exports[newest], key=_slice_number)
 
 

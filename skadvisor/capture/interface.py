@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile
+from skadvisor.text.messages import Message, _, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,12 +54,12 @@ class Part:
     rank: int | None = None
     device: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
-def notes_on_skipped(path: str, skipped: Counter[str]) -> tuple[str, ...]:
+def notes_on_skipped(path: str, skipped: Counter[str]) -> tuple[Message, ...]:
     """One sentence that counts what of a file could not be used, by reason; none where all was used."""
     if not skipped:
         return ()
-    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
-    return (f"{path}: left out {reasons}",)
+    counted = (Message("{count} {reason}", count=n, reason=Message(reason)) for reason, n in sorted(skipped.items()))
+    return (Message(_("{path}: left out {reasons}"), path=path, reasons=listed(counted)),)

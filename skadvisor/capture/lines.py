@@ -11,6 +11,7 @@ from typing import Any
 
 from skadvisor.capture.interface import FREE_EXPANSION_BYTES, MAX_EXPANSION, MAX_RECORD_BYTES, MAX_ROWS
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = 31
@@ -164,7 +165,7 @@ class Lines(io.RawIOBase):
         comma = line.rfind(b",")
         if comma < 0 or line.count(b'"') % 2:
             if line.strip():
-                self.faults["cut row"] += 1
+                self.faults[_("cut row")] += 1
             return b""
         return line[: comma + 1] + b"\n"
 

@@ -19,6 +19,7 @@ from skadvisor.capture.folder import RankFiles
 from skadvisor.capture.interface import DamagedError, Format, Level, Part
 from skadvisor.capture.trace import reader as trace_reader
 from skadvisor.events import KERNEL_COLUMNS, Capture, in_order
+from skadvisor.text.messages import Message, _
 
 #: Files that lead come first; of two formats in one row only the first that is there is read.
 FAMILIES: tuple[tuple[Format, ...], ...] = (
@@ -77,7 +78,7 @@ def _chosen(ranked: RankFiles) -> list[Format]:
     ]
 
 
-def _read_parts(ranked: RankFiles, rank: int | None) -> tuple[list[Part], list[str]]:
+def _read_parts(ranked: RankFiles, rank: int | None) -> tuple[list[Part], list[Message]]:
     """What can be read, and a sentence on each file that cannot; raises DamagedError where none can."""
     parts: list[Part] = []
     damage: list[DamagedError] = []
@@ -88,7 +89,7 @@ def _read_parts(ranked: RankFiles, rank: int | None) -> tuple[list[Part], list[s
             damage.append(problem)
     if not parts:
         raise damage[0]
-    return parts, [problem.message for problem in damage]
+    return parts, [Message(problem.message) for problem in damage]
 
 
 def _read_part(format: Format, paths: Sequence[Path], rank: int | None) -> Part:
@@ -184,23 +185,25 @@ def _continues(name: str, other: str) -> bool:
     return name.endswith(f"/{other}") or other.endswith(f"/{name}")
 
 
-def _disagreement(kernels: pd.DataFrame, other: pd.DataFrame, rows: np.ndarray, leading: Part, part: Part) -> list[str]:
+def _disagreement(
+    kernels: pd.DataFrame, other: pd.DataFrame, rows: np.ndarray, leading: Part, part: Part
+) -> list[Message]:
     """Sentences on kernels that only one file holds, and on durations that differ."""
     names = f"{Path(leading.files[0].path).name} and {Path(part.files[0].path).name}"
     matched = rows >= 0
     if not matched.any():
-        return [f"{names} describe different runs; the second was not used"]
+        return [Message(_("{names} describe different runs; the second was not used"), names=names)]
     notes = []
     here, there = int((~matched).sum()), len(other) - int(matched.sum())
     if here or there:
-        notes.append(f"{names} disagree: of {len(kernels)} and {len(other)} kernels {here} and {there} are in one only")
+        text = _("{names} disagree: of {first} and {second} kernels {here} and {there} are in one only")
+        notes.append(Message(text, names=names, first=len(kernels), second=len(other), here=here, there=there))
     difference = np.abs(kernels["dur_ns"].to_numpy()[matched] - other["dur_ns"].to_numpy()[rows[matched]])
     allowed = np.where((kernels["kind"] == "kernel").to_numpy()[matched], KERNEL_TOLERANCE_NS, COLLECTIVE_TOLERANCE_NS)
     if (difference > allowed).any():
-        notes.append(
-            f"{names} disagree on the duration of {int((difference > allowed).sum())} kernels, "
-            f"by {int(difference.max())} ns at most"
-        )
+        text = _("{names} disagree on the duration of {count} kernels, by {most} ns at most")
+        count, most = int((difference > allowed).sum()), int(difference.max())
+        notes.append(Message(text, names=names, count=count, most=most))
     return notes
 
 

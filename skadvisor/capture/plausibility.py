@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from skadvisor.capture import alike
 from skadvisor.errors import NotEnoughError
+from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +54,9 @@ CLOCK_TOLERANCE_NS = 1_000_000
 MOST_CORE_TIME = 3.0
 #: Tasks of the AI CPU may run beside all others for as long as a session lasts.
 _SERVER = r"aicpu|kfc|^sk_|placeholder"
+_DOUBT = _("{path}: times that cannot be true: {count} {what}")
+_REMARK = _("{path}: {count} {what}")
+_IDLE = _("pauses of 0.2 s or more: the clock jumped, or the device had nothing to do")
 _MADE = (
     "Give the files as the profiler wrote them (a spreadsheet that saves a table rounds its times), or record again."
 )
@@ -72,23 +77,33 @@ def check(capture: Capture) -> Capture:
     _refuse_rounded(capture, kernels)
     ordinary = _ordinary(kernels)
     _refuse_short(capture, kernels, ordinary, doubted)
-    wrong = _overlapping(kernels, ordinary, capture) | _endless(kernels, ordinary)
+    other_unit, follows = alike.in_another_unit(kernels, ordinary)
+    if not follows:
+        raise NotEnoughError(f"{capture.path}: the times cannot be true: alike kernels last at random", _MADE)
+    _refuse_many(capture, int(other_unit.sum()), len(kernels), "last far longer or shorter than those alike")
+    wrong = _overlapping(kernels, ordinary, capture) | _endless(kernels, ordinary) | other_unit
     _refuse_many(capture, int(wrong.sum()), len(kernels), "run on after the next one of their stream has begun")
     if wrong.any():
-        unused["kernels longer than their stream leaves room for (duration taken from kernels alike)"] = int(
-            wrong.sum()
-        )
+        unused[
+            _("kernels longer than their stream leaves room for, or than those alike (duration taken from these)")
+        ] = int(wrong.sum())
         duration = kernels["dur_ns"].to_numpy().copy()
         duration[wrong] = _likely(kernels, wrong)
         kernels = kernels.assign(dur_ns=duration)
     _compare_waits(capture, kernels, doubted)
+    kernels, tasks = _without_jumps(kernels, capture.tasks, doubted)
+    kernels = _with_orderly_steps(kernels, doubted)
     _compare_others(kernels, doubted)
     if not unused and not doubted:
         return capture
-    said = {**unused, **doubted}
-    notes = tuple(f"{capture.files[0].path}: times that cannot be true: {n} {what}" for what, n in said.items())
+    path = capture.files[0].path
+    notes = [
+        Message(_REMARK if what == _IDLE else _DOUBT, path=path, count=count, what=Message(what))
+        for what, count in {**unused, **doubted}.items()
+    ]
     first = replace(capture.files[0], skipped={**capture.files[0].skipped, **unused})
-    return replace(capture, kernels=kernels, files=(first, *capture.files[1:]), notes=(*capture.notes, *notes))
+    files = (first, *capture.files[1:])
+    return replace(capture, kernels=kernels, tasks=tasks, files=files, notes=(*capture.notes, *notes))
 
 
 def _few(count: int, rows: int) -> bool:
@@ -109,11 +124,41 @@ def _near(kernels: pd.DataFrame, found: Counter[str]) -> pd.DataFrame:
     places = [0, *cuts.tolist(), len(start)]
     sizes = np.diff(places)
     largest = int(sizes.argmax())
-    apart = (start[cuts] - start[cuts - 1]).max() / 1e9
-    found[f"kernels up to {apart:.0f} s away from the others: a pause, or a clock that jumped (left out)"] = int(
+    found[_("kernels more than a minute away from the others: a pause, or a clock that jumped (left out)")] = int(
         len(start) - sizes[largest]
     )
     return kernels.iloc[places[largest] : places[largest + 1]].reset_index(drop=True)
+
+
+def _without_jumps(
+    kernels: pd.DataFrame, tasks: pd.DataFrame, found: Counter[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Kernels and tasks with the time taken out that the clock jumped ahead by."""
+    jumps, open_ones = alike.jumps(kernels)
+    if open_ones:
+        found[_IDLE] = open_ones
+    if not jumps:
+        return kernels, tasks
+    found[
+        _("pauses where the same kernels follow at once elsewhere: the clock jumped, or all stood still (taken out)")
+    ] = len(jumps)
+    begins = kernels["start_ns"].to_numpy()[list(jumps)]
+    late = np.cumsum([0, *jumps.values()])
+
+    def earlier(table: pd.DataFrame) -> pd.DataFrame:
+        start = table["start_ns"].to_numpy()
+        return table.assign(start_ns=start - late[np.searchsorted(begins, start, side="right")])
+
+    return earlier(kernels), earlier(tasks)
+
+
+def _with_orderly_steps(kernels: pd.DataFrame, found: Counter[str]) -> pd.DataFrame:
+    """Step numbers that come and go at random mark no steps: without them the steps are found by what repeats."""
+    out_of_order = alike.steps_out_of_order(kernels)
+    if not out_of_order:
+        return kernels
+    found[_("step numbers smaller than the one before (none of them is used)")] = out_of_order
+    return kernels.assign(step_id=kernels["step_id"].mask(kernels["step_id"].notna()))
 
 
 def _refuse_rounded(capture: Capture, kernels: pd.DataFrame) -> None:
@@ -149,7 +194,7 @@ def _refuse_short(capture: Capture, kernels: pd.DataFrame, ordinary: Flags, foun
     none = int((duration == 0).sum())
     _refuse_many(capture, none, len(kernels), "take no time")
     if none:
-        found["kernels with a duration of 0"] = none
+        found[_("kernels with a duration of 0")] = none
     if len(duration) >= ENOUGH and np.median(duration) < SHORTEST_USUAL_NS:
         raise NotEnoughError(
             f"{capture.path}: the times cannot be true: half of the kernels take less than {SHORTEST_USUAL_NS} ns",
@@ -230,7 +275,7 @@ def _compare_waits(capture: Capture, kernels: pd.DataFrame, found: Counter[str])
         _refuse_many(capture, jumps, len(wait), "begin at another time than their Wait Time says")
     # rows that a reader left out explain as many
     if jumps > sum(count for file in capture.files for count in file.skipped.values()):
-        found["kernels at another time than their Wait Time says: rows are missing, or the clock jumped"] = jumps
+        found[_("kernels at another time than their Wait Time says: rows are missing, or the clock jumped")] = jumps
 
 
 def _compare_others(kernels: pd.DataFrame, found: Counter[str]) -> None:
@@ -238,8 +283,8 @@ def _compare_others(kernels: pd.DataFrame, found: Counter[str]) -> None:
     launched, start = kernels["launch_ns"], kernels["start_ns"]
     before = int((launched.notna() & (launched.fillna(0) > start + CLOCK_TOLERANCE_NS)).sum())
     if before:
-        found["kernels that start before the host launched them: their clock jumped, or differs"] = before
+        found[_("kernels that start before the host launched them: their clock jumped, or differs")] = before
     core = np.maximum(kernels["aic_ns"].fillna(0).to_numpy("int64"), kernels["aiv_ns"].fillna(0).to_numpy("int64"))
     short = int((core > MOST_CORE_TIME * kernels["dur_ns"].to_numpy() + ROUNDING_NS).sum())
     if short:
-        found["kernels shorter than the time of their own cores"] = short
+        found[_("kernels shorter than the time of their own cores")] = short

@@ -34,7 +34,7 @@ def _captures(result: Result, wording: Wording) -> Table:
         files = ", ".join(capture.files[:MOST_FILES])
         if len(capture.files) > MOST_FILES:
             files += wording.say(_(" and {count} more"), count=len(capture.files) - MOST_FILES)
-        skipped = ", ".join(f"{reason}: {count}" for reason, count in capture.skipped.items())
+        skipped = ", ".join(f"{wording.say(reason)}: {count}" for reason, count in capture.skipped.items())
         rank = wording.say(_("unknown")) if capture.rank is None else str(capture.rank)
         rows.append(
             (

@@ -17,6 +17,7 @@ from skadvisor.capture.interface import Format, Part, Producer, notes_on_skipped
 from skadvisor.capture.lines import first_bytes
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
+from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +66,8 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
     )
     made, device = _one_device(made, paths[0], rank)
     notes = [note for file in files for note in notes_on_skipped(file.path, Counter(file.skipped))]
-    notes += [f"{file.path}: the file is cut; what is whole was read" for file in files if file.state == "truncated"]
+    cut = _("{path}: the file is cut; what is whole was read")
+    notes += [Message(cut, path=file.path) for file in files if file.state == "truncated"]
     producer: Producer = "msprof" if format == "op_summary" else "torch_npu"
     return Part(
         format=format,
@@ -192,9 +194,9 @@ def _usable(made: dict[str, Any], faults: Counter[str]) -> dict[str, Any]:
     negative = ((start.fillna(0) < 0) | (duration.fillna(0) < 0)).to_numpy() & ~bad_time
     repeated = collectives.repeated(made) & ~bad_time & ~negative
     for reason, rows in (
-        ("row without a time", bad_time),
-        ("row with a negative time", negative),
-        ("repeated row", repeated),
+        (_("row without a time"), bad_time),
+        (_("row with a negative time"), negative),
+        (_("repeated row"), repeated),
     ):
         if rows.any():
             faults[reason] += int(rows.sum())

@@ -20,6 +20,7 @@ from skadvisor.capture.csv.decimal_text import decimal_nanoseconds
 from skadvisor.capture.interface import ABSENT
 from skadvisor.capture.lines import Lines, Source, as_utf8, first_bytes, is_plain
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -182,7 +183,7 @@ class Reading:
         def skip(row: Any) -> str:
             if row.text is not None and "\n" in row.text:
                 return "error"  # an open quote swallowed the end of a line
-            self.faults["row with a wrong number of columns"] += 1
+            self.faults[_("row with a wrong number of columns")] += 1
             return "skip"
 
         try:
@@ -255,10 +256,10 @@ class Reading:
                 try:
                     row = next(csv.reader(io.StringIO(line), strict=True))
                 except (csv.Error, StopIteration):
-                    self.faults["row with damaged quotes"] += 1
+                    self.faults[_("row with damaged quotes")] += 1
                     continue
                 if len(row) != len(self.header.headings):
-                    self.faults["row with a wrong number of columns"] += 1
+                    self.faults[_("row with a wrong number of columns")] += 1
                     continue
                 rows.append([row[index] for index in used])
             if rows:

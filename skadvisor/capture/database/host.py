@@ -11,6 +11,7 @@ from skadvisor.capture.database import ids
 from skadvisor.capture.database.file import Database
 from skadvisor.capture.database.ids import ABSENT
 from skadvisor.events import host_table
+from skadvisor.text.messages import _
 
 HOST_CATEGORIES = ("cpu_op", "enqueue", "python_function", "user_annotation")
 #: The types of torch_npu's calls, where ENUM_API_TYPE does not name them.
@@ -57,7 +58,7 @@ def read_calls(database: Database) -> dict[str, Any]:
     made: dict[str, Any] = {name: np.concatenate([calls[name], marks[name]]) for name in marks}
     good = (made["start_ns"] >= 0) & (made["end_ns"] >= made["start_ns"])
     if not good.all():
-        database.faults["host call without a time"] += int((~good).sum())
+        database.faults[_("host call without a time")] += int((~good).sum())
     made = {name: values[good] for name, values in made.items()}
     texts = database.strings(made["name"])
     made["kind"] = links.host_kinds(

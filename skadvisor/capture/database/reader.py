@@ -23,6 +23,7 @@ from skadvisor.capture.device_tasks import kind_of_type
 from skadvisor.capture.interface import NO_ID, DamagedError, Format, Part, notes_on_skipped
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, kernel_table, task_table
+from skadvisor.text.messages import Message, _
 
 MAGIC = b"SQLite format 3\x00"
 LONGEST_PATH = 511
@@ -110,7 +111,7 @@ def _part(database: Database, rank: int | None) -> Part:
         operators = {name: np.concatenate([values, scheduled[name]]) for name, values in operators.items()}
     lost = int((~np.isin(operators["global"], tasks["global"])).sum())
     if lost:
-        database.faults["operator without a device task"] += lost
+        database.faults[_("operator without a device task")] += lost
     device = _choose_device(database, tasks, rank)
     collective = database.numbers(
         "COMMUNICATION_OP",
@@ -147,7 +148,7 @@ def _part(database: Database, rank: int | None) -> Part:
     )
     notes = list(notes_on_skipped(file.path, database.faults))
     if database.cut:
-        notes.append(f"{file.path}: the database is damaged; what is whole was read")
+        notes.append(Message(_("{path}: the database is damaged; what is whole was read"), path=file.path))
     of_torch = _is_of_torch(database)
     return Part(
         format="database" if of_torch else "msprof_database",
@@ -256,9 +257,9 @@ def _usable(database: Database, made: dict[str, Any]) -> dict[str, Any]:
     negative = ~without & (made["dur_ns"] < 0)
     repeated = collectives.repeated(made) & ~without & ~negative
     for reason, rows in (
-        ("row without a time", without),
-        ("row with a negative time", negative),
-        ("repeated row", repeated),
+        (_("row without a time"), without),
+        (_("row with a negative time"), negative),
+        (_("repeated row"), repeated),
     ):
         if rows.any():
             database.faults[reason] += int(rows.sum())

@@ -18,6 +18,7 @@ import msgspec
 
 from skadvisor.capture.interface import MAX_RECORD_BYTES, DamagedError
 from skadvisor.capture.lines import UTF8_BOM, Source
+from skadvisor.text.messages import _
 
 #: What is decoded at once: few enough events that they stay in the cache until their fields are taken.
 BLOCK_BYTES = 1 << 18
@@ -208,7 +209,7 @@ class EventStream:
     def _last_boundary(self) -> int:
         """The end of the last whole event in the buffer, -1 where there is none."""
         end = self._filled
-        for _ in range(8):
+        for _attempt in range(8):
             end = self._buffer.rfind(b'}, {"', 0, end)
             if end < 0:
                 break
@@ -320,7 +321,7 @@ class EventStream:
                         events.append(whole)
                         piece = piece[end:].strip(b", \t\r\n")
                 if piece:
-                    self.faults["cut event" if last else "damaged event"] += 1
+                    self.faults[_("cut event") if last else _("damaged event")] += 1
                     events.extend(_inside(piece))
             index += 1
         return events

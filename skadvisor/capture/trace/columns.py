@@ -11,6 +11,7 @@ import numpy as np
 
 from skadvisor.capture.columns import float_nanoseconds, nanoseconds
 from skadvisor.capture.trace.events import Arrows, Codes, Gathered, Ranges, Texts
+from skadvisor.text.messages import _
 
 #: So many texts are converted together: they stay in the cache of a processor.
 ROWS = 1 << 15
@@ -97,8 +98,8 @@ def _ranges(
         duration[row], no_duration[row] = (0, True) if value is None else (value, False)
     bad = no_start | no_duration
     negative = ~bad & ((start < 0) | (duration < 0))
-    faults["event without a time"] += int(bad.sum())
-    faults["event with a negative time"] += int(negative.sum())
+    faults[_("event without a time")] += int(bad.sum())
+    faults[_("event with a negative time")] += int(negative.sum())
     usable = ~(bad | negative)
     if not usable.all():
         start, duration, kinds = start[usable], duration[usable], kinds[usable]
@@ -110,7 +111,7 @@ def _arrows(arrows: Arrows, codes: dict[str, np.ndarray], faults: Counter[str]) 
     time, missing = times(arrows.times)
     ids, kinds = np.frombuffer(arrows.ids, dtype="uint64"), np.frombuffer(arrows.kinds, dtype="int32")
     if missing.any():
-        faults["arrow without a time"] += int(missing.sum())
+        faults[_("arrow without a time")] += int(missing.sum())
         time, ids, kinds = time[~missing], ids[~missing], kinds[~missing]
     return {"time_ns": time, "id": ids, "cat": codes["cat"][kinds], "lane": codes["lane"][kinds]}
 

@@ -20,6 +20,7 @@ from skadvisor.capture.trace.events import ABSENT_ID, FLOWS, HOST_CATEGORIES, TR
 from skadvisor.capture.trace.halves import gather_in_two
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, longest_first, task_table
+from skadvisor.text.messages import Message, _
 
 #: The second one is that of the old task_time_*.json.
 DEVICE_PROCESSES = ("Ascend Hardware", "Task Scheduler")
@@ -38,7 +39,7 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
     """
     gathered: TraceColumns | None = None
     files: list[SourceFile] = []
-    notes: list[str] = []
+    notes: list[Message] = []
     for path in paths:
         part = reduce(join, map(trace_columns, gather_in_two(path)))
         files.append(
@@ -52,13 +53,19 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
         )
         notes += notes_on_skipped(str(path), part.faults)
         if part.cut:
-            notes.append(f"{path}: the trace is cut after {part.events} events; what is whole was read")
+            notes.append(
+                Message(
+                    _("{path}: the trace is cut after {events} events; what is whole was read"),
+                    path=path,
+                    events=part.events,
+                )
+            )
         gathered = part if gathered is None else join(gathered, part)
     assert gathered is not None
     return _part(gathered, files, notes, rank)
 
 
-def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[str], rank: int | None) -> Part:
+def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[Message], rank: int | None) -> Part:
     number = _device(gathered, files[0].path, rank)
     lanes = _lane_kinds(gathered, number)
     with ThreadPoolExecutor(1) as beside:
@@ -72,7 +79,7 @@ def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[str], ran
     repeated = _without_repeats(kernels)
     if repeated:
         files[0] = _with_skipped(files[0], "repeated event", repeated)
-        notes.append(f"{files[0].path}: left out {repeated} repeated events")
+        notes.append(Message(_("{path}: left out {count} repeated events"), path=files[0].path, count=repeated))
     producer: Producer = "torch_npu" if len(host["start_ns"]) else "msprof"
     format: Format = "trace_view" if producer == "torch_npu" else "msprof_trace"
     return Part(
