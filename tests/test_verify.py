@@ -119,7 +119,7 @@ def test_sk_meta_is_read_as_a_folder(tmp_path: Path) -> None:
         ),
         ([ABORT], "refuted", "Cast_7 cannot be fused in scope moe_3"),
         ([BYPASS], "refuted", "scope moe_3 was given up because of Cast_7"),
-        ([*GE_LOG.splitlines(), *FAULT], "refuted", "scope sp1, from transquantparam ... quantbatchmatmul"),
+        ([*GE_LOG.splitlines(), *FAULT], "refuted", "scope sp1, from TransQuantParamV2 ... QuantBatchMatmul"),
         ([*GE_LOG.splitlines(), *FAULT], "refuted", "te_quantbatchmatmulv3_8ab205c8__kernel0_middle_split3"),
         (["[INFO] GE(1,python) all is well"], "not_proven", "nothing about SuperKernel in 1 lines"),
     ],

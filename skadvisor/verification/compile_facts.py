@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from skadvisor.vocabulary.superkernel_names import parse, without_build
+from skadvisor.vocabulary.superkernel_names import without_build
 
 #: Most facts that are kept per kind, so that memory stays bounded.
 MOST_FACTS = 100_000
@@ -24,6 +24,7 @@ class Facts:
 
     `taken`, `refused`, `cuts` and `built` belong to GE: (scope, operator), for `built` (scope, fragment); `singles`
     are scopes with a fragment of one operator, `bypassed` and `aborted` scopes with the operator that was in the way.
+    Faults on the device name a SuperKernel (GE) or the number of its scope (`fault_numbers`, npugraph_ex).
     `fused` (SuperKernel -> how many kernels), `members` (SuperKernel, place -> kernel), `failed` and `splits` (cuts of
     the last pass) belong to npugraph_ex, by the label of the model that they are of.
     """
@@ -45,6 +46,7 @@ class Facts:
     streams: dict[str, None] = field(default_factory=dict)
     faults: dict[str, None] = field(default_factory=dict)
     fault_scopes: dict[str, None] = field(default_factory=dict)
+    fault_numbers: dict[str, None] = field(default_factory=dict)
     fault_symbols: dict[str, None] = field(default_factory=dict)
     errors: dict[str, None] = field(default_factory=dict)
     scope_now: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -174,7 +176,14 @@ _RULES: tuple[tuple[str, re.Pattern[str], _Keep], ...] = tuple(
         ("only support static", r"SuperKernelPass only support static graph\s*\[?(?P<what>[^\]\s]*)", _keep("dynamic")),
         ("super kernel scope", r"graph \[?(?P<what>[^\]\s]*)\]? has no super kernel scope", _keep("without_scope")),
         ("real stream", r"do not support more than (?P<what>\d+) real stream", _keep("streams")),
-        ("te_superkernel", r"fault kernel_name\s*=\s*\[?(?P<what>te_superkernel_?\w*)", _keep("faults")),
+        (
+            "fault kernel",
+            r"fault kernel_name\s*=\s*\[?(?P<what>(?:te_superkernel|sk_(?:constant_)?entry)\w*)",
+            _keep("faults"),
+        ),
+        ("superkernel function", r"Exception is from superkernel function '(?P<what>[^']+)'", _keep("faults")),
+        ("SkScopeId", r"\bSkScopeId=(?P<what>\d+)", _keep("fault_numbers")),
+        ("unction name:", r"(?:Origin|Current sub-kernel) function name: (?P<what>\S+)", _keep("fault_symbols")),
         ("origin_op_name", r"origin_op_name\s*\[?(?P<what>sk_[^\]\s,]+)", _keep("fault_scopes")),
         ("symbol name", r"symbol name\s*=\s*(?P<what>[^\s,]+)", _keep("fault_symbols")),
         ("to superkernel", r"(?P<what>\S+) has not been adapted to superkernel", _not_adapted),
@@ -201,7 +210,9 @@ _RULES: tuple[tuple[str, re.Pattern[str], _Keep], ...] = tuple(
             r"(?:.*?fusionFailReason=(?P<why>[^,]+))?",
             _break,
         ),
+        ("aclskOptimize", r"(?P<what>aclskOptimize failed.*)", _keep("errors")),
         ("compile failed", r"(?i)(?P<what>super ?kernel compile failed.*)", _keep("errors")),
+        ("Error: ", r"(?i)\b\w+Error: (?P<what>.*super[ _-]?kernel.*)", _keep("errors")),
         ("ERROR", r"(?i)\[ERROR\].*?(?P<what>\bsuper[ _]?kernel\w*\b.*)", _keep("errors")),
     )
 )
@@ -218,6 +229,10 @@ def scope_of(name: str) -> str:
 
 
 def ends_of(name: str) -> str:
-    """The first and last operator that a SuperKernel's name tells, empty where it does not."""
-    parts = parse(name)
-    return f"{parts.first} ... {parts.last}" if parts else ""
+    """The first and last operator that a SuperKernel's name tells, empty where it does not.
+
+    >>> ends_of("sk_46_layer_46_start_static_kernel_A_end_static_kernel_B")
+    'A ... B'
+    """
+    parts = re.search(r"_start_(?:static_kernel_)?(.+)_end_(?:static_kernel_)?(.+)$", name)
+    return f"{parts[1]} ... {parts[2]}" if parts else ""

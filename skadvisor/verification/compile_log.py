@@ -199,6 +199,12 @@ def _problems(facts: Facts, whole_meta: bool) -> tuple[Message, ...]:
     return tuple(found)
 
 
+def _numbered(number: str, facts: Facts) -> str:
+    """The SuperKernel of npugraph_ex with this scope number, or what is known of it."""
+    names = (name for _label, name in facts.fused if name.startswith(f"sk_{number}_"))
+    return next(names, f"SkScopeId {number}")
+
+
 def _failures(facts: Facts) -> tuple[Message, ...]:
     found = [
         Message(
@@ -209,7 +215,7 @@ def _failures(facts: Facts) -> tuple[Message, ...]:
         for scope, name in facts.aborted.items()
     ]
     if facts.faults:
-        names = list(facts.fault_scopes) or [""]
+        names = list(facts.fault_scopes) or [_numbered(number, facts) for number in facts.fault_numbers] or [""]
         found += [
             Message(
                 _("a SuperKernel failed on the device: scope {scope}, from {ends}, in the sub-kernel {symbol}"),

@@ -26,12 +26,13 @@ LARGEST_BYTES = 50_000_000
 METRICS: dict[str, bool] = {
     "decode_latency_ms": True,
     "throughput_tokens_per_sec": False,
+    "request_latency_ms": True,
     "draft_latency_ms": True,
     "prefill_latency_ms": True,
     "memory_usage_gb": True,
 }
 #: What decides whether a run is faster; the others are shown beside it.
-DECIDING = ("decode_latency_ms", "throughput_tokens_per_sec")
+DECIDING = ("decode_latency_ms", "throughput_tokens_per_sec", "request_latency_ms")
 #: Names in JSON files, the better ones first, with the factor to the metric's unit.
 _NAMES: dict[str, tuple[tuple[str, float], ...]] = {
     "decode_latency_ms": (
@@ -48,12 +49,14 @@ _NAMES: dict[str, tuple[tuple[str, float], ...]] = {
         ("output_throughput", 1),
         ("median_decode_throughput", 1),
     ),
+    "request_latency_ms": (("avg_latency", 1000),),
     "prefill_latency_ms": (("prefill_latency_ms", 1),),
     "memory_usage_gb": (("memory_usage_gb", 1),),
 }
 STATED = "improvement_percent"
 #: How a launcher names the logs of the ranks of one run. Source: cann-recipes-infer writes log_<rank>.log.
 _RANK = re.compile(r"(?i)(?:^log|rank|worker|device|npu|^std(?:out|err))[_-]?(\d+)\.(?:log|txt|out)(?:\.gz)?$")
+_TORCHRUN = re.compile(r"/\d+/std(?:out|err)\.log$")
 _ADVICE = "Name the log or the JSON file of a run, or the folder with the logs of its ranks."
 
 
@@ -132,7 +135,10 @@ def _by_run(paths: Sequence[Path]) -> list[list[Path]]:
             files = [file for file in files if _has_figures(file)] or files[:1]
         for file in files:
             key = file.resolve()
-            runs.setdefault(key.parent if _RANK.search(file.name) else key, []).append(file)
+            place = key.parent if _RANK.search(file.name) else key
+            # torchrun --log-dir writes <attempt>/<rank>/stdout.log
+            place = key.parent.parent if _TORCHRUN.search(key.as_posix()) else place
+            runs.setdefault(place, []).append(file)
     return list(runs.values())
 
 

@@ -38,16 +38,24 @@ _ROWS = (
     re.compile(rf"(?i)\b(?:mean|avg|average)\s+tpot\s*\(ms\)\s*:?\s*{_VALUE}"),
     re.compile(rf"(?i)\b(?:median|p50)\s+(?:itl|inter-token latency)\s*\(ms\)\s*:?\s*{_VALUE}"),
     re.compile(rf"(?i)\b(?:mean|avg|average)\s+(?:itl|inter-token latency)\s*\(ms\)\s*:?\s*{_VALUE}"),
-    re.compile(rf"(?i)^\W*(?:tpot|itl|inter-token latency)\s*\(ms\)\s*:?\s*{_VALUE}"),
+    re.compile(rf"(?i)^\W*(?:tpot|itl|inter-token latency)\s*(?:\(ms\)\s*:?\s*{_VALUE}|:?\s*(?P<ms>[\d.]+)\s*ms\b)"),
+)
+#: vLLM's latency benchmark times whole requests: prefill and all decode steps.
+_REQUESTS = (
+    re.compile(rf"(?i)^\W*50% percentile latency:\s*{_VALUE}\s*seconds"),
+    re.compile(rf"(?i)^\W*avg latency:\s*{_VALUE}\s*seconds"),
 )
 _THROUGHPUTS = (
     re.compile(rf"(?i)\boutput (?:token )?throughput\s*\({_RATE}\)\s*:?\s*{_VALUE}"),
     re.compile(rf"(?i)throughput:.*?,\s*{_VALUE}\s*output {_RATE}"),
+    re.compile(rf"(?i)^\W*output throughput:\s*{_VALUE}\s*{_RATE}"),
     re.compile(rf"(?i)\b(?:gen|generation) throughput\s*(?:\({_RATE}\))?\s*:?\s*{_VALUE}"),
     re.compile(rf"(?i)throughput[^\n\d]{{0,30}}\({_RATE}\)\s*:?\s*{_VALUE}"),
     re.compile(rf"(?i)throughput[^\n\d]{{0,30}}{_VALUE}\s*{_RATE}"),
 )
-_NOT_DECODE = re.compile(r"(?i)\b(?:peak|total|input|prefill|request)\b[^:]*throughput|prefill|throughput \(req/s\)")
+_NOT_DECODE = re.compile(
+    r"(?i)\b(?:peak|total|input|prefill|request|last)\b[^:]*throughput|prefill|throughput \(req/s\)"
+)
 #: Every line that tells a figure holds one of these, in small letters.
 _WORDS = ("inference time", "latency", "throughput", "tpot", "itl", "decode", "benchmark ...")
 #: Any other line that speaks of decode and of a time.
@@ -76,6 +84,7 @@ class _Log:
     prefills: list[float] = field(default_factory=list)
     averages: dict[str, list[float]] = field(default_factory=dict)
     rows: dict[int, list[float]] = field(default_factory=dict)
+    requests: dict[int, list[float]] = field(default_factory=dict)
     rates: dict[int, list[float]] = field(default_factory=dict)
     batches: list[float] = field(default_factory=list)
     batch_steps: list[float] = field(default_factory=list)
@@ -102,6 +111,7 @@ def read_timings(lines: Iterable[str]) -> Figures:
     values = {
         "decode_latency_ms": decode,
         "throughput_tokens_per_sec": _first(log.rates),
+        "request_latency_ms": [1e3 * seconds for seconds in _first(log.requests)],
         "draft_latency_ms": log.drafts or log.averages.get("draft", []),
         "prefill_latency_ms": log.prefills or log.averages.get("prefill", []),
     }
@@ -128,7 +138,12 @@ def _read(line: str, log: _Log) -> None:
             log.rates.setdefault(0, []).append(float(match["rate"]))
     elif match := _ONE_BATCH_STEP.search(line):
         log.batch_steps.append(_milliseconds(match))
-    elif not (_row(line, _ROWS, log.rows) or _row(line, _THROUGHPUTS, log.rates)) and (match := _OTHER.search(line)):
+    elif any(
+        _row(line, patterns, found)
+        for patterns, found in ((_ROWS, log.rows), (_THROUGHPUTS, log.rates), (_REQUESTS, log.requests))
+    ):
+        return
+    elif match := _OTHER.search(line):
         log.others.append(float(match["value"]))
 
 
@@ -150,6 +165,8 @@ def _kind_of_average(before: str) -> str:
         return "prefill"
     if _TOGETHER.search(before):
         return "together"
+    if re.search(r"\bffn\s*$", words):
+        return "ffn"  # the other half of disaggregated attention and experts
     return "draft" if _DRAFT.search(before) else "decode"
 
 
@@ -159,7 +176,7 @@ def _row(line: str, patterns: tuple[re.Pattern[str], ...], found: dict[int, list
         return False
     for rank, pattern in enumerate(patterns):
         if match := pattern.search(line):
-            value = float(match["value"])
+            value = float(match["value"] or match["ms"])
             if value > 0:
                 found.setdefault(rank, []).append(value)
             return True

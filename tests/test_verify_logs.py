@@ -1,0 +1,221 @@
+"""What runs of each framework leave, with the answer that is right: lines of the form that the sources print."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from skadvisor.verification.checks import verify
+from skadvisor.verification.compile_log import read_lines
+from skadvisor.verification.performance_files import read_performance
+
+VLLM_ENGINE = """\
+(APIServer pid=908) INFO 09-17 05:31:11 [loggers.py:259] Engine 000: Avg prompt throughput: 812.4 tokens/s, Avg generation throughput: 12.1 tokens/s, Running: 8 reqs, Waiting: 0 reqs, GPU KV cache usage: 1.2%, Prefix cache hit rate: 0.0%
+(APIServer pid=908) INFO 09-17 05:31:21 [loggers.py:259] Engine 000: Avg prompt throughput: 0.0 tokens/s, Avg generation throughput: 245.3 tokens/s, Running: 8 reqs, Waiting: 0 reqs, GPU KV cache usage: 1.9%, Prefix cache hit rate: 0.0%
+(APIServer pid=908) INFO 09-17 05:31:31 [loggers.py:259] Engine 000: Avg prompt throughput: 0.0 tokens/s, Avg generation throughput: 245.7 tokens/s, Running: 8 reqs, Waiting: 0 reqs, GPU KV cache usage: 2.4%, Prefix cache hit rate: 0.0%
+"""
+VLLM_SERVE = """\
+============ Serving Benchmark Result ============
+Successful requests:                     64
+Failed requests:                         0
+Maximum request concurrency:             16
+Benchmark duration (s):                  30.12
+Total input tokens:                      65536
+Total generated tokens:                  16384
+Request throughput (req/s):              2.12
+Output token throughput (tok/s):         543.90
+Peak output token throughput (tok/s):    688.00
+Peak concurrent requests:                32.00
+Total token throughput (tok/s):          2719.50
+---------------Time to First Token----------------
+Mean TTFT (ms):                          210.11
+Median TTFT (ms):                        190.20
+P99 TTFT (ms):                           402.00
+-----Time per Output Token (excl. 1st token)------
+Mean TPOT (ms):                          28.61
+Median TPOT (ms):                        28.40
+P99 TPOT (ms):                           31.00
+---------------Inter-token Latency----------------
+Mean ITL (ms):                           28.55
+Median ITL (ms):                         27.90
+P99 ITL (ms):                            60.02
+==================================================
+"""
+VLLM_LATENCY = """\
+Warming up...
+Avg latency: 1.5040 seconds
+10% percentile latency: 1.4981 seconds
+25% percentile latency: 1.4990 seconds
+50% percentile latency: 1.5032 seconds
+90% percentile latency: 1.5100 seconds
+"""
+SGLANG_SERVER = """\
+[2026-11-02 10:00:01 DP0 TP0] Prefill batch, #new-seq: 8, #new-token: 8192, #cached-token: 0, token usage: 0.00, #running-req: 0, #queue-req: 0, npu graph: False, input throughput (token/s): 4012.10
+[2026-11-02 10:00:02 DP0 TP0] Decode batch, #running-req: 8, #token: 8500, token usage: 0.02, npu graph: True, gen throughput (token/s): 31.20, #queue-req: 0
+[2026-11-02 10:00:03 DP0 TP0] Decode batch, #running-req: 8, #token: 8820, token usage: 0.02, npu graph: True, gen throughput (token/s): 401.55, #queue-req: 0
+[2026-11-02 10:00:04 DP0 TP0] Decode batch, #running-req: 8, #token: 9140, token usage: 0.02, npu graph: True, gen throughput (token/s): 402.05, #queue-req: 0
+"""
+SGLANG_ONE_BATCH_SERVER = """\
+batch size: 16
+latency: 12.30 s
+input throughput: 20480.10 tok/s
+input_len: 1024
+output throughput: 340.10 tok/s
+last_ttft: 0.80 s
+last generation throughput: 345.00 tok/s
+"""
+GLM = """\
+2026-11-02 10:00:00,001 - INFO - [LLM](model_infer.py:110): Main  glm_5_2 [warm up] [decode] inference time cost 310.02 ms
+2026-11-02 10:00:01,001 - INFO - [LLM](model_infer.py:110): Main  glm_5_2 [prefill minibatch 0] inference time cost 402.00 ms
+2026-11-02 10:00:02,001 - INFO - [LLM](model_infer.py:110): Main [Prof On] glm_5_2 [decode] inference time cost 21.10 ms
+2026-11-02 10:00:02,021 - INFO - [LLM](model_infer.py:110): Main [Prof On] glm_5_2 [decode] inference time cost 21.30 ms
+2026-11-02 10:00:02,042 - INFO - [LLM](model_infer.py:110): Main [Prof On] glm_5_2 [decode] inference time cost 21.20 ms
+"""
+MTP = """\
+[INFO][2026-11-02 10:00:00.123][infer.py:101] Finished inference, the number of valid output tokens is 512, total number of draft tokens is 256, total accepted number is 200
+[INFO][2026-11-02 10:00:00.124][infer.py:107] deepseek_r1 main and mtp model average inference time cost is 20.50 ms
+[INFO][2026-11-02 10:00:00.125][infer.py:109] deepseek_r1 model average equivalent latency of MTP1 is 11.51 ms
+[INFO][2026-11-02 10:00:00.126][infer.py:112] The speculation accept length: 1.7812
+"""
+ATTENTION_AND_EXPERTS = """\
+[INFO][2026-11-02 10:00:00.124][infer.py:115] longcat_flash decode average inference time cost is 14.50 ms
+[INFO][2026-11-02 10:00:00.125][offline_inference.py:234] longcat_flash ffn average inference time cost is 6.20 ms
+"""
+DSPARK = """\
+[Verify] kimi_k3[warm up] [decode] inference time cost 400.00 ms
+[Verify] kimi_k3 [decode] inference time cost 12.50 ms
+[DSpark] kimi_k3 [decode] inference time cost 2.00 ms
+[Verify] kimi_k3 [decode] inference time cost 12.60 ms
+[DSpark] kimi_k3 [decode] inference time cost 2.10 ms
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "value"),
+    [
+        (VLLM_SERVE, "decode_latency_ms", 28.40),
+        (VLLM_SERVE, "throughput_tokens_per_sec", 543.90),
+        (VLLM_ENGINE, "throughput_tokens_per_sec", 245.3),
+        (VLLM_LATENCY, "request_latency_ms", 1503.2),
+        ('{"avg_latency": 1.5, "latencies": [1.4, 1.5], "percentiles": {"50": 1.45}}', "request_latency_ms", 1500.0),
+        (SGLANG_SERVER, "throughput_tokens_per_sec", 401.55),
+        (SGLANG_ONE_BATCH_SERVER, "throughput_tokens_per_sec", 340.10),
+        (GLM, "decode_latency_ms", 21.20),
+        (MTP, "decode_latency_ms", 20.50),
+        (ATTENTION_AND_EXPERTS, "decode_latency_ms", 14.50),
+        (DSPARK, "decode_latency_ms", 12.55),
+        (DSPARK, "draft_latency_ms", 2.05),
+        ("[rank0]: [Main] Inference time (decode): 15.22 ms\n" * 3, "decode_latency_ms", 15.22),
+        ("Inference time (decode):   15.22ms\r\n" * 3, "decode_latency_ms", 15.22),
+        (
+            "moe_layer decode: 1.25 ms per step\nDecode step time: 8.80 ms\nDecode step time: 8.90 ms\n",
+            "decode_latency_ms",
+            8.85,
+        ),
+        ("TPOT: 14.2 ms\n", "decode_latency_ms", 14.2),
+        ("decode throughput: 1024.5 tokens/s\n", "throughput_tokens_per_sec", 1024.5),
+    ],
+)
+def test_a_log_gives_its_steady_decode_figure(tmp_path: Path, text: str, metric: str, value: float) -> None:
+    path = tmp_path / "run.log"
+    path.write_text(text, encoding="utf-8")
+    assert read_performance([path]).values[metric] == (pytest.approx(value),)
+
+
+def test_torchrun_writes_the_logs_of_ranks_into_folders(tmp_path: Path) -> None:
+    for rank in range(4):
+        folder = tmp_path / "none_x7/attempt_0" / str(rank)
+        folder.mkdir(parents=True)
+        (folder / "stdout.log").write_text(f"[Main] Inference time (decode): {10 + rank} ms\n" * 5)
+        (folder / "stderr.log").write_text("")
+    read = read_performance([tmp_path])
+    assert (read.values["decode_latency_ms"], read.runs, read.ranks) == ((13.0,), 1, 4)
+
+
+PLOG = "[ERROR] ASCENDCKERNEL(8012,python3):2026-11-02-10:00:00.888.239 [sk_dfx_exception_handler.cpp:545]8100 [SK]"
+CAPTURED_FAULT = f"""\
+[ERROR] RUNTIME(8012,python3):2026-11-02-10:00:00.888.239 [davinci_kernel_task.cc:1639]8100 PrintErrorInfoForDavinciTask:[DFX_INFO]Aicore kernel execute failed, device_id=0, stream_id=70, report_stream_id=73, task_id=0, flip_num=0, fault kernel_name=sk_entry_mix12, fault kernel info ext=none, program id=1, hash=94.
+{PLOG}[IsSkEntry] Exception is from superkernel function 'sk_entry_mix12', op_trace=false, proceeding with handling
+{PLOG}[PrintMatchedNodeBasicInfo] [Core 3] ModelIdIdx=0, ModelId=1, SkScopeId=4
+{PLOG}[PrintFuncSymbolInfo] [Core 3] Origin function name: QuantBatchMatmulV3_8ab205c8_0
+"""
+GE_FAULT = """\
+[ERROR] RUNTIME(7,python3):2026-03-28-11:32:18.888.239 [x.cc:1]7 PrintErrorInfo:[DFX_INFO]Aicore kernel execute failed, device_id=0, fault kernel_name=te_superkernel_911c4c52, fault kernel info ext=none
+[ERROR] GE(7,python3):2026-03-28-11:32:18.888.346 [error_tracking.cc:177]7 ErrorTrackingCallback: ErrorNo: 4294967295(failed)Error happened, origin_op_name [sk_sp1_start_TransQuantParamV2_end_QuantBatchMatmulV3_2], op_name [sk_sp1_start_TransQuantParamV2_end_QuantBatchMatmulV3_2], task_id 0, stream_id 70.
+[ERROR] IDEDD(7,python3):2026-03-28-11:32:18.893.754 [k.cpp:534][tid:7] [Dump][Exception] coreId=3, symbol name=te_quantbatchmatmulv3_8ab_split3, symbol size=1914
+"""
+OTHER_FAULT = GE_FAULT.splitlines()[0].replace("te_superkernel_911c4c52", "reshape_and_cache_200000000")
+TOLD = (
+    "(EngineCore pid=7) INFO 09-17 05:31:11 [ascend_config.py:80] enable_super_kernel is on with enable_static_kernel\n"
+)
+SINGLE = "SK Function: sk_1_none_start_A_end_A, scope id: 1, Node Count: 1\n"
+REFUSED_OLD = (
+    "[EVENT] GE(7,python3):2026-11-02-10:00:00.1 [super_kernel_pass.cc:90]7 Run:find super kernel sub op Cast_1(Cast), "
+    "can not fusion because not support super kernel, so delete attr super_kernel_scope, super_scope_name attn_0\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "words"),
+    [
+        (CAPTURED_FAULT, "refuted", ("SkScopeId 4", "QuantBatchMatmulV3_8ab205c8_0")),
+        (GE_FAULT, "refuted", ("sp1", "TransQuantParamV2", "te_quantbatchmatmulv3_8ab_split3")),
+        (OTHER_FAULT, "not_proven", ()),
+        (f"{PLOG}[aclskOptimize] aclskOptimize failed: optimize sk graph failed\n", "refuted", ("aclskOptimize",)),
+        (TOLD, "not_proven", ()),
+        (SINGLE, "not_proven", ()),
+        (REFUSED_OLD, "not_proven", ("Cast",)),
+        ("", "not_proven", ()),
+        ("ValueError: npugraph_ex does not support superkernel.\n", "refuted", ("does not support superkernel",)),
+    ],
+)
+def test_a_compile_log_is_judged(tmp_path: Path, text: str, answer: str, words: tuple[str, ...]) -> None:
+    path = tmp_path / "plog.log"
+    path.write_text(text)
+    check = verify([path]).checks[0]
+    assert check.answer == answer, check.message
+    for word in words:
+        assert word in str(check.message)
+
+
+def test_a_fault_of_a_captured_graph_names_the_scope_that_was_listed() -> None:
+    listed = "SK Function: sk_4_attn_layer_0_start_A_end_B, scope id: 4, Node Count: 5\n"
+    failure = str(read_lines((listed + CAPTURED_FAULT).splitlines()).failures[0])
+    assert "attn_layer_0" in failure and "A ... B" in failure
+
+
+RECIPES_TEXT = """\
+[INFO][{time}][model_runner.py:296][{pid}] start
+[INFO][{time}][infer.py:87] Request 0: outputs: The answer is {answer}.
+It took 3.5 ms to think.
+
+[INFO][{time}][infer.py:115] qwen decode average inference time cost is {cost} ms
+"""
+VLLM_TEXT = """\
+Processed prompts: 100%|██████████| 2/2 [00:00<00:00, {cost}it/s, est. speed input: 10 toks/s, output: 31 toks/s]
+Prompt: 'Hello, my name is', Generated text: ' John and {answer}'
+Prompt: 'The capital', Generated text: ' is Paris'
+"""
+SGLANG_TEXT = """\
+===============================
+Prompt: The capital of France is
+Generated text:  Paris, {answer}
+"""
+JSON_TEXT = (
+    '{{"generated_texts": ["a {answer}"], "output_throughput": {cost}, "itls": [[0.01{pid}]], "date": "{time}"}}'
+)
+
+
+@pytest.mark.parametrize("form", [RECIPES_TEXT, VLLM_TEXT, SGLANG_TEXT, JSON_TEXT])
+@pytest.mark.parametrize("same", [True, False])
+def test_outputs_of_each_framework_are_compared_as_text(tmp_path: Path, form: str, same: bool) -> None:
+    suffix = ".json" if form is JSON_TEXT else ".txt"
+    files = tmp_path / f"off{suffix}", tmp_path / f"on{suffix}"
+    files[0].write_text(form.format(time="2026-11-02 10:00:00.123", pid=11, cost=15.22, answer="42"))
+    answer = "42" if same else "41"
+    files[1].write_text(form.format(time="2026-11-02 11:30:10.456", pid=97, cost=13.01, answer=answer))
+    check = verify(outputs=[files]).checks[0]
+    assert check.answer == ("proven" if same else "refuted"), check.message
