@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from skadvisor.fusion.overlaps import overlaps
 from skadvisor.fusion.readings import cann_version, families, mode_of
 from skadvisor.records import Finding
-from skadvisor.text.messages import Message, _
+from skadvisor.text.messages import Message, _, listed
 from skadvisor.units import us
 
 if TYPE_CHECKING:
@@ -221,7 +221,9 @@ def check_tiling(situation: Situation, inside: pd.DataFrame, preview: Preview) -
     return Finding(
         check="tiling",
         status={True: "pass", False: "warn", None: "unknown"}[situation.tiling_sink],  # type: ignore[arg-type]
-        message=Message(_("{names} ({count} per step) fuse only with tiling sink"), names=names, count=len(needing)),
+        message=Message(
+            _("{names} ({count} per step): fused only where tiling is sunk"), names=names, count=len(needing)
+        ),
         remedy=Message(_("switch tiling sink on (tiling_schedule_optimize), or leave them outside the scope")),
         source=_("tiling-offload operators that are not tiling-sunk break; reason word DYNAMIC_TASK_UNSUPPORT"),
     )
@@ -234,16 +236,18 @@ def check_custom(situation: Situation, inside: pd.DataFrame, preview: Preview) -
     unknown = (judged["fusible"] == "unknown").to_numpy() & ~triton
     if not triton.any() and not unknown.any():
         return Finding(check="custom", status="pass", message=Message(_("all operators in scope are known")))
-    names = ", ".join(sorted(set(judged.loc[unknown | triton, "op_type"].astype(str)))[:4])
+    said = [
+        Message(sentence, count=int(chosen.sum()), names=", ".join(sorted(set(judged.loc[chosen, "op_type"]))[:4]))
+        for sentence, chosen in (
+            (_("Triton kernels per step: {count} ({names})"), triton),
+            (_("kernels per step that no rule settles: {count} ({names})"), unknown),
+        )
+        if chosen.any()
+    ]
     return Finding(
         check="custom",
         status="warn" if triton.any() else "unknown",
-        message=Message(
-            _("{triton} Triton and {unknown} unlisted kernels per step in scope: {names}"),
-            triton=int(triton.sum()),
-            unknown=int(unknown.sum()),
-            names=names,
-        ),
+        message=listed(said, "; "),
         remedy=Message(
             _("custom operators must be bound for SuperKernel and keep the data cache coherent: compare outputs")
         ),
@@ -285,7 +289,8 @@ def check_hardware(situation: Situation, inside: pd.DataFrame, preview: Preview)
     known = {"A3": "pass", "950": "pass", "A2": "warn"}
     statuses = {known.get(family, "block") for family in families(situation.hardware)}
     status = statuses.pop() if len(statuses) == 1 else "unknown"
-    message = Message(_("hardware: {name}"), name=situation.hardware)
+    unknown = situation.hardware == "unknown"
+    message = Message(_("the chip is unknown") if unknown else "{name}", name=situation.hardware)
     if situation.hardware_known_by is not None:
         message = Message(_("{fact} ({how})"), fact=message, how=situation.hardware_known_by)
     return Finding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from skadvisor.errors import InputError
@@ -10,8 +11,8 @@ from skadvisor.plan.patch import DIALECTS, Dialect
 from skadvisor.plan.proof import proof_commands
 from skadvisor.plan.records import Expected, Plan, Risk
 from skadvisor.plan.template_profiles import template_profile
-from skadvisor.records import Result, Template, find_template
-from skadvisor.text.messages import Message, _
+from skadvisor.records import Breaker, Result, Template, find_template
+from skadvisor.text.messages import Message, _, often
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,16 +148,16 @@ def _risks(record: Template | None, inside: pd.DataFrame, dialect: Dialect) -> t
         Risk(
             what=breaker.op_type,
             message=Message(
-                _("cuts the scope {cuts:.1f} times per layer ({reason})")
+                _("cuts the scope {times} per layer ({reason})")
                 if breaker.likelihood == "likely"
-                else _("may cut the scope {cuts:.1f} times per layer ({reason})"),
-                cuts=breaker.cuts_per_layer,
+                else _("may cut the scope {times} per layer ({reason})"),
+                times=often(cuts),
                 reason=breaker.reason,
             ),
             remedy=breaker.remedy,
             source=breaker.source,
         )
-        for breaker in (record.breakers if record else ())
+        for breaker, cuts in _by_operator(record.breakers if record else ())
     ]
     collectives = inside[inside["kind"] == "collective"] if len(inside) else inside
     if len(collectives):
@@ -172,6 +173,17 @@ def _risks(record: Template | None, inside: pd.DataFrame, dialect: Dialect) -> t
             )
         )
     return tuple(risks)
+
+
+def _by_operator(breakers: Sequence[Breaker]) -> list[tuple[Breaker, float]]:
+    """Breakers of one type and verdict as one, whatever their roles, with their cuts per layer together."""
+    cuts: dict[tuple[str, str], float] = {}
+    first: dict[tuple[str, str], Breaker] = {}
+    for breaker in breakers:
+        key = breaker.op_type, breaker.likelihood
+        first.setdefault(key, breaker)
+        cuts[key] = cuts.get(key, 0.0) + breaker.cuts_per_layer
+    return [(first[key], count) for key, count in cuts.items()]
 
 
 def _stream_risks(streams: int, mode: str, dialect: Dialect) -> tuple[Risk, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skadvisor.text.languages import Translate, translator
-from skadvisor.text.messages import Message, _
+from skadvisor.text.messages import Message, _, often
 
 LONGEST_NAME = 120
 LONGEST_VALUE = 300
@@ -158,11 +158,7 @@ class Wording:
 
     def times(self, count: float) -> str:
         """How often: once, twice, so many times."""
-        if round(count, 1) == 1:
-            return self.say(_("once"))
-        if round(count, 1) == 2:
-            return self.say(_("twice"))
-        return self.say(_("{count} times"), count=f"{count:.1f}".removesuffix(".0"))
+        return self.sentence(often(count))
 
     def percent(self, value: float | None) -> str:
         """A percentage (of 100), or "unknown"."""

@@ -50,3 +50,10 @@ def listed(messages: Iterable[Message], separator: str = ", ") -> Message:
 def _(template: str) -> str:
     """Mark a template for the translation catalogue; returns it unchanged."""
     return template
+
+
+def often(count: float) -> Message:
+    """How often: once, twice, so many times."""
+    words = {1: _("once"), 2: _("twice")}
+    rounded = round(count, 1)
+    return Message(words.get(rounded, _("{count} times")), count=f"{count:.1f}".removesuffix(".0"))
