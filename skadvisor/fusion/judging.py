@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skadvisor.fusion.readings import Reading, mode_of, readings
 from skadvisor.fusion.rules import Judgement, Rule, index, load_rules, own_rules
-from skadvisor.text.messages import Message, _
+from skadvisor.text.messages import Message, _, listed
 from skadvisor.vocabulary.names import operator_type
 from skadvisor.vocabulary.superkernel_names import parse
 
@@ -206,13 +206,22 @@ def _hangs_on(name: str, left: Sequence[Reading], verdicts: Sequence[Judgement])
     )
 
 
-def _shown(name: str, left: Sequence[Reading], verdicts: Sequence[Judgement]) -> str:
+def _shown(name: str, left: Sequence[Reading], verdicts: Sequence[Judgement]) -> Message:
     """Each value of a circumstance with its verdict, as in "A2 unlikely, 950 likely"."""
     shown: dict[str, set[str]] = {}
     for reading, verdict in zip(left, verdicts, strict=True):
         value = getattr(reading, name)
         shown.setdefault(value if isinstance(value, str) else version_text(value), set()).add(verdict.fusible)
-    return ", ".join(f"{value} {'/'.join(sorted(found))}" for value, found in shown.items())
+    return listed(
+        Message("{value} {verdicts}", value=_words(value), verdicts=listed(map(_words, sorted(found)), "/"))
+        for value, found in shown.items()
+    )
+
+
+def _words(word: str) -> Message:
+    """A value or a verdict as people say it."""
+    said = {"older": _("older"), "likely": _("likely"), "unlikely": _("unlikely"), "unknown": _("unknown")}
+    return Message(said.get(word, "{word}"), word=word)
 
 
 def version_text(version: tuple[int, ...]) -> str:

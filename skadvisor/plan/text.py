@@ -10,7 +10,15 @@ from skadvisor.report.cells import number, text
 from skadvisor.report.document import Cell, Code, Column, Document, Item, Points, Section, Summary, Table
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.sources import source_text
-from skadvisor.report.wording import BASIS_NAMES, LIKELIHOOD_NAMES, LONGEST_VALUE, STATUS_NAMES, Wording, clip
+from skadvisor.report.wording import (
+    BASIS_NAMES,
+    CHECK_NAMES,
+    LIKELIHOOD_NAMES,
+    LONGEST_VALUE,
+    STATUS_NAMES,
+    Wording,
+    clip,
+)
 from skadvisor.text.messages import _
 
 #: Operator types of a scope that a terminal shows.
@@ -169,7 +177,7 @@ def _risks(plan: Plan, wording: Wording) -> Section | None:
         Item(
             wording.sentence(risk.message),
             "warn",
-            clip(risk.what),
+            clip(wording.name(CHECK_NAMES, risk.what) if risk.what in CHECK_NAMES else risk.what),
             wording.sentence(risk.remedy),
             source_text(risk.source, wording),
         )

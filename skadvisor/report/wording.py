@@ -63,6 +63,22 @@ LIKELIHOOD_NAMES = {"likely": _("likely"), "unlikely": _("unlikely"), "unknown":
 RISK_NAMES = {"low": _("low"), "medium": _("medium"), "high": _("high")}
 FUSIBLE_NAMES = {"likely": _("fuses"), "unlikely": _("does not fuse"), "unknown": _("not known"), "mixed": _("in part")}
 BASIS_NAMES = {"measured": _("measured"), "derived": _("derived"), "assumed": _("assumed")}
+#: What a check of a scope looks at.
+CHECK_NAMES = {
+    "aicpu": _("AI CPU"),
+    "collectives": _("collectives"),
+    "core_limits": _("core limits"),
+    "cores": _("cores"),
+    "custom": _("custom operators"),
+    "fragments": _("fragments"),
+    "hardware": _("chip"),
+    "mode": _("mode"),
+    "shapes": _("shapes"),
+    "streams": _("streams"),
+    "superkernel": _("SuperKernel"),
+    "tiling": _("tiling"),
+    "version": _("CANN version"),
+}
 #: Roles of kernels; another one is shown with its underscores replaced.
 ROLE_NAMES = {
     "qkv_proj": _("q/k/v projection"),
