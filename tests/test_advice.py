@@ -69,12 +69,12 @@ def test_high_risk_takes_the_greatest_estimate():
     assert found.choice == best.name
 
 
-def test_eager_and_host_bound_is_refused_with_the_numbers():
+def test_eager_and_host_bound_is_refused():
     kernels = decode_kernels(gap_ns=60_000, model=None, state="dynamic")
     situation = changed(DENSE, mode="eager", graph_kind=None, host_bound=True, host_share=0.85)
     found = advise(kernels, situation, mode="eager")[1]
     assert found.choice == "none"
-    assert "0.4 ms of kernels in a 2.7 ms step" in str(found.reason)
+    assert "eager and host-bound" in str(found.reason)
     assert "graph mode" in str(found.next[0])
 
 
@@ -91,7 +91,7 @@ def test_a_graph_in_pieces_that_waits_for_the_host_is_refused():
         kernel["start_ns"] += number // 5 * 300_000
     found = advise(kernels, changed(DENSE, host_bound=True, host_share=0.8))[1]
     assert found.choice == "none"
-    assert "waits" in str(found.reason)
+    assert "one whole graph" in str(found.reason)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_real_eager_capture() -> None:
     same = (layers == truth["layer"].to_numpy()) | (pd.isna(layers) & truth["layer"].isna().to_numpy())
     assert duration[same].sum() >= 0.99 * duration.sum()
     assert result.recommendation.choice == "none"
-    assert "2.8 ms of kernels in a 24.0 ms step" in str(result.recommendation.reason)
+    assert "eager and host-bound" in str(result.recommendation.reason)
 
 
 def test_real_piecewise_graph_capture() -> None:

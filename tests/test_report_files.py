@@ -376,7 +376,7 @@ def test_ranks_are_compared_where_there_are_several() -> None:
 
     rank = records.RankRecord(rank=0, path="a", state="read", reference=True, wall_us=4987.3, wait_us=12.5)
     lost = records.RankRecord(rank=7, path="b", state="unreadable", reason=Message("cut off"))
-    text = render_text(describe_result(replace(dense_decode(), ranks=(rank, lost))), width=160)
+    text = render_text(describe_result(replace(dense_decode(), ranks=(rank, lost))), width=160, detail=True)
     lines = [line for line in text.partition("Ranks compared")[2].splitlines() if line.strip()]
     assert any("4,987.3" in line and "12.5" in line and "reference" in line for line in lines)
     assert any("cut off" in line and "unknown" in line for line in lines)

@@ -71,15 +71,14 @@ def test_verdict_says_estimate_and_claim() -> None:
 def test_refusal_names_its_reason_and_its_figures() -> None:
     text = render_text(eager_refusal())
     assert text.startswith("Host-bound: the device waits for the host during 87.8 % of the decode step.")
-    assert "2.8 ms of kernels in 24.1 ms" in text
+    assert "24,060.0 µs = kernels 2,810.0 µs + gaps 21,250.0 µs" in text
     assert "Templates compared" not in text
 
 
 def test_a_refusal_shows_the_template_that_it_refuses_once() -> None:
-    refused = toy_decode()
-    advised = replace(refused.recommendation, margin_us=-12.3)
-    text = render_text(replace(refused, recommendation=advised))
-    assert re.search(r"Runner-up +full-model, 12\.3 µs better than none, but within the noise\n", text)
+    text = render_text(toy_decode())
+    assert "the best one, full-model, is expected" in " ".join(text.split())
+    assert "Runner-up" not in text
 
 
 @pytest.mark.parametrize(
@@ -87,7 +86,7 @@ def test_a_refusal_shows_the_template_that_it_refuses_once() -> None:
     [
         ("attention-only", 4.0, "full-model, 4.0 µs behind"),
         ("attention-only", -4.0, "full-model, 4.0 µs better, but riskier"),
-        ("none", 4.0, "full-model, 4.0 µs behind"),
+        ("attention-only", 0.02, "full-model, which wins as much"),
     ],
 )
 def test_a_better_runner_up_is_not_said_to_be_behind(choice: str, margin: float, words: str) -> None:
@@ -111,7 +110,7 @@ def test_the_first_screen_says_nothing_twice(name: str) -> None:
         summary.reason,
         *(line for points in summary.lists if points.title != "Warnings" for line in points.lines),
     ]
-    plain = [re.sub(r"\W+", " ", line).strip().lower() for line in lines]
+    plain = [re.sub(r"\W+", " ", line).strip().lower() for line in lines if line]
     assert len(set(plain)) == len(plain)
     assert not any(one != other and one in other for one in plain for other in plain)
 

@@ -43,7 +43,7 @@ def recommend(
     most of it. `high` takes the greatest estimate, and where none is above the noise also one that has at least the
     chance WORTH_MENTIONING to be. A refusal within noise names the best template as its runner-up.
     """
-    refused = refuse(templates, situation, times)
+    refused = refuse(templates, situation)
     if refused is not None:
         return refused
     allowed = _allowed(templates, risk)
@@ -111,7 +111,7 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
         reason = Message(
             _(
                 "within noise, not worth it: the best template, {name}, would win {mid:.1f} % of the step "
-                "({low:.1f} to {high:.1f}), and below {floor:g} % nobody can tell"
+                "({low:.1f} to {high:.1f}), below the noise floor of {floor:g} %"
             ),
             **figures,
         )

@@ -187,9 +187,10 @@ def say_dependence(one: Dependence) -> Message:
         ("operator", "unlikely"): _("flips to {becomes} if {name} does not fuse (chance {chance:.0%})"),
         ("operator", "likely"): _("flips to {becomes} if {name} fuses after all (chance {chance:.0%})"),
         ("fact", "no"): _("flips to {becomes} if {name} does not hold"),
-        ("prior", "less"): _("flips to {becomes} if a boundary wins less than assumed (chance {chance:.0%})"),
-        ("prior", "more"): _("flips to {becomes} if a boundary wins more than assumed (chance {chance:.0%})"),
+        ("prior", "less"): _("flips to {becomes} if a task boundary saves less than assumed (chance {chance:.0%})"),
+        ("prior", "more"): _("flips to {becomes} if a task boundary saves more than assumed (chance {chance:.0%})"),
     }
     on_chip = _("flips to {becomes} on {otherwise}: the capture does not tell the chip")
     sentence = on_chip if one.name == "hardware" else sentences[one.kind, one.otherwise]
-    return Message(sentence, becomes=one.becomes, name=one.name, otherwise=one.otherwise, chance=one.chance)
+    becomes = Message(_("none")) if one.becomes == "none" else one.becomes
+    return Message(sentence, becomes=becomes, name=one.name, otherwise=one.otherwise, chance=one.chance)

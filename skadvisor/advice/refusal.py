@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 from skadvisor.records import Ground, Recommendation, Template
 from skadvisor.text.messages import Message, _
-from skadvisor.units import NS_PER_MS
 
 if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
-    from skadvisor.accounting.timeline import Times
 
 
 def refusal(ground: Ground, reason: Message, steps: Sequence[Message]) -> Recommendation:
@@ -21,7 +19,7 @@ def refusal(ground: Ground, reason: Message, steps: Sequence[Message]) -> Recomm
     )
 
 
-def refuse(templates: Sequence[Template], situation: Situation, times: Times) -> Recommendation | None:
+def refuse(templates: Sequence[Template], situation: Situation) -> Recommendation | None:
     """A refusal that no gain could change: training, no layers, no decode, no sure graph, fused already; else None."""
     if situation.training:
         reason = (
@@ -47,7 +45,7 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
     if not situation.decoder_layers and not templates:
         return refusal(
             "no_decoder",
-            Message(_("no decoder layers were found; there is nothing to place a scope round")),
+            Message(_("no decoder layers were found, so there is nothing to place a scope round")),
             [Message(_("record a decode step of a transformer model, at Level1 so that shapes are there"))],
         )
     if situation.phase == "unknown":
@@ -69,7 +67,7 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
         )
     # A graph without decoder layers is judged by its own time; what drives it need not be a service.
     if situation.mode == "eager" or (situation.host_bound and situation.decoder_layers):
-        return _graph_first(situation, times)
+        return _graph_first(situation)
     if situation.mode == "unknown":
         return refusal(
             "mode",
@@ -82,7 +80,7 @@ def refuse(templates: Sequence[Template], situation: Situation, times: Times) ->
             [Message(_("record at Level1: Model ID and OP State tell a graph's kernels"))],
         )
     if situation.wait_bound:
-        return _others_first(situation, times)
+        return _others_first()
     if not templates:
         return refusal("blocked", Message(_("no template could be assessed on this capture")), [])
     fused = next((finding for finding in templates[0].findings if finding.check == "superkernel"), None)
@@ -106,55 +104,32 @@ def _experts_alone(situation: Situation) -> Recommendation:
     return refusal("no_decoder", reason, [both])
 
 
-def _others_first(situation: Situation, times: Times) -> Recommendation:
-    row = times.steps[times.steps["step"] == times.representative[situation.phase]].iloc[0]
-    reason = Message(
-        _(
-            "inside the graph the device waits {wait:.1f} ms of a {wall:.1f} ms step for another stream or rank, not "
-            "for the host; what fusion saves there would be waited away"
-        ),
-        wait=row["gap_wait_ns"] / NS_PER_MS,
-        wall=row["wall_ns"] / NS_PER_MS,
+def _others_first() -> Recommendation:
+    reason = _(
+        "inside the graph the device waits for another stream or rank, not for the host; fusing would only lengthen "
+        "that wait"
     )
     steps = (
         _("find what it waits for: record all ranks, and all streams with the event waits of trace_view.json"),
         _("shorten or overlap what it waits for, then record again"),
     )
-    return refusal("wait", reason, [Message(step) for step in steps])
+    return refusal("wait", Message(reason), [Message(step) for step in steps])
 
 
-def _graph_first(situation: Situation, times: Times) -> Recommendation:
-    row = times.steps[times.steps["step"] == times.representative[situation.phase]].iloc[0]
-    figures = {
-        "busy": row["busy_ns"] / NS_PER_MS,
-        "wall": row["wall_ns"] / NS_PER_MS,
-        "host": row["gap_host_ns"] / NS_PER_MS,
-    }
+def _graph_first(situation: Situation) -> Recommendation:
     ground: Ground = "host" if situation.host_bound else "mode"
-    again = Message(_("then record again and ask again: the shares will have moved"))
-    if situation.mode == "eager" and situation.host_bound:
-        reason = Message(
-            _(
-                "eager and host-bound, so first graph mode: {busy:.1f} ms of kernels in a {wall:.1f} ms step; no scope "
-                "can remove the {host:.1f} ms in which the device waits for the host"
-            ),
-            **figures,
+    again = Message(_("then record again and rerun skadvisor analyze"))
+    if situation.mode != "eager":
+        reason = _("first one whole graph instead of pieces: fusing would only lengthen the wait for the host")
+        whole = Message(_("capture decode as one graph instead of pieces (full decode graph)"))
+        return refusal(ground, Message(reason), [whole, again])
+    reason = (
+        _(
+            "eager and host-bound, so first graph mode: no scope can remove the time in which the device waits for the "
+            "host"
         )
-    elif situation.mode == "eager":
-        reason = Message(
-            _("the decode steps are eager, so first graph mode ({busy:.1f} ms of kernels in a {wall:.1f} ms step)"),
-            **figures,
-        )
-    else:
-        reason = Message(
-            _(
-                "first one whole graph: the device waits {host:.1f} ms of a {wall:.1f} ms step for the "
-                "host ({busy:.1f} ms of kernels), and what fusion saves there would be waited away"
-            ),
-            **figures,
-        )
-        return refusal(
-            ground, reason, [Message(_("capture decode as one graph instead of pieces (full decode graph)")), again]
-        )
+        if situation.host_bound
+        else _("the decode steps are eager, so first graph mode")
+    )
     mode = Message(_("switch decode to graph mode (exe_mode ge_graph or npugraph_ex, static shapes)"))
-    return refusal(ground, reason, [mode, again])
+    return refusal(ground, Message(reason), [mode, again])

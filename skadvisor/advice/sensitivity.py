@@ -86,7 +86,7 @@ def depends_on_unattributed(
     capture. `share` is the unattributed share of the device time, a fraction; below LEAST_SHARE, and where a plain
     fact of the capture decides, the answer is no and nothing is assessed.
     """
-    if share < LEAST_SHARE or refuse(templates, situation, times) is not None:
+    if share < LEAST_SHARE or refuse(templates, situation) is not None:
         return False
     from skadvisor import gain
 

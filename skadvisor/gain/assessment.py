@@ -217,10 +217,7 @@ def _verdict(
     }
     if found.mid_pct < NOISE_PCT:
         return "within_noise", Message(
-            _(
-                "within noise: {mid:.1f} % of the step ({low:.1f} to {high:.1f}), less than the {floor:g} % "
-                "that anyone can tell"
-            ),
+            _("within noise: {mid:.1f} % of the step ({low:.1f} to {high:.1f}), below the noise floor of {floor:g} %"),
             **figures,
         )
     return "worthwhile", Message(

@@ -62,8 +62,8 @@ def check_capture(times: Times, situation: Situation) -> tuple[Notice, ...]:
     if real is None:
         return ()
     figures = {
-        "wall": row["wall_ns"] / NS_PER_MS,
-        "tpot": real / NS_PER_MS,
+        "wall": row["wall_ns"] / NS_PER_US,
+        "tpot": real / NS_PER_US,
         "gap": row["gap_ns"] / NS_PER_US,
     }
     if row["wall_ns"] > INFLATION * real:
@@ -72,8 +72,8 @@ def check_capture(times: Times, situation: Situation) -> tuple[Notice, ...]:
                 code="capture_inflated",
                 message=Message(
                     _(
-                        "unreliable gaps: the step takes {wall:.2f} ms in the capture and {tpot:.2f} ms without the "
-                        "profiler; its {gap:.0f} us of gaps are scaled down"
+                        "unreliable gaps: the step takes {wall:,.1f} us in the capture and {tpot:,.1f} us without the "
+                        "profiler; its {gap:,.1f} us of gaps are scaled down"
                     ),
                     **figures,
                 ),
@@ -85,7 +85,7 @@ def check_capture(times: Times, situation: Situation) -> tuple[Notice, ...]:
                 code="capture_incomplete",
                 message=Message(
                     _(
-                        "the step takes {wall:.2f} ms in the capture but {tpot:.2f} ms without the profiler: kernels "
+                        "the step takes {wall:,.1f} us in the capture but {tpot:,.1f} us without the profiler: kernels "
                         "of a graph replay are missing, or the host works between steps"
                     ),
                     **figures,
@@ -96,7 +96,10 @@ def check_capture(times: Times, situation: Situation) -> tuple[Notice, ...]:
         Notice(
             code="percent_of_tpot",
             message=Message(
-                _("percent refer to the step of {tpot:.2f} ms that --tpot-ms gives; the capture's takes {wall:.2f} ms"),
+                _(
+                    "percent refer to the step of {tpot:,.1f} us that --tpot-ms gives; the capture's takes {wall:,.1f} "
+                    "us"
+                ),
                 **figures,
             ),
         ),
@@ -108,10 +111,10 @@ def _graph_alone(own_ns: float) -> Notice:
         code="percent_of_graph",
         message=Message(
             _(
-                "no decoder layers were found: the whole graph and what repeats in it are assessed, in percent of the "
-                "graph's own {own:.3f} ms without waits for the host"
+                "no decoder layers were found: the whole graph and what repeats in it are assessed, in percent of "
+                "the graph's own {own:,.1f} us without waits for the host"
             ),
-            own=own_ns / NS_PER_MS,
+            own=own_ns / NS_PER_US,
         ),
     )
 

@@ -65,7 +65,7 @@ def _slow_notice(slow: Sequence[RankRecord], group: Sequence[RankRecord]) -> lis
     waits = [record.wait_us for record in group if record.wait_us is not None and record not in slow]
     if waits:
         message = Message(
-            _("slow: rank {ranks}; the other ranks wait {wait:.1f} us per step for it in collectives (median)"),
+            _("slow: rank {ranks}; the other ranks wait {wait:,.1f} us per step for it in collectives (median)"),
             ranks=_names(slow),
             wait=median(waits),
         )
@@ -86,7 +86,10 @@ def _wait_notice(records: Sequence[RankRecord]) -> list[Notice]:
     if share < WORTH_SAYING:
         return []
     message = Message(
-        _("waiting for other ranks takes {wait:.1f} of {comm:.1f} us per step in collectives, {share:.0%} of the step"),
+        _(
+            "waiting for other ranks takes {wait:,.1f} of {comm:,.1f} us per step in collectives, {share:.0%} "
+            "of the step"
+        ),
         wait=median(wait for wait, _comm, _wall in known),
         comm=median(comm for _wait, comm, _wall in known),
         share=share,

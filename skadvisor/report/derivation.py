@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skadvisor.records import Result
+from skadvisor.report.cells import number
 from skadvisor.report.document import Cell, Column, Item, Section, Table
 from skadvisor.report.sources import source_text
 from skadvisor.report.subject import subject_template
@@ -44,7 +45,7 @@ def _captures(result: Result, wording: Wording) -> Table:
                 Cell(clip(capture.level), capture.level),
                 Cell(clip(capture.state), capture.state),
                 Cell(f"{capture.kernels:,}", capture.kernels),
-                Cell(minus(f"{capture.span_us / 1000:,.2f}"), capture.span_us),
+                number(capture.span_us, wording),
                 Cell(clip(skipped) or wording.say(_("nothing"))),
                 Cell(clip(files, 300)),
             )
@@ -56,7 +57,7 @@ def _captures(result: Result, wording: Wording) -> Table:
         Column(wording.say(_("Level")), priority=1),
         Column(wording.say(_("State"))),
         Column(wording.say(_("Kernels")), wording.say(_("count")), True),
-        Column(wording.say(_("Span")), "ms", True),
+        Column(wording.say(_("Span")), "µs", True),
         Column(wording.say(_("Skipped")), priority=2),
         Column(wording.say(_("Files")), priority=3),
     )

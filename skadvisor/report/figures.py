@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skadvisor.records import Result
+from skadvisor.records import Result, Template
 
 #: Decimals of microseconds and of percent in reports.
 DIGITS = 1
@@ -47,6 +47,30 @@ def step_figures(result: Result, phase: str) -> StepFigures:
     running = _parts([(region.region, region.exposed_us) for region in regions], busy_us, busy_pct, scale)
     idle = _parts(record.gap.parts, gap_us, gap_pct, scale)
     return StepFigures(round(record.wall_us, DIGITS), busy_us, gap_us, running, idle)
+
+
+def answer_parts(result: Result, phase: str) -> tuple[Part, ...]:
+    """What the answer shows a step to be made of: regions and gaps; where SuperKernels run already, what they hold."""
+    figures, use = step_figures(result, phase), result.superkernels
+    if use is None or result.recommendation.ground != "superkernel":
+        return figures.parts
+    inside = Part("superkernel", round(use.exposed_us, DIGITS), round(100 * use.share, DIGITS))
+    busy_pct = sum(part.pct for part in figures.regions)
+    outside = Part("outside", round(figures.busy_us - inside.us, DIGITS), round(busy_pct - inside.pct, DIGITS))
+    return (inside, outside, *figures.gaps)
+
+
+def term_figures(template: Template) -> dict[str, tuple[float, float, float]]:
+    """Low, middle and high of each term in us as printed; each column adds up to the printed estimate."""
+    estimate, terms = template.estimate, tuple(template.terms.values())
+    if estimate is None:
+        return {}
+    columns = (
+        apportion([term.low_us for term in terms], estimate.low_us),
+        apportion([term.mid_us for term in terms], estimate.mid_us),
+        apportion([term.high_us for term in terms], estimate.high_us),
+    )
+    return dict(zip(template.terms, zip(*columns, strict=True), strict=True))
 
 
 def split_step(wall: float, busy: float, gap: float) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from skadvisor.records import Result, Template
 from skadvisor.report.cells import number, percent, text
 from skadvisor.report.document import Cell, Column, Item, Section, Table
+from skadvisor.report.figures import term_figures
 from skadvisor.report.inputs import inputs_text
 from skadvisor.report.sources import source_text
 from skadvisor.report.subject import subject_template
@@ -147,19 +148,24 @@ def _fragment_words(template: Template, wording: Wording) -> str:
 def terms(result: Result, wording: Wording) -> Section | None:
     """The named parts of the estimate."""
     template = subject_template(result)
-    if template is None or not template.terms:
+    if template is None or not template.terms or template.estimate is None:
         return None
+    figures, estimate = term_figures(template), template.estimate
     rows = tuple(
         (
             text(wording.name(TERM_NAMES, name)),
-            number(term.low_us, wording),
-            number(term.mid_us, wording),
-            number(term.high_us, wording),
+            *(number(value, wording) for value in figures[name]),
             text(wording.name(BASIS_NAMES, term.basis)),
             text(inputs_text(term.inputs, wording), LONGEST_VALUE),
             text(source_text(term.source, wording), LONGEST_VALUE),
         )
         for name, term in template.terms.items()
+    )
+    total = (estimate.low_us, estimate.mid_us, estimate.high_us)
+    sums = (
+        text(wording.say(_("estimate"))),
+        *(number(value, wording) for value in total),
+        *(Cell("") for _place in "123"),
     )
     columns = (
         Column(wording.say(_("Term"))),
@@ -177,7 +183,7 @@ def terms(result: Result, wording: Wording) -> Section | None:
             _("Savings and losses of {name} per decode step. Low, middle and high are P10, P50 and P90."),
             name=wording.template(template.name, template.variant),
         ),
-        (Table("terms", wording.say(_("Terms")), columns, rows),),
+        (Table("terms", wording.say(_("Terms")), columns, (*rows, sums)),),
     )
 
 

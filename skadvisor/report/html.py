@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skadvisor.report.document import Document
 from skadvisor.report.palette import FUSED_COLOURS, GAP_COLOURS, REGION_COLOURS, text_on
-from skadvisor.report.wording import Wording
+from skadvisor.report.wording import UNIT, Wording
 from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 FOLDER = Path(__file__).parent / "templates"
-#: The blank before a unit.
-UNIT = re.compile(r"(?<=\d) (?=(?:%|µs|ms)(?!\w))")
 
 
 def render_html(document: Document) -> str:

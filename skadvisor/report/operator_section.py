@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from skadvisor.records import OperatorRecord, OperatorUse, Result
-from skadvisor.report.cells import number, percent, text
+from skadvisor.report.cells import number, text
 from skadvisor.report.document import Cell, Column, Document, Section, Summary, Table
+from skadvisor.report.figures import apportion
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.summary import capture_name
 from skadvisor.report.wording import FUSIBLE_NAMES, LONGEST_VALUE, Wording
@@ -20,7 +21,7 @@ def operators(result: Result, wording: Wording) -> Section | None:
     """One row per operator type, and one per region, role and type to drill down."""
     if not result.operators:
         return None
-    shown = result.operators[:MOST_OPERATORS]
+    rows, shown = _rows(result.operators, wording)[:MOST_OPERATORS], result.operators[:MOST_OPERATORS]
     note = ""
     if len(result.operators) > len(shown):
         counts = {"shown": len(shown), "all": len(result.operators)}
@@ -39,11 +40,11 @@ def operators(result: Result, wording: Wording) -> Section | None:
                 "operators",
                 wording.say(_("Operator types")),
                 _columns(wording),
-                _rows(shown, wording),
+                rows,
                 note,
-                brief=_rows(shown[:MOST_BRIEF], wording),
+                brief=rows[:MOST_BRIEF],
             ),
-            _uses(shown, wording),
+            _uses(shown, [row[2] for row in rows], wording),
         ),
     )
 
@@ -73,18 +74,21 @@ def _columns(wording: Wording) -> tuple[Column, ...]:
 
 
 def _rows(records: tuple[OperatorRecord, ...], wording: Wording) -> tuple[tuple[Cell, ...], ...]:
+    """One row per type; shares and times add up to 100 % and to the printed sum."""
+    times = apportion([record.total_us for record in records], sum(record.total_us for record in records))
+    shares = apportion([100 * record.share for record in records], 100 * sum(record.share for record in records))
     return tuple(
         (
             text(record.op_type),
             number(record.kernels, wording, 0),
-            number(record.total_us, wording),
+            number(time, wording),
             number(record.mean_us, wording, 2),
-            percent(record.share, wording),
+            number(share, wording),
             text(_regions(record, wording), LONGEST_VALUE),
             text(wording.name(FUSIBLE_NAMES, record.fusible)) if record.fusible else Cell(""),
             number(record.cuts, wording, 0),
         )
-        for record in records
+        for record, time, share in zip(records, times, shares, strict=True)
     )
 
 
@@ -93,12 +97,16 @@ def _regions(record: OperatorRecord, wording: Wording) -> str:
     return wording.say(_(", ")).join(names)
 
 
-def _uses(records: tuple[OperatorRecord, ...], wording: Wording) -> Table:
-    pairs = [(use, record) for record in records for use in record.uses]
+def _uses(records: tuple[OperatorRecord, ...], printed: list[Cell], wording: Wording) -> Table:
+    """What each type is used for; the times of a type add up to its `printed` one."""
+    uses: list[tuple[OperatorUse, str, float]] = []
     totals: dict[str, float] = {}
-    for use, _record in pairs:
-        totals[use.region] = totals.get(use.region, 0.0) + use.total_us
-    pairs.sort(key=lambda pair: (-totals[pair[0].region], pair[0].region, -pair[0].total_us))
+    for record, cell in zip(records, printed, strict=True):
+        times = apportion([use.total_us for use in record.uses], float(cell.value or 0.0))
+        uses += [(use, record.op_type, time) for use, time in zip(record.uses, times, strict=True)]
+    for use, _op_type, time in uses:
+        totals[use.region] = totals.get(use.region, 0.0) + time
+    uses.sort(key=lambda one: (-totals[one[0].region], one[0].region, -one[0].total_us))
     columns = (
         Column(wording.say(_("Region"))),
         Column(wording.say(_("Role"))),
@@ -106,16 +114,16 @@ def _uses(records: tuple[OperatorRecord, ...], wording: Wording) -> Table:
         Column(wording.say(_("Kernels")), wording.say(_("count")), True),
         Column(wording.say(_("Total")), "µs", True),
     )
-    rows = tuple(_use_row(use, record.op_type, wording) for use, record in pairs)
+    rows = tuple(_use_row(use, op_type, time, wording) for use, op_type, time in uses)
     return Table("uses", wording.say(_("By region and role")), columns, rows, detail=True)
 
 
-def _use_row(use: OperatorUse, op_type: str, wording: Wording) -> tuple[Cell, ...]:
+def _use_row(use: OperatorUse, op_type: str, time: float, wording: Wording) -> tuple[Cell, ...]:
     name = wording.region(use.region)
     return (
         Cell(name, name, use.region),
         text(wording.role(use.role)),
         text(op_type),
         number(use.kernels, wording, 0),
-        number(use.total_us, wording),
+        number(time, wording),
     )

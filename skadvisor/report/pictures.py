@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from skadvisor.records import Result, Template
-from skadvisor.report.figures import DIGITS, Part, step_figures
+from skadvisor.report.figures import Part, answer_parts, step_figures, term_figures
 from skadvisor.report.sections import outliers
 from skadvisor.report.summary import main_phase, step_wall
 from skadvisor.report.wording import PHASE_NAMES, TERM_NAMES, Wording
@@ -171,15 +171,14 @@ def all_gains(result: Result, wording: Wording) -> tuple[Bars, ...]:
     return tuple(bars for bars in drawn if bars.bars)
 
 
-def region_stacks(result: Result, wording: Wording, phases: Sequence[str] | None = None) -> tuple[Stack, ...]:
+def region_stacks(result: Result, wording: Wording) -> tuple[Stack, ...]:
     """One stacked bar per phase: the regions' exposed time and the gaps, as shares of the step."""
-    stacks = []
-    for phase in result.phases:
-        if phases is None or phase in phases:
-            figures = step_figures(result, phase)
-            label = wording.name(PHASE_NAMES, phase)
-            stacks.append(Stack(label, wording.us(figures.wall_us), tuple(_segments(figures.parts, wording))))
-    return tuple(stacks)
+    return tuple(_phase_stack(result, phase, step_figures(result, phase).parts, wording) for phase in result.phases)
+
+
+def _phase_stack(result: Result, phase: str, parts: Sequence[Part], wording: Wording) -> Stack:
+    wall = wording.us(step_figures(result, phase).wall_us)
+    return Stack(wording.name(PHASE_NAMES, phase), wall, tuple(_segments(parts, wording)))
 
 
 def stack_bars(bars: Sequence[tuple[str, Sequence[tuple[str, float]]]], wording: Wording) -> tuple[Stack, ...]:
@@ -205,20 +204,9 @@ def _segments(parts: Iterable[Part], wording: Wording) -> Iterable[Segment]:
 
 
 def first_stacks(result: Result, wording: Wording) -> tuple[Stack, ...]:
-    """The bar of the first screen: the main phase's step; where SuperKernels run already, what they hold of it."""
+    """The bar of the first screen: the main phase's step."""
     phase = main_phase(result)
-    if phase is None:
-        return ()
-    use = result.superkernels
-    if use is None or result.recommendation.ground != "superkernel":
-        return region_stacks(result, wording, [phase])
-    figures = step_figures(result, phase)
-    share = round(100 * use.share, DIGITS)
-    busy_pct = sum(part.pct for part in figures.regions)
-    inside = Part("superkernel", round(use.exposed_us, DIGITS), share)
-    outside = Part("outside", round(figures.busy_us - inside.us, DIGITS), round(busy_pct - share, DIGITS))
-    segments = tuple(_segments((inside, outside, *figures.gaps), wording))
-    return (Stack(wording.name(PHASE_NAMES, phase), wording.us(figures.wall_us), segments),)
+    return () if phase is None else (_phase_stack(result, phase, answer_parts(result, phase), wording),)
 
 
 def waterfall(template: Template, wording: Wording) -> Bars | None:
@@ -228,9 +216,9 @@ def waterfall(template: Template, wording: Wording) -> Bars | None:
     running = 0.0
     spans: list[tuple[str, float, float, float, float]] = []
     values: list[float] = []
-    for name, term in template.terms.items():
-        spans.append((name, running, running + term.mid_us, running + term.low_us, running + term.high_us))
-        running += term.mid_us
+    for name, (lowest, middle, highest) in term_figures(template).items():
+        spans.append((name, running, running + middle, running + lowest, running + highest))
+        running += middle
         values += spans[-1][1:]
     estimate = template.estimate
     axis = make_axis([*values, estimate.low_us, estimate.mid_us, estimate.high_us], "µs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from skadvisor.records import NOISE_PCT, Breaker, Claim, Result, Template
 from skadvisor.report.document import Points, Summary
-from skadvisor.report.figures import Part, step_figures
+from skadvisor.report.figures import Part, answer_parts, step_figures
 from skadvisor.report.subject import subject_template
 from skadvisor.report.wording import (
     ATTENTION_NAMES,
@@ -20,6 +20,8 @@ MOST_BLOCKERS = 3
 MOST_REGIONS = 4
 MOST_DOUBTS = 2
 MOST_WARNINGS = 2
+#: A longer name would be broken in a terminal of 80 columns.
+LONGEST_CAPTURE = 48
 #: A breaker that costs less per step reads as nothing, us.
 LEAST_COST_US = 0.05
 #: Grounds of an answer that weighed gains; the others follow from a plain fact of the capture.
@@ -34,8 +36,9 @@ def title(result: Result, wording: Wording) -> str:
 
 
 def capture_name(result: Result) -> str:
-    """What people call the first capture."""
-    return clip(result.captures[0].name, 80) if result.captures else ""
+    """What people call the first capture: its folder's name alone where the profiler's own beneath is too long."""
+    name = result.captures[0].name if result.captures else ""
+    return clip(name if len(name) <= LONGEST_CAPTURE else name.partition("/")[0], LONGEST_CAPTURE)
 
 
 def headline(result: Result, wording: Wording) -> str:
@@ -45,11 +48,7 @@ def headline(result: Result, wording: Wording) -> str:
         return _placement(result, wording)
     template = subject_template(result)
     if ground == "noise" and template is not None and template.estimate is not None:
-        return wording.say(
-            _("No scope pays here: the best one, {name}, is expected to make the decode step {mid} shorter."),
-            name=wording.template(template.name, template.variant),
-            mid=wording.percent(template.estimate.mid_pct),
-        )
+        return _noise(template, wording)
     if ground == "superkernel" and result.superkernels is not None:
         return wording.say(
             _("SuperKernel is on: {count} SuperKernels hold {share} of the decode step."),
@@ -63,14 +62,25 @@ def headline(result: Result, wording: Wording) -> str:
             else _("The device waits for another stream or rank during {share} of the decode step.")
         )
         return wording.say(sentence, share=wording.percent(_gap_pct(result, ground)))
-    return wording.say(HEADLINES.get(ground, _("Place no SuperKernel scope for now.")))
+    return wording.say(_("No scope for now: {reason}."), reason=wording.sentence(result.recommendation.reason))
 
 
-HEADLINES = {
-    "training": _("This is training: there is no decode step to place a scope in."),
-    "no_decoder": _("No decoder layers: there is nothing to place a scope round."),
-    "no_decode": _("No decode step: record one to get an answer."),
-}
+def _noise(best: Template, wording: Wording) -> str:
+    """That nothing pays, with the most that could be won."""
+    estimate = best.estimate
+    assert estimate is not None
+    if round(estimate.mid_pct, 1) <= 0:
+        return wording.say(_("No scope pays here: none is expected to make the decode step shorter."))
+    return wording.say(
+        _(
+            "No scope pays here: the best one, {name}, is expected to make the decode step {mid} shorter (80 % "
+            "interval {interval}), below the noise floor of {floor} %."
+        ),
+        name=wording.template(best.name, best.variant),
+        mid=wording.percent(estimate.mid_pct),
+        interval=wording.interval(estimate.low_pct, estimate.high_pct),
+        floor=f"{NOISE_PCT:g}",
+    )
 
 
 def _placement(result: Result, wording: Wording) -> str:
@@ -103,11 +113,10 @@ def summarise(result: Result, wording: Wording) -> Summary:
 
 
 def _reason(result: Result, wording: Wording) -> str:
-    """Why; where the sentence above gives the fact itself, nothing."""
+    """Why, where the sentence above does not say it."""
     recommendation = result.recommendation
-    if recommendation.ground == "superkernel" and result.superkernels is not None:
-        return ""
-    return wording.full_sentence(recommendation.reason)
+    chosen = recommendation.choice != "none"
+    return wording.full_sentence(recommendation.reason) if chosen or recommendation.ground in ("host", "wait") else ""
 
 
 def _doubts(result: Result, wording: Wording) -> tuple[Points, ...]:
@@ -166,7 +175,7 @@ def _gain_facts(result: Result, wording: Wording) -> list[tuple[str, str]]:
     template = subject_template(result)
     if template is not None and template.claim is not None:
         facts.append((wording.say(_("Claim by share")), _claim_words(template.claim, wording)))
-    if recommendation.runner_up:
+    if recommendation.runner_up and recommendation.choice != "none":
         facts.append((wording.say(_("Runner-up")), _runner_up_words(result, wording)))
     return facts
 
@@ -185,28 +194,25 @@ def _base_rate_words(result: Result, wording: Wording) -> str:
 
 
 def _runner_up_words(result: Result, wording: Wording) -> str:
-    """The runner-up and how far it is from the choice; why a better one comes second."""
+    """What comes second and how far it is from the choice; why a better one comes second."""
     recommendation = result.recommendation
     name = wording.template(recommendation.runner_up or "none")
     margin = recommendation.margin_us
     if margin is None:
         return name
     time = wording.us(abs(margin))
+    if round(margin, 1) == 0:
+        return wording.say(_("{name}, which wins as much"), name=name)
     if margin >= 0:
         return wording.say(_("{name}, {time} behind"), name=name, time=time)
-    if recommendation.choice != "none":
-        return wording.say(_("{name}, {time} better, but riskier"), name=name, time=time)
-    within_noise = {template.name for template in result.templates if template.verdict == "within_noise"}
-    if recommendation.runner_up in within_noise:
-        return wording.say(_("{name}, {time} better than none, but within the noise"), name=name, time=time)
-    return wording.say(_("{name}, {time} better than none, but riskier"), name=name, time=time)
+    return wording.say(_("{name}, {time} better, but riskier"), name=name, time=time)
 
 
 def mode_words(result: Result, wording: Wording) -> str:
     """The execution mode, with the kind of graph and whether the host limits it."""
     words = wording.name(MODE_NAMES, result.mode)
     if result.graph_kind:
-        words = f"{words} ({clip(result.graph_kind, 40)})"
+        words += wording.say(_(" ({meaning})"), meaning=clip(result.graph_kind, 40))
     if result.host_bound:
         words = wording.say(_("{mode}, the device waits for the host"), mode=words)
     return words
@@ -222,8 +228,9 @@ def _step_words(result: Result, wording: Wording) -> str:
     if phase is None:
         return wording.say(_("no step was found"))
     record, figures = result.phases[phase], step_figures(result, phase)
+    named = _("{phase} step {step}: {wall} = kernels {busy} + gaps {gap}")
     return wording.say(
-        _("{phase} step {step}: {wall} = kernels {busy} + gaps {gap}"),
+        named if phase != "unknown" else _("step {step}: {wall} = kernels {busy} + gaps {gap}"),
         phase=wording.name(PHASE_NAMES, phase),
         wall=wording.us(figures.wall_us),
         busy=wording.us(figures.busy_us),
@@ -237,16 +244,21 @@ def _region_words(result: Result, wording: Wording) -> str:
     phase = main_phase(result)
     if phase is None:
         return ""
-    parts = sorted(step_figures(result, phase).parts, key=lambda part: -part.us)[:MOST_REGIONS]
-    return wording.say(_(", ")).join(f"{wording.region(part.key)} {wording.percent(part.pct)}" for part in parts)
+    parts = sorted(answer_parts(result, phase), key=lambda part: -part.us)[:MOST_REGIONS]
+    named = (f"{wording.region(part.key)} {wording.percent(part.pct)}" for part in parts if part.pct > 0)
+    return wording.say(_(", ")).join(named)
 
 
 def _layer_words(result: Result, wording: Wording) -> str:
     if not result.layers.count:
         return wording.say(_("no decoder layers were found"))
     kinds = [
-        f"{kind.count} {wording.name(LAYER_KIND_NAMES, kind.kind)}"
-        f" ({wording.name(ATTENTION_NAMES, kind.attention_kind)})"
+        wording.say(
+            _("{count} {kind} ({attention})"),
+            count=kind.count,
+            kind=wording.name(LAYER_KIND_NAMES, kind.kind),
+            attention=wording.name(ATTENTION_NAMES, kind.attention_kind),
+        )
         for kind in result.layers.kinds
     ]
     return wording.say(_(", ")).join(kinds)

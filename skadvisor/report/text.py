@@ -8,13 +8,21 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from skadvisor.report.document import Document, Item, Section, Summary, Table
-from skadvisor.report.wording import Wording
+from skadvisor.report.wording import UNIT, Wording
 from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 NARROWEST = 40
+#: The terminal view has at most so many lines at the standard width; sections beyond are left to what `-v` shows.
+MOST_LINES = 45
+STANDARD_WIDTH = 100
+#: Columns of this priority and above hold sentences.
+LONG_COLUMNS = 3
+#: Stands for a blank where a line must not break.
+KEPT = "\ue000"
 #: A column of words is dropped rather than squeezed below this width.
 WORDS_WIDTH = 18
 SQUEEZED_WIDTH = 9
@@ -32,11 +40,9 @@ def render_text(document: Document, *, width: int = 100, colour: bool = False, d
     `detail` adds the sections and tables that files hold and the terminal view leaves out.
     """
     from rich.console import Console
-    from rich.text import Text
 
-    target = StringIO()
     console = Console(
-        file=target,
+        file=StringIO(),
         width=max(width, NARROWEST),
         force_terminal=colour,
         color_system="standard" if colour else None,
@@ -46,79 +52,101 @@ def render_text(document: Document, *, width: int = 100, colour: bool = False, d
         emoji=False,
         legacy_windows=False,
     )
-    _print_summary(console, document.summary, detail)
+    with console.capture() as capture:
+        _print_summary(console, document.summary, detail)
+    lines = capture.get().splitlines()
+    whole = detail or not any(section.detail for section in document.sections)
+    more = _lines(console, Wording(document.language).say(_("More: -v, or -o report.html")), "dim")
+    room = MOST_LINES * STANDARD_WIDTH // min(console.width, STANDARD_WIDTH) - len(more) - 1
     for section in document.sections:
-        if detail or not section.detail:
-            _print_section(console, section, detail)
-    if not detail and any(section.detail for section in document.sections):
-        console.print()
-        console.print(Text(Wording(document.language).say(_("More: -v, or -o report.html")), style="dim"))
-    return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"
+        if whole or not section.detail:
+            with console.capture() as capture:
+                _print_section(console, section, detail)
+            printed = capture.get().splitlines()
+            if whole or len(lines) + len(printed) <= room:
+                lines += printed
+    if not whole:
+        lines += ["", *more]
+    return "\n".join(line.rstrip().replace(KEPT, " ") for line in lines) + "\n"
+
+
+def _lines(console: Console, text: str, style: str) -> list[str]:
+    with console.capture() as capture:
+        console.print(_styled(text, style))
+    return capture.get().splitlines()
+
+
+def _styled(text: str, style: str = "") -> Text:
+    """Text in which no line breaks between a number and its unit."""
+    from rich.text import Text
+
+    return Text(UNIT.sub(KEPT, text), style=style)
 
 
 def _print_summary(console: Console, summary: Summary, detail: bool) -> None:
-    from rich.text import Text
-
-    console.print(Text(summary.headline, style="bold"))
+    console.print(_styled(summary.headline, style="bold"))
     if summary.reason:
-        console.print(Text(summary.reason))
+        console.print(_styled(summary.reason))
     if summary.facts:
         _print_pairs(console, list(summary.facts))
     for points in summary.lists:
-        console.print(Text(points.title, style="bold"))
+        console.print(_styled(points.title, style="bold"))
         for place, line in enumerate(points.lines if detail else points.lines[: points.brief], start=1):
             _print_hanging(console, f"{place}.", line)
     if summary.reading and detail:
-        console.print(Text(summary.reading, style="dim"))
+        console.print(_styled(summary.reading, style="dim"))
 
 
 def _print_pairs(console: Console, pairs: list[tuple[str, str]]) -> None:
     from rich.table import Table as Grid
-    from rich.text import Text
 
     grid = Grid.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=console.width >= 60)
     grid.add_column(overflow="fold")
     for label, value in pairs:
-        grid.add_row(Text(label, style="dim"), Text(value))
+        grid.add_row(_styled(label, style="dim"), _styled(value))
     console.print(grid)
 
 
 def _print_hanging(console: Console, mark: str, line: str, style: str = "") -> None:
     from rich.table import Table as Grid
-    from rich.text import Text
 
     grid = Grid.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row(Text(f"  {mark}", style=style), Text(line))
+    grid.add_row(_styled(f"  {mark}", style=style), _styled(line))
     console.print(grid)
 
 
 def _print_section(console: Console, section: Section, detail: bool) -> None:
-    from rich.text import Text
-
     tables = [table for table in section.tables if detail or not table.detail]
     if not tables and not section.items and not section.codes:
         return
     console.print()
-    console.print(Text(section.title, style="bold underline"))
+    console.print(_styled(section.title, style="bold underline"))
     if section.lead and detail:
-        console.print(Text(section.lead))
+        console.print(_styled(section.lead))
     for table in tables:
         if detail and section.shows_title(table):
             console.print()
-            console.print(Text(table.title, style="italic"))
-        _print_table(console, table if detail else replace(table, rows=table.brief or table.rows, note=""))
+            console.print(_styled(table.title, style="italic"))
+        _print_table(console, table if detail else _brief(table))
     for code in section.codes:
         console.print()
         if code.title:
-            console.print(Text(code.title, style="italic"))
+            console.print(_styled(code.title, style="italic"))
         # Lines to copy are never broken; a terminal wraps them itself.
-        console.print(Text(code.text), soft_wrap=True)
+        console.print(_styled(code.text), soft_wrap=True)
     for item in section.items:
         mark = SIGNS.get(item.status or "", "-")
         _print_hanging(console, mark, item_line(item), STYLES.get(item.status or "", ""))
+
+
+def _brief(table: Table) -> Table:
+    """The rows of the terminal view without the columns of long sentences."""
+    kept = [place for place, column in enumerate(table.columns) if column.priority < LONG_COLUMNS]
+    rows = tuple(tuple(row[place] for place in kept) for row in table.brief or table.rows)
+    return replace(table, columns=tuple(table.columns[place] for place in kept), rows=rows, note="")
 
 
 def item_line(item: Item) -> str:
@@ -132,20 +160,19 @@ def item_line(item: Item) -> str:
 def _print_table(console: Console, table: Table) -> None:
     from rich import box
     from rich.table import Table as Grid
-    from rich.text import Text
 
     kept = _shared_out(table, _fitting(table, console.width), console.width)
     grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for place, width in kept.items():
         column = table.columns[place]
         grid.add_column(
-            Text(column.heading), justify="right" if column.numeric else "left", overflow="fold", width=width
+            _styled(column.heading), justify="right" if column.numeric else "left", overflow="fold", width=width
         )
     for row in table.rows:
-        grid.add_row(*(Text(row[place].text) for place in kept))
+        grid.add_row(*(_styled(row[place].text) for place in kept))
     console.print(grid)
     if table.note:
-        console.print(Text(table.note, style="dim"))
+        console.print(_styled(table.note, style="dim"))
 
 
 def _fitting(table: Table, width: int) -> dict[int, int]:

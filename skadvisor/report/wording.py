@@ -10,6 +10,8 @@ from typing import Any
 from skadvisor.text.languages import Translate, translator
 from skadvisor.text.messages import Message, _, often
 
+#: The blank before a unit.
+UNIT = re.compile(r"(?<=\d) (?=(?:%|µs|ms)(?!\w))")
 LONGEST_NAME = 120
 LONGEST_VALUE = 300
 LONGEST_SENTENCE = 2000
@@ -149,7 +151,9 @@ class Wording:
         if not text:
             return ""
         stop = "" if text[-1] in ".!?。！？:：`" else self.say(_("."))
-        return text[0].upper() + text[1:] + stop
+        # Names of templates and files keep their writing.
+        plain = self.language == "en" and text.split(maxsplit=1)[0].rstrip(",:;.").isalpha()
+        return (text[0].upper() + text[1:] if plain else text) + stop
 
     def name(self, names: dict[str, str], key: str) -> str:
         """The word for an identifier; the identifier itself in plain words where we have none."""

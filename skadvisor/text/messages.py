@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
+from string import Formatter
 from typing import Any
+
+#: Chinese letters, and what they are set apart from by a blank.
+_WIDE = re.compile(r"[\u3400-\u9fff]")
+_NARROW = re.compile(r"[A-Za-z0-9%`/<+*_(\-\u2212]")
 
 
 class Message:
@@ -26,7 +32,7 @@ class Message:
             for name, value in self.values.items()
         }
         text = translate(self.template)
-        return text.format(**values) if values else text
+        return _filled(text, values) if values else text
 
     def __str__(self) -> str:
         return self.render()
@@ -39,6 +45,27 @@ class Message:
 
     def __hash__(self) -> int:
         return hash(str(self))
+
+
+def _filled(template: str, values: Mapping[str, Any]) -> str:
+    """`template.format(**values)`, with a blank where a value brings Chinese beside Latin letters or digits.
+
+    A template cannot know what its values begin and end with, and values themselves (names, paths) stay as they are.
+    """
+    formatter = Formatter()
+    text = ""
+    for literal, name, spec, conversion in formatter.parse(template):
+        text = _joined(text, literal)
+        if name is not None:
+            value = formatter.convert_field(formatter.get_field(name, (), values)[0], conversion)
+            text = _joined(text, format(value, formatter.vformat(spec or "", (), values)))
+    return text
+
+
+def _joined(left: str, right: str) -> str:
+    edge = left[-1:] + right[:1]
+    blank = bool(_NARROW.search(edge)) and bool(_WIDE.search(edge))
+    return f"{left} {right}" if blank else left + right
 
 
 def listed(messages: Iterable[Message], separator: str = ", ") -> Message:
