@@ -212,6 +212,15 @@ def longest_first(start: np.ndarray, length: np.ndarray) -> np.ndarray:
     return order
 
 
+def idle_before(start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """How long nothing ran before each of the given kernels, 0 for the first, (N,); in order of their start."""
+    import numpy as np
+
+    idle = np.zeros(len(start), dtype="int64")
+    idle[1:] = np.maximum(0, start[1:] - np.maximum.accumulate(start + length)[:-1])
+    return idle
+
+
 def _tied(start: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Which places of an order by start hold a row that starts when a neighbour does."""
     import numpy as np

@@ -18,7 +18,7 @@ from sample_builder.superkernel import FusionRules
 from skadvisor.analysis import Analysis, analyze_capture
 from skadvisor.commands.compare import check_gate, compare_command
 from skadvisor.comparison import statistics
-from skadvisor.comparison.judging import compare, scope_of
+from skadvisor.comparison.judging import compare
 from skadvisor.comparison.outcome import keep_outcome
 from skadvisor.comparison.records import Comparison
 from skadvisor.comparison.superkernel_mapping import align
@@ -346,11 +346,6 @@ def test_the_outcome_goes_into_the_ledger_once(dense: Analysis, fused: Analysis,
 def test_json_goes_round(dense: Analysis, fused: Analysis) -> None:
     found = compare([dense], [fused])
     assert to_json(from_json(to_json(found), Comparison)) == to_json(found)
-
-
-def test_scope_names_lose_their_split() -> None:
-    assert scope_of("sk_moe_layer_12_split_3_9_start_A_end_B") == "moe_layer_12"
-    assert scope_of("sk_7_decoder_layers_start_static_kernel_A_1_end_static_kernel_B_2") == "decoder_layers"
 
 
 TOKENS = st.lists(st.sampled_from("abcd"), max_size=40).map(lambda letters: [(letter, "") for letter in letters])

@@ -91,4 +91,6 @@ def test_parts_of_superkernel_names() -> None:
     assert parts is not None
     assert (parts.scope, parts.first, parts.last) == ("attention_layer", "matmul", "matmul")
     assert scope_of("sk_layer_7_start_A_end_B") == "layer_7"
+    assert scope_of("sk_moe_layer_12_split_3_9_start_A_end_B") == "moe_layer_12"
+    assert scope_of("sk_7_decoder_layers_start_static_kernel_A_1_end_static_kernel_B_2") == "decoder_layers"
     assert parse("MatMulV2_12") is None

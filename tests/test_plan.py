@@ -22,7 +22,7 @@ from skadvisor.commands.plan import plan_command
 from skadvisor.errors import InputError
 from skadvisor.plan import TEMPLATES, choose_dialect, describe_plan, make_plan
 from skadvisor.plan.code import compile_code, scope_code, skeleton
-from skadvisor.plan.compile_options import count_streams, options_text, scope_kernels, weigh_options
+from skadvisor.plan.compile_options import options_text, scope_kernels, weigh_options
 from skadvisor.plan.patch import DIALECTS
 from skadvisor.records import from_json, to_json
 from skadvisor.report.markdown import render_markdown
@@ -171,7 +171,6 @@ def test_captured_graphs_are_not_told_words_of_ge(two_streams: Analysis, dialect
 def test_one_stream_needs_no_stream_fusion(dense: Analysis) -> None:
     inside = scope_kernels(dense.kernels, "full-model", "")
     options = {option.key: option for option in weigh_options(inside, "graph")}
-    assert count_streams(inside) == 1
     assert options["stream-fusion"].value is None
     assert options["stream-fusion"].basis == "measured"
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skadvisor.accounting.steady import steady_steps
 from skadvisor.accounting.timeline import Times, exposed_inside
+from skadvisor.events import idle_before
 from skadvisor.records import (
     GapRecord,
     LayerFragment,
@@ -24,6 +25,7 @@ from skadvisor.records import (
     TypicalLayer,
 )
 from skadvisor.units import us
+from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +194,7 @@ def superkernel_use(labelled: pd.DataFrame, times: Times, phase: str) -> SuperKe
     if step is None:
         return None
     kernels = step_kernels(labelled, times, step).kernels
-    fused = (kernels["role"].astype("object") == "superkernel").to_numpy()
+    fused = superkernel_rows(kernels)
     if not fused.any():
         return None
     exposed = exposed_inside(kernels, fused)
@@ -202,8 +204,7 @@ def superkernel_use(labelled: pd.DataFrame, times: Times, phase: str) -> SuperKe
 
 def _timeline_kernels(kernels: pd.DataFrame, judged: pd.DataFrame | None) -> tuple[TimelineKernel, ...]:
     origin = int(kernels["start_ns"].min())
-    reach = (kernels["start_ns"] + kernels["dur_ns"]).cummax().shift(fill_value=origin)
-    gaps = (kernels["start_ns"] - reach).clip(lower=0)
+    gaps = idle_before(kernels["start_ns"].to_numpy(), kernels["dur_ns"].to_numpy())
     verdicts: dict[Any, tuple[Any, Any, Any]] = {}
     if judged is not None:
         columns = zip(judged["fusible"], judged["fragment"], judged["scope"], strict=True)

@@ -87,6 +87,19 @@ def exposed_inside(kernels: pd.DataFrame, inside: NDArray[np.bool_]) -> int:
     return int(shared.loc[shared["layer"] == 1, "exposed"].sum())
 
 
+def before_on_stream(kernels: pd.DataFrame) -> Ints:
+    """Position of the kernel just before each on its stream, -1 without, (N,); `kernels` in order of their start.
+
+    Kernels without a stream follow each other.
+    """
+    stream = kernels["stream"].fillna(-1).to_numpy(dtype="int64")
+    before = np.full(len(stream), -1, dtype="int64")
+    order = np.argsort(stream, kind="stable")
+    same = stream[order][1:] == stream[order][:-1]
+    before[order[1:][same]] = order[:-1][same]
+    return before
+
+
 def merge_intervals(group: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
     """The union of the intervals of each group: arrays group, start, end of the disjoint pieces, in order."""
     order = np.lexsort((start, group))

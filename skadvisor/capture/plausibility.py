@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from skadvisor.capture import alike
 from skadvisor.errors import NotEnoughError
+from skadvisor.events import idle_before
 from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ def _compare_waits(capture: Capture, kernels: pd.DataFrame, found: Counter[str])
         return
     start, end = _times(kernels)
     wait = kernels["wait_ns"].fillna(-1).to_numpy(dtype="int64")[1:]
-    later = start[1:] - np.maximum.accumulate(end)[:-1] > wait + WAIT_TOLERANCE_NS
+    later = idle_before(start, end - start)[1:] > wait + WAIT_TOLERANCE_NS
     earlier = np.maximum(start[1:] - end[:-1], 0) < wait - WAIT_TOLERANCE_NS
     jumps = int(((wait >= 0) & (later | earlier)).sum())
     if jumps > len(wait) // 2 and len(wait) > 5 * ENOUGH:

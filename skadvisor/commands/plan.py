@@ -139,14 +139,15 @@ def _propose(
 
 
 def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
-    from skadvisor.plan.compile_options import count_streams, scope_kernels
+    from skadvisor.fusion.overlaps import count_streams
+    from skadvisor.plan.compile_options import scope_kernels
     from skadvisor.plan.recipe_config import review
 
     if plan.dialect == "vllm-ascend":
         raise InputError("vLLM-Ascend has no configuration file of its own", "Type the additional_config of the plan.")
     inside = scope_kernels(kernels, plan.template, plan.variant)
     spoken = next(name for name in DIALECTS if name == plan.dialect)
-    return review(config, spoken, not inside.empty and count_streams(inside) > 1)
+    return review(config, spoken, count_streams(inside, inside["scope"].to_numpy()) > 1)
 
 
 def _diff(patch: Patch | Declined | None, reviewed: ConfigReview | None) -> str:

@@ -21,13 +21,13 @@ from skadvisor.comparison.superkernel_mapping import Mapping, intervals, map_ste
 from skadvisor.comparison.superkernel_steps import (
     Step,
     Token,
-    is_superkernel,
     number_steps,
     steps_of,
     tokens,
     typical,
 )
 from skadvisor.text.messages import Message
+from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
@@ -84,7 +84,7 @@ def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> Aligned
         steps_after = [
             step for run, item in enumerate(after) for step in _after_steps(run, item, prefix, shapes, types)
         ]
-    fused = any(bool(is_superkernel(item.kernels).any()) for item in after)
+    fused = any(bool(superkernel_rows(item.kernels).any()) for item in after)
     if not steps_before or not steps_after:
         return AlignedRuns(tuple(steps_before), tuple(steps_after), (), (), (), (), 0.0, 0.0, fused)
     usual_before, usual_after = typical(steps_before), typical(steps_after)
@@ -101,7 +101,7 @@ def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> Aligned
         times_after=_measure_runs(steps_after, after, maps, usual_before),
         sites=sites,
         unmapped=unmapped,
-        matched_share=chosen.matched_share(is_superkernel(usual_after.kernels).tolist()),
+        matched_share=chosen.matched_share(superkernel_rows(usual_after.kernels).tolist()),
         held_share=chosen.held_share(len(usual_before.kernels)),
         superkernels=fused,
         unit=unit,
@@ -119,7 +119,7 @@ def _after_steps(run: int, item: Analysis, prefix: Sequence[Token], shapes: bool
     """Steady steps of AFTER: as labelled, or, where SuperKernels hide them, those of the usual program."""
     kernels = item.kernels[item.kernels["kind"].astype("object") != "collective_part"]
     kernels = kernels.sort_values("start_ns", kind="stable")
-    if not is_superkernel(kernels).any():
+    if not superkernel_rows(kernels).any():
         return _labelled_steps(run, item, shapes, types)
     numbers = number_steps(kernels, tokens(kernels, shapes=shapes, types=types), prefix)
     if np.array_equal(numbers[numbers >= 0], kernels["step"].to_numpy(dtype="int64")[numbers >= 0]):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from skadvisor.comparison.alignment import AlignedRuns
 from skadvisor.comparison.records import Reason
-from skadvisor.comparison.superkernel_steps import is_superkernel
 from skadvisor.text.messages import Message, _
+from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
@@ -29,7 +29,7 @@ def find_differences(before: Sequence[Analysis], after: Sequence[Analysis], runs
             differ("phase", _("{name} has no steady decode step, and is no graph without decoder layers"), name=name)
     if found:
         return tuple(found)
-    if any(is_superkernel(item.kernels).any() for item in before) and not runs.superkernels:
+    if any(superkernel_rows(item.kernels).any() for item in before) and not runs.superkernels:
         differ("order", _("BEFORE has SuperKernels and AFTER has none: give them the other way round"))
     first, second = before[0].result, after[0].result
     modes = {item.result.mode for item in (*before, *after)} - {"unknown"}

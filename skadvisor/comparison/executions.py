@@ -20,7 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.comparison.superkernel_mapping import map_step
-from skadvisor.comparison.superkernel_steps import Step, Token, is_superkernel, steps_of, tokens, typical
+from skadvisor.comparison.superkernel_steps import Step, Token, steps_of, tokens, typical
+from skadvisor.events import idle_before
+from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
@@ -94,7 +96,7 @@ def _blocks(run: int, kernels: pd.DataFrame, shapes: bool, types: bool) -> list[
 def _graph_kernels(kernels: pd.DataFrame) -> pd.DataFrame:
     """What ran in a graph, in time order: with SuperKernels the graphs that hold them."""
     kernels = kernels[kernels["kind"].astype("object") != "collective_part"].sort_values("start_ns", kind="stable")
-    fused = is_superkernel(kernels)
+    fused = superkernel_rows(kernels)
     models = kernels["model"]
     if models[fused].notna().any():
         return kernels[models.isin(models[fused].dropna()).to_numpy(dtype=bool)]
@@ -124,9 +126,8 @@ def _number_by_task(kernels: pd.DataFrame, own: Sequence[Token]) -> Numbers | No
     if counts.nunique() == 1:
         return task.groupby(task).cumcount().to_numpy(dtype=np.int64)
     # The capture begins or ends within an execution: one begins with the task that waits longest for the host.
-    start = kernels["start_ns"].to_numpy(dtype="int64")
-    reach = np.maximum.accumulate(start + kernels["dur_ns"].to_numpy(dtype="int64"))
-    pause = pd.Series(np.append(0, start[1:] - reach[:-1]), index=kernels.index)
+    idle = idle_before(kernels["start_ns"].to_numpy(), kernels["dur_ns"].to_numpy())
+    pause = pd.Series(idle, index=kernels.index)
     leader = pause.groupby(task).median().idxmax()
     numbers = np.cumsum((task == leader).to_numpy()) - 1
     sizes = np.bincount(numbers[numbers >= 0])

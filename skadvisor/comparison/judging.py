@@ -6,7 +6,6 @@ by more than 5 % is a warning; below 2 % of the step, and below 3 % or 1 us of a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +32,7 @@ from skadvisor.plan.planning import wider_scope
 from skadvisor.records import NOISE_PCT, Result, find_template
 from skadvisor.text.messages import Message, _
 from skadvisor.units import percent, us
+from skadvisor.vocabulary.superkernel_names import NO_SCOPE, scope_of
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
@@ -42,7 +42,6 @@ CV_WARNS_PCT = 5.0
 SUPERKERNEL_FLOOR_PCT = 3.0
 SUPERKERNEL_FLOOR_US = 1.0
 #: How npugraph_ex names the scope of what no scope marks.
-NO_SCOPE = "none"
 
 
 def compare(
@@ -240,16 +239,6 @@ def _verdict_of_superkernel(saving: Interval, floor: float, occurrences: int) ->
     return "insufficient_evidence", Message(
         _("measure more: {low:+.1f} to {high:+.1f} us are possible"), low=saving.low, high=saving.high
     )
-
-
-def scope_of(name: str) -> str:
-    """The scope that a SuperKernel's name carries, with its layer number, without npugraph_ex's id and the split.
-
-    >>> scope_of("sk_attention_layer_3_split_1_2_start_RmsNorm_1_end_MatMul_1")
-    'attention_layer_3'
-    """
-    head = name.partition("_start_")[0].removeprefix("sk_")
-    return re.sub(r"^\d+_|_split_\d+_\d+$", "", head)
 
 
 def used_template(sites: Sequence[SuperKernelSite], unit: str = "steps") -> str | None:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import idle_before
 from skadvisor.vocabulary import superkernel_names
 from skadvisor.vocabulary.names import base_operator
 
@@ -37,14 +38,6 @@ class Step:
         return int((start + self.kernels["dur_ns"]).max() - start.min())
 
 
-def is_superkernel(kernels: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which rows are SuperKernels, by type or, where the capture has no types, by name."""
-    types = kernels["op_type"].astype("object").fillna("").astype(str).to_numpy()
-    names = kernels["name"].astype("object").fillna("").astype(str)
-    named = np.array([superkernel_names.parse(name) is not None for name in names], dtype=bool)
-    return (types == "SuperKernel") | (named & (types == ""))
-
-
 def tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> list[Token]:
     """What a kernel is, for comparing two captures: (operator, input shapes).
 
@@ -58,7 +51,7 @@ def tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> list[Token]:
         bases = {name: base_operator(None, name) for name in set(names)}
         operators = [bases[name] for name in names]
     sizes = kernels["input_shapes"].astype("object").fillna("").astype(str) if shapes else [""] * len(kernels)
-    fused = is_superkernel(kernels)
+    fused = superkernel_names.superkernel_rows(kernels)
     return [
         ("SuperKernel", superkernel_names.without_build(name)) if sk else (operator, size)
         for sk, name, operator, size in zip(fused, names, operators, sizes, strict=True)
@@ -94,7 +87,7 @@ def number_steps(kernels: pd.DataFrame, own: Sequence[Token], prefix: Sequence[T
     Steps that the capture's labels have right are kept.
     """
     labelled = kernels["step"].to_numpy(dtype="int64")
-    fused = is_superkernel(kernels)
+    fused = superkernel_names.superkernel_rows(kernels)
     if not fused.any():
         return np.where(kernels["phase"].astype("object") == "decode", labelled, -1)
     leader = _leader(kernels, fused)
@@ -132,9 +125,7 @@ def _step_starts(
     kernels: pd.DataFrame, own: Sequence[Token], prefix: Sequence[Token], leader: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """The first row of each step: the best match of the prefix before its leader, else behind the longest pause."""
-    start = kernels["start_ns"].to_numpy(dtype="int64")
-    reach = np.maximum.accumulate(start + kernels["dur_ns"].to_numpy(dtype="int64"))
-    pause = np.append(0, start[1:] - reach[:-1])
+    pause = idle_before(kernels["start_ns"].to_numpy(), kernels["dur_ns"].to_numpy())
     wanted = list(prefix[:PREFIX])
     starts = []
     previous = 0

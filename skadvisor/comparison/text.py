@@ -14,7 +14,7 @@ from skadvisor.report.glossary import explain_words
 from skadvisor.report.pictures import stack_bars
 from skadvisor.report.wording import LAYER_KIND_NAMES, LONGEST_VALUE, Wording, clip
 from skadvisor.text.messages import _
-from skadvisor.vocabulary import superkernel_names
+from skadvisor.vocabulary.superkernel_names import ends_of
 
 VERDICTS = {
     "beneficial": _("beneficial"),
@@ -244,7 +244,12 @@ def _superkernels(comparison: Comparison, wording: Wording) -> Section | None:
         return None
     groups: dict[tuple[object, ...], list[SuperKernelChange]] = {}
     for change in changes:
-        alike = (re.sub(r"\d+", "*", change.scope), _ends(change.name), change.children, change.verdict)
+        alike = (
+            re.sub(r"\d+", "*", change.scope),
+            ends_of(change.name),
+            change.children,
+            change.verdict,
+        )
         groups.setdefault((change.name,) if len(changes) <= MOST_ROWS else alike, []).append(change)
     rows = tuple(_superkernel_row(members, wording) for members in groups.values())
     columns = (
@@ -257,7 +262,7 @@ def _superkernels(comparison: Comparison, wording: Wording) -> Section | None:
         Column(wording.say(_("Verdict"))),
         Column(wording.say(_("What to do")), priority=3),
     )
-    held = dict.fromkeys((_ends(change.name), " + ".join(change.operators)) for change in changes)
+    held = dict.fromkeys((ends_of(change.name), " + ".join(change.operators)) for change in changes)
     items += tuple(
         Item(f"{clip(ends)}: {clip(operators, LONGEST_VALUE)}") for ends, operators in list(held)[:MOST_ROWS]
     )
@@ -274,7 +279,7 @@ def _superkernel_row(members: Sequence[SuperKernelChange], wording: Wording) -> 
     return (
         text(scopes[0] if len(scopes) == 1 else f"{scopes[0]} ... {scopes[-1]}"),
         text(ranges(layers) if layers else "-"),
-        text(_ends(middle.name)),
+        text(ends_of(middle.name)),
         number(len(members), wording, 0),
         number(middle.children, wording, 0),
         number(middle.before_us, wording),
@@ -283,8 +288,3 @@ def _superkernel_row(members: Sequence[SuperKernelChange], wording: Wording) -> 
         text(wording.name(VERDICTS, middle.verdict)),
         text(wording.sentence(middle.action), LONGEST_VALUE),
     )
-
-
-def _ends(name: str) -> str:
-    parts = superkernel_names.parse(name)
-    return f"{parts.first} ... {parts.last}" if parts else "?"

@@ -208,11 +208,9 @@ def _check_graph_replay(read: Read) -> Finding:
 
 
 def _super_kernels(read: Read) -> int:
-    """How many rows are SuperKernels."""
-    from skadvisor.vocabulary.superkernel_names import parse
+    from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
-    fused = [name for name in read.kernels["name"].cat.categories if parse(str(name)) is not None]
-    return int(read.kernels["name"].isin(fused).sum())
+    return int(superkernel_rows(read.kernels).sum())
 
 
 def _check_super_kernels(read: Read) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from skadvisor.fusion.overlaps import overlaps
+from skadvisor.fusion.overlaps import count_streams, overlaps
 from skadvisor.fusion.readings import cann_version, families, mode_of
 from skadvisor.records import Finding
 from skadvisor.text.messages import Message, _, listed
@@ -95,10 +95,11 @@ def check_streams(situation: Situation, inside: pd.DataFrame, preview: Preview) 
             remedy=Message(_("record at Level1")),
             source=source,
         )
-    streams = _streams_of_one_scope(inside, preview)
+    scope = preview.kernels.loc[inside.index, "scope"].to_numpy()
+    streams = count_streams(inside, scope)
     if streams <= 1:
         return Finding(check="streams", status="pass", message=Message(_("each scope has one stream")), source=source)
-    overlap = overlaps(inside, preview.kernels.loc[inside.index, "scope"].to_numpy())
+    overlap = overlaps(inside, scope)
     return Finding(
         check="streams",
         status="warn",
@@ -119,7 +120,8 @@ def check_core_limits(situation: Situation, inside: pd.DataFrame, preview: Previ
     blocks = inside[inside["blocks"].notna() & inside["stream"].notna()]
     cube = blocks[blocks["core"].astype("object").isin(["AI_CORE", "MIX_AIC"])]
     limits = cube.groupby("stream")["blocks"].max()
-    if _streams_of_one_scope(inside, preview) <= 1 or limits.nunique() <= 1:
+    streams = count_streams(inside, preview.kernels.loc[inside.index, "scope"].to_numpy())
+    if streams <= 1 or limits.nunique() <= 1:
         return None
     return Finding(
         check="core_limits",
@@ -315,12 +317,6 @@ def check_version(situation: Situation, inside: pd.DataFrame, preview: Preview) 
         remedy=Message(_("use CANN 9.0 or later, or a GE graph")),
         source=_("graph-autofusion has no super_kernel/src/aot before 9.0"),
     )
-
-
-def _streams_of_one_scope(inside: pd.DataFrame, preview: Preview) -> int:
-    scope = preview.kernels.loc[inside.index, "scope"].to_numpy()
-    most = inside["stream"].groupby(scope).nunique()
-    return int(most.max()) if len(most) else 0
 
 
 CHECKS: tuple[Check, ...] = (

@@ -13,7 +13,7 @@ from skadvisor.fusion.readings import Reading, mode_of, readings
 from skadvisor.fusion.rules import Judgement, Rule, index, load_rules, own_rules
 from skadvisor.text.messages import Message, _, listed
 from skadvisor.vocabulary.names import operator_type
-from skadvisor.vocabulary.superkernel_names import parse
+from skadvisor.vocabulary.superkernel_names import TYPE, is_superkernel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,11 +178,11 @@ def agreed(left: Sequence[Reading], verdicts: Sequence[Judgement]) -> Judgement:
 
 def operator_label(op_type: object, name: object) -> str:
     """The operator as rules know it: its type, or at Level0, where there is none, what the kernel name says."""
+    if is_superkernel(op_type, name):
+        return TYPE
     if isinstance(op_type, str) and op_type:
         return op_type
-    if not isinstance(name, str):
-        return ""
-    return "SuperKernel" if parse(name) is not None else operator_type(name)
+    return operator_type(name) if isinstance(name, str) else ""
 
 
 def operator_labels(kernels: pd.DataFrame) -> list[str]:

@@ -63,7 +63,7 @@ def learn_from_capture(kernels: pd.DataFrame) -> dict[str, Seen]:
     for _place, rows in table.groupby(["step", table["stream"].fillna(-1)], sort=False):
         labels = [operator_label(op_type, name) for op_type, name in zip(rows["op_type"], rows["name"], strict=True)]
         scopes = [
-            _scope(str(name)) if label == "SuperKernel" else None
+            scope_of(str(name)) if label == "SuperKernel" else None
             for label, name in zip(labels, rows["name"], strict=True)
         ]
         for name in rows["name"][[scope is not None for scope in scopes]]:
@@ -83,11 +83,6 @@ def _left_out(scopes: list[str | None]) -> set[int]:
         if scopes[first] == scopes[second] and second - first > 1:
             found |= {first + 1, second - 1}
     return found
-
-
-def _scope(name: str) -> str:
-    """The scope without the number that npugraph_ex writes before it."""
-    return re.sub(r"^\d+_", "", scope_of(name))
 
 
 def _reason_word(text: str) -> str:

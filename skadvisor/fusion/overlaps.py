@@ -1,4 +1,4 @@
-"""What overlaps inside a scope: the time that one SuperKernel on one stream could lose."""
+"""Streams of a scope, and what overlaps on them: the time that one SuperKernel on one stream could lose."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ Ints = NDArray[np.int64]
 #: Kinds of core that can run side by side when one kernel uses only Cube and the other only Vector cores.
 CUBE = ("AI_CORE",)
 VECTOR = ("AI_VECTOR_CORE",)
+
+
+def count_streams(kernels: pd.DataFrame, scope: Ints) -> int:
+    """The most streams that one scope spans, 0 where no kernel in a scope has a stream; scope -1 is outside.
+
+    Pieces of one scope that are graphs of their own (`model`) have streams of their own, and are not fused together:
+    a piece counts alone.
+    """
+    known = (scope >= 0) & kernels["stream"].notna().to_numpy()
+    piece = [scope[known], kernels["model"].fillna(-1).to_numpy(dtype="int64")[known]]
+    return int(kernels["stream"][known].groupby(piece).nunique().max()) if known.any() else 0
 
 
 @dataclass(frozen=True, eq=False)

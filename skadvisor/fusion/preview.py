@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.accounting.timeline import before_on_stream
 from skadvisor.fusion.judging import operator_labels
 from skadvisor.fusion.rules import Judgement
 from skadvisor.fusion.templates import Variant, place
@@ -69,15 +70,11 @@ def preview(step: StepKernels, variant: Variant, judgements: Sequence[Judgement]
 
 def _neighbours(kernels: pd.DataFrame, scope: Ints) -> Ints:
     """Position of the kernel just before each on its stream, where both are in one scope and one graph; else -1."""
-    stream = kernels["stream"].fillna(-1).to_numpy(dtype="int64")
-    order = np.lexsort((np.arange(len(kernels)), stream))
-    previous = np.full(len(kernels), -1, dtype="int64")
-    here, before = order[1:], order[:-1]
-    joined = (stream[here] == stream[before]) & (scope[here] == scope[before]) & (scope[here] >= 0)
+    previous = before_on_stream(kernels)
     model = kernels["model"].fillna(-1).to_numpy(dtype="int64")
-    joined &= (model[here] == model[before]) | (model[here] < 0) | (model[before] < 0)
-    previous[here[joined]] = before[joined]
-    return previous
+    joined = (previous >= 0) & (scope[previous] == scope) & (scope >= 0)
+    joined &= (model == model[previous]) | (model < 0) | (model[previous] < 0)
+    return np.where(joined, previous, -1)
 
 
 def _fragments(previous: Ints, can_fuse: NDArray[np.bool_], scope: Ints) -> Ints:

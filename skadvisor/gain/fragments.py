@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.accounting.representative import StepKernels
+from skadvisor.events import idle_before
 from skadvisor.fusion.judging import operator_labels
 from skadvisor.fusion.templates import TemplateScope, Variant, template_scope
 from skadvisor.text.messages import _
@@ -41,8 +42,7 @@ def number_repetitions(kernels: StepKernels) -> StepKernels:
     """The same kernels with their repetition as `layer`; kernels outside all repetitions have none."""
     table = kernels.kernels
     names = operator_labels(table)
-    start = table["start_ns"].to_numpy(dtype="int64")
-    gap = np.append(0, start[1:] - np.maximum.accumulate(start + table["dur_ns"].to_numpy(dtype="int64"))[:-1])
+    gap = idle_before(table["start_ns"].to_numpy(), table["dur_ns"].to_numpy())
     layer: Any = pd.Series(find_repetitions(names, gap), index=table.index)
     return replace(kernels, kernels=table.assign(layer=layer.where(layer >= 0).astype("Int64")))
 

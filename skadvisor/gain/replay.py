@@ -20,6 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.accounting.timeline import before_on_stream
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -79,7 +81,7 @@ def read_constraints(kernels: pd.DataFrame, host_gap_rows: Ints) -> Constraints:
     start = start - origin
     end = start + kernels["dur_ns"].to_numpy(dtype="int64")
     stream = kernels["stream"].fillna(-1).to_numpy(dtype="int64")
-    before = _on_stream_before(stream)
+    before = before_on_stream(kernels)
     waits_for = _waited_for(start, end, stream, before)
     held = np.full(len(start), -np.inf)
     held[kernels.index.isin(host_gap_rows)] = 1.0
@@ -122,14 +124,6 @@ def replay(constraints: Constraints, saved_ns: Floats) -> Floats:
         if len(rest):
             ends[rest] = ends[first] + np.cumsum(took[rest] + lag[rest, None], axis=0)
     return ends.max(axis=0, initial=0.0)
-
-
-def _on_stream_before(stream: Ints) -> Ints:
-    before = np.full(len(stream), -1, dtype="int64")
-    order = np.lexsort((np.arange(len(stream)), stream))
-    same = stream[order][1:] == stream[order][:-1]
-    before[order[1:][same]] = order[:-1][same]
-    return before
 
 
 def _waited_for(start: Ints, end: Ints, stream: Ints, before: Ints) -> Ints:

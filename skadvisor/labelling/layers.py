@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import idle_before
 from skadvisor.labelling.parts import PartsHeld, parts_held
 from skadvisor.labelling.rules.norms import adds_whole_rows
 from skadvisor.labelling.structure import Structure
 from skadvisor.vocabulary.states import ATTENTION_STATES, LAYER_STATES, NORM_STATES, State
-from skadvisor.vocabulary.superkernel_names import scope_of
+from skadvisor.vocabulary.superkernel_names import NO_SCOPE, scope_of
 
 S = State
 #: Kernels between the fragments of one scope, at the most.
@@ -251,9 +252,7 @@ def _split(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
 def _after_pauses(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Layer]:
     """A sum right behind a long pause opens the layer that follows: a pipeline's stage begins with the one before's."""
     norm = np.isin(structure.state[structure.main], NORM_STATES).tolist()
-    start = kernels["start_ns"].to_numpy()[structure.main]
-    end = np.maximum.accumulate(start + kernels["dur_ns"].to_numpy()[structure.main])
-    idle = np.append(0, np.maximum(0, start[1:] - end[:-1]))
+    idle = idle_before(*(kernels[name].to_numpy()[structure.main] for name in ("start_ns", "dur_ns")))
     firsts = []
     for layer in layers:
         first = layer.begin
@@ -278,7 +277,8 @@ def _scopes(kernels: pd.DataFrame, structure: Structure, state: NDArray[np.int8]
         return scopes
     names = kernels["name"].astype(object).to_numpy()[structure.main]
     for position in np.flatnonzero(state == S.WHOLE_LAYER).tolist():
-        scopes[position] = scope_of(str(names[position]))
+        scope = scope_of(str(names[position]))
+        scopes[position] = str(names[position]) if scope == NO_SCOPE else scope
     return scopes
 
 

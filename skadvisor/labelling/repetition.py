@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import idle_before
 from skadvisor.labelling.layers import Layer
 from skadvisor.labelling.structure import Structure
 from skadvisor.vocabulary.states import NORM_STATES
@@ -104,7 +105,5 @@ def _after_pauses(
 
 def _gaps_before(kernels: pd.DataFrame, structure: Structure, layers: Sequence[Layer]) -> NDArray[np.int64]:
     """How long the main chain is idle before each layer but the first, ns."""
-    start = kernels["start_ns"].to_numpy()[structure.main]
-    end = start + kernels["dur_ns"].to_numpy()[structure.main]
-    begins = np.array([layer.begin for layer in layers[1:]])
-    return np.maximum(0, start[begins] - np.maximum.accumulate(end)[begins - 1])
+    start, length = (kernels[name].to_numpy()[structure.main] for name in ("start_ns", "dur_ns"))
+    return idle_before(start, length)[[layer.begin for layer in layers[1:]]]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import idle_before
 from skadvisor.labelling import grammar, hidden_markov, learning, superkernel_spans
 from skadvisor.labelling.chains import find_chains, other_models
 from skadvisor.labelling.class_table import Classes, classify
@@ -295,10 +296,7 @@ def _restart_bonus(kernels: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np
 
     Beyond the bound only as much more as tells the longest of several pauses.
     """
-    start = kernels["start_ns"].to_numpy()[rows]
-    end = start + kernels["dur_ns"].to_numpy()[rows]
-    gap = np.zeros(len(rows))
-    gap[1:] = np.maximum(0, start[1:] - np.maximum.accumulate(end)[:-1])
+    gap = idle_before(kernels["start_ns"].to_numpy()[rows], kernels["dur_ns"].to_numpy()[rows])
     typical = max(1_000.0, float(np.median(gap)))
     longer = np.log1p(gap / typical)
     return np.minimum(4.0, 0.8 * longer) + 0.15 * np.maximum(0.0, longer - 5.0)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from skadvisor.errors import NotEnoughError
 from skadvisor.labelling.class_table import MATMULS
+from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
 if TYPE_CHECKING:
     from skadvisor.labelling.labels import Labelled
@@ -75,8 +76,7 @@ def require_enough(labelled: Labelled) -> None:
     kernels = labelled.kernels
     count = int((kernels["kind"] != "collective_part").sum())
     # A graph without layers may be a single SuperKernel, whose role nothing tells.
-    fused = kernels["role"].eq("superkernel") | kernels["op_type"].astype("object").eq("SuperKernel")
-    if count < FEWEST_KERNELS and kernels["layer"].isna().all() and not fused.any():
+    if count < FEWEST_KERNELS and kernels["layer"].isna().all() and not superkernel_rows(kernels).any():
         raise NotEnoughError(
             f"the capture holds {count} kernels and no decoder layer, too little to answer from",
             "Record at least three decode steps after warm-up.",

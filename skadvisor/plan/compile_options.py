@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from skadvisor.fusion.overlaps import count_streams
 from skadvisor.plan.records import Option
 from skadvisor.text.messages import Message, _
 from skadvisor.units import us
@@ -59,17 +60,8 @@ def options_text(options: tuple[Option, ...]) -> str:
     return ":".join(f"{option.key}={option.value}" for option in options if option.value is not None)
 
 
-def count_streams(inside: pd.DataFrame) -> int:
-    """How many streams one scope uses (the median scope). Pieces of a graph have streams of their own: not counted."""
-    known = inside.dropna(subset=["stream"])
-    if known.empty:
-        return 0
-    pieces = known.assign(model=known["model"].fillna(-1)).groupby(["scope", "model"])["stream"].nunique()
-    return int(pieces.groupby("scope").max().median())
-
-
 def _weigh_streams(inside: pd.DataFrame, mode: str) -> Option:
-    streams = count_streams(inside)
+    streams = count_streams(inside, inside["scope"].to_numpy())
 
     def left(reason: Message, measured: bool) -> Option:
         basis = "measured" if measured else "assumed"

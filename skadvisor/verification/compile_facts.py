@@ -216,23 +216,3 @@ _RULES: tuple[tuple[str, re.Pattern[str], _Keep], ...] = tuple(
         ("ERROR", r"(?i)\[ERROR\].*?(?P<what>\bsuper[ _]?kernel\w*\b.*)", _keep("errors")),
     )
 )
-
-
-def scope_of(name: str) -> str:
-    """The scope in a SuperKernel's name, without npugraph_ex's id; the whole name where it has none.
-
-    >>> scope_of("sk_46_layer_46_start_static_kernel_A_end_static_kernel_B")
-    'layer_46'
-    """
-    parts = re.match(r"sk_(?:\d+_)?(?P<scope>.*?)(?:_split_\d+_\d+)?_start_", name)
-    return parts["scope"] if parts else name.strip()
-
-
-def ends_of(name: str) -> str:
-    """The first and last operator that a SuperKernel's name tells, empty where it does not.
-
-    >>> ends_of("sk_46_layer_46_start_static_kernel_A_end_static_kernel_B")
-    'A ... B'
-    """
-    parts = re.search(r"_start_(?:static_kernel_)?(.+)_end_(?:static_kernel_)?(.+)$", name)
-    return f"{parts[1]} ... {parts[2]}" if parts else ""

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from skadvisor.text.messages import Message, _
-from skadvisor.verification.compile_facts import Facts, ends_of, scope_of
+from skadvisor.verification.compile_facts import Facts
 from skadvisor.verification.log_text import log_files, read_lines_of
-from skadvisor.vocabulary.superkernel_names import end_names
+from skadvisor.vocabulary.superkernel_names import end_names, ends_of, scope_of
 
 #: Most operators that are listed; the count goes on.
 MOST_ENTRIES = 2_000

@@ -1,4 +1,4 @@
-"""Names of SuperKernel rows: which scope they come from and which operators they begin and end with.
+"""SuperKernel rows: which they are, which scope they come from and which operators they begin and end with.
 
 GE writes `sk_<scope>[_split_<a>_<b>]_start_<first>_end_<last>`, npugraph_ex
 `sk_<id>_<scope or none>_start_static_kernel_<first>_..._end_..._<last>`.
@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from skadvisor.vocabulary.names import base_operator
+import numpy as np
+from numpy.typing import NDArray
+
+from skadvisor.vocabulary.names import base_operator, operator_type
 from skadvisor.vocabulary.operators import Vocabulary
 from skadvisor.vocabulary.states import State
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 S = State
 PREFIX = "sk:"
+#: The operator type of SuperKernel rows.
+TYPE = "SuperKernel"
+#: What npugraph_ex writes in place of a scope where it chose the kernels itself.
+NO_SCOPE = "none"
 
 _NAME = re.compile(r"^sk_(?P<scope>.*?)(?:_split_\d+_\d+)?_start_(?P<first>.+)_end_(?P<last>.+)$", re.IGNORECASE)
 _WORDS = (
@@ -50,14 +61,36 @@ def parse(name: str) -> SuperKernelName | None:
     return SuperKernelName(scope, base_operator(None, found["first"]), base_operator(None, found["last"]))
 
 
-def scope_of(name: str) -> str:
-    """The scope of a SuperKernel row with its numbers, the whole name where it has none.
+def is_superkernel(op_type: object, name: object) -> bool:
+    """Whether a row is a SuperKernel, by its type or by its name: nothing else is called so, whatever type it has."""
+    return op_type == TYPE or (isinstance(name, str) and parse(name) is not None)
 
-    >>> scope_of("sk_layer_3_split_1_2_start_MatMulV2_12_end_MatMulV2_15")
-    'layer_3'
+
+def superkernel_rows(kernels: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows of a kernel table are SuperKernels, (N,); see `is_superkernel`."""
+    named = [name for name in kernels["name"].unique() if is_superkernel(None, name)]
+    return ((kernels["op_type"] == TYPE) | kernels["name"].isin(named)).to_numpy(dtype=bool)
+
+
+def scope_of(name: str) -> str:
+    """The scope of a SuperKernel row as the code labels it: with its layer, without the split and npugraph_ex's number.
+
+    NO_SCOPE where npugraph_ex chose it; the whole name where the row names none.
+
+    >>> scope_of("sk_layer_3_split_1_2_start_MatMulV2_12_end_MatMulV2_15"), scope_of("sk_4_none_start_Cast_end_Add")
+    ('layer_3', 'none')
     """
-    found = _NAME.match(name)
-    return found["scope"] if found else name
+    found = _NAME.match(name.strip())
+    return re.sub(r"^\d+_", "", found["scope"]) if found else name.strip()
+
+
+def ends_of(name: str) -> str:
+    """The types of the first and the last operator that a SuperKernel's name tells, empty where it does not.
+
+    >>> ends_of("sk_46_layer_46_start_static_kernel_Cast_end_static_kernel_MatMulV3_ca12bf08_15_d0")
+    'Cast ... MatMulV3'
+    """
+    return " ... ".join(operator_type(operator) for operator in end_names(name))
 
 
 def end_names(name: str) -> tuple[str, ...]:
