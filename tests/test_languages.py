@@ -9,6 +9,7 @@ import string
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 from example_results import ALL, moe_decode
 
 from skadvisor import report
@@ -17,7 +18,9 @@ from skadvisor.files.data_files import read_toml
 from skadvisor.report.build import describe_result
 from skadvisor.report.markdown import render_markdown
 from skadvisor.text import languages
+from skadvisor.text.messages import Message
 
+PAGES = sorted([*REPOSITORY.glob("README*.md"), *(REPOSITORY / "docs").glob("*.md")])
 PACKAGE = Path(languages.__file__).parents[1]
 CATALOGUE = languages.FOLDER / "zh" / "LC_MESSAGES"
 HOW = "extract with pybabel, translate zh/LC_MESSAGES/skadvisor.po, compile it with pybabel"
@@ -93,10 +96,50 @@ def test_compiled_catalogue_is_that_of_the_source() -> None:
     assert source == compiled()
 
 
-def test_sentences_speak_the_words_of_the_field() -> None:
-    joined = "".join(compiled().values())
-    for word in ("算子", "融合", "调度开销", "性能提升", "融合域"):
-        assert word in joined
+def glossary() -> list[tuple[list[str], str, list[str]]]:
+    """The rows of docs/glossary.md: the English words, the Chinese word, and what is not to be written for them."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
+    return [(english.split(", "), chinese, wrong.split(", ")) for english, chinese, wrong in rows[2:]]
+
+
+def test_each_term_has_one_word() -> None:
+    known = compiled()
+    said = {english: chinese for words, chinese, _wrong in glossary() for english in words}
+    assert len(said) > 25
+    other = {word: known[word] for word, chinese in said.items() if known.get(word, chinese) != chinese}
+    assert not other, "docs/glossary.md has another word"
+
+
+def test_nobody_writes_another_word_for_a_term() -> None:
+    pages = {page.name: page.read_text(encoding="utf-8") for page in PAGES if page.name != "glossary.md"}
+    pages["messages"] = "\n".join([*compiled(), *compiled().values()])
+    for _words, chinese, wrong in glossary():
+        for word in wrong:
+            found = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])" if word.isascii() else re.escape(word))
+            strays = [(name, word) for name, text in pages.items() if found.search(text)]
+            assert not strays, f"write {chinese}"
+
+
+#: Chinese beside Latin letters, digits or code without a blank, and a blank between Chinese and a sign.
+UNSET = re.compile(r"[\u4e00-\u9fff][A-Za-z0-9`]|[A-Za-z0-9%`][\u4e00-\u9fff]|[\u4e00-\u9fff] [\u4e00-\u9fff，。；：]")
+
+
+def test_chinese_is_set_apart_from_latin_letters() -> None:
+    strays = {text for text in compiled().values() if UNSET.search(re.sub(r"\{[^{}]*\}", "¤", text))}
+    assert not strays
+    message = Message("{name}的{count}个算子在{place}", name="full-model", count=3, place="注意力")
+    assert message.render() == "full-model 的 3 个算子在注意力"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_chinese_reports_are_set_as_one_prints(name: str) -> None:
+    text = render_markdown(describe_result(ALL[name](), "zh"))
+    lines = [line for line in text.splitlines() if not any(odd in line for odd in ("`", "\\", "&"))]
+    assert not [line for line in lines if UNSET.search(line)]
 
 
 #: Whose sentences a report shows.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from skadvisor.report.document import Document
 from skadvisor.report.palette import FUSED_COLOURS, GAP_COLOURS, REGION_COLOURS, text_on
 from skadvisor.report.wording import UNIT, Wording
-from skadvisor.text.messages import _
+from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -61,6 +61,7 @@ def _environment() -> Environment:
         finalize=_keep_units,
     )
     environment.filters["code"] = _code
+    environment.filters["filled"] = lambda template, **values: Message(template, **values).render()
     return environment
 
 
