@@ -141,9 +141,25 @@ def compile_code(dialect: Dialect, marked: bool = True) -> tuple[Snippet, ...]:
     return (*((switch,) if marked else ()), Snippet(title=Message(title), language="python", code=code))
 
 
+#: Sources: cann-recipes-infer, integration/sglang/qwen3-moe (patches 0004 and 0009); omni-infer, its Pangu Pro MoE.
+_OTHERS = """\
+# SGLang with the patches of cann-recipes-infer: scopes for attention, experts or whole layers
+python -m sglang.launch_server --model-path "$MODEL" --enable-superkernel
+# omni-infer: operator_opt_config.use_super_kernel in its model_extra_config; experts must not be placed by it
+"""
+
+
 def config_code(dialect: Dialect, several_streams: bool) -> tuple[Snippet, ...]:
     """The configuration of the framework."""
     streams = "True" if several_streams else "False"
+    if dialect == "ge":
+        return (
+            Snippet(
+                title=Message(_("Switches of frameworks that have scopes (as read, not run)")),
+                language="bash",
+                code=_OTHERS,
+            ),
+        )
     if dialect == "recipes":
         new = (
             "model_config:\n  exe_mode: ge_graph\n"

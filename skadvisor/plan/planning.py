@@ -80,8 +80,8 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         risks=(*_risks(record, inside, dialect), *_stream_risks(streams, result.mode, dialect)),
         log_checks=troubleshooting.log_checks(dialect),
         remedies=troubleshooting.remedies(dialect),
-        wider=wider_scope(template, result),
-        narrower=_NARROWER[template],
+        wider=wider_scope(template, result) if in_scope or dialect == "npugraph_ex" else None,
+        narrower=_NARROWER[template] if in_scope or dialect == "npugraph_ex" else None,
         profile=template_profile(template, dialect),
         operators=operators,
         proof=proof_commands(template, dialect),
@@ -91,7 +91,8 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
 
 def _whole_graph(result: Result) -> str:
     """The template that stands for a whole captured graph in this analysis."""
-    return "automatic" if find_template(result.templates, "automatic", "") is not None else "full-model"
+    record = find_template(result.templates, "automatic", "")
+    return "automatic" if record is not None and record.estimate is not None else "full-model"
 
 
 _WHOLE_GRAPH = _("nowhere in the model: vLLM-Ascend hands the whole captured graph over")
@@ -124,23 +125,35 @@ def _expect(record: Template | None) -> Expected | None:
     )
 
 
-#: What to do about a finding where the words of the GE graph do not hold: captured graphs have other options.
-_GRAPH_REMEDIES = {
-    "tiling": _("captured graphs sink no tiling: sk_fusion_fail_reasons.log says whether they were taken in"),
-    "streams": _("one scope per stream where pure Cube does not run beside pure Vector work"),
-    "cores": _("if it hangs, super_kernel_debug_options with debug_per_op_max_core_num finds the operator"),
+#: What a finding says and asks for where the words of the GE graph do not hold, by dialect.
+_TILING = {
+    True: Message(_("the compile code here and that of cann-recipes-infer sink it (tiling_schedule_optimize)")),
+    False: Message(_("keep sequence lengths on the device: what every replay updates is left out")),
+}
+_GRAPH_MESSAGES = {"tiling": Message(_("attention is not fused where its lengths are updated at every replay"))}
+_NPUGRAPH_REMEDIES = {
+    "tiling": _TILING[False],
+    "streams": Message(_("one scope per stream where pure Cube does not run beside pure Vector work")),
+    "cores": Message(_("if it hangs, super_kernel_debug_options with debug_per_op_max_core_num finds the operator")),
+}
+_VLLM = Message(_("vLLM-Ascend has only the one switch: compare with it off"))
+_REMEDIES: dict[Dialect, dict[str, Message]] = {
+    "ge": {"tiling": _TILING[True]},
+    "recipes": {"tiling": _TILING[True]},
+    "npugraph_ex": _NPUGRAPH_REMEDIES,
+    "vllm-ascend": {"tiling": _TILING[False], **dict.fromkeys(("streams", "cores", "core_limits"), _VLLM)},
 }
 
 
 def _risks(record: Template | None, inside: pd.DataFrame, dialect: Dialect) -> tuple[Risk, ...]:
     """Findings that do not pass, operators that cut the scope, and collectives that need a switch."""
-    other = {} if dialect in ("ge", "recipes") else _GRAPH_REMEDIES
+    marked, own = dialect in ("ge", "recipes"), _REMEDIES[dialect]
     risks = [
         Risk(
             what=finding.check,
-            message=finding.message,
-            remedy=Message(other[finding.check]) if finding.check in other else finding.remedy,
-            source="" if finding.check in other else finding.source,
+            message=finding.message if marked else _GRAPH_MESSAGES.get(finding.check, finding.message),
+            remedy=own.get(finding.check, finding.remedy),
+            source="" if finding.check in own and not marked else finding.source,
         )
         for finding in (record.findings if record else ())
         if finding.status != "pass"
@@ -218,7 +231,7 @@ def _notes(result: Result, template: str, dialect: Dialect, record: Template | N
     if dialect == "vllm-ascend" and template not in ("full-model", "automatic"):
         notes.append(
             Message(
-                _("vLLM-Ascend has no switch for {name}: it hands over the whole graph, and the figures are of that."),
+                _("There is no switch for {name} in vLLM-Ascend: it hands over the whole graph, as the figures do."),
                 name=template,
             )
         )

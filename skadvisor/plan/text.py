@@ -94,11 +94,11 @@ def _notes(plan: Plan, wording: Wording) -> Points:
 
 def _next(plan: Plan, wording: Wording) -> Points:
     steps: list[str] = []
-    if plan.wider:
+    if plan.wider and plan.template != "per-block":  # whose next step says it
         steps.append(wording.say(_("if it works: {name}"), name=wording.template(plan.wider)))
     if plan.narrower:
         steps.append(wording.say(_("if it does not: {name}"), name=wording.template(plan.narrower)))
-    elif plan.template == "attention-only":
+    elif plan.template == "attention-only" and plan.dialect != "vllm-ascend":
         steps.append(wording.say(_("if it does not: take operators out of the scope one by one, from its ends")))
     steps.append(wording.say(_("after that: {step}"), step=wording.sentence(plan.profile.next_step)))
     return Points(wording.say(_("What to do next")), tuple(steps))

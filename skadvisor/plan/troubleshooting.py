@@ -87,6 +87,14 @@ _HALVE = _(
     "if the output is right again the data cache or a missing synchronisation is the cause: "
     "halve the scope until one operator is left, custom operators first"
 )
+#: Source: attention-only template (question 3); skills of cannbot-skills and cann-recipes-infer.
+_PRECISION = Remedy(
+    symptom=Message(_("different output, no operator is found")),
+    option="",
+    next_step=Message(
+        _("the skill model-infer-precision-debug; kvcache-fa-precision-debug if it differs with SuperKernel off, too")
+    ),
+)
 _GE_REMEDIES = (
     Remedy(
         symptom=Message(_("compile failure, unsupported operator")),
@@ -113,6 +121,7 @@ _GE_REMEDIES = (
         option="debug-dcci-all=1:debug-sync-all=1",
         next_step=Message(_HALVE),
     ),
+    _PRECISION,
     Remedy(
         symptom=Message(_("different output, the operator is known")),
         option="dcci-before-kernel-start=<op>:dcci-after-kernel-end=<op>",
@@ -139,7 +148,7 @@ def _graph_remedies(dialect: Dialect) -> tuple[Remedy, ...]:
         ),
     )
     if not own:
-        return (left_out, whose)
+        return (left_out, whose, _PRECISION)
     return (
         left_out,
         whose,
@@ -158,6 +167,7 @@ def _graph_remedies(dialect: Dialect) -> tuple[Remedy, ...]:
             option='super_kernel_debug_options={"debug_sync_all": 1}',
             next_step=Message(_HALVE),
         ),
+        _PRECISION,
         Remedy(
             symptom=Message(_("different output, the operator is known")),
             option='super_kernel_optimize_options={"dcci_before_kernel_start": [".*<op>.*"], '

@@ -65,7 +65,8 @@ class Glossary:
         for short, meaning in ABBREVIATIONS.items():
             if short in self._explained:
                 continue
-            found = re.search(rf"(?<![A-Za-z0-9_./-]){short}(?![A-Za-z0-9_/-]|[.][A-Za-z0-9])", text)
+            # What stands between backticks is to be searched for as it is.
+            found = re.search(rf"(?<![A-Za-z0-9_./`-]){short}(?![A-Za-z0-9_/-]|[.][A-Za-z0-9]|[^`]*`:)", text)
             if found:
                 self._explained.add(short)
                 if not re.match(r"\s*[(（]", text[found.end() :]):

@@ -26,7 +26,7 @@ for RUN in $(seq "${RUNS:-5}"); do
   for SIDE in off on; do run "sk_$SIDE" "$PROOF/$SIDE/$RUN"; done
 done
 
-# 3. The same output, and faster?
+# 3. The same output, and faster? improvement_percent in performance.json says by how much.
 skadvisor verify --compile-log "$PROOF/plog" --outputs "$PROOF/off/1/log_0.log" "$PROOF/on/1/log_0.log" \
   $(printf -- '--before %s ' "$PROOF"/off/*) $(printf -- '--after %s ' "$PROOF"/on/*) --performance "$PROOF/performance.json"
 

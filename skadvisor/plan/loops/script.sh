@@ -12,7 +12,7 @@ for RUN in $(seq "${RUNS:-5}"); do
   SUPERKERNEL=1 $COMMAND > "$PROOF/on/$RUN.log" 2>&1
 done
 
-# 3. The same output, and faster?
+# 3. The same output, and faster? improvement_percent in performance.json says by how much.
 skadvisor verify --compile-log "$PROOF/@FOUND@" --outputs "$PROOF/off/1.log" "$PROOF/on/1.log" \
   $(printf -- '--before %s ' "$PROOF"/off/*) $(printf -- '--after %s ' "$PROOF"/on/*) --performance "$PROOF/performance.json"
 

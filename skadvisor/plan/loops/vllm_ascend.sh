@@ -25,7 +25,7 @@ side() {  # side true|false FOLDER: serve, ask, measure, record
 side false "$PROOF/off"
 side true "$PROOF/on"
 
-# 2. Compiled in, the same output, and faster?
+# 2. Compiled in, the same output, and faster? improvement_percent in performance.json says by how much.
 skadvisor verify --compile-log "$PROOF/on/sk_meta" --outputs "$PROOF/off/output.txt" "$PROOF/on/output.txt" \
   $(printf -- '--before %s ' "$PROOF"/off/bench_*) $(printf -- '--after %s ' "$PROOF"/on/bench_*) \
   --performance "$PROOF/performance.json"
