@@ -30,6 +30,14 @@ def plog(on):
         lines = [*(taken.format(i) for i in range(4)), done] if on else []
         (place / "plog-1.log").write_text("".join(f"[INFO] GE(1,python3):{{line}}\\n" for line in lines))
 
+def sk_meta(on):
+    if os.environ.get("ASCEND_OP_COMPILE_SAVE_KERNEL_META") == "1":
+        place = pathlib.Path("sk_meta", str(os.getpid()), "model_1")
+        place.mkdir(parents=True)
+        name = "sk_1_decoder_layers_start_static_kernel_A_end_static_kernel_B"
+        built = f"[INFO] SK Function: {{name}}, scope id: 1, Node Count: 4\\n" if on else ""
+        (place / "sk_fused_nodes.log").write_text(built)
+
 def steps(on):
     now = f"[INFO][2026-01-01 00:00:00.{{time.time_ns() % 1000:03d}}]"
     for step in range(6):
@@ -65,6 +73,52 @@ print("\\n".join(steps(on)))
 if "RECORD" in os.environ:
     capture(on, os.environ["RECORD"])
 """
+#: As SCRIPT, for npugraph_ex: a pair of calls on a stand-in torch, and the folder sk_meta.
+CAPTURED = SCRIPT.replace("plog(on)", "sk_meta(on)")
+PAIR = '''
+import torch
+
+def run(on):
+    """A decode step of a model with a scope round its layers; answers the scopes that were opened."""
+    if on:
+        torch.npu.super_kernel_scope_begin("decoder_layers")
+    if on:
+        torch.npu.super_kernel_scope_end("decoder_layers")
+    assert torch.npu.open == []
+    return torch.npu.opened
+'''
+TORCH = """
+import types
+npu = types.SimpleNamespace(opened=[], open=[])
+npu.super_kernel_scope_begin = lambda name: (npu.opened.append(name), npu.open.append(name))
+npu.super_kernel_scope_end = lambda name: npu.open.remove(name)
+"""
+#: `vllm serve` and `vllm bench serve`: the server knows its switch, the benchmark asks the folder of the server.
+VLLM = """
+import json, signal
+if sys.argv[1] == "serve":
+    switches = json.loads(sys.argv[sys.argv.index("--additional-config") + 1])["ascend_compilation_config"]
+    on = switches["enable_super_kernel"]
+    assert switches["enable_npugraph_ex"] and switches["enable_static_kernel"]
+    sk_meta(on)
+    pathlib.Path("switch").write_text(f"{int(on)} {os.environ['VLLM_TORCH_PROFILER_DIR']}")
+    signal.pause()
+on = pathlib.Path("switch").read_text().startswith("1")
+print("============ Serving Benchmark Result ============")
+print(f"Median TPOT (ms):                        {20.0 if on else 22.0}")
+"""
+CURL = """
+import json
+for _ in range(100):
+    if pathlib.Path("switch").exists():
+        break
+    time.sleep(0.1)
+on, _, target = pathlib.Path("switch").read_text().partition(" ")
+if sys.argv[-1].endswith("/stop_profile"):
+    capture(on == "1", target)
+elif "-d" in sys.argv:
+    print(json.dumps({"choices": [{"text": "Mercury, Venus"}]}))
+"""
 MODELING = '''
 import contextlib, torchair
 
@@ -98,7 +152,7 @@ model_config:
 def walk(folder: Path, dialect: Any, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the commands of a plan in a folder, with `skadvisor` as this checkout has it."""
     tools = folder / "bin"
-    tools.mkdir()
+    tools.mkdir(exist_ok=True)
     for name, start in (("skadvisor", '-c "from skadvisor.cli import main; main()" '), ("python", "")):
         (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} {start}"$@"\n')
         (tools / name).chmod(0o755)
@@ -146,6 +200,24 @@ def test_the_loop_of_a_script_ends_in_a_proof(folder: Path) -> None:
         (folder / name).write_text(text)
     (folder / "torchair.py").write_text(TORCHAIR)
     check(walk(folder, "ge"), folder)
+
+
+def test_the_loop_of_a_captured_graph_ends_in_a_proof(folder: Path) -> None:
+    (folder / "run.py").write_text(COMMON.format(samples=str(SAMPLES)) + CAPTURED)
+    (folder / "modeling.py").write_text(PAIR)
+    (folder / "stand_ins").mkdir()
+    (folder / "stand_ins" / "torch.py").write_text(TORCH)
+    check(walk(folder, "npugraph_ex", COMMAND="env PYTHONPATH=stand_ins python run.py"), folder)
+
+
+def test_the_loop_of_vllm_ascend_ends_in_a_proof(folder: Path) -> None:
+    tools = folder / "bin"
+    tools.mkdir()
+    for name, text in (("vllm", VLLM), ("curl", CURL)):
+        (tools / name).write_text(f"#!{sys.executable}\n{COMMON.format(samples=str(SAMPLES))}{text}")
+        (tools / name).chmod(0o755)
+    check(walk(folder, "vllm-ascend", MODEL="tiny"), folder)
+    assert (folder / "proof" / "on" / "output.txt").read_text() == "Mercury, Venus\n"
 
 
 @pytest.mark.parametrize("dialect", ["recipes", "ge", "npugraph_ex", "vllm-ascend"])

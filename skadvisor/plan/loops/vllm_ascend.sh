@@ -18,7 +18,7 @@ side() {  # side true|false FOLDER: serve, ask, measure, record
   curl -s -X POST localhost:8000/start_profile
   curl -s localhost:8000/v1/completions -H 'Content-Type: application/json' -d "$ASK" > /dev/null
   curl -s -X POST localhost:8000/stop_profile
-  kill $SERVER; wait $SERVER; cd - > /dev/null
+  kill $SERVER; wait $SERVER || true; cd - > /dev/null
 }
 
 # 1. Both sides.
