@@ -104,14 +104,15 @@ class Analysis:
 
 
 def analyze(path: PathText, options: Options | None = None, **chosen: Any) -> Analysis:
-    """Analyse one capture, a file or folder of any supported format.
+    """Analyse one capture, a file or folder of any supported format, or a result that was saved as JSON.
 
     `options` says what the user knows besides; single options may be given by name: `analyze(path, tpot_ms=20)`.
     Raises InputError and NotEnoughError (skadvisor.errors).
     """
     from skadvisor.capture import load
+    from skadvisor.capture.saved import with_saved_options
 
-    options = choose_options(options, chosen)
+    options = with_saved_options(Path(path), choose_options(options, chosen))
     return analyze_capture(load(Path(path), rank=options.rank), options)
 
 

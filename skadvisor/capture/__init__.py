@@ -30,21 +30,25 @@ def list_captures(path: Path | str) -> tuple[Found, ...]:
 
     Raises InputError where the path is missing, or holds only raw data or files that are known to be something else.
     """
-    from skadvisor.capture import folder
+    from skadvisor.capture import folder, saved
 
+    if saved.is_saved(Path(path)):
+        return (folder.Found(saved.saved_rank(Path(path)), Path(path)),)
     found = folder.find(Path(path))
     return tuple(folder.Found(ranked.rank, folder.place_of(ranked, found)) for ranked in found)
 
 
 def load(path: Path | str, *, rank: int | None = None) -> Capture:
-    """Read one rank's capture from a file or folder of any supported format.
+    """Read one rank's capture from a file or folder of any supported format, or from a result saved as JSON.
 
     `rank` chooses among several captures under a folder, by the device where none says its rank. Raises InputError
     for a missing path, no capture, an unparsed capture, a file that may not be read or several ranks without a choice;
     NotEnoughError for a capture without kernels, or with times that cannot be true.
     """
-    from skadvisor.capture import folder, merge, plausibility
+    from skadvisor.capture import folder, merge, plausibility, saved
 
+    if saved.is_saved(Path(path)):
+        return saved.load_saved(Path(path), rank)
     found = folder.find(Path(path))
     if not found:
         raise InputError(f"{path} holds no profiler capture", WHAT_IS_READ)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from skadvisor.records.results import Result
 from skadvisor.text.messages import Message
 
 
-def to_json(record: Any, translate: Callable[[str], str] = str) -> bytes:
-    """Encode a record as JSON; sentences are rendered with `translate`."""
+def to_json(
+    record: Any,
+    translate: Callable[[str], str] = str,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Encode a record as JSON; sentences are rendered with `translate`.
+
+    With members `before` or `after` it, the JSON is one object, in which a list of records is the member `rows`.
+    """
     import msgspec
 
     def encode(value: Any) -> Any:
@@ -18,6 +26,10 @@ def to_json(record: Any, translate: Callable[[str], str] = str) -> bytes:
             return value.render(translate)
         raise NotImplementedError(f"no JSON form for {type(value).__name__}")
 
+    if before or after:
+        built = msgspec.to_builtins(record, enc_hook=encode, order="deterministic")
+        record = {**(before or {}), **(built if isinstance(built, dict) else {"rows": built}), **(after or {})}
+        return msgspec.json.format(msgspec.json.encode(record), indent=2)
     return msgspec.json.format(msgspec.json.encode(record, enc_hook=encode, order="deterministic"), indent=2)
 
 

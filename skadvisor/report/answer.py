@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from skadvisor.errors import InputError
 from skadvisor.files.output import check_output, write_atomically
@@ -26,6 +26,9 @@ SUFFIXES = {
 
 TEXT_WIDTH = 120
 
+#: answered, also with "no"; no_placement where no scope is worth placing; too_little and gate_failed as exit codes 3, 4.
+Status = Literal["answered", "no_placement", "too_little", "gate_failed"]
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -33,12 +36,34 @@ class Answer:
 
     `record` is what JSON holds; `describe` makes the document of a language, `brief` that part of it which a terminal
     shows (the whole one by default). `own` are formats that only this answer has: suffix -> function of the language.
+    `command` is what gave it, `next` the commands that follow, `saved` what a JSON file holds besides, so that other
+    commands can go on from it.
     """
 
     record: Any
     describe: Callable[[str], Document]
     own: Mapping[str, Callable[[str], bytes | str]] = field(default_factory=dict)
     brief: Callable[[str], Document] | None = None
+    command: str = ""
+    status: Status = "answered"
+    next: tuple[str, ...] = ()
+    saved: Callable[[], Mapping[str, Any]] = dict
+
+    def headline(self, language: str) -> str:
+        """The answer in one sentence."""
+        return (self.brief or self.describe)(language).summary.headline
+
+
+def render_json(answer: Answer, language: str = "en", *, whole: bool = False) -> bytes:
+    """The answer as one JSON object: command, status, answer, next, then the record; `whole` with what it keeps."""
+    envelope = {
+        "command": answer.command,
+        "language": language,
+        "status": answer.status,
+        "answer": answer.headline(language),
+        "next": list(answer.next),
+    }
+    return to_json(answer.record, translator(language), envelope, answer.saved() if whole else {}) + b"\n"
 
 
 def render_answer(answer: Answer, suffix: str, language: str = "en") -> bytes:
@@ -47,7 +72,7 @@ def render_answer(answer: Answer, suffix: str, language: str = "en") -> bytes:
         content = answer.own[suffix](language)
         return content if isinstance(content, bytes) else content.encode()
     if suffix == ".json":
-        return to_json(answer.record, translator(language)) + b"\n"
+        return render_json(answer, language, whole=True)
     document = answer.describe(language)
     if suffix == ".html":
         from skadvisor.report.html import render_html
