@@ -12,8 +12,10 @@ from skadvisor import analyze
 from skadvisor.gain.outcomes import base_rate, published_pairs, repeats
 from skadvisor.gain.overhead import OverheadModel
 from skadvisor.gain.population import Observation, Population, published_observations, published_population
-from skadvisor.gain.published import RIVALS, compare_published, score, table
+from skadvisor.gain.published import RIVALS, compare_published, score
+from skadvisor.gain.published_text import describe_published
 from skadvisor.gain.shrinkage import Shrinkage, fit_shrinkage, published_shrinkage
+from skadvisor.report.markdown import render_markdown
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +38,17 @@ def test_nets_left_out_are_foretold_better_than_by_the_claim_or_a_constant(compa
     assert (published_shrinkage(level).weight < 1.0) == (level == "block")
 
 
-def test_the_table_shows_every_pair_with_its_rivals_and_the_base_rate(comparisons):
-    text = table(comparisons)
-    assert all(f"| {one.pair.net}, {one.pair.what} ({one.pair.level}) |" in text for one in comparisons)
-    assert all(f"| {name} |" in text for name in RIVALS)
-    assert "| GELU net: 26.1 us at 5 boundaries | 111% |" in text
-    assert "| fifty layers: 22.6 us at 4 boundaries | 37% |" in text
-    assert "<= 0" in text and "median 1.0 %, 1 of 6 above 2.5 %, 3 not positive" in text
+def test_the_document_shows_every_pair_with_its_rivals_and_the_base_rate(comparisons):
+    document = describe_published(comparisons)
+    tables = {table.name: table for section in document.sections for table in section.tables}
+    first = [row[0].text for row in tables["pairs"].rows]
+    assert first == [f"{one.pair.net}, {one.pair.what} ({one.pair.level})" for one in comparisons]
+    assert [row[0].text for row in tables["step"].rows] == list(RIVALS)
+    recovered = {row[0].text: row[1].text for row in tables["recovered"].rows}
+    assert recovered["GELU net: 26.1 us at 5 boundaries"] == "111%"
+    assert recovered["fifty layers: 22.6 us at 4 boundaries"] == "37%"
+    assert "<= 0" in [row[1].text for row in tables["pairs"].rows]
+    assert "median gain is 1.0 %, 1 of 6 above 2.5 %" in document.summary.headline
 
 
 def test_a_score_counts_every_net_once(comparisons):
@@ -114,7 +120,8 @@ def test_estimates_are_drawn_to_the_base_rate_only_where_they_do_not_beat_it():
 
 def test_the_documentation_shows_the_table_as_it_is_printed(comparisons):
     page = (REPOSITORY / "docs" / "gain.md").read_text(encoding="utf-8")
-    assert page.endswith(table(comparisons) + "\n"), "skadvisor calibrate --published, and paste what changed"
+    printed = render_markdown(describe_published(comparisons))
+    assert page.endswith(printed[printed.index("| Net, pair") :]), "paste what calibrate --published -o x.md writes"
 
 
 def test_the_base_rate_stands_beside_the_advice_in_the_records():

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ class Wish:
     language: str
     force: bool
     own: tuple[str, ...] = ()
+    asked_language: str | None = None
+    open_html: bool = False
 
     def check(self, inputs: Iterable[Path] = ()) -> None:
         """Refuse before the work what could not be written after it. Raises InputError and UsageError."""
@@ -40,6 +42,8 @@ class Wish:
 
         if self.as_json and STDOUT in self.outputs:
             raise click.UsageError("--json and -o - would both write to the standard output: choose one")
+        if self.open_html and not any(output.lower().endswith(".html") for output in self.outputs):
+            raise click.UsageError("--open shows a report in the browser: name one with -o report.html")
         for output in self.outputs:
             if output != STDOUT:
                 check_target(output, self.own, force=self.force, inputs=inputs)
@@ -63,14 +67,16 @@ def answer_options(*own: str) -> Callable[[Callable[..., Any]], Callable[..., An
             "--lang", "language", type=click.Choice(list(LANGUAGES)), help="Language.  [default: from the locale]"
         ),
         click.option("--force", is_flag=True, help="Replace output files that exist."),
+        click.option("--open", "open_html", is_flag=True, help="Open the .html file in the browser."),
     )
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
         def packed(*args: Any, language: str | None, **values: Any) -> Any:
-            taken = {name: values.pop(name) for name in ("as_json", "verbose", "force")}
+            taken = {name: values.pop(name) for name in ("as_json", "verbose", "force", "open_html")}
             outputs = values.pop("answer_files")
-            wish = Wish(outputs=outputs, language=language or default_language(), own=own, **taken)
+            spoken = language or default_language()
+            wish = Wish(outputs=outputs, language=spoken, asked_language=language, own=own, **taken)
             return command(*args, wish=wish, **values)
 
         for option in reversed(declared):
@@ -82,26 +88,33 @@ def answer_options(*own: str) -> Callable[[Callable[..., Any]], Callable[..., An
 
 def give(answer: Answer, wish: Wish, inputs: Iterable[Path] = ()) -> None:
     """Write the answer where it is wished, and print it: whole, as JSON, as one sentence beside files, or as text."""
-    from skadvisor.report.answer import render_answer, write_answer
+    from skadvisor.report.answer import render_answer, render_json, write_answer
 
+    answer = replace(answer, command=answer.command or str(click.get_current_context().info_name))
     files = [output for output in wish.outputs if output != STDOUT]
     for output in files:
         write_answer(answer, output, wish.language, force=wish.force, inputs=inputs)
         click.echo(f"wrote {output}", err=True)
     if wish.as_json:
-        click.echo(render_answer(answer, ".json", wish.language), nl=False)
+        click.echo(render_json(answer, wish.language), nl=False)
     elif STDOUT in wish.outputs:
         click.echo(render_answer(answer, ".txt", wish.language), nl=False)
     elif files:
-        click.echo((answer.brief or answer.describe)(wish.language).summary.headline)
+        click.echo(answer.headline(wish.language))
     else:
         click.echo(_terminal_text(answer, wish), nl=False)
+    if wish.open_html:
+        page = next(output for output in files if output.lower().endswith(".html"))
+        if click.launch(str(Path(page).resolve())):
+            click.echo(f"note: no browser could be started; open {page} yourself", err=True)
 
 
 def _terminal_text(answer: Answer, wish: Wish) -> str:
     from skadvisor.report.answer import TEXT_WIDTH
     from skadvisor.report.text import render_text
 
+    if answer.plain is not None and not wish.verbose:
+        return answer.plain(wish.language)
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size((100, 24)).columns if terminal else TEXT_WIDTH
     colour = terminal and not os.environ.get("NO_COLOR")

@@ -37,12 +37,13 @@ def calibrate_command(
     from skadvisor.gain.ledger_text import describe_calibration, read_calibration
     from skadvisor.report import Answer
 
-    if published and (wish.outputs or wish.as_json):
-        raise click.UsageError("--published prints one table; -o and --json are for your own forecasts")
+    wish.check()
     if published:
-        from skadvisor.gain.published import compare_published, table
+        from skadvisor.gain.published import compare_published
+        from skadvisor.gain.published_text import describe_published
 
-        click.echo(table(compare_published()))
+        pairs = compare_published()
+        give(Answer(pairs, lambda language: describe_published(pairs, language)), wish)
         return
     if probe is not None:
         _keep_probe(probe, path)
@@ -51,13 +52,12 @@ def calibrate_command(
         raise click.UsageError("--add needs --before-us and --after-us")
     if number is None and (before_us is not None or after_us is not None):
         raise click.UsageError("--before-us and --after-us need --add FORECAST")
-    wish.check()
     with Ledger.open(path) as ledger:
         if number is not None and before_us is not None and after_us is not None:
             ledger.add_outcome(Outcome(forecast=number, before_us=before_us, after_us=after_us, note=note))
         click.echo(f"ledger {ledger.path}", err=True)
         found = read_calibration(ledger)
-    give(Answer(found, lambda language: describe_calibration(found, language)), wish)
+    give(Answer(found, lambda language: describe_calibration(found, language), next=("skadvisor analyze CAPTURE",)), wish)
 
 
 def _keep_probe(probe: Path, path: Path | None) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.recording import recorder
+from skadvisor.text.messages import _
 
 # --print alone prints them all.
 _ALL = "all"
@@ -25,27 +28,28 @@ _ALL = "all"
 @click.option("--folder", default=None, help="Where the capture is to go.  [default: ./prof]")
 @click.option("--steps", type=click.IntRange(1), default=recorder.STEPS, show_default=True, help="Steps to record.")
 @click.option("--skip", type=click.IntRange(0), default=recorder.SKIP, show_default=True, help="Steps to skip first.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the snippet to a file.")
-@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
+@answer_options(".py", ".sh")
 def capture_command(
-    dialect: str | None, probe: bool, folder: str | None, steps: int, skip: int, output: Path | None, force: bool
+    dialect: str | None, probe: bool, folder: str | None, steps: int, skip: int, wish: Wish
 ) -> None:
     """Show how to record a capture that answers every question.
 
     A recording runs inside your program, so there is nothing to run from here. In Python:
     `with skadvisor.capture.record("prof") as recording: ...`; elsewhere paste what --print shows.
     """
+    from skadvisor.commands.lines import lines_answer
+
     if dialect is None and not probe:
         raise click.UsageError(
             "a recording runs inside your program. Print the lines for it with --print, for example --print vllm-ascend"
         )
+    wish.check()
     text = recorder.probe_program() if probe else _snippets(str(dialect), folder, steps, skip)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        from skadvisor.files.output import write_atomically
-
-        write_atomically(output, text, force=force)
+    headline = _("A program that measures a boundary") if probe else _("Lines that record a good capture")
+    record = {"dialect": None if probe else dialect, "probe": probe}
+    answer = lines_answer(headline, "bash" if dialect == "vllm-ascend" else "python", text, record, (".py", ".sh"))
+    follows = "skadvisor calibrate --probe RESULT.json" if probe else "skadvisor doctor CAPTURE"
+    give(replace(answer, next=(follows,)), wish)
 
 
 def _snippets(dialect: str, folder: str | None, steps: int, skip: int) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.errors import InputError
 from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
     from skadvisor.fusion.rules import Rule
     from skadvisor.fusion.verdicts import Circumstances, Verdict
+    from skadvisor.report.answer import Answer
 
 _FILE = click.Path(path_type=Path)
 
@@ -50,35 +52,44 @@ cann = ">=9.0"
 @click.option("--mode", type=click.Choice(["ge", "npugraph_ex"]), help="The kind of graph.")
 @click.option("--rules", "files", multiple=True, type=_FILE, help="A TOML file that says what fuses. Repeatable.")
 @click.option("--rank", type=int, help="This rank only, where the folder holds several.")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects, one per verdict.")
 @click.option("--template", is_flag=True, help="Print a rules file with comments, to be filled in.")
 @click.option(
     "--from", "learned", type=_FILE, help="Learn from a compile log, sk_meta, or a capture with SuperKernel on."
 )
-@click.option("-o", "--output", type=_FILE, help="With --from: write the rules here.")
-@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
-@click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Language.  [default: from the locale]")
-def rules_command(subjects: tuple[str, ...], language: str | None, **chosen: Any) -> None:
+@answer_options(".toml")
+def rules_command(subjects: tuple[str, ...], wish: Wish, **chosen: Any) -> None:
     """Say what fuses, with the source: operator types, all of a capture, or without arguments all that are known.
 
-    With --from, turn what the compiler did on your machine into rules for --rules.
+    With --from, turn what the compiler did on your machine into rules for --rules. A .toml file holds the rules that
+    were learned, with --template the template, and of a capture the lines to fill in for operators without a rule.
     """
-    from skadvisor.text.languages import default_language, translator
+    from skadvisor.commands.lines import lines_answer
+    from skadvisor.fusion.verdicts_text import describe_verdicts, lines_to_fill, verdict_lines
+    from skadvisor.report import Answer
+    from skadvisor.text.languages import translator
 
+    source: Path | None = chosen["learned"]
+    inputs = [Path(name) for name in (source, *subjects) if name is not None and Path(name).exists()]
+    wish.check(inputs)
     if chosen["template"]:
-        click.echo(TEMPLATE, nl=False)
+        give(lines_answer(_("A rules file to fill in"), "toml", TEMPLATE, {}, (".toml",)), wish)
         return
-    if chosen["learned"] is not None:
-        _learn(chosen)
+    if source is not None:
+        give(_learn(source, chosen), wish, inputs)
         return
-    if chosen["output"] is not None:
-        raise InputError("-o needs --from", "skadvisor rules --from LOG -o rules.toml")
-    translate = translator(language or default_language())
     verdicts, how = _verdicts(subjects, chosen)
-    if chosen["as_json"]:
-        click.echo(_json(verdicts, translate))
-    else:
-        click.echo(_text(verdicts, how, translate))
+
+    def to_fill(_language: str) -> str:
+        return lines_to_fill(verdicts) or "# every operator here has a rule\n"
+
+    answer = Answer(
+        verdicts,
+        lambda language: describe_verdicts(verdicts, how, language),
+        {".toml": to_fill},
+        plain=lambda language: verdict_lines(verdicts, how, translator(language)),
+        next=("skadvisor rules --from LOG -o rules.toml",),
+    )
+    give(answer, wish, inputs)
 
 
 def _verdicts(subjects: tuple[str, ...], chosen: dict[str, Any]) -> tuple[tuple[Verdict, ...], Message | None]:
@@ -133,70 +144,11 @@ def _capture(path: Path, known: Circumstances, rank: int | None) -> tuple[Any, C
     return capture.kernels, Circumstances(hardware=hardware, mode=mode, cann=cann), how
 
 
-def _json(verdicts: tuple[Verdict, ...], translate: Callable[[str], str]) -> str:
-    import msgspec
-
-    rows = [
-        {
-            "op_type": verdict.op_type,
-            "hardware": verdict.hardware,
-            "mode": verdict.mode,
-            "cann": verdict.cann,
-            "fuses": verdict.fuses,
-            "reason_word": verdict.reason_word,
-            "remedy": verdict.remedy.render(translate),
-            "source": translate(verdict.source),
-            "needs": verdict.needs,
-            "kernels": verdict.kernels,
-        }
-        for verdict in verdicts
-    ]
-    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
-
-
-def _text(verdicts: tuple[Verdict, ...], how: Message | None, translate: Callable[[str], str]) -> str:
-    from skadvisor.fusion.learning import rules_for
-
-    lines = [] if how is None else [how.render(translate), ""]
-    for rows in _joined(verdicts):
-        lines += _entry(rows, translate)
-    unruled = {verdict.op_type: verdict.kernels for verdict in verdicts if verdict.without_rule}
-    if any(count is not None for count in unruled.values()):
-        lines += ["", translate(_("Operators without a rule; once you know, paste into a file for --rules:")), ""]
-        lines.append(rules_for((name, count or 0) for name, count in unruled.items()))
-    return "\n".join(lines).rstrip()
-
-
-def _joined(verdicts: tuple[Verdict, ...]) -> list[list[Verdict]]:
-    """Rows that say the same of different chips, joined; in order."""
-    found: dict[Any, list[Verdict]] = {}
-    for verdict in verdicts:
-        key = (verdict.op_type, verdict.mode, verdict.cann, verdict.fuses, verdict.reason_word, str(verdict.remedy))
-        found.setdefault((*key, verdict.kernels), []).append(verdict)
-    return list(found.values())
-
-
-def _entry(rows: list[Verdict], translate: Callable[[str], str]) -> list[str]:
-    first = rows[0]
-    chips = ", ".join(dict.fromkeys(row.hardware for row in rows if row.hardware != "any"))
-    cann = f"CANN {first.cann}" if first.cann != "any" else ""
-    where = ", ".join(part for part in (chips, first.mode if first.mode != "any" else "", cann) if part)
-    count = "" if first.kernels is None else f"{first.kernels:>7} x "
-    lines = [f"{count}{first.op_type:<28} {where:<22} {first.fuses:<9} {first.reason_word}".rstrip()]
-    lines += [f"    {translate(source)}" for source in dict.fromkeys(row.source for row in rows)]
-    if str(first.remedy):
-        lines.append(f"    -> {first.remedy.render(translate)}")
-    return lines
-
-
-def _learn(chosen: dict[str, Any]) -> None:
-    """Write or print the rules that a log, sk_meta or a capture with SuperKernels shows."""
-    from skadvisor.files.output import check_output, write_atomically
+def _learn(source: Path, chosen: dict[str, Any]) -> Answer:
+    """The rules that a log, sk_meta or a capture with SuperKernels shows."""
+    from skadvisor.commands.lines import lines_answer
     from skadvisor.fusion.learning import conclude, rules_file
 
-    source: Path = chosen["learned"]
-    if chosen["output"] is not None:
-        check_output(chosen["output"], force=chosen["force"], inputs=[source])
     seen = _seen(source, chosen["rank"])
     if not seen:
         raise InputError(
@@ -205,13 +157,15 @@ def _learn(chosen: dict[str, Any]) -> None:
         )
     circumstances = {key: chosen[name] for key, name in (("hardware", "hardware"), ("modes", "mode")) if chosen[name]}
     text = rules_file(seen, source, circumstances)
-    if chosen["output"] is None:
-        click.echo(text, nl=False)
-        return
-    write_atomically(chosen["output"], text, force=chosen["force"], inputs=[source])
-    kinds = [conclude(found)[0] for found in seen.values()]
-    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("likely", "unlikely", "unknown"))
-    click.echo(f"wrote {chosen['output']}: {counts}; use it with --rules {chosen['output']}", err=True)
+    record = {
+        "rules": [
+            {"op_type": name, "fuses": fuses, "reason_word": word, "inside": found.inside, "outside": found.outside}
+            for name, found in seen.items()
+            for fuses, word in [conclude(found)]
+        ]
+    }
+    answer = lines_answer(_("Rules learned from your machine; use them with --rules"), "toml", text, record, (".toml",))
+    return replace(answer, next=("skadvisor analyze CAPTURE --rules rules.toml",))
 
 
 def _seen(source: Path, rank: int | None) -> dict[str, Any]:

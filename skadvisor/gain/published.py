@@ -14,7 +14,7 @@ import numpy as np
 from skadvisor.fusion.templates import claim_table
 from skadvisor.gain.bands import P90
 from skadvisor.gain.interface import DRAWS
-from skadvisor.gain.outcomes import Level, Pair, base_rate, excluded, published_pairs
+from skadvisor.gain.outcomes import Pair, published_pairs
 from skadvisor.gain.population import observation, published_observations, published_population
 from skadvisor.gain.shrinkage import Shrinkage, fit_shrinkage, foretell
 
@@ -95,70 +95,6 @@ RIVALS: dict[str, Callable[[Comparison], Triple | None]] = {
 }
 
 
-def table(comparisons: tuple[Comparison, ...]) -> str:
-    """The comparison as Markdown: a row per pair, sums by level, what was left out, the base rate."""
-    lines = [
-        "| net, pair | measured | estimate (P10, P50, P90) | claim | constant (P10, P50, P90) | previous model |",
-        "|---|---|---|---|---|---|",
-    ]
-    for one in comparisons:
-        measured = f"{one.pair.measured_pct:.1f} %" if one.pair.bound == "equal" else "<= 0"
-        mark = "" if one.pair.covered(one.estimate[0], one.estimate[2]) else " (outside)"
-        lines.append(
-            f"| {one.pair.net}, {one.pair.what} ({one.pair.level}) | {measured} | {_triple(one.estimate)}{mark} "
-            f"| {one.claim[0]:.0f}-{one.claim[2]:.0f} % | {_triple(one.constant)} | {_triple(one.previous)} |"
-        )
-    lines += ["", *_recovered(comparisons)]
-    levels: tuple[Level, ...] = ("step", "block")
-    for level in levels:
-        lines += ["", *_sums(level, [one for one in comparisons if one.pair.level == level])]
-    rate = base_rate()
-    lines += [
-        "",
-        f"Base rate: median {rate.median_pct:.1f} %, {rate.above(2.5)} of {len(rate.step_pct)} above 2.5 %, "
-        f"{len(rate.step_pct) - rate.above(0.0)} not positive ({rate.source}).",
-        "",
-        "Published but left out:",
-        *(f"- {what}: {reason}" for what, reason in excluded()),
-    ]
-    return "\n".join(lines)
-
-
-def _recovered(comparisons: Iterable[Comparison]) -> list[str]:
-    """What was won of the heads and gaps that PMU columns show, beside what the other nets foretell."""
-    lines = [
-        "| PMU columns show heads and gaps | won of them | foretold from the other nets (P10, P50, P90) |",
-        "|---|---|---|",
-    ]
-    for pair in (one.pair for one in comparisons if one.pair.overhead_us is not None):
-        foretold = published_population().draw(10 * DRAWS, without=frozenset({pair.net})).recovered
-        shown = ", ".join(f"{value:.0%}" for value in np.quantile(foretold, (0.1, 0.5, 0.9)))
-        won = (pair.before_us - pair.after_us) / float(pair.overhead_us or 1)
-        lines.append(f"| {pair.net}: {pair.overhead_us} us at {pair.boundaries} boundaries | {won:.0%} | {shown} |")
-    return lines
-
-
-def _sums(level: Level, comparisons: list[Comparison]) -> list[str]:
-    lines = [
-        f"| {level}s, mean over nets left out | pairs (nets) | covered | width | interval score | mean error |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, rival in RIVALS.items():
-        found = score(comparisons, rival)
-        if found is not None:
-            lines.append(
-                f"| {name} | {found.pairs} ({found.nets}) | {found.coverage:.0%} | {found.width:.1f} "
-                f"| {found.interval_score:.1f} | {found.error:.1f} |"
-            )
-    weights = sorted({one.shrinkage.weight for one in comparisons})
-    drawn = ", ".join(f"{weight:g}" for weight in weights)
-    lines += [
-        "",
-        f"Weight of the capture's own estimate against the base rate, by net left out: {drawn} (1: not drawn to it).",
-    ]
-    return lines
-
-
 def _row(pair: Pair, said: Triple) -> tuple[float, float, float, float]:
     """Covered, width, interval score (Gneiting and Raftery 2007, central 80 %) and absolute error of the middle."""
     low, middle, high = said
@@ -177,7 +113,3 @@ def _constant(pair: Pair) -> Triple:
     values = np.array([np.mean(found) for found in gains.values()])
     half = P90 * float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return float(values.mean() - half), float(values.mean()), float(values.mean() + half)
-
-
-def _triple(values: Triple | None) -> str:
-    return "-" if values is None else ", ".join(f"{value:.1f}" for value in values) + " %"

@@ -14,6 +14,7 @@ from skadvisor.records import to_json
 from skadvisor.report.document import Document
 from skadvisor.report.text import render_text
 from skadvisor.text.languages import translator
+from skadvisor.version import SCHEMA_VERSION, __version__
 
 #: Suffix -> what is written of any answer.
 SUFFIXES = {
@@ -36,6 +37,7 @@ class Answer:
 
     `record` is what JSON holds; `describe` makes the document of a language, `brief` that part of it which a terminal
     shows (the whole one by default). `own` are formats that only this answer has: suffix -> function of the language.
+    `plain` are the lines that a terminal shows in place of the document unless it is asked for all.
     `command` is what gave it, `next` the commands that follow, `saved` what a JSON file holds besides, so that other
     commands can go on from it.
     """
@@ -44,6 +46,7 @@ class Answer:
     describe: Callable[[str], Document]
     own: Mapping[str, Callable[[str], bytes | str]] = field(default_factory=dict)
     brief: Callable[[str], Document] | None = None
+    plain: Callable[[str], str] | None = None
     command: str = ""
     status: Status = "answered"
     next: tuple[str, ...] = ()
@@ -57,6 +60,8 @@ class Answer:
 def render_json(answer: Answer, language: str = "en", *, whole: bool = False) -> bytes:
     """The answer as one JSON object: command, status, answer, next, then the record; `whole` with what it keeps."""
     envelope = {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "skadvisor", "version": __version__},
         "command": answer.command,
         "language": language,
         "status": answer.status,

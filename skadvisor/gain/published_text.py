@@ -1,0 +1,123 @@
+"""The published pairs beside what was foretold of them, put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from skadvisor.gain.interface import DRAWS
+from skadvisor.gain.outcomes import Level, base_rate, excluded
+from skadvisor.gain.population import published_population
+from skadvisor.gain.published import RIVALS, Comparison, Triple, score
+from skadvisor.report.cells import number, text
+from skadvisor.report.document import Cell, Column, Document, Item, Section, Summary, Table
+from skadvisor.report.wording import LONGEST_VALUE, Wording
+from skadvisor.text.messages import _
+
+LEVELS: tuple[Level, ...] = ("step", "block")
+
+
+def describe_published(comparisons: Sequence[Comparison], language: str = "en") -> Document:
+    """A row per pair, what was won of heads and gaps, sums by level, and what was left out."""
+    wording = Wording(language)
+    rate = base_rate()
+    headline = wording.say(
+        _("Published pairs: {pairs}; of whole steps the median gain is {median:.1f} %, {above} of {all} above 2.5 %."),
+        pairs=len(comparisons),
+        median=rate.median_pct,
+        above=rate.above(2.5),
+        all=len(rate.step_pct),
+    )
+    title = wording.say(_("Published pairs beside what the other nets foretell of them"))
+    left_out = tuple(Item(f"{what}: {reason}") for what, reason in excluded())
+    sections = (
+        Section("pairs", title, tables=(_pairs(comparisons, title, wording), _recovered(comparisons, wording))),
+        Section("scores", wording.say(_("How well each foretells")), tables=_scores(comparisons, wording)),
+        Section("left_out", wording.say(_("Published but left out")), items=left_out),
+    )
+    facts = ((wording.say(_("Source")), rate.source),)
+    return Document(title, language, Summary(headline, facts=facts), sections)
+
+
+def _pairs(comparisons: Sequence[Comparison], title: str, wording: Wording) -> Table:
+    columns = (
+        Column(wording.say(_("Net, pair"))),
+        Column(wording.say(_("Measured")), "%", True),
+        Column(wording.say(_("Estimate (P10, P50, P90)")), "%"),
+        Column(wording.say(_("Claim")), "%"),
+        Column(wording.say(_("Constant (P10, P50, P90)")), "%", priority=1),
+        Column(wording.say(_("Previous model")), "%", priority=2),
+    )
+    rows = []
+    for one in comparisons:
+        known = one.pair.bound == "equal"
+        outside = "" if one.pair.covered(one.estimate[0], one.estimate[2]) else wording.say(_(" (outside)"))
+        rows.append(
+            (
+                text(f"{one.pair.net}, {one.pair.what} ({one.pair.level})", LONGEST_VALUE),
+                number(one.pair.measured_pct, wording) if known else Cell("<= 0", 0.0),
+                Cell(_triple(one.estimate) + outside, one.estimate[1]),
+                Cell(f"{one.claim[0]:.0f}-{one.claim[2]:.0f}", one.claim[1]),
+                Cell(_triple(one.constant), one.constant[1]),
+                Cell(_triple(one.previous), one.previous[1] if one.previous else None),
+            )
+        )
+    return Table("pairs", title, columns, tuple(rows))
+
+
+def _recovered(comparisons: Sequence[Comparison], wording: Wording) -> Table:
+    """What was won of the heads and gaps that PMU columns show, beside what the other nets foretell."""
+    columns = (
+        Column(wording.say(_("PMU columns show heads and gaps"))),
+        Column(wording.say(_("Won of them")), "", True),
+        Column(wording.say(_("Foretold from the other nets (P10, P50, P90)"))),
+    )
+    rows = []
+    for pair in (one.pair for one in comparisons if one.pair.overhead_us is not None):
+        foretold = published_population().draw(10 * DRAWS, without=frozenset({pair.net})).recovered
+        shown = ", ".join(f"{value:.0%}" for value in np.quantile(foretold, (0.1, 0.5, 0.9)))
+        won = (pair.before_us - pair.after_us) / float(pair.overhead_us or 1)
+        where = wording.say(
+            _("{net}: {time} us at {count} boundaries"), net=pair.net, time=pair.overhead_us, count=pair.boundaries
+        )
+        rows.append((text(where, LONGEST_VALUE), Cell(f"{won:.0%}", won), Cell(shown)))
+    return Table("recovered", wording.say(_("Heads and gaps won")), columns, tuple(rows))
+
+
+def _scores(comparisons: Sequence[Comparison], wording: Wording) -> tuple[Table, ...]:
+    columns = (
+        Column(wording.say(_("Mean over nets left out"))),
+        Column(wording.say(_("Pairs (nets)"))),
+        Column(wording.say(_("Covered")), "", True),
+        Column(wording.say(_("Width")), "", True),
+        Column(wording.say(_("Interval score")), "", True),
+        Column(wording.say(_("Mean error")), "", True),
+    )
+    made = []
+    for level, title in zip(LEVELS, (_("Whole steps"), _("Blocks")), strict=True):
+        mine = [one for one in comparisons if one.pair.level == level]
+        found = {name: score(mine, rival) for name, rival in RIVALS.items()}
+        rows = tuple(
+            (
+                text(name),
+                text(f"{one.pairs} ({one.nets})"),
+                Cell(f"{one.coverage:.0%}", one.coverage),
+                number(one.width, wording),
+                number(one.interval_score, wording),
+                number(one.error, wording),
+            )
+            for name, one in found.items()
+            if one is not None
+        )
+        weights = ", ".join(f"{weight:g}" for weight in sorted({one.shrinkage.weight for one in mine}))
+        note = wording.say(
+            _("Weight of the capture's own estimate against the base rate, by net left out: {weights} (1: not drawn)."),
+            weights=weights,
+        )
+        made.append(Table(level, wording.say(title), columns, rows, note))
+    return tuple(made)
+
+
+def _triple(values: Triple | None) -> str:
+    return "-" if values is None else ", ".join(f"{value:.1f}" for value in values)
