@@ -80,7 +80,9 @@ class Analysis:
     ) -> Path:
         """Write the report that the suffix of `path` asks for; see `skadvisor.report.SUFFIXES`."""
         from skadvisor import report
+        from skadvisor.capture.saved import save
 
+        hide = redact or redact_op_names
         return report.write(
             self.result,
             Path(path),
@@ -90,6 +92,7 @@ class Analysis:
             force=force,
             redact=redact,
             redact_op_names=redact_op_names,
+            saved=dict if hide else lambda: save(self.capture, self.options),
         )
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": ("skadvisor.commands.compare", "Judge a run with SuperKernel against one without."),
     "verify": ("skadvisor.commands.verify", "Check compile log, outputs and performance of a run."),
     "screen": ("skadvisor.commands.screen", "List the runs worth doing, in order."),
+    "report": ("skadvisor.commands.report", "Write any report from a saved answer."),
     "doctor": ("skadvisor.commands.doctor", "Say what a capture lacks and how to record a better one."),
     "capture": ("skadvisor.commands.capture", "Print the lines that record a good capture."),
     "config": ("skadvisor.commands.config", "Show the defaults in force and where each is set."),

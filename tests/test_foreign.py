@@ -65,9 +65,9 @@ def test_real_summaries_are_named(name: str) -> None:
 def test_own_output_is_named_and_passed_over_beside_a_capture(tmp_path: Path) -> None:
     _table(tmp_path)
     analysis = analyze(tmp_path / "sound.csv")
-    for name, words in (("m.json.gz", "trace that skadvisor wrote"), ("m.json", "result of skadvisor")):
-        with pytest.raises(InputError, match=words):
-            capture.load(analysis.write(tmp_path / name))
+    with pytest.raises(InputError, match="trace that skadvisor wrote"):
+        capture.load(analysis.write(tmp_path / "m.json.gz"))
+    assert len(capture.load(analysis.write(tmp_path / "m.json")).kernels) == len(analysis.kernels)
     assert [file.format for file in capture.load(tmp_path).files] == ["kernel_details"]
     assert gzip.decompress((tmp_path / "m.json.gz").read_bytes())
 

@@ -45,8 +45,8 @@ def test_the_document_shows_every_pair_with_its_rivals_and_the_base_rate(compari
     assert first == [f"{one.pair.net}, {one.pair.what} ({one.pair.level})" for one in comparisons]
     assert [row[0].text for row in tables["step"].rows] == list(RIVALS)
     recovered = {row[0].text: row[1].text for row in tables["recovered"].rows}
-    assert recovered["GELU net: 26.1 us at 5 boundaries"] == "111%"
-    assert recovered["fifty layers: 22.6 us at 4 boundaries"] == "37%"
+    assert recovered["GELU net: 26.1 µs at 5 boundaries"] == "111%"
+    assert recovered["fifty layers: 22.6 µs at 4 boundaries"] == "37%"
     assert "<= 0" in [row[1].text for row in tables["pairs"].rows]
     assert "median gain is 1.0 %, 1 of 6 above 2.5 %" in document.summary.headline
 

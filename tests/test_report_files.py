@@ -130,7 +130,9 @@ def test_json_follows_the_schema_and_goes_round(name: str, language: str) -> Non
     written = render_json(result, language)
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(schema).validate(json.loads(written))
-    assert render_json(records.from_json(written)) == written
+    again, first = (json.loads(text) for text in (render_json(records.from_json(written), language), written))
+    # The one sentence of the answer is made anew, from sentences that come back in the language they were written in.
+    assert {**again, "answer": ""} == {**first, "answer": ""}
 
 
 def test_schema_refuses_what_is_wrong() -> None:

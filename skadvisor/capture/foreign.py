@@ -69,7 +69,7 @@ def _own(head: bytes) -> Foreign | None:
     if is_own_trace(head):
         return Foreign("is a trace that skadvisor wrote", give)
     if OWN_RESULT.search(head) or (head.lstrip().startswith(b"{") and b'"schema_version"' in head):
-        return Foreign("is an answer of skadvisor", "Show it: skadvisor report RESULT.json. " + give)
+        return Foreign("is a result of skadvisor", "Show it: skadvisor report RESULT.json. " + give)
     if head.removeprefix(UTF8_BOM).startswith(OWN_TABLE):
         return Foreign("is a labelled kernel table that skadvisor wrote", give)
     return None

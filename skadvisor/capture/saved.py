@@ -15,6 +15,7 @@ from skadvisor.capture.interface import MAX_ROWS
 from skadvisor.errors import InputError
 from skadvisor.events import Capture, SourceFile, host_table, kernel_table, task_table
 from skadvisor.options import Options
+from skadvisor.text.messages import Message
 from skadvisor.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ _OWN_FILES = ("operators", "rules")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Note:
+    """A sentence of the reader that can still be translated."""
+
+    template: str
+    values: dict[str, str | int | float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Saved:
     """What a capture is read back from; `options` are the values that were chosen, `own_files` which files besides."""
 
@@ -37,7 +46,7 @@ class Saved:
     device: int | None
     level: Literal["level0", "level1", "unknown"]
     files: tuple[SourceFile, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     metadata: dict[str, Any]
     kernels: bytes
     tasks: bytes
@@ -66,7 +75,7 @@ def save(capture: Capture, options: Options) -> dict[str, Any]:
         device=capture.device,
         level=capture.level,
         files=capture.files,
-        notes=capture.notes,
+        notes=tuple(_note(message) for message in capture.notes),
         metadata=dict(capture.metadata),
         kernels=_pack(capture.kernels),
         tasks=_pack(capture.tasks),
@@ -94,7 +103,7 @@ def load_saved(path: Path, rank: int | None = None) -> Capture:
             device=saved.device,
             level=saved.level,
             metadata=saved.metadata,
-            notes=saved.notes,
+            notes=tuple(Message(note.template, **note.values) for note in saved.notes),
         )
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise InputError(f"{path} is damaged: its kernels cannot be read back", "Analyze the capture again.") from error
@@ -148,7 +157,7 @@ def read_result_bytes(path: Path) -> bytes:
     except OSError as problem:
         raise InputError(f"{path} cannot be read: {problem.strerror or problem}", "Check the path.") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise InputError(f"{path} is no result of skadvisor", "Make one: skadvisor analyze CAPTURE -o FILE.json") from None
+        raise InputError(f"{path} is no result of skadvisor", "Make one: analyze CAPTURE -o FILE.json") from None
     if version != SCHEMA_VERSION:
         raise InputError(
             f"{path} has schema version {version}, this skadvisor reads {SCHEMA_VERSION}",
@@ -173,9 +182,16 @@ def _read(path: Path) -> Saved:
     if saved is None:
         raise InputError(
             f"{path} is a result without the kernels that this needs",
-            "Save one capture whole: skadvisor analyze CAPTURE -o FILE.json, unredacted; of many ranks one with --rank.",
+            "Save one capture whole, of many ranks one with --rank: skadvisor analyze CAPTURE -o FILE.json",
         )
     return saved
+
+
+def _note(message: Message) -> Note:
+    values = {
+        name: value if isinstance(value, str | int | float) else str(value) for name, value in message.values.items()
+    }
+    return Note(template=message.template, values=values)
 
 
 def _pack(table: pd.DataFrame) -> bytes:

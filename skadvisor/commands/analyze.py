@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from skadvisor.options import Options
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skadvisor.analysis import Analysis
     from skadvisor.plan import Plan
     from skadvisor.records import Result
+    from skadvisor.report import Answer
     from skadvisor.report.document import Section
 
 
@@ -34,32 +37,64 @@ def analyze_command(context: click.Context, /, path: str, wish: Wish, options: O
 
     PATH is a profiler file or folder of any supported format; a folder of many ranks gives one answer for all.
     """
-    from skadvisor.report import result_answer
-
     wish.check([Path(path)])
     quiet = bool((context.obj or {}).get("quiet"))
-    result, tables = _analyze(path, options, asked, quiet)
-    analysed, kernels = result, tables.get("kernels")
+    result, analysis = _analyze(path, options, asked, quiet)
     if not context.params["no_ledger"]:
         _keep_forecasts(result, context.params["ledger"])
-    if asked["redact"] or asked["redact_ops"]:
-        result, tables = _redacted(result, tables, asked["redact_ops"])
+    hide = asked["redact"] or asked["redact_ops"]
+    give(analysis_answer(result, analysis, path, hide=hide, hide_ops=asked["redact_ops"]), wish, [Path(path)])
+
+
+def analysis_answer(
+    result: Result, analysis: Analysis | None, path: Path | str, *, hide: bool = False, hide_ops: bool = False
+) -> Answer:
+    """The answer of an analysis with its plan; `analysis` is None where several ranks were read, which have none.
+
+    `hide` leaves out paths and names, `hide_ops` operator names too; a file then holds no kernels to go on from.
+    """
+    from skadvisor.capture.saved import save
+    from skadvisor.report import result_answer
+    from skadvisor.report.redact import redact_about, redact_kernels, redact_result
+
+    kernels, steps = (None, None) if analysis is None else (analysis.kernels, analysis.steps)
 
     def sections(language: str) -> Iterable[Section]:
         from skadvisor.plan import plan_sections
 
-        plan = _plan(analysed, kernels)
-        if plan and result is not analysed:
-            from skadvisor.report.redact import redact_about
-
-            plan = redact_about(plan, analysed, op_names=asked["redact_ops"])
+        plan = _plan(result, None if analysis is None else analysis.kernels)
+        if plan and hide:
+            plan = redact_about(plan, result, op_names=hide_ops)
         return plan_sections(plan, language) if plan else ()
 
-    give(result_answer(result, plan=sections, **tables), wish, [Path(path)])
+    shown = redact_result(result, op_names=hide_ops) if hide else result
+    if hide and kernels is not None:
+        kernels = redact_kernels(kernels, op_names=hide_ops)
+    none = result.recommendation.choice == "none"
+    return replace(
+        result_answer(shown, kernels, steps, sections),
+        command="analyze",
+        status="no_placement" if none else "answered",
+        next=next_commands(result, "CAPTURE" if hide else str(path)),
+        saved=dict if hide or analysis is None else lambda: save(analysis.capture, analysis.options),
+    )
 
 
-def _analyze(path: str, options: Options, spread: dict[str, Any], quiet: bool) -> tuple[Result, dict[str, Any]]:
-    """The result, and the tables that a trace is written from where one rank was read."""
+def next_commands(result: Result, path: str) -> tuple[str, ...]:
+    """What to type after an analysis."""
+    import shlex
+
+    advised, place = result.recommendation, shlex.quote(path)
+    if advised.choice != "none":
+        variant = f" --variant {advised.variant}" if advised.variant else ""
+        return (f"skadvisor plan {place} --template {advised.choice}{variant}", f"skadvisor screen {place}")
+    if advised.ground == "superkernel":
+        return (f"skadvisor compare BEFORE {place}",)
+    return (f"skadvisor rules {place}",) if advised.ground == "blocked" else (f"skadvisor doctor {place}",)
+
+
+def _analyze(path: str, options: Options, spread: dict[str, Any], quiet: bool) -> tuple[Result, Analysis | None]:
+    """The result, and the whole analysis where one rank was read."""
     from skadvisor.analysis import analyze
     from skadvisor.files.progress import bar
     from skadvisor.ranks.analysis import analyze_ranks
@@ -67,11 +102,9 @@ def _analyze(path: str, options: Options, spread: dict[str, Any], quiet: bool) -
     if options.rank is not None:
         with bar("Reading and labelling", quiet=quiet):
             analysis = analyze(path, options)
-        return analysis.result, {"kernels": analysis.kernels, "steps": analysis.steps}
+        return analysis.result, analysis
     answer = analyze_ranks(path, options, quiet=quiet, workers=spread["workers"], scheduler=spread["scheduler"])
-    if answer.alone is None:
-        return answer.result, {}
-    return answer.result, {"kernels": answer.alone.kernels, "steps": answer.alone.steps}
+    return answer.result, answer.alone
 
 
 def _plan(result: Result, kernels: pd.DataFrame | None) -> Plan | None:
@@ -100,11 +133,3 @@ def _keep_forecasts(result: Result, ledger: Path | None) -> None:
     else:
         if first and kept:
             click.echo(f"note: forecasts are kept in {place}, to be checked later (--no-ledger keeps none)", err=True)
-
-
-def _redacted(result: Result, tables: dict[str, Any], op_names: bool) -> tuple[Result, dict[str, Any]]:
-    from skadvisor.report.redact import redact_kernels, redact_result
-
-    if tables:
-        tables = {**tables, "kernels": redact_kernels(tables["kernels"], op_names=op_names)}
-    return redact_result(result, op_names=op_names), tables

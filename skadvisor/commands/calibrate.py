@@ -57,7 +57,8 @@ def calibrate_command(
             ledger.add_outcome(Outcome(forecast=number, before_us=before_us, after_us=after_us, note=note))
         click.echo(f"ledger {ledger.path}", err=True)
         found = read_calibration(ledger)
-    give(Answer(found, lambda language: describe_calibration(found, language), next=("skadvisor analyze CAPTURE",)), wish)
+    follows = ("skadvisor analyze CAPTURE",)
+    give(Answer(found, lambda language: describe_calibration(found, language), next=follows), wish)
 
 
 def _keep_probe(probe: Path, path: Path | None) -> None:

@@ -29,9 +29,7 @@ _ALL = "all"
 @click.option("--steps", type=click.IntRange(1), default=recorder.STEPS, show_default=True, help="Steps to record.")
 @click.option("--skip", type=click.IntRange(0), default=recorder.SKIP, show_default=True, help="Steps to skip first.")
 @answer_options(".py", ".sh")
-def capture_command(
-    dialect: str | None, probe: bool, folder: str | None, steps: int, skip: int, wish: Wish
-) -> None:
+def capture_command(dialect: str | None, probe: bool, folder: str | None, steps: int, skip: int, wish: Wish) -> None:
     """Show how to record a capture that answers every question.
 
     A recording runs inside your program, so there is nothing to run from here. In Python:

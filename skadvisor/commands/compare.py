@@ -17,6 +17,7 @@ from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from skadvisor.comparison.records import Comparison
+    from skadvisor.report.answer import Status
 
 
 @click.command("compare")
@@ -56,7 +57,13 @@ def compare_command(
     first, second = (_runs(side) if runs else side for side in (before, after))
     pair = read_pair(first, second, options, left_out=_say_left_out if runs else None)
     comparison = compare_pair(pair, template)
-    give(Answer(comparison, lambda language: describe_comparison(comparison, language)), wish, [before, after])
+    answer = Answer(
+        comparison,
+        lambda language: describe_comparison(comparison, language),
+        status=_status(comparison, limit),
+        next=_next(comparison, f"skadvisor compare {before} {after}"),
+    )
+    give(answer, wish, [before, after])
     translate = translator(wish.language)
     place = ledger_to_keep(click.get_current_context().params)
     if keep and place is not None:
@@ -79,6 +86,24 @@ def _runs(path: Path) -> Sequence[Path]:
 
 def _say_left_out(path: object, error: SkadvisorError) -> None:
     click.echo(f"left out {path}: {error.message}", err=True)
+
+
+def _status(comparison: Comparison, limit: float | None) -> Status:
+    try:
+        if limit is not None:
+            check_gate(comparison, limit)
+    except SkadvisorError as error:
+        return "gate_failed" if isinstance(error, GateError) else "too_little"
+    return "answered"
+
+
+def _next(comparison: Comparison, typed: str) -> tuple[str, ...]:
+    """What to type after a comparison."""
+    if comparison.verdict == "beneficial":
+        return (f"{typed} --keep",)
+    if comparison.verdict in ("promising", "insufficient_evidence"):
+        return ("skadvisor compare OFF_RUNS ON_RUNS --runs",)
+    return () if comparison.verdict == "neutral" else ("skadvisor doctor AFTER",)
 
 
 def check_gate(comparison: Comparison, limit: float) -> None:

@@ -29,5 +29,12 @@ def doctor_command(context: click.Context, /, path: Path, rank: int | None, dial
     wish.check([path])
     with bar("Examining the capture", quiet=bool((context.obj or {}).get("quiet"))):
         diagnosis = diagnose(path, rank=rank, dialect=dialect)
-    give(Answer(diagnosis, lambda language: describe_diagnosis(diagnosis, language)), wish, [path])
+    usable = diagnosis.usable
+    answer = Answer(
+        diagnosis,
+        lambda language: describe_diagnosis(diagnosis, language),
+        status="answered" if usable else "too_little",
+        next=(f"skadvisor analyze {path}" if usable else f"skadvisor capture --print {dialect or 'torch_npu'}",),
+    )
+    give(answer, wish, [path])
     return 0 if diagnosis.usable else 3

@@ -28,4 +28,6 @@ def explain_command(path: Path, pattern: str, wish: Wish, options: Options) -> N
 
     wish.check([path])
     rows = explain(label_path(path, one_rank(path, options)), pattern).to_dict("records")
-    give(Answer(rows, lambda language: describe_explanation(rows, pattern, language)), wish, [path])
+    follows = (f"skadvisor kernels {path} -o kernels.csv",)
+    answer = Answer(rows, lambda language: describe_explanation(rows, pattern, language), next=follows)
+    give(answer, wish, [path])

@@ -42,7 +42,9 @@ def kernels_command(path: Path, wish: Wish, options: Options) -> None:
     result = analyses[0].result
     tables = [(one.capture.rank, one.kernels) for one in analyses]
     own = {suffix: partial(_table, tables, suffix) for suffix in FORMATS}
-    give(Answer(result.operators, lambda language: describe_operators(result, language), own), wish, [path])
+    follows = (f"skadvisor explain {path} --kernel {result.operators[0].op_type}",) if result.operators else ()
+    answer = Answer(result.operators, lambda language: describe_operators(result, language), own, next=follows)
+    give(answer, wish, [path])
 
 
 def _table(tables: Sequence[tuple[int | None, pd.DataFrame]], suffix: str, _language: str) -> bytes:

@@ -67,7 +67,7 @@ def plan_command(
     advised = analysis.result.recommendation
     chosen = template or advised.choice
     if chosen == "none":
-        _give_none(advised, wish)
+        _give_none(advised, capture, wish)
         return
     spoken = _dialect(dialect, config) or choose_dialect(analysis.result)
     plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant or advised.variant)
@@ -80,7 +80,8 @@ def plan_command(
     def diff(_language: str) -> str:
         return _diff(patch, reviewed)
 
-    give(Answer(plan, describe, {".diff": diff, ".patch": diff}), wish, [capture])
+    follows = ("skadvisor verify --compile-log LOG", f"skadvisor compare {capture} AFTER --template {plan.template}")
+    give(Answer(plan, describe, {".diff": diff, ".patch": diff}, next=follows), wish, [capture])
     if apply:
         _apply(patch, reviewed)
 
@@ -94,7 +95,7 @@ def _dialect(asked: str | None, config: Path | None) -> Dialect | None:
     return fitting_dialect(config) if config is not None else None
 
 
-def _give_none(advised: Recommendation, wish: Wish) -> None:
+def _give_none(advised: Recommendation, capture: Path, wish: Wish) -> None:
     """Say that no scope is recommended, and how to see a plan all the same."""
     from skadvisor.report import Answer
     from skadvisor.report.document import Document, Summary
@@ -107,8 +108,9 @@ def _give_none(advised: Recommendation, wish: Wish) -> None:
         steps = tuple(wording.full_sentence(message) for message in advised.next)
         return Document(headline, language, Summary(headline, lists=first_lists(wording, (), steps)))
 
-    give(Answer(advised, describe), wish)
     shown = advised.runner_up or "attention-only"
+    follows = (f"skadvisor plan {capture} --template {shown}",)
+    give(Answer(advised, describe, status="no_placement", next=follows), wish)
     click.echo(f"name one to see its plan all the same: --template {shown}", err=True)
 
 

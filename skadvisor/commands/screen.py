@@ -24,17 +24,34 @@ from skadvisor.plan.patch import DIALECTS
 def screen_command(
     capture: Path, dialect: str | None, steps: int, run_cv: float | None, wish: Wish, options: Options
 ) -> None:
-    """List which scopes to try, with which options, how often, and when to stop."""
+    """List which scopes to try, with which options, how often, and when to stop.
+
+    CAPTURE may be a sheet that -o sheet.yaml wrote: with the times that you filled in each run is judged.
+    """
     from skadvisor.analysis import analyze
+    from skadvisor.comparison.screened import is_sheet, read_screening
     from skadvisor.plan import choose_dialect
     from skadvisor.plan.screening import make_sheet
     from skadvisor.plan.screening_text import describe_sheet, sheet_yaml
-    from skadvisor.report import Answer
+    from skadvisor.report.answer import Answer, Status
     from skadvisor.text.languages import translator
 
     wish.check([capture])
+    if is_sheet(capture):
+        from skadvisor.comparison.screened_text import describe_screening
+
+        screening = read_screening(capture)
+        follows = ("skadvisor compare OFF_RUNS ON_RUNS --runs --keep",) if screening.best else ()
+        answer = Answer(
+            screening, lambda spoken: describe_screening(screening, spoken), command="screened", next=follows
+        )
+        give(answer, wish, [capture])
+        return
     analysis = analyze(capture, one_rank(capture, options))
     spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
     sheet = make_sheet(analysis.result, analysis.kernels, spoken, steps, run_cv)
     own = {".yaml": lambda language: sheet_yaml(sheet, translator(language))}
-    give(Answer(sheet, lambda language: describe_sheet(sheet, language), own), wish, [capture])
+    status: Status = "answered" if sheet.runs else "no_placement"
+    follows = ("skadvisor screen SHEET.yaml",) if sheet.runs else (f"skadvisor analyze {capture}",)
+    answer = Answer(sheet, lambda language: describe_sheet(sheet, language), own, status=status, next=follows)
+    give(answer, wish, [capture])

@@ -66,7 +66,14 @@ def verify_command(
         # The file of an earlier call is replaced, so that a second one is no error.
         check_output(performance, force=wish.force or is_comparison(performance), inputs=inputs)
     result = verify(logs, outputs, (before, after) if before or after else None, tolerance)
-    give(Answer(result, lambda language: describe_verification(result, language)), wish, inputs)
+    answers = {check.answer for check in result.checks}
+    told = Answer(
+        result,
+        lambda language: describe_verification(result, language),
+        status="gate_failed" if "refuted" in answers else "too_little" if "not_proven" in answers else "answered",
+        next=tuple(check.prove for check in result.checks if check.prove),
+    )
+    give(told, wish, inputs)
     if performance is not None and result.performance is not None:
         _write_performance(performance, result.performance)
     for answer, error in (("refuted", GateError), ("not_proven", NotEnoughError)):

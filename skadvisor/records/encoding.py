@@ -27,10 +27,10 @@ def to_json(
         raise NotImplementedError(f"no JSON form for {type(value).__name__}")
 
     if before or after:
-        built = msgspec.to_builtins(record, enc_hook=encode, order="deterministic")
+        built = msgspec.to_builtins(record, enc_hook=encode)
         record = {**(before or {}), **(built if isinstance(built, dict) else {"rows": built}), **(after or {})}
         return msgspec.json.format(msgspec.json.encode(record), indent=2)
-    return msgspec.json.format(msgspec.json.encode(record, enc_hook=encode, order="deterministic"), indent=2)
+    return msgspec.json.format(msgspec.json.encode(record, enc_hook=encode), indent=2)
 
 
 def from_json(text: bytes, kind: Any = Result) -> Any:

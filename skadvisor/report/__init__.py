@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skadvisor.errors import InputError
 from skadvisor.records import Result
-from skadvisor.report.answer import SUFFIXES, Answer, check_target, render_answer, suffix_of, write_answer
+from skadvisor.report.answer import SUFFIXES, Answer, Status, check_target, render_answer, suffix_of, write_answer
 from skadvisor.report.document import Document, Section
 
 if TYPE_CHECKING:
@@ -80,9 +81,11 @@ def write(
     force: bool = False,
     redact: bool = False,
     redact_op_names: bool = False,
+    saved: Callable[[], Mapping[str, Any]] = dict,
 ) -> Path:
     """Write the report that the suffix of `path` asks for and return the path; see `SUFFIXES` and `TRACE`.
 
+    `saved` are what a .json file holds besides, so that commands can go on from it (`skadvisor.capture.saved`).
     `redact` hides host names, paths and user names; `redact_op_names` operator names and code ranges too.
     Raises InputError as `write_answer` does, and for a trace without kernels.
     """
@@ -91,4 +94,6 @@ def write(
 
         kernels = None if kernels is None else redact_kernels(kernels, op_names=redact_op_names)
         result = redact_result(result, op_names=redact_op_names)
-    return write_answer(result_answer(result, kernels, steps), path, language, force=force)
+    status: Status = "no_placement" if result.recommendation.choice == "none" else "answered"
+    answer = replace(result_answer(result, kernels, steps), command="analyze", status=status, saved=saved)
+    return write_answer(answer, path, language, force=force)

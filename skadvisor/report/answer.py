@@ -27,7 +27,7 @@ SUFFIXES = {
 
 TEXT_WIDTH = 120
 
-#: answered, also with "no"; no_placement where no scope is worth placing; too_little and gate_failed as exit codes 3, 4.
+#: answered; no_placement where no scope is worth placing; too_little and gate_failed as exit codes 3 and 4.
 Status = Literal["answered", "no_placement", "too_little", "gate_failed"]
 
 
