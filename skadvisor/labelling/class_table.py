@@ -98,6 +98,10 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
             )
         )
     widths = model_size.hidden_sizes(items)
+    rows = model_size.token_rows(items, widths[0] if widths else None)
+    items = [
+        replace(item, role="adapter", label="adapter", matmul=None) if _adapts(item, rows) else item for item in items
+    ]
     main = _with_sizes(tuple(items), np.asarray(of_kernel, dtype=np.int64), widths[0] if widths else None)
     if len(widths) < 2:
         return main
@@ -120,6 +124,14 @@ def _with_sizes(items: tuple[KernelClass, ...], of_kernel: NDArray[np.int64], hi
         read_widths=frozenset(item.matmul.inner for item in items if item.matmul) | _read_by_fused(known, hidden),
         fused_residual=sum(item.count for item in items if item.role in ("residual_norm", "fused_matmul_norm")) > 1,
     )
+
+
+def _adapts(item: KernelClass, token_rows: frozenset[int]) -> bool:
+    """Whether it multiplies each token by a matrix of its own: the adapter that its request chose."""
+    if not item.matmul or not item.matmul.batched or not item.inputs[0]:
+        return False
+    tokens, each = item.inputs[0][:2]
+    return each == 1 < tokens and tokens in token_rows
 
 
 def _read_by_fused(items: list[KernelClass], hidden: int | None) -> frozenset[int]:

@@ -149,7 +149,7 @@ def find_structure(
                 emissions[:, _ROUTED] -= STRONG
             tokens = superkernel_spans.split_in_tokens(spans[of_chain])
             scores = superkernel_spans.token_scores(tokens, spans[of_chain], emissions, ends, of_chain)
-            closes = classes.roles_of(of_chain) == "fused_matmul_norm"
+            closes = np.array(["ends_with_norm" in item.properties for item in classes.items], dtype=bool)[of_chain]
             halves = _decode_main(kernels, rows, tokens, scores, of_chain, closes, said)
             decoded = superkernel_spans.join_tokens(tokens, *halves)
             path, sure = decoded.state, decoded.sure

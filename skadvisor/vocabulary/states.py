@@ -122,6 +122,7 @@ PROPERTIES: dict[str, str] = {
     "linear_attention": "keeps a state of fixed size for earlier tokens",
     "sparse_attention": "attends to chosen keys only",
     "latent_attention": "keeps one latent row per token instead of keys and values of every head",
+    "ends_with_norm": "adds its result to the residual stream and normalises the sum: the next sub-block follows",
     "one_matrix_per_head": "multiplies by a batch of matrices, whatever shapes say",
 }
 

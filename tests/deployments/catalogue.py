@@ -13,6 +13,8 @@ from deployments.hybrid import HYBRID
 from deployments.latent import LATENT_MODELS
 from deployments.loose import LOOSE_KERNELS
 from deployments.multimodal import MULTIMODAL
+from deployments.odd import ODD
+from deployments.odd_towers import ODD_TOWERS
 from deployments.published import STEPS, Published
 from deployments.published_drafts import DRAFTS
 from deployments.published_hyper import HYPER
@@ -28,7 +30,7 @@ from skadvisor.vocabulary.operators import load_vocabulary
 
 VARIANTS = {**BLOCK_VARIANTS, **LOOSE_KERNELS}
 PUBLISHED: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEPS, **DRAFTS, **LOOSE}
-DEPLOYMENTS = {**DENSE, **EXPERTS, **LATENT_MODELS, **HYBRID, **SERVING, **MULTIMODAL}
+DEPLOYMENTS = {**DENSE, **EXPERTS, **LATENT_MODELS, **HYBRID, **SERVING, **MULTIMODAL, **ODD, **ODD_TOWERS}
 _ALL: dict[str, Callable[[], BuiltCapture]] = {
     **VARIANTS, **DEPLOYMENTS, **{name: published.build for name, published in PUBLISHED.items()},
 }  # fmt: skip

@@ -47,7 +47,7 @@ class _Additions:
         before = np.append("", chain.roles[:-1])
         wide_before, wide_behind = np.append(False, self.wide[:-1]), np.append(self.wide[1:], False)
         self.of_positions = sums & (before == "gather") & wide_before
-        self.all = sums & ~self.of_positions
+        self.all = sums & ~self.of_positions & (before != "adapter")
         self.before_norm = self.all & (chain.next_roles == "norm") & wide_behind
         self.behind_norm = self.all & ~self.before_norm & (before == "norm") & wide_before
         self.whole = self.all & chain.which(lambda item: adds_whole_rows(item, chain.hidden(item)))
