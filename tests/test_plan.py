@@ -51,6 +51,7 @@ CASES = [
     ("attention-only", "a", "Attention", ["q_proj", "k_proj", "v_proj", "compute_attention", "o_proj"], []),
     ("attention-only", "b", "DecoderLayer", ["input_layernorm", "self_attn"], ["post_attention_layernorm", "mlp"]),
     ("moe-only", "", "MoE", ["experts", "shared_experts"], ["gate"]),
+    ("moe-only", "b", "MoE", ["gate", "experts", "shared_experts"], []),
     ("full-model", "", "Model", ["layer", "layer"], ["embed_tokens", "norm"]),
     (
         "per-block",

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 @click.command("plan")
 @click.argument("capture", type=click.Path(path_type=Path))
 @click.option("--template", type=click.Choice(TEMPLATES), help="Which scope.  [default: the recommended one]")
-@click.option("--variant", type=click.Choice(["a", "b"]), help="Of attention-only.  [default: the recommended, else a]")
+@click.option(
+    "--variant",
+    type=click.Choice(["a", "b"]),
+    help="Of attention-only; b of moe-only holds the router.  [default: the recommended, else a]",
+)
 @click.option("--dialect", type=click.Choice(DIALECTS), help="How it is written.  [default: from the capture]")
 @click.option("--model", type=click.Path(path_type=Path), help="A modeling file: show the change as a diff.")
 @click.option("--class", "classes", multiple=True, help="The class to change, where several fit. Repeatable.")

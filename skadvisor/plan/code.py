@@ -18,6 +18,7 @@ _FILES = {
     ("attention-only", "a"): "attention",
     ("attention-only", "b"): "decoder_layer",
     ("moe-only", ""): "moe",
+    ("moe-only", "b"): "moe",
     ("full-model", ""): "model",
     ("per-block", ""): "decoder_layer",
 }
@@ -30,6 +31,7 @@ WHERE = {
         "residual add, post norm and MLP stay outside"
     ),
     ("moe-only", ""): _("in forward of the MoE class, round the experts; the router stays outside"),
+    ("moe-only", "b"): _("in forward of the MoE class, round the router and the experts"),
     ("full-model", ""): _("round the loop over the decoder layers; embedding, final norm and head stay outside"),
     ("per-block", ""): _("in forward of the decoder layer, round all of it"),
     ("automatic", ""): _("nowhere: without any scope the compiler fuses what it can"),
@@ -69,6 +71,7 @@ def skeleton(
     text = (_SKELETONS / f"{_FILES[_key(template, variant)]}.txt").read_text(encoding="utf-8")
     if fused_projections:
         text = text.replace(_THREE_PROJECTIONS, _ONE_PROJECTION)
+    text = text.replace("        # the router stays outside\n", "") if variant == "b" else text
     for words, instead in () if shared else _SHARED_EXPERTS.items():
         text = text.replace(words, instead)
     return text.replace("(self, config", "(self, config, infer_config") if dialect == "recipes" else text
@@ -192,4 +195,4 @@ def config_code(dialect: Dialect, several_streams: bool) -> tuple[Snippet, ...]:
 
 
 def _key(template: str, variant: str) -> tuple[str, str]:
-    return (template, variant.lower() if template == "attention-only" else "")
+    return (template, variant.lower()) if (template, variant.lower()) in WHERE else (template, "")

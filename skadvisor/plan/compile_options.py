@@ -32,6 +32,11 @@ _MAY_SYNCHRONISE = (
 )
 
 
+def published_variant(template: str, variant: str) -> str:
+    """The variant that has figures of its own: moe-only with the router in it has those of moe-only."""
+    return variant.lower() if template == "attention-only" else ""
+
+
 def scope_kernels(kernels: pd.DataFrame, template: str, variant: str) -> pd.DataFrame:
     """The decode kernels that the scope would hold, with a column `scope` that numbers the scopes.
 
@@ -39,7 +44,7 @@ def scope_kernels(kernels: pd.DataFrame, template: str, variant: str) -> pd.Data
     """
     from skadvisor.fusion.templates import place, template_variant
 
-    inside = kernels.assign(scope=place(kernels, template_variant(template, variant)))
+    inside = kernels.assign(scope=place(kernels, template_variant(template, published_variant(template, variant))))
     decode = inside[(inside["phase"] == "decode") & (inside["scope"] >= 0)]
     return decode[decode["kind"] != "collective_part"]
 

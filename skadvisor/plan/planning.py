@@ -48,11 +48,12 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
     Raises InputError where the dialect has no way to write the template.
     """
     _check(template, dialect, variant)
-    variant = (variant or "a").lower() if template == "attention-only" else ""
+    variant = (variant or "a").lower() if template == "attention-only" else _router_variant(template, variant)
     # vLLM-Ascend hands over the whole graph whatever was asked for: that is what is foretold.
     covered = _whole_graph(result) if dialect == "vllm-ascend" else template
-    record = find_template(result.templates, covered, variant if covered == template else "")
-    inside = compile_options.scope_kernels(kernels, covered, variant if covered == template else "")
+    known = compile_options.published_variant(template, variant) if covered == template else ""
+    record = find_template(result.templates, covered, known)
+    inside = compile_options.scope_kernels(kernels, covered, known)
     operators = scope_operators.list_operators(inside, record)
     in_scope = dialect in ("ge", "recipes")
     marked = dialect != "vllm-ascend" and template != "automatic"
@@ -85,8 +86,18 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         profile=template_profile(template, dialect),
         operators=operators,
         proof=proof_commands(template, dialect),
-        notes=_notes(result, template, dialect, record),
+        notes=(
+            *_notes(result, template, dialect, record),
+            *((Message(_WITH_ROUTER),) if (template, variant) == ("moe-only", "b") else ()),
+        ),
     )
+
+
+_WITH_ROUTER = _("The router is in this scope, as in no published template; the figures are of the scope without it.")
+
+
+def _router_variant(template: str, variant: str) -> str:
+    return "b" if template == "moe-only" and variant.lower() == "b" else ""
 
 
 def _whole_graph(result: Result) -> str:
@@ -104,7 +115,10 @@ def _check(template: str, dialect: Dialect, variant: str) -> None:
     if dialect not in DIALECTS:
         raise InputError(f"there is no dialect {dialect!r}", f"Choose one of: {', '.join(DIALECTS)}")
     if variant.lower() not in ("", "a", "b"):
-        raise InputError(f"there is no variant {variant!r}", "Choose a (attention module) or b (decoder layer).")
+        raise InputError(
+            f"there is no variant {variant!r}",
+            "Choose a (attention module; experts) or b (decoder layer; experts with their router).",
+        )
     if template == "automatic" and dialect in ("ge", "recipes"):
         raise InputError(
             f"{dialect} fuses only what a scope encloses, so it has no automatic placement",

@@ -29,7 +29,14 @@ from skadvisor.plan.patch import DIALECTS, Declined, Request, propose_for, readi
 from skadvisor.plan.recipe_config import fitting_dialect, needed_mode, review
 from skadvisor.plan.recipe_model import find_model
 
-TRIES = [("attention-only", "a"), ("attention-only", "b"), ("moe-only", ""), ("full-model", ""), ("per-block", "")]
+TRIES = [
+    ("attention-only", "a"),
+    ("attention-only", "b"),
+    ("moe-only", ""),
+    ("moe-only", "b"),
+    ("full-model", ""),
+    ("per-block", ""),
+]
 PROCESSES = 2
 reading.read_source = lru_cache(maxsize=1)(reading.read_source)  # one parse for all tries
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import libcst as cst
 
@@ -62,7 +63,7 @@ def find_places(
     Several classes that fit are a doubt unless they are named, because the file does not say which one runs. So is a
     class that decode can go through without the place.
     """
-    rule = _RULES[template, variant if template == "attention-only" else ""]
+    rule = _RULES.get((template, variant)) or _RULES[template, ""]
     missing = [name for name in wanted if name not in source.classes]
     if missing:
         return Doubt(Message(_("the file has no class {name}"), name=", ".join(missing)), _list_classes(source))
@@ -223,10 +224,10 @@ def _is_attention_class(model_class: ModelClass, method: Method) -> bool:
     return any(map(roles.is_input_projection, uses)) and any(map(roles.is_output_projection, uses))
 
 
-def _place_experts(model_class: ModelClass, methods: Sequence[Method]) -> Place | Doubt | None:
-    """The experts of a MoE block with their dispatch and combine; the router stays outside."""
+def _place_experts(model_class: ModelClass, methods: Sequence[Method], router: bool = False) -> Place | Doubt | None:
+    """The experts of a MoE block with their dispatch and combine; the router stays outside unless it is asked for."""
     entries = [method for method in methods if _has_experts(model_class, method)]
-    return _place_experts_in(model_class, entries[0], frozenset()) if entries else None
+    return _place_experts_in(model_class, entries[0], frozenset(), router) if entries else None
 
 
 def _has_experts(model_class: ModelClass, method: Method) -> bool:
@@ -236,7 +237,9 @@ def _has_experts(model_class: ModelClass, method: Method) -> bool:
     return experts and (router or roles.routes(uses))
 
 
-def _place_experts_in(model_class: ModelClass, method: Method, seen: frozenset[str]) -> Place | Doubt | None:
+def _place_experts_in(
+    model_class: ModelClass, method: Method, seen: frozenset[str], router: bool
+) -> Place | Doubt | None:
     def works(uses: Uses) -> bool:
         return any(roles.is_experts(name, model_class) for name in uses.attributes)
 
@@ -247,11 +250,11 @@ def _place_experts_in(model_class: ModelClass, method: Method, seen: frozenset[s
     experts = [i for i, item in enumerate(uses) if works(item)]
     routers = [i for i, item in enumerate(uses) if any(map(roles.is_router, item.applied))]
     routers = routers or [i for i, item in enumerate(uses[: experts[0] + 1]) if roles.routes(item)]
-    if routers and experts and routers[-1] < experts[0]:
-        start = routers[-1] + 1
+    if router or (routers and experts and routers[-1] < experts[0]):
+        start = min(routers + experts) if router else routers[-1] + 1
         chosen = [i for i, item in enumerate(uses) if i >= start and (works(item) or roles.exchanges(item))]
         shared = [i for i, item in enumerate(uses) if i >= start and any(map(roles.is_shared_experts, item.attributes))]
-        return _range(model_class, method, min(chosen + shared), max(chosen + shared))
+        return _range(model_class, method, start if router else min(chosen + shared), max(chosen + shared))
     # One statement routes and computes: look inside the methods it calls, prefill's left out.
     inner = [
         model_class.methods[name]
@@ -259,7 +262,7 @@ def _place_experts_in(model_class: ModelClass, method: Method, seen: frozenset[s
         if name not in seen and not _is_prefill(name) and _has_experts(model_class, model_class.methods[name])
     ]
     if len(inner) == 1:
-        return _place_experts_in(model_class, inner[0], seen | {method.name})
+        return _place_experts_in(model_class, inner[0], seen | {method.name}, router)
     if inner:
         return _several_ways(model_class, inner)
     return Doubt(
@@ -389,6 +392,7 @@ def _one_line(model_class: ModelClass, method: Method) -> Doubt:
 _RULES: dict[tuple[str, str], Rule] = {
     ("attention-only", "a"): _place_attention,
     ("attention-only", "b"): _place_attention_in_layer,
+    ("moe-only", "b"): partial(_place_experts, router=True),
     ("moe-only", ""): _place_experts,
     ("full-model", ""): _place_loop,
     ("per-block", ""): _place_block,
