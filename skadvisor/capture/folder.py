@@ -15,12 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skadvisor.capture import foreign
-from skadvisor.capture.csv import reader as csv_reader
-from skadvisor.capture.database import reader as database_reader
-from skadvisor.capture.interface import Format
+from skadvisor.capture import foreign, readers
 from skadvisor.capture.lines import first_bytes
-from skadvisor.capture.trace import blocks
 from skadvisor.errors import InputError
 from skadvisor.text.messages import Message, _
 
@@ -63,7 +59,7 @@ class RankFiles:
     """The files of one rank: for each format the slices of one table, in order."""
 
     path: Path
-    files: dict[Format, list[Path]] = field(default_factory=dict)
+    files: dict[str, list[Path]] = field(default_factory=dict)
     rank: int | None = None
     device: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -88,7 +84,7 @@ def find(path: Path) -> list[RankFiles]:
             refuse_foreign(path)
             return []
         return [_with_information(RankFiles(path, {format: _slices(path, format)}))]
-    products: dict[Path, list[tuple[Format, Path]]] = {}
+    products: dict[Path, list[tuple[str, Path]]] = {}
     for file in _walk(path):
         format = sniff(file)
         if format is not None:
@@ -141,7 +137,7 @@ def _refuse_raw(path: Path) -> None:
     raise InputError(message, HOW_TO_EXPORT.format(folder=profile))
 
 
-def sniff(path: Path) -> Format | None:
+def sniff(path: Path) -> str | None:
     """The format of a file by its content; None where it is none of ours or cannot be read."""
     try:
         if not path.is_file() or path.stat().st_size == 0:
@@ -149,13 +145,7 @@ def sniff(path: Path) -> Format | None:
         head = first_bytes(path)
     except OSError:
         return None
-    if csv_reader.recognises(head):
-        return "op_summary" if csv_reader.is_summary(head) else "kernel_details"
-    if blocks.recognises(head):
-        if foreign.is_own_trace(head):
-            return None
-        return "msprof_trace" if path.name.startswith("msprof") else "trace_view"
-    return database_reader.recognises(path, head)
+    return next((format for reader in readers.READERS if (format := reader.recognise(path, head))), None)
 
 
 def _walk(path: Path) -> Iterator[Path]:
@@ -207,9 +197,9 @@ def _root(file: Path, top: Path) -> Path:
     return above[1] if folder.name.lower() in PRODUCT_FOLDERS and len(above) > 1 else folder
 
 
-def _ranks(root: Path, files: list[tuple[Format, Path]]) -> list[RankFiles]:
+def _ranks(root: Path, files: list[tuple[str, Path]]) -> list[RankFiles]:
     """The captures in one rank folder: one, unless it holds several unrelated tables of one kind."""
-    tables: dict[Format, dict[str, list[Path]]] = {}
+    tables: dict[str, dict[str, list[Path]]] = {}
     for format, file in _without_partial_timelines(files):
         stem = TIMESTAMP.sub("", SLICE.sub("", file.name))
         tables.setdefault(format, {}).setdefault(stem, []).append(file)
@@ -225,10 +215,10 @@ def _ranks(root: Path, files: list[tuple[Format, Path]]) -> list[RankFiles]:
     ]
 
 
-def _without_partial_timelines(files: list[tuple[Format, Path]]) -> list[tuple[Format, Path]]:
+def _without_partial_timelines(files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
     """Without the timelines of one kind (step_trace, task_time, ...) that stand beside the one that holds them all."""
 
-    def beside_others(format: Format, file: Path) -> bool:
+    def beside_others(format: str, file: Path) -> bool:
         return format in ("trace_view", "msprof_trace") and file.parent.name.lower() in TIMELINE_FOLDERS
 
     whole = {file.parent for format, file in files if beside_others(format, file) and TIMELINE.fullmatch(file.name)}
@@ -257,7 +247,7 @@ def _slice_number(path: Path) -> int:
     return int(match.group(1)) if match else 0
 
 
-def _slices(path: Path, format: Format) -> list[Path]:
+def _slices(path: Path, format: str) -> list[Path]:
     """The slices beside a slice: one table, even if only one of its files was named."""
     if not SLICE.search(path.name):
         return [path]

@@ -1,11 +1,12 @@
-"""What every reader returns, the limits that every reader keeps, and the words they share."""
+"""What a reader is and returns, the limits that every reader keeps, and the words they share."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile
@@ -14,7 +15,6 @@ from skadvisor.text.messages import Message, _, listed
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["kernel_details", "op_summary", "trace_view", "msprof_trace", "database", "msprof_database"]
 Producer = Literal["torch_npu", "msprof", "unknown"]
 Level = Literal["level0", "level1", "unknown"]
 
@@ -44,7 +44,7 @@ class Part:
     `kernels`, `tasks` and `host` follow the tables of `skadvisor.events`.
     """
 
-    format: Format
+    format: str
     producer: Producer
     files: tuple[SourceFile, ...]
     kernels: pd.DataFrame
@@ -55,6 +55,24 @@ class Part:
     device: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[Message, ...] = ()
+
+
+class Reader(Protocol):
+    """What reads one kind of file; a module is one, and stands in `readers.READERS`."""
+
+    @property
+    def FORMATS(self) -> tuple[str, ...]:
+        """The formats that it tells apart, the richer first: of two in one folder only the first is read."""
+
+    def recognise(self, path: Path, head: bytes) -> str | None:
+        """The format of the file at `path`, which begins with `head`; None for files of other kinds."""
+
+    def read(self, paths: Sequence[Path], rank: int | None = None) -> Part:
+        """Read the file of one rank; several paths are slices of one table.
+
+        `rank` chooses the device where the file holds several. Raises InputError for several without a choice, and
+        DamagedError where nothing can be read.
+        """
 
 
 def notes_on_skipped(path: str, skipped: Counter[str]) -> tuple[Message, ...]:

@@ -13,20 +13,12 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from skadvisor.capture.csv import reader as csv_reader
-from skadvisor.capture.database import reader as database_reader
+from skadvisor.capture import readers
 from skadvisor.capture.folder import RankFiles
-from skadvisor.capture.interface import DamagedError, Format, Level, Part
-from skadvisor.capture.trace import reader as trace_reader
+from skadvisor.capture.interface import DamagedError, Level, Part
 from skadvisor.events import KERNEL_COLUMNS, Capture, in_order
 from skadvisor.text.messages import Message, _
 
-#: Files that lead come first; of two formats in one row only the first that is there is read.
-FAMILIES: tuple[tuple[Format, ...], ...] = (
-    ("kernel_details", "op_summary"),
-    ("database", "msprof_database"),
-    ("trace_view", "msprof_trace"),
-)
 #: The records of one collective in two files differ by rounding, and by what counts as its start.
 COLLECTIVE_TOLERANCE_NS = 1_000
 KERNEL_TOLERANCE_NS = 1
@@ -69,35 +61,23 @@ def read(ranked: RankFiles, rank: int | None = None) -> Capture:
     )
 
 
-def _chosen(ranked: RankFiles) -> list[Format]:
-    """One format of each family, leading ones first."""
-    return [
-        next(format for format in family if format in ranked.files)
-        for family in FAMILIES
-        if set(family) & set(ranked.files)
-    ]
-
-
 def _read_parts(ranked: RankFiles, rank: int | None) -> tuple[list[Part], list[Message]]:
-    """What can be read, and a sentence on each file that cannot; raises DamagedError where none can."""
+    """What can be read, the richer format of each reader, and a sentence on each file that cannot.
+
+    Raises DamagedError where none can.
+    """
     parts: list[Part] = []
     damage: list[DamagedError] = []
-    for format in _chosen(ranked):
-        try:
-            parts.append(_read_part(format, ranked.files[format], rank))
-        except DamagedError as problem:
-            damage.append(problem)
+    for reader in readers.READERS:
+        format = next((format for format in reader.FORMATS if format in ranked.files), None)
+        if format is not None:
+            try:
+                parts.append(reader.read(ranked.files[format], rank))
+            except DamagedError as problem:
+                damage.append(problem)
     if not parts:
         raise damage[0]
     return parts, [Message(problem.message) for problem in damage]
-
-
-def _read_part(format: Format, paths: Sequence[Path], rank: int | None) -> Part:
-    if format in ("kernel_details", "op_summary"):
-        return csv_reader.read(paths, rank)
-    if format in ("database", "msprof_database"):
-        return database_reader.read(paths, rank)
-    return trace_reader.read(paths, rank)
 
 
 def _first(values: Sequence[int | None]) -> int | None:

@@ -81,6 +81,6 @@ def _(template: str) -> str:
 
 def often(count: float) -> Message:
     """How often: once, twice, so many times."""
-    words = {1: _("once"), 2: _("twice")}
+    words: dict[float, str] = {1: _("once"), 2: _("twice")}
     rounded = round(count, 1)
     return Message(words.get(rounded, _("{count} times")), count=f"{count:.1f}".removesuffix(".0"))

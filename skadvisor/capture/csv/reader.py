@@ -1,6 +1,6 @@
 """Read kernel_details.csv and op_summary_*.csv (with its slices): one row is one operator on the device.
 
-The rows come parsed from `operator_rows`; here they become the columns of the kernel table, exact and checked.
+The rows come parsed from `rows`; here they become the columns of the kernel table, exact and checked.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.capture import collectives, columns
-from skadvisor.capture.csv.rows import INTEGERS, THREADS, TIMES, WORDS, Reading, plain_heading, read_header
-from skadvisor.capture.interface import Format, Part, Producer, notes_on_skipped
-from skadvisor.capture.lines import first_bytes
+from skadvisor.capture.csv.rows import INTEGERS, THREADS, TIMES, WORDS, Header, Reading, plain_heading, read_header
+from skadvisor.capture.interface import Part, Producer, notes_on_skipped
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 from skadvisor.text.messages import Message, _
@@ -22,6 +21,7 @@ from skadvisor.text.messages import Message, _
 if TYPE_CHECKING:
     import pyarrow as pa
 
+FORMATS = ("kernel_details", "op_summary")
 CLEAN: dict[str, Callable[[str], str | None]] = {
     "name": str.strip,
     "core": columns.clean_core,
@@ -30,16 +30,14 @@ CLEAN: dict[str, Callable[[str], str | None]] = {
 }
 
 
-def recognises(head: bytes) -> bool:
-    """Whether a file that begins with `head` is a table of operators, by its headings."""
+def recognise(path: Path, head: bytes) -> str | None:
+    """`op_summary` (msprof) or `kernel_details` (torch_npu) by the headings of a table of operators, else None."""
     header = read_header(head)
-    return header is not None and header.of_operators
+    return _format_of(header) if header is not None and header.of_operators else None
 
 
-def is_summary(head: bytes) -> bool:
-    """Whether the headings are those of msprof (op_summary) and not those of torch_npu (kernel_details)."""
-    header = read_header(head)
-    return header is not None and "opname" in {plain_heading(heading) for heading in header.headings}
+def _format_of(header: Header) -> str:
+    return "op_summary" if "opname" in map(plain_heading, header.headings) else "kernel_details"
 
 
 def read(paths: Sequence[Path], rank: int | None = None) -> Part:
@@ -52,7 +50,7 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
     for reading in readings:
         reading.run()
     header = readings[0].header
-    format: Format = "op_summary" if is_summary(first_bytes(paths[0])) else "kernel_details"
+    format = _format_of(header)
     made, skipped = _assemble(readings)
     files = tuple(
         SourceFile(

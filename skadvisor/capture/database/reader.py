@@ -20,11 +20,12 @@ from skadvisor.capture.database.counters import add_counters
 from skadvisor.capture.database.file import DAMAGE, THREADS, Database
 from skadvisor.capture.database.ids import ABSENT
 from skadvisor.capture.device_tasks import kind_of_type
-from skadvisor.capture.interface import NO_ID, DamagedError, Format, Part, notes_on_skipped
+from skadvisor.capture.interface import NO_ID, DamagedError, Part, notes_on_skipped
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, kernel_table, task_table
 from skadvisor.text.messages import Message, _
 
+FORMATS = ("database", "msprof_database")
 MAGIC = b"SQLite format 3\x00"
 LONGEST_PATH = 511
 #: Databases of results that the profiler writes beside its own; what they are shows where they can be opened.
@@ -60,7 +61,7 @@ NO_OPERATORS = ("WRITE_BACK", "INVALID")
 MOST_CHIPS = 16
 
 
-def recognises(path: Path, head: bytes) -> Format | None:
+def recognise(path: Path, head: bytes) -> str | None:
     """`database` or `msprof_database` where the file holds device tasks; None for other files."""
     if not head.startswith(MAGIC):
         return None

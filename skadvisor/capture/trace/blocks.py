@@ -106,7 +106,7 @@ _LOOSE = msgspec.json.Decoder(LooseEvent)
 _BAD = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
-def recognises(head: bytes) -> bool:
+def is_trace(head: bytes) -> bool:
     """Whether a file that begins with `head` is a trace: an array of events, or an object that holds one."""
     head = head.removeprefix(UTF8_BOM).lstrip()
     if head.startswith(b"["):

@@ -14,7 +14,9 @@ import numpy as np
 
 from skadvisor.capture import collectives, columns, links
 from skadvisor.capture.device_tasks import kind_of
-from skadvisor.capture.interface import NO_ID, Format, Part, Producer, notes_on_skipped
+from skadvisor.capture.foreign import is_own_trace
+from skadvisor.capture.interface import NO_ID, Part, Producer, notes_on_skipped
+from skadvisor.capture.trace.blocks import is_trace
 from skadvisor.capture.trace.columns import TraceColumns, join, trace_columns
 from skadvisor.capture.trace.events import ABSENT_ID, FLOWS, HOST_CATEGORIES, TRANSFER
 from skadvisor.capture.trace.halves import gather_in_two
@@ -22,6 +24,7 @@ from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, longest_first, task_table
 from skadvisor.text.messages import Message, _
 
+FORMATS = ("trace_view", "msprof_trace")
 #: The second one is that of the old task_time_*.json.
 DEVICE_PROCESSES = ("Ascend Hardware", "Task Scheduler")
 COLLECTIVE_PROCESSES = ("HCCL", "Communication")
@@ -30,6 +33,13 @@ TASK_KINDS = ("kernel", "collective", "wait", "record", "copy", "other")
 KERNEL, COLLECTIVE, OTHER = 0, 1, 5
 #: Stands for an absent category.
 NO_CATEGORY = "\0none"
+
+
+def recognise(path: Path, head: bytes) -> str | None:
+    """`msprof_trace` or `trace_view` (torch_npu) for a trace that is not our own, else None."""
+    if not is_trace(head) or is_own_trace(head):
+        return None
+    return "msprof_trace" if path.name.startswith("msprof") else "trace_view"
 
 
 def read(paths: Sequence[Path], rank: int | None = None) -> Part:
@@ -81,7 +91,7 @@ def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[Message],
         files[0] = _with_skipped(files[0], "repeated event", repeated)
         notes.append(Message(_("{path}: left out {count} repeated events"), path=files[0].path, count=repeated))
     producer: Producer = "torch_npu" if len(host["start_ns"]) else "msprof"
-    format: Format = "trace_view" if producer == "torch_npu" else "msprof_trace"
+    format = "trace_view" if producer == "torch_npu" else "msprof_trace"
     return Part(
         format=format,
         producer=producer,
@@ -104,7 +114,7 @@ def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[Message],
     )
 
 
-def _as(file: SourceFile, format: Format) -> SourceFile:
+def _as(file: SourceFile, format: str) -> SourceFile:
     return SourceFile(file.path, format, file.rows, file.state, file.skipped)
 
 
