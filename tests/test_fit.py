@@ -6,70 +6,19 @@ from dataclasses import replace
 
 import pytest
 from label_variants import build_variant
+from other_networks import OTHER_NETWORKS, autoencoder, graph_network, long_convolution, mixer, residual_tower
 from small_tables import capture_of
+from train_fit import renamed
 
 from skadvisor.analysis import analyze_capture
+from skadvisor.labelling.fit import HALF_RIGHT, Fit
 from skadvisor.labelling.labels import label
 from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
-H = 768
-SUM = ("Add", f"8,196,{H};8,196,{H}", f"8,196,{H}")
-NORM = ("LayerNormV3", f"8,196,{H};{H};{H}", f"8,196,{H}")
 
 
-def product(rows: int, inner: int, outer: int) -> tuple[str, str, str]:
-    return ("MatMulV2", f"{rows},{inner};{outer},{inner}", f"{rows},{outer}")
-
-
-def mixer() -> list[tuple[str, str, str]]:
-    """Tokens mixed by a feed-forward across them instead of attention."""
-    tokens = [
-        ("Transpose", f"8,196,{H}", f"8,{H},196"),
-        product(8 * H, 196, 384),
-        ("Gelu", f"{8 * H},384", f"{8 * H},384"),
-    ]
-    tokens += [product(8 * H, 384, 196), ("Transpose", f"8,{H},196", f"8,196,{H}")]
-    channels = [product(1568, H, 3072), ("Gelu", "1568,3072", "1568,3072"), product(1568, 3072, H)]
-    return [NORM, *tokens, SUM, NORM, *channels, SUM] * 12 + [product(8, H, 1000)]
-
-
-def long_convolution() -> list[tuple[str, str, str]]:
-    """Gated convolutions over the tokens before, of operators that any model has."""
-    wide = f"4,{H}"
-    filters = [
-        ("Roll", f"{wide},64", f"{wide},64"),
-        ("Mul", f"{wide},64;{H},64", f"{wide},64"),
-        ("ReduceSum", f"{wide},64", wide),
-    ]
-    gates = ("Mul", f"{wide};{wide}", wide)
-    norm, total = ("LayerNormV3", f"{wide};{H};{H}", wide), ("Add", f"{wide};{wide}", wide)
-    mixing = [
-        product(4, H, 3 * H),
-        ("SplitVD", f"4,{3 * H}", ";".join([wide] * 3)),
-        gates,
-        *filters,
-        gates,
-        product(4, H, H),
-    ]
-    channels = [product(4, H, 4 * H), ("Gelu", f"4,{4 * H}", f"4,{4 * H}"), product(4, 4 * H, H)]
-    step = [norm, *mixing, total, norm, *channels, total] * 12
-    return [("GatherV2", f"50000,{H};4;1", wide), *step, norm, product(4, H, 50000), ("ArgMaxV2", "4,50000", "4")]
-
-
-def graph_network() -> list[tuple[str, str, str]]:
-    """Rows gathered along edges and summed up at their ends."""
-    rows, edges = "20000,256", "80000,256"
-    layer = [product(20000, 256, 256), ("GatherV2", f"{rows};80000", edges), ("Mul", f"{edges};80000,1", edges)]
-    layer += [
-        ("InplaceIndexAdd", f"{rows};80000;{edges}", rows),
-        ("LayerNormV3", f"{rows};256;256", rows),
-        ("Relu", rows, rows),
-    ]
-    return [*layer * 6, product(20000, 256, 40), ("LogSoftmaxV2", "20000,40", "20000,40")]
-
-
-@pytest.mark.parametrize("network", [mixer, long_convolution, graph_network])
+@pytest.mark.parametrize("network", [mixer, long_convolution, graph_network, autoencoder, residual_tower])
 def test_other_networks_are_declined_with_the_reason(network) -> None:
     analysis = analyze_capture(capture_of(network() * 4))
     assert analysis.result.recommendation.choice == "none"
@@ -104,3 +53,18 @@ def test_an_unknown_operator_may_be_the_one_that_attends() -> None:
     assert (
         label(replace(capture, kernels=capture.kernels.assign(op_type=named)), VOCABULARY).outside_grammar is not None
     )
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_NETWORKS))
+def test_no_other_network_under_unknown_names_is_labelled_with_confidence(name: str) -> None:
+    """Nothing but products, norms and sums is known: what looks like layers may be believed half at the most."""
+    labelled = label(capture_of(renamed(OTHER_NETWORKS[name]()) * 4), VOCABULARY)
+    inside = labelled.kernels["region"].isin(["attention", "mlp", "moe"])
+    assert not (labelled.kernels["confidence"][inside] >= 0.9).any()
+
+
+def test_confidence_falls_with_the_evidence_that_is_overruled() -> None:
+    trusts = [Fit(overruled, 1.0, False, True, 0.5).trust for overruled in (0.0, 0.2, HALF_RIGHT, 0.8)]
+    assert trusts == sorted(trusts, reverse=True)
+    assert trusts[0] > 0.99 and trusts[2] == pytest.approx(0.5) and trusts[3] < 0.05
+    assert Fit(0.8, 1.0, True, True, 0.5).trust == 1.0

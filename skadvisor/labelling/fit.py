@@ -1,8 +1,9 @@
 """How well a capture obeys the grammar of a decoder: where it does not, its labels would be confident nonsense.
 
-Measured on captures that the grammar fits, under every change of names, shapes and order that the benchmark makes: at
-most 0.62 of overruled evidence per kernel, experts one by one (0.93) excepted, where attention is confirmed; and it is
-confirmed wherever all operators are known.
+Where no known operator attends, reading the kernels as a decoder can overrule what they say by themselves. How often
+the labels are right in spite of that is a curve fitted to captures that the grammar fits, under other names, and to
+networks that are no decoders (`profiles/train_fit.py` makes `fit.toml`). It lowers every label's confidence; where
+labels are rather wrong than right, nothing is labelled and no placement is given.
 """
 
 from __future__ import annotations
@@ -10,18 +11,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skadvisor.files.data_files import read_toml
 from skadvisor.labelling.layers import Layer
 from skadvisor.labelling.roles import is_batched_product
 from skadvisor.labelling.structure import Structure
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.states import ATTENTION_STATES
 
-#: More evidence per kernel than this (natural-log odds) is overruled only where the grammar does not hold.
-MOST_OVERRULED = 0.75
+_CURVE = read_toml(Path(__file__).with_name("fit.toml"))
+#: Overruled evidence per kernel (natural-log odds) with which labels are right as often as wrong, and how steeply.
+HALF_RIGHT, STEEPNESS = _CURVE["half_right"], _CURVE["steepness"]
 #: With this share of known operators, one that attends would be known too.
 MOSTLY_NAMED = 0.99
 #: Of so many layers, at least this share of their kernels is in layers that are like another one.
@@ -46,14 +51,19 @@ class Fit:
     named: float
 
     @property
+    def trust(self) -> float:
+        """How likely labels are right for all that the grammar says, a probability; 1 where attention is confirmed."""
+        return 1.0 if self.confirmed else 1.0 / (1.0 + exp(min(50.0, STEEPNESS * (self.overruled - HALF_RIGHT))))
+
+    @property
     def doubt(self) -> Message | None:
         """Why the capture is outside the grammar, None where nothing says so."""
-        if self.overruled > MOST_OVERRULED and not self.confirmed:
+        if self.trust < 0.5:
             text = _(
                 "this is no transformer as skadvisor knows them: reading it as one overrules what operators and shapes "
                 "say ({overruled:.2f} per kernel; at most {most:.2f} where it fits)"
             )
-            return Message(text, overruled=self.overruled, most=MOST_OVERRULED)
+            return Message(text, overruled=self.overruled, most=HALF_RIGHT)
         if not self.confirmed and not self.possible and self.named >= MOSTLY_NAMED:
             return Message(
                 _("this is no transformer as skadvisor knows them: all operators are known, and none of them attends")

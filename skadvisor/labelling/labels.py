@@ -70,13 +70,14 @@ def label(capture: Capture, vocabulary: Vocabulary, *, without: Collection[str] 
     kernels = capture.kernels
     structure, layers = _reading(kernels, vocabulary, without)
     training = structure.training
-    outside_grammar = judge_fit(structure, layers).doubt if layers and not training else None
+    fit = judge_fit(structure, layers) if layers and not training else None
+    outside_grammar = fit.doubt if fit else None
     if outside_grammar is not None:
         layers = []
     steps, announced = _steps(capture, structure, layers)
     facts = phases.gather_facts(kernels, structure, steps, announced)
     mode, graph_kind = mode_of([fact.graph_share for fact in facts], kernels)
-    labels = label_regions(structure)
+    labels = label_regions(structure, fit.trust if fit else 1.0)
     if not layers:
         _leave_open(labels, structure, outside_grammar is not None)
     if training:

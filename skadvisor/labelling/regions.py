@@ -47,8 +47,11 @@ class Labels:
     evidence: NDArray[np.object_]
 
 
-def label_regions(structure: Structure) -> Labels:
-    """Label every kernel that is in a chain; collectives are left to `outside`."""
+def label_regions(structure: Structure, trust: float = 1.0) -> Labels:
+    """Label every kernel that is in a chain; collectives are left to `outside`.
+
+    `trust` is how likely the order can be believed at all, a probability: no label is surer.
+    """
     region_names = sorted(set(REGION_OF_STATE.values()))
     membership = np.zeros((STATES, len(region_names)))
     for state, its_region in REGION_OF_STATE.items():
@@ -57,7 +60,7 @@ def label_regions(structure: Structure) -> Labels:
     region_of_state = np.array([region_names.index(REGION_OF_STATE[state]) for state in State])
     likely = _likely_states(structure, by_region, region_of_state)
     decided = np.where(likely >= 0, region_of_state[likely], 0)
-    confidence = by_region[np.arange(len(decided)), decided]
+    confidence = trust * by_region[np.arange(len(decided)), decided]
     region = np.array(region_names, dtype=object)[decided]
     roles = find_roles(structure, likely, confidence)
     role = roles.role
@@ -65,7 +68,9 @@ def label_regions(structure: Structure) -> Labels:
     region[draft], role[draft] = "other", "draft_proj"
     unsure = (confidence < LEAST_CONFIDENCE) & (structure.state >= 0)
     region[unsure], role[unsure] = "unattributed", "unknown"
-    return Labels(region, role, np.where(draft | unsure, confidence, roles.confidence), _evidence(structure))
+    return Labels(
+        region, role, np.minimum(trust, np.where(draft | unsure, confidence, roles.confidence)), _evidence(structure)
+    )
 
 
 def _likely_states(
