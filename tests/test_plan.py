@@ -319,6 +319,24 @@ def test_the_plan_is_from_this_capture(dense: Analysis, two_streams: Analysis) -
     assert ("self.qkv_proj(" in attention.code[0].code) == (matmuls == 1)
 
 
+@pytest.mark.parametrize("dialect", SOURCE_DIALECTS)
+@pytest.mark.parametrize("template", ["moe-only", "full-model"])
+def test_streams_with_cores_of_their_own_get_scopes_of_their_own(
+    two_streams: Analysis, dense: Analysis, dialect: Any, template: str
+) -> None:
+    parts = [
+        item
+        for item in make_plan(two_streams.result, two_streams.kernels, template, dialect).code
+        if "_part" in item.code
+    ]
+    inside = scope_kernels(two_streams.kernels, template, "")
+    assert len(parts) == 1 and parts[0].code.count("...  # ") == inside["stream"].nunique()
+    ast.parse(parts[0].code)
+    cube = inside[inside["core"].isin(["AI_CORE", "MIX_AIC"])].groupby("stream")["blocks"].max()
+    assert all(f"{int(count)} Cube cores" in parts[0].code for count in cube) and cube.nunique() > 1
+    assert not any("_part" in item.code for item in make_plan(dense.result, dense.kernels, "full-model", dialect).code)
+
+
 @pytest.mark.parametrize("shape", [{"fused_projections": True}, {"shared": False}])
 def test_skeletons_read_like_the_operators(shape: dict[str, bool]) -> None:
     template = "attention-only" if "fused_projections" in shape else "moe-only"

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from skadvisor.plan.patch.rewriting import Edit
     from skadvisor.plan.patch.structure import Source
 
-__all__ = ["DIALECTS", "SOURCE_DIALECTS", "Declined", "Dialect", "Patch", "Request", "Scope", "propose", "write"]
+__all__ = [
+    "DIALECTS",
+    "SOURCE_DIALECTS",
+    "Declined",
+    "Dialect",
+    "Patch",
+    "Request",
+    "Scope",
+    "propose",
+    "scope_label",
+    "write",
+]
 
 #: No modeling file is larger; what is, is not read.
 LARGEST_BYTES = 5_000_000
@@ -35,6 +46,12 @@ _LABELS = {
     "full-model": "decoder_layers",
     "per-block": "decoder",
 }
+
+
+def scope_label(template: str, part: str = "") -> str:
+    """The name of a template's scope as an expression, per layer except for a scope round all of them."""
+    base = _LABELS[template] + part
+    return f'"{base}"' if template == "full-model" else f'f"{base}_layer_{{self.layer_idx}}"'
 
 
 @dataclass(frozen=True, kw_only=True)

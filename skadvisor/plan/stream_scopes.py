@@ -1,0 +1,62 @@
+"""One scope per stream, where the streams of a scope are given cores of their own.
+
+Published so for LongCat-Flash (cann-recipes-infer): one SuperKernel runs on one number of cores, so what runs beside
+it with other limits wants a scope of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skadvisor.plan.patch import Dialect, Scope, dialects, scope_label
+from skadvisor.plan.records import Snippet
+from skadvisor.text.messages import Message, _
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: More streams than this are pieces of a graph, not parts of a layer.
+MOST_STREAMS = 4
+_SHOWN = 4
+_CUBE, _VECTOR = ("AI_CORE", "MIX_AIC"), ("AI_VECTOR_CORE", "MIX_AIV")
+
+
+def stream_scopes(inside: pd.DataFrame, template: str, dialect: Dialect) -> tuple[Snippet, ...]:
+    """The scopes by stream with what each holds in this capture; empty where all run on one stream or number of cores.
+
+    `inside` are the kernels of `compile_options.scope_kernels`. A scope round all layers is parted within each layer.
+    """
+    known = inside.dropna(subset=["stream"])
+    streams = list(known.groupby("stream", sort=True))
+    limits = {_most(rows, _CUBE) for _stream, rows in streams} - {0}
+    if not 1 < len(streams) <= MOST_STREAMS or len(limits) < 2:
+        return ()
+    lines = ["# in place of the one scope, inside the blocks that switch streams and limit cores\n"]
+    for number, (_stream, rows) in enumerate(streams, start=1):
+        label = scope_label("per-block" if template == "full-model" else template, f"_part{number}")
+        scope = Scope("self.enable_superkernel", "not is_prefill", label, "")
+        held = f"...  # {_operators(rows)}: {_cores(rows)}\n"
+        if dialects.opens_with_statement(dialect):
+            lines.append(f"{dialects.with_header(dialect, scope)}\n    {held}")
+        else:
+            begin, end = dialects.pair_calls(scope)
+            lines.append(f"{begin}{held}{end}")
+    title = Message(_("One scope per stream and core limit, as the streams of this capture are"))
+    return (Snippet(title=title, language="python", code="".join(lines)),)
+
+
+def _most(rows: pd.DataFrame, cores: tuple[str, ...]) -> int:
+    blocks = rows[rows["core"].astype("object").isin(cores)]["blocks"].max()
+    return 0 if blocks != blocks else int(blocks)
+
+
+def _cores(rows: pd.DataFrame) -> str:
+    found = {"Cube": _most(rows, _CUBE), "Vector": _most(rows, _VECTOR)}
+    return ", ".join(f"{count} {kind} cores" for kind, count in found.items() if count)
+
+
+def _operators(rows: pd.DataFrame) -> str:
+    """The operator types of one scope on this stream, in the order in which they run."""
+    first = rows[rows["scope"] == rows["scope"].min()].sort_values("start_ns")
+    types = list(dict.fromkeys(first["op_type"].astype("object").fillna(first["name"].astype("object")).astype(str)))
+    return ", ".join(types[:_SHOWN]) + (", ..." if len(types) > _SHOWN else "")
