@@ -1,20 +1,25 @@
 """The most likely sequence of states, and how sure each one is (Viterbi and forward-backward in log space).
 
-The first-order model with known weights is Rabiner (1989), "A tutorial on hidden Markov models".
+The first-order model with known weights is Rabiner (1989), "A tutorial on hidden Markov models". Long sequences are
+worked out as many pieces side by side, each of which begins a little earlier than it counts. What lies far away no
+longer moves anything: where the end of one piece shows that it does, the pieces begin earlier still.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
-#: Kernels per piece of a long sequence, and how far pieces reach into one another: several layers.
-PIECE = 1024
-OVERLAP = 256
+Ints = NDArray[np.int64]
+#: How much earlier than it counts a piece begins, kernels; a piece is never shorter than that.
+LEAD = 64
+#: Pieces of one sequence join where they say the same to this much: of log scores, and of probabilities.
+SAME_SCORE, SAME_PROBABILITY = 1e-6, 1e-10
+#: Kernels side by side cost as much as this fraction of one step of all pieces together.
+_LANE_COST = 0.05
 
 
 @dataclass(frozen=True)
@@ -31,95 +36,149 @@ class Order:
     restart: Scores
     restarts: NDArray[np.bool_]
 
+    def backwards(self) -> Order:
+        """The same order read from the end."""
+        return replace(
+            self,
+            transitions=self.transitions.transpose(0, 2, 1),
+            ways=np.append(0, self.ways[:0:-1]).astype(np.int8) if len(self.ways) else self.ways,
+            restart=np.append(0.0, self.restart[:0:-1]) if len(self.restart) else self.restart,
+            restarts=self.restarts.T,
+        )
+
 
 def decode(emissions: Scores, order: Order) -> NDArray[np.int8]:
     """The best state per kernel, (N,). `emissions` (N, S) scores each kernel in each state."""
     count, states = emissions.shape
-    restart = order.restart
     if count == 0:
         return np.zeros(0, dtype=np.int8)
-    back = np.zeros((count, states), dtype=np.int8)
-    score = emissions[0].copy()
-    marked = order.restarts.astype(np.float64)
-    ways = order.ways.tolist()
-    columns = np.arange(states)
-    for index in range(1, count):
-        paths = score[:, None] + order.transitions[ways[index]]
-        if restart[index]:
-            paths += restart[index] * marked
-        best = paths.argmax(axis=0)
-        back[index] = best
-        score = paths[best, columns] + emissions[index]
-    path = np.zeros(count, dtype=np.int8)
-    path[-1] = score.argmax()
+    lead = LEAD
+    while True:
+        pieces = _Pieces.of(count, lead)
+        back, scores, joins = _best_before(emissions, order, pieces)
+        if joins or len(pieces.begins) == 1:
+            break
+        lead *= 4
+    pointers = back.tobytes()
+    state = int(scores.argmax())
+    path = bytearray(count)
     for index in range(count - 1, 0, -1):
-        path[index - 1] = back[index, path[index]]
-    return path
+        path[index] = state
+        state = pointers[index * states + state]
+    path[0] = state
+    return np.frombuffer(path, dtype=np.int8)
 
 
 def posterior(emissions: Scores, order: Order) -> Scores:
-    """Probability of each state per kernel given the whole sequence, (N, S); rows sum to 1.
-
-    Long sequences are worked out as many overlapping pieces side by side: what lies further away than the overlap
-    no longer moves a probability.
-    """
-    count, states = emissions.shape
-    if not count:
-        return np.zeros((0, states))
-    pieces = np.arange(0, count, PIECE)
-    places = pieces[:, None] - OVERLAP + np.arange(PIECE + 2 * OVERLAP)
-    if len(pieces) == 1:
-        places = np.arange(count)[None]
-    rows = np.clip(places, 0, count - 1)
-    lanes = _Lanes(emissions[rows], order.ways[rows], order.restart[rows], starts=places == 0, ends=places >= count - 1)
-    found = _posterior(lanes, order)
-    if len(pieces) == 1:
-        return found[0]
-    return found[:, OVERLAP : OVERLAP + PIECE].reshape(-1, states)[:count]
+    """Probability of each state per kernel given the whole sequence, (N, S); rows sum to 1."""
+    if not len(emissions):
+        return np.zeros(emissions.shape)
+    likelihood = np.exp(emissions - emissions.max(axis=1, keepdims=True))
+    joint = _forward(likelihood, order)
+    # What follows a kernel does not hold its own likelihood, which the reversed sequence ends with.
+    joint *= _forward(likelihood[::-1], order.backwards(), before=True)[::-1]
+    joint /= joint.sum(axis=1, keepdims=True)
+    return joint
 
 
 @dataclass(frozen=True)
-class _Lanes:
-    """Sequences of one length side by side: emissions (lanes, length, S), the others (lanes, length).
+class _Pieces:
+    """Pieces of a sequence side by side: each counts from its `begins` on for `length` kernels and leads by `lead`."""
 
-    `starts` marks where a sequence begins anew, `ends` where nothing of it follows.
-    """
+    begins: Ints
+    length: int
+    lead: int
 
-    emissions: Scores
-    ways: NDArray[np.int8]
-    restart: Scores
-    starts: NDArray[np.bool_]
-    ends: NDArray[np.bool_]
+    @classmethod
+    def of(cls, count: int, lead: int) -> _Pieces:
+        length = max(lead, int((lead * count * _LANE_COST) ** 0.5))
+        return cls(np.arange(0, count, length), length, lead) if count > 2 * length else cls(np.zeros(1, int), count, 0)
+
+    def rows(self, step: int, count: int) -> Ints:
+        """Which kernel each piece is at, after so many steps; before its begin and behind its end the nearest one."""
+        return np.clip(self.begins - self.lead + step, 0, count - 1)
+
+    @property
+    def steps(self) -> int:
+        return self.lead + self.length
 
 
-def _posterior(lanes: _Lanes, order: Order) -> Scores:
-    """Forward-backward on every lane at once."""
+def _best_before(emissions: Scores, order: Order, pieces: _Pieces) -> tuple[NDArray[np.int8], Scores, bool]:
+    """The best state before each state of each kernel, the scores at the end, and whether the pieces join."""
+    count, states = emissions.shape
+    back = np.zeros((len(pieces.begins), pieces.length, states), dtype=np.int8)
+    towards = np.ascontiguousarray(order.transitions.transpose(0, 2, 1))
+    marked = np.flatnonzero(order.restarts.T.ravel())
+    score = emissions[pieces.rows(0, count)]
+    ends = score
+    met = score
+    last = count - 1 - int(pieces.begins[-1]) + pieces.lead
+    for step in range(1, pieces.steps):
+        rows = pieces.rows(step, count)
+        paths = score[:, None, :] + towards[0]
+        for way in np.unique(order.ways[rows]).tolist():
+            if way:
+                lanes = np.flatnonzero(order.ways[rows] == way)
+                paths[lanes] = score[lanes, None, :] + towards[way]
+        paths.reshape(len(rows), -1)[:, marked] += order.restart[rows, None]
+        best = paths.argmax(axis=2)
+        score = np.take_along_axis(paths, best[:, :, None], axis=2)[:, :, 0] + emissions[rows]
+        if step <= pieces.lead:
+            score[0] = emissions[0]
+        if step == pieces.lead - 1:
+            met = score
+        if step >= pieces.lead:
+            back[:, step - pieces.lead] = best
+        if step <= last:
+            ends = score
+    apart = score[:-1] - met[1:]
+    joins = bool((np.ptp(apart, axis=1) < SAME_SCORE).all()) if len(apart) else True
+    return back.reshape(-1, states)[:count], ends[-1], joins
+
+
+def _forward(likelihood: Scores, order: Order, before: bool = False) -> Scores:
+    """How likely each state is given the kernels up to each one, itself left out with `before`; in any unit."""
+    lead = LEAD
+    while True:
+        pieces = _Pieces.of(len(likelihood), lead)
+        found, joins = _forward_pieces(likelihood, order, pieces, before)
+        if joins or len(pieces.begins) == 1:
+            return found
+        lead *= 4
+
+
+def _forward_pieces(likelihood: Scores, order: Order, pieces: _Pieces, before: bool) -> tuple[Scores, bool]:
+    count, states = likelihood.shape
+    found = np.empty((len(pieces.begins), pieces.length, states))
     weights = np.exp(order.transitions)
-    likelihood = np.exp(lanes.emissions - lanes.emissions.max(axis=2, keepdims=True))
-    forward = np.zeros_like(likelihood)
-    backward = np.ones_like(likelihood)
-    forward[:, 0] = likelihood[:, 0] / likelihood[:, 0].sum(axis=1, keepdims=True)
     # a restart scales the marked transitions only: weights + (factor - 1) * (weights where marked)
-    marked = np.where(order.restarts, weights, 0.0)
-    factor = (np.exp(lanes.restart) - 1.0)[:, :, None]
-    other_ways = [np.unique(ways[ways > 0]).tolist() for ways in lanes.ways.T]
-
-    def moved(values: Scores, index: int, turn: Callable[[Scores], Scores]) -> Scores:
-        """`values` (lanes, S) through the transitions into the kernels at `index`, which `turn` may transpose."""
-        reached = values @ turn(weights[0]) + factor[:, index] * (values @ turn(marked[0]))
-        for way in other_ways[index]:
-            through = values @ turn(weights[way]) + factor[:, index] * (values @ turn(marked[way]))
-            reached = np.where(lanes.ways[:, index, None] == way, through, reached)
-        return reached
-
-    length = likelihood.shape[1]
-    for index in range(1, length):
-        reached = moved(forward[:, index - 1], index, np.asarray)
-        step = np.where(lanes.starts[:, index, None], 1.0, reached) * likelihood[:, index]
-        forward[:, index] = step / step.sum(axis=1, keepdims=True)
-    for index in range(length - 2, -1, -1):
-        reached = moved(likelihood[:, index + 1] * backward[:, index + 1], index + 1, np.transpose)
-        step = np.where(lanes.ends[:, index, None], 1.0, reached)
-        backward[:, index] = step / step.sum(axis=1, keepdims=True)
-    joint = forward * backward
-    return joint / joint.sum(axis=2, keepdims=True)
+    columns = np.flatnonzero(order.restarts.any(axis=0))
+    marked = np.where(order.restarts, weights, 0.0)[:, :, columns]
+    both = np.concatenate([weights, marked], axis=2)
+    factor = np.exp(order.restart) - 1.0
+    unusual = order.ways > 0
+    any_unusual = bool(unusual.any())
+    rows = pieces.rows(0, count)
+    reached = np.ones((len(rows), states))
+    values = likelihood[rows] / likelihood[rows].sum(axis=1, keepdims=True)
+    met = values
+    if not pieces.lead:
+        found[:, 0] = reached if before else values
+    for step in range(1, pieces.steps):
+        rows = pieces.rows(step, count)
+        moved = values @ both[0]
+        if any_unusual and unusual[rows].any():
+            for lane in np.flatnonzero(unusual[rows]).tolist():
+                moved[lane] = values[lane] @ both[order.ways[rows[lane]]]
+        reached = moved[:, :states]
+        reached[:, columns] += factor[rows, None] * moved[:, states:]
+        if step <= pieces.lead:
+            reached[0] = 1.0
+        values = reached * likelihood[rows]
+        values /= values.sum(axis=1, keepdims=True)
+        if step == pieces.lead - 1:
+            met = values
+        if step >= pieces.lead:
+            found[:, step - pieces.lead] = reached if before else values
+    joins = bool((np.abs(values[:-1] - met[1:]) < SAME_PROBABILITY).all())
+    return found.reshape(-1, states)[:count], joins
