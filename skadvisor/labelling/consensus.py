@@ -36,24 +36,28 @@ _MEMBERS = np.array([[REGION_OF_STATE[state] == region for region in _REGIONS] f
 
 
 def consensus_scores(
-    of_chain: NDArray[np.int64], posterior: NDArray[np.float64], shaped: NDArray[np.bool_]
+    of_chain: NDArray[np.int64],
+    posterior: NDArray[np.float64],
+    shaped: NDArray[np.bool_],
+    weight: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Log scores per kernel and state, (N, STATES), from what kernels of the same look are in.
 
-    `of_chain` (N,) is each kernel's class, `posterior` (N, STATES) how likely each state is. The narrowest look that
-    enough kernels share counts: the class between both its neighbours', beside one of them, at last the class alone.
+    `of_chain` (N,) is each kernel's class, `posterior` (N, STATES) how likely each state is, `weight` (N,) for how many
+    kernels it stands. The narrowest look that enough kernels share counts: the class between both its neighbours',
+    beside one of them, at last the class alone.
     Without shapes (`shaped` (N,) is False) a dense feed-forward looks like the many shared experts: between these two
     the look says nothing there.
     """
     before, after = np.append(-1, of_chain[:-1]), np.append(of_chain[1:], -1)
     scores = np.zeros((len(of_chain), STATES))
     open_rows = np.ones(len(of_chain), dtype=bool)
-    regions = posterior @ _MEMBERS
     for keys in ((before, of_chain, after), (before, of_chain), (of_chain, after), (of_chain,)):
         codes = _looks(keys)
-        counts = np.bincount(codes)
-        mean = _means(codes, counts, posterior)
-        agreed = _means(codes, counts, regions).max(axis=1)
+        counts = np.bincount(codes, weights=weight)
+        mean = _means(codes, counts, posterior, weight)
+        agreed = mean @ _MEMBERS
+        agreed = agreed.max(axis=1)
         useful = ((counts >= FEWEST) & (agreed >= AGREEMENT))[codes] & open_rows
         scores[useful] = np.maximum(np.log(np.maximum(mean[codes[useful]], 1e-9)), -WEIGHT)
         open_rows &= ~useful
@@ -64,7 +68,10 @@ def consensus_scores(
 
 
 def same_work_scores(
-    of_chain: NDArray[np.int64], posterior: NDArray[np.float64], shaped: NDArray[np.bool_]
+    of_chain: NDArray[np.int64],
+    posterior: NDArray[np.float64],
+    shaped: NDArray[np.bool_],
+    weight: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Log scores per kernel and state, (N, STATES), for feed-forwards that are shared experts in some layers only.
 
@@ -77,8 +84,8 @@ def same_work_scores(
     before, after = np.append(-1, of_chain[:-1]), np.append(of_chain[1:], -1)
     for keys in ((before, of_chain), (of_chain, after)):
         codes = _looks(keys)
-        counts = np.maximum(1, np.bincount(codes))
-        often = [np.bincount(codes, weights=rows, minlength=len(counts)) / counts for rows in (sure_dense, shared)]
+        counts = np.bincount(codes, weights=weight)
+        often = [np.bincount(codes, weights=rows * weight) / counts for rows in (sure_dense, shared)]
         both = ((often[0] >= OFTEN) & (often[1] >= OFTEN))[codes]
         scores[np.ix_(both, np.array(MLP_STATES))] = SAME_WORK
     return scores
@@ -92,9 +99,13 @@ def _looks(keys: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
     return pd.factorize(looks)[0]
 
 
-def _means(codes: NDArray[np.int64], counts: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _means(
+    codes: NDArray[np.int64], counts: NDArray[np.float64], values: NDArray[np.float64], weight: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The mean of the values (N, S) of each look, (looks, S); `counts` (looks,) are the sums of `weight` (N,)."""
     if not len(codes):
         return np.zeros((0, values.shape[1]))
     order = np.argsort(codes, kind="stable")
-    first = np.append(0, np.cumsum(counts)[:-1])
-    return np.add.reduceat(values[order], first) / counts[:, None]
+    sizes = np.bincount(codes)
+    weighed = values[order] if (weight == 1).all() else values[order] * weight[order, None]
+    return np.add.reduceat(weighed, np.cumsum(sizes) - sizes) / counts[:, None]

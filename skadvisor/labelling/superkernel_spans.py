@@ -65,6 +65,10 @@ class Joined:
     sure: NDArray[np.float64]
     unaided: NDArray[np.float64]
 
+    def of(self, like: NDArray[np.int64]) -> Joined:
+        """What the kernels of a longer chain do of which each is like one of these, `like` (N,) says which."""
+        return Joined(**{name: values[like] for name, values in vars(self).items()})
+
 
 def split_in_tokens(spanning: NDArray[np.bool_]) -> Tokens:
     """The tokens of a chain whose `spanning` (N,) kernels stand for two."""

@@ -28,10 +28,12 @@ Where = int | NDArray[np.int64] | NDArray[np.bool_]
 class Votes:
     """The rules' votes on a table of classes or on a chain of kernels: `scores` (count, STATES) is their sum.
 
-    `said` keeps what each rule said: places, states and weight.
+    `said` keeps what each rule said: places, states and weight. `like` (n,), where a chain repeats itself, says which
+    of the places asked about stands for each of its n kernels.
     """
 
     count: int
+    like: NDArray[np.int64] | None = None
     scores: NDArray[np.float64] = field(init=False)
     said: list[tuple[str, NDArray[np.int64], NDArray[np.int64], float]] = field(default_factory=list)
     rule: str = ""
@@ -53,6 +55,7 @@ class Votes:
 
     def of(self, place: int) -> dict[str, NDArray[np.float64]]:
         """What each rule that spoke said of one place, (STATES,) each, in the order of the rules."""
+        place = place if self.like is None else int(self.like[place])
         found: dict[str, NDArray[np.float64]] = {}
         for rule, places, states, weight in self.said:
             count = int((places == place).sum())
@@ -143,9 +146,14 @@ def class_votes(classes: Classes, without: Collection[str] = ()) -> Votes:
     return votes
 
 
-def chain_votes(classes: Classes, of_chain: NDArray[np.int64], without: Collection[str] = ()) -> Votes:
-    """What the rules say of the kernels of a chain, given by the class number of each, (n, STATES)."""
-    votes = Votes(len(of_chain))
+def chain_votes(
+    classes: Classes,
+    of_chain: NDArray[np.int64],
+    without: Collection[str] = (),
+    like: NDArray[np.int64] | None = None,
+) -> Votes:
+    """What the rules say of the kernels of a chain, given by the class number of each; `like` as in `Votes`."""
+    votes = Votes(len(of_chain), like)
     chain = Chain(classes, of_chain)
     for rule in RULES:
         if rule.whole and rule.name not in without:
