@@ -30,42 +30,44 @@ def operator_records(
     if step is None:
         return ()
     kernels = step_kernels(labelled, times, step).kernels
-    names = kernels["op_type"].astype("object").where(kernels["op_type"].notna(), kernels["name"].astype("object"))
+    table = pd.DataFrame({name: kernels[name].to_numpy(dtype=object) for name in ("op_type", "name", "region", "role")})
+    names = table["op_type"].where(table["op_type"].notna(), table["name"]).astype(str).to_numpy(dtype=object)
     cuts: dict[str, int] = {}
     for breaker in breakers:
         cuts[breaker.op_type] = cuts.get(breaker.op_type, 0) + breaker.cuts_per_step
-    fusible = {} if judged is None else dict(judged["fusible"].groupby(names.reindex(judged.index)).agg(_verdict))
-    total = int(kernels["dur_ns"].sum())
-    records = [
-        _record(str(name), rows, total, fusible, cuts) for name, rows in kernels.groupby(names.astype(str), sort=True)
-    ]
+    verdicts: dict[str, set[str]] = {}
+    if judged is not None:
+        fusible = judged["fusible"].reindex(kernels.index).to_numpy(dtype=object)
+        for name, verdict in zip(names, fusible, strict=True):
+            verdicts.setdefault(name, set()).add(verdict)
+    durations = kernels["dur_ns"].to_numpy()
+    uses: dict[str, dict[tuple[str, str], list[int]]] = {}
+    for name, region, role, duration in zip(
+        names, table["region"].tolist(), table["role"].tolist(), durations.tolist(), strict=True
+    ):
+        uses.setdefault(name, {}).setdefault((region, role), []).append(duration)
+    total = int(durations.sum())
+    records = [_record(name, parts, total, verdicts.get(name), cuts.get(name, 0)) for name, parts in uses.items()]
     return tuple(sorted(records, key=lambda record: (-record.total_us, record.op_type)))
 
 
-def _verdict(verdicts: pd.Series[Any]) -> str:
-    return str(verdicts.iloc[0]) if verdicts.nunique() == 1 else "mixed"
-
-
 def _record(
-    name: str, rows: pd.DataFrame, total: int, fusible: Mapping[Any, str], cuts: Mapping[str, int]
+    name: str, parts: Mapping[tuple[Any, Any], list[int]], total: int, verdicts: set[str] | None, cuts: int
 ) -> OperatorRecord:
-    duration = int(rows["dur_ns"].sum())
+    kernels = sum(map(len, parts.values()))
+    duration = sum(map(sum, parts.values()))
     uses = [
-        OperatorUse(
-            region=region,  # type: ignore[arg-type]
-            role=str(role),
-            kernels=len(part),
-            total_us=us(int(part["dur_ns"].sum())),
-        )
-        for (region, role), part in rows.groupby(["region", "role"], observed=True, sort=True)
+        OperatorUse(region=region, role=str(role), kernels=len(part), total_us=us(sum(part)))
+        for (region, role), part in parts.items()
+        if isinstance(region, str) and isinstance(role, str)
     ]
     return OperatorRecord(
         op_type=name,
-        kernels=len(rows),
+        kernels=kernels,
         total_us=us(duration),
-        mean_us=us(duration / len(rows)),
+        mean_us=us(duration / kernels),
         share=duration / total if total else 0.0,
         uses=tuple(sorted(uses, key=lambda use: (-use.total_us, use.region, use.role))),
-        fusible=fusible.get(name),  # type: ignore[arg-type]
-        cuts=cuts.get(name, 0),
+        fusible=None if verdicts is None else next(iter(verdicts)) if len(verdicts) == 1 else "mixed",  # type: ignore[arg-type]
+        cuts=cuts,
     )

@@ -127,7 +127,8 @@ def fingerprint(kernels: pd.DataFrame) -> str:
     start = kernels["start_ns"].to_numpy()
     digest.update((start - start.min()).astype("<i8").tobytes())
     digest.update(kernels["dur_ns"].to_numpy().astype("<i8").tobytes())
-    digest.update("\n".join(kernels["name"].astype("object").fillna("").astype(str)).encode())
+    names = [*map(str, kernels["name"].cat.categories), ""]
+    digest.update("\n".join([names[code] for code in kernels["name"].cat.codes.tolist()]).encode())
     return digest.hexdigest()[:32]
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 from skadvisor.fusion.overlaps import count_streams, overlaps
 from skadvisor.fusion.readings import cann_version, families, mode_of
 from skadvisor.records import Finding
@@ -12,12 +15,13 @@ from skadvisor.text.messages import Message, _, listed
 from skadvisor.units import us
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from skadvisor.accounting.situation import Situation
     from skadvisor.fusion.preview import Preview
 
 FIRST_CANN_OF_NPUGRAPH_EX = (9,)
+
+#: What the checks ask of kernels, as plain words and numbers.
+_WORDS, _NUMBERS = ("name", "op_type", "core", "state", "region"), ("stream", "blocks", "mix_blocks")
 
 #: A Situation, the step's kernels inside the scope and the preview lead to one finding, or none where it is no topic.
 Check = Callable[["Situation", "pd.DataFrame", "Preview"], "Finding | None"]
@@ -25,7 +29,12 @@ Check = Callable[["Situation", "pd.DataFrame", "Preview"], "Finding | None"]
 
 def check(situation: Situation, kernels: pd.DataFrame, preview: Preview) -> tuple[Finding, ...]:
     """All findings on one template's scope; `kernels` are the step's kernels that `preview` looked at."""
-    inside = kernels[(preview.kernels["scope"] >= 0).to_numpy()]
+    rows = np.flatnonzero((preview.kernels["scope"] >= 0).to_numpy())
+    columns = {name: kernels[name].to_numpy(dtype=object)[rows] for name in _WORDS}
+    columns |= {name: kernels[name].to_numpy(dtype="float64", na_value=np.nan)[rows] for name in _NUMBERS}
+    columns |= {name: kernels[name].to_numpy()[rows] for name in ("start_ns", "dur_ns")}
+    inside = pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
+    inside.index = kernels.index[rows]
     found = (one(situation, inside, preview) for one in CHECKS)
     return tuple(finding for finding in found if finding is not None)
 

@@ -47,7 +47,8 @@ def find_repeats(looks: Ints, pauses: NDArray[np.float64] | None = None) -> Repe
     pauses = np.zeros(count) if pauses is None else pauses
     best = np.arange(count)
     for anchor in _anchors(looks):
-        like = _carried(looks, pauses, np.flatnonzero(looks == anchor))
+        places = np.flatnonzero(looks == anchor)
+        like = _carried(looks, pauses, places[:: _every(len(places), count)])
         if (like == np.arange(count)).sum() < (best == np.arange(count)).sum():
             best = like
     read = best == np.arange(count)
@@ -59,14 +60,21 @@ def find_repeats(looks: Ints, pauses: NDArray[np.float64] | None = None) -> Repe
 
 
 def _anchors(looks: Ints) -> list[int]:
-    """Kernels that may come once per block: one for each of the commonest numbers of times that kernels come."""
+    """Kernels that may begin a block: one for each of the commonest numbers of times that kernels come."""
     codes, kinds = pd.factorize(looks)
     counts = np.bincount(codes, minlength=len(kinds))
-    fit = np.flatnonzero((counts >= FEWEST) & (counts * SHORTEST <= len(looks)))
+    fit = np.flatnonzero(counts >= FEWEST)
     first: dict[int, int] = {}
     for number in fit.tolist():
         first.setdefault(int(counts[number]), int(kinds[number]))
-    return [first[times] for times, _ in Counter(counts[fit].tolist()).most_common(MOST_ANCHORS)]
+    common = [times for times, _ in Counter(counts[fit].tolist()).most_common()]
+    once = sorted(common, key=lambda times: _every(times, len(looks)) > 1)
+    return [first[times] for times in once[:MOST_ANCHORS]]
+
+
+def _every(times: int, count: int) -> int:
+    """At which of the kernels that come so often blocks begin, so that they are not too short: every so manieth."""
+    return max(1, -(-times * SHORTEST // count))
 
 
 def _carried(looks: Ints, pauses: NDArray[np.float64], anchors: Ints) -> Ints:

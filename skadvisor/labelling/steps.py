@@ -99,11 +99,12 @@ def _pass_starts(state: NDArray[np.int8], step_ids: NDArray[np.float64]) -> list
 
 
 def _passes(cuts: list[int], length: int, layers: list[Layer]) -> list[Step]:
-    passes = []
-    for begin, end in zip(cuts, [*cuts[1:], length], strict=True):
-        held = tuple(index for index, layer in enumerate(layers) if begin <= layer.begin < end)
-        passes.append(Step(begin, end, held, ()))
-    return passes
+    edges = [*cuts, length]
+    first = np.searchsorted([layer.begin for layer in layers], edges).tolist()
+    return [
+        Step(begin, end, tuple(range(*held)), ())
+        for (begin, end), held in zip(itertools.pairwise(edges), itertools.pairwise(first), strict=True)
+    ]
 
 
 def _marked(step_ids: NDArray[np.float64], cuts: list[int]) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +43,9 @@ class Votes:
 
     def add(self, where: Where, states: Iterable[State], weight: float) -> None:
         """Speak for `states` of the kernels at `where` by `weight` (natural-log odds), against them where negative."""
-        places = self._places(where)
-        chosen = np.array([int(state) for state in states], dtype=np.int64)
+        places, chosen = self._places(where), _numbers(tuple(states))
         if len(places):
-            self.scores[np.ix_(places, chosen)] += weight
+            self.scores[places[:, None], chosen] += weight
             self.said.append((self.rule, places, chosen, weight))
 
     def only(self, where: Where, states: Collection[State], weight: float) -> None:
@@ -68,6 +67,11 @@ class Votes:
         if isinstance(where, int):
             return np.array([where], dtype=np.int64)
         return np.flatnonzero(where) if where.dtype == np.bool_ else where.astype(np.int64)
+
+
+@cache
+def _numbers(states: tuple[State, ...]) -> NDArray[np.int64]:
+    return np.array(states, dtype=np.int64)
 
 
 @dataclass(frozen=True)
