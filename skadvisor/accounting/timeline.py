@@ -8,6 +8,7 @@ exposed times and the gaps of a step add up to its wall time to the nanosecond. 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,15 +55,14 @@ def measure(labelled: pd.DataFrame, steps: pd.DataFrame, tasks: pd.DataFrame | N
     (`events.TASK_COLUMNS`) only tells which idle time passes in event waits or copies.
     """
     gaps = find_gaps(labelled, steps)
-    table = _kernel_cells(labelled)
-    shared = pd.concat([_share(part) for part in _by_steps(table)] or [_share(table)], ignore_index=True)
-    regions = _region_times(table, shared, gaps)
-    layer_regions = _layer_region_times(table, shared)
-    step_times = _step_times(table, steps, gaps, tasks)
+    cells = _kernel_cells(labelled, layer_numbers(labelled))
+    shared = _joined([_share(part) for part in _by_steps(cells)] or [_share(cells)])
+    layer_regions = _layer_region_times(cells, shared)
+    step_times = _step_times(cells, steps, gaps, tasks)
     return Times(
         steps=step_times,
-        regions=regions,
-        layers=_layer_times(table, labelled, layer_regions),
+        regions=_region_times(cells, shared, gaps),
+        layers=_layer_times(cells, labelled, layer_regions),
         layer_regions=layer_regions,
         gaps=gaps,
         representative=representative_steps(step_times),
@@ -82,9 +82,8 @@ def layer_numbers(labelled: pd.DataFrame) -> Ints:
 
 def exposed_inside(kernels: pd.DataFrame, inside: NDArray[np.bool_]) -> int:
     """The exposed time of some kernels of labelled steps, ns; within a region it is shared with the others running."""
-    table = _kernel_cells(kernels.assign(layer=pd.array(inside.astype("int32"), dtype="Int32")))
-    shared = _share(table)
-    return int(shared.loc[shared["layer"] == 1, "exposed"].sum())
+    shared = _share(_kernel_cells(kernels, inside.astype("int64")))
+    return int(shared.exposed[shared.layer == 1].sum())
 
 
 def before_on_stream(kernels: pd.DataFrame) -> Ints:
@@ -112,37 +111,65 @@ def merge_intervals(group: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, In
     return group[heads], start[heads], reach[tails] if len(heads) else end
 
 
-def _kernel_cells(labelled: pd.DataFrame) -> pd.DataFrame:
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Kernels by step and start: row in the labelled table, step, layer, region, start, end, counted as one or not."""
+
+    row: Ints
+    step: Ints
+    layer: Ints
+    region: Ints
+    start: Ints
+    end: Ints
+    counted: Ints
+
+    def of(self, chosen: NDArray[Any]) -> _Cells:
+        return _Cells(*(column[chosen] for column in vars(self).values()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """Exposed and busy time of each step, layer and region; `busy` is written on a region's first layer only."""
+
+    step: Ints
+    layer: Ints
+    region: Ints
+    exposed: Ints
+    busy: Ints
+
+
+def _joined(parts: list[_Shared]) -> _Shared:
+    return _Shared(*map(np.concatenate, zip(*(vars(part).values() for part in parts), strict=True)))
+
+
+def _kernel_cells(labelled: pd.DataFrame, layer: Ints) -> _Cells:
     start = labelled["start_ns"].to_numpy(dtype="int64")
-    table = pd.DataFrame(
-        {
-            "step": labelled["step"].to_numpy(dtype="int64"),
-            "layer": layer_numbers(labelled),
-            "region": region_codes(labelled),
-            "start": start,
-            "end": start + labelled["dur_ns"].to_numpy(dtype="int64"),
-            "counted": (labelled["kind"].astype("object") != "collective_part").to_numpy(dtype="int64"),
-        }
+    cells = _Cells(
+        np.arange(len(start)),
+        labelled["step"].to_numpy(dtype="int64"),
+        layer,
+        region_codes(labelled),
+        start,
+        start + labelled["dur_ns"].to_numpy(dtype="int64"),
+        (labelled["kind"].to_numpy(dtype=object) != "collective_part").astype("int64"),
     )
-    return table[table["step"] >= 0].sort_values(["step", "start"], kind="stable")
+    cells = cells.of(cells.step >= 0)
+    return cells.of(np.lexsort((cells.start, cells.step)))
 
 
-def _by_steps(table: pd.DataFrame) -> list[pd.DataFrame]:
-    sizes = table.groupby("step").size()
-    batches = (sizes.cumsum() - sizes) // KERNELS_AT_ONCE
-    batch = table["step"].map(batches)
-    return [part for _, part in table.groupby(batch, sort=True)]
+def _by_steps(cells: _Cells) -> list[_Cells]:
+    sizes = np.bincount(cells.step)
+    batch = ((np.cumsum(sizes) - sizes) // KERNELS_AT_ONCE)[cells.step]
+    edges = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(batch)]
+    return [cells.of(np.arange(begin, end)) for begin, end in itertools.pairwise(edges) if end > begin]
 
 
-def _share(table: pd.DataFrame) -> pd.DataFrame:
-    """Exposed time of each (step, layer, region) and busy time of each (step, region), summed over instants.
-
-    Returns rows of step, layer, region, exposed and busy; `busy` of a region's instant is written on its first layer.
-    """
-    table = table[table["end"] > table["start"]]
-    step, layer, region = (table[name].to_numpy() for name in ("step", "layer", "region"))
+def _share(cells: _Cells) -> _Shared:
+    """Exposed time of each (step, layer, region) and busy time of each (step, region), summed over instants."""
+    cells = cells.of(cells.end > cells.start)
+    step, layer, region = cells.step, cells.layer, cells.region
     cell, members = _group((step, region, layer))
-    cell, start, end = merge_intervals(cell, table["start"].to_numpy(), table["end"].to_numpy())
+    cell, start, end = merge_intervals(cell, cells.start, cells.end)
     step, region, layer = (column[cell] for column in members)
 
     segment_from, segment_to, lengths = _segments(step, start, end)
@@ -158,19 +185,17 @@ def _share(table: pd.DataFrame) -> pd.DataFrame:
     exposed = _split(part[pair], pair)
     first_of_pair = np.ones(len(pair), dtype=bool)
     first_of_pair[1:] = pair[1:] != pair[:-1]
-    return (
-        pd.DataFrame(
-            {
-                "step": step[piece],
-                "layer": layer[piece],
-                "region": region[piece],
-                "exposed": exposed,
-                "busy": np.where(first_of_pair, lengths[segment], 0),
-            }
-        )
-        .groupby(["step", "layer", "region"], as_index=False)
-        .sum()
+    place, sums = _group((step[piece], layer[piece], region[piece]))
+    return _Shared(
+        *sums,
+        exposed=_sum(place, exposed, len(sums[0])),
+        busy=_sum(place, np.where(first_of_pair, lengths[segment], 0), len(sums[0])),
     )
+
+
+def _sum(place: Ints, values: Ints, count: int) -> Ints:
+    """The sum of the values at each of `count` places; exact, for no sum of times reaches 2**53 ns."""
+    return np.bincount(place, weights=values, minlength=count).astype("int64")
 
 
 def _group(columns: tuple[Ints, ...]) -> tuple[Ints, tuple[Ints, ...]]:
@@ -208,62 +233,98 @@ def _split(amount: Ints, group: Ints) -> Ints:
     return amount // size + (rank < amount % size)
 
 
-def _region_times(table: pd.DataFrame, shared: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
-    keys = ["step", "region"]
-    times = table.groupby(keys).agg(kernels=("counted", "sum"))
-    times = times.join(shared.groupby(keys)[["busy", "exposed"]].sum())
+def _sums_at(found: tuple[Ints, ...], keys: tuple[Ints, ...], values: Ints) -> Ints:
+    """For each distinct row `found` in sorted order, the sum of the values whose `keys` are that row."""
+    place, rows = _group(tuple(np.concatenate(pair) for pair in zip(found, keys, strict=True)))
+    return _sum(place[len(found[0]) :], values, len(rows[0]))[place[: len(found[0])]]
+
+
+def _region_times(cells: _Cells, shared: _Shared, gaps: pd.DataFrame) -> pd.DataFrame:
+    place, found = _group((cells.step, cells.region))
     inside = gaps[gaps["kind"] == "inside"]
-    inside_codes = table["region"].reindex(inside["after"]).to_numpy()
-    gap_inside = inside["dur_ns"].groupby([inside["step"].to_numpy(), inside_codes]).sum()
-    gap_inside.index = gap_inside.index.set_names(keys)
-    times = times.join(gap_inside.rename("gap_inside")).fillna(0).astype("int64").reset_index()
-    times["region"] = _region_names(times["region"])
-    return times.rename(columns={"busy": "busy_ns", "exposed": "exposed_ns", "gap_inside": "gap_inside_ns"})
-
-
-def _layer_region_times(table: pd.DataFrame, shared: pd.DataFrame) -> pd.DataFrame:
-    keys = ["step", "layer", "region"]
-    times = table.groupby(keys).agg(kernels=("counted", "sum"))
-    times = times.join(shared.set_index(keys)["exposed"].rename("exposed_ns")).fillna(0).astype("int64").reset_index()
-    times = times[times["layer"] >= 0].reset_index(drop=True)
-    times["region"] = _region_names(times["region"])
-    return times
-
-
-def _layer_times(table: pd.DataFrame, labelled: pd.DataFrame, layer_regions: pd.DataFrame) -> pd.DataFrame:
-    inside = table[table["layer"] >= 0]
-    inside = inside.assign(kind=labelled["layer_kind"].astype("object").to_numpy()[inside.index])
-    keys = ["step", "layer"]
-    times = inside.groupby(keys).agg(
-        kind=("kind", "first"), kernels=("counted", "sum"), start_ns=("start", "min"), end=("end", "max")
+    region_of = np.zeros(int(cells.row.max(initial=-1)) + 1, dtype="int64")
+    region_of[cells.row] = cells.region
+    behind = (inside["step"].to_numpy(dtype="int64"), region_of[inside["after"].to_numpy()])
+    keys = (shared.step, shared.region)
+    return pd.DataFrame(
+        {
+            "step": found[0],
+            "region": _region_names(found[1]),
+            "kernels": _sum(place, cells.counted, len(found[0])),
+            "busy_ns": _sums_at(found, keys, shared.busy),
+            "exposed_ns": _sums_at(found, keys, shared.exposed),
+            "gap_inside_ns": _sums_at(found, behind, inside["dur_ns"].to_numpy()),
+        }
     )
-    times["wall_ns"] = times.pop("end") - times["start_ns"]
-    times["kind"] = times["kind"].fillna("other")
-    return times.join(layer_regions.groupby(keys)["exposed_ns"].sum()).reset_index()
 
 
-def _step_times(
-    table: pd.DataFrame, steps: pd.DataFrame, gaps: pd.DataFrame, tasks: pd.DataFrame | None
-) -> pd.DataFrame:
-    times = table.groupby("step").agg(kernels=("counted", "sum"), start_ns=("start", "min"), end=("end", "max"))
-    times["wall_ns"] = times.pop("end") - times["start_ns"]
-    by_kind = gaps.pivot_table(index="step", columns="kind", values="dur_ns", aggfunc="sum", observed=False)
+def _layer_region_times(cells: _Cells, shared: _Shared) -> pd.DataFrame:
+    cells = cells.of(cells.layer >= 0)
+    place, found = _group((cells.step, cells.layer, cells.region))
+    inside = shared.layer >= 0
+    keys = tuple(column[inside] for column in (shared.step, shared.layer, shared.region))
+    return pd.DataFrame(
+        {
+            "step": found[0],
+            "layer": found[1],
+            "region": _region_names(found[2]),
+            "kernels": _sum(place, cells.counted, len(found[0])),
+            "exposed_ns": _sums_at(found, keys, shared.exposed[inside]),
+        }
+    )
+
+
+def _layer_times(cells: _Cells, labelled: pd.DataFrame, layer_regions: pd.DataFrame) -> pd.DataFrame:
+    cells = cells.of(cells.layer >= 0)
+    place, found = _group((cells.step, cells.layer))
+    count = len(found[0])
+    said = labelled["layer_kind"].to_numpy(dtype=object)[cells.row]
+    known = ~pd.isna(said)
+    named, first = np.unique(place[known], return_index=True)
+    kind = np.full(count, "other", dtype=object)
+    kind[named] = said[known][first]
+    start, end = np.full(count, np.iinfo(np.int64).max), np.zeros(count, dtype="int64")
+    np.minimum.at(start, place, cells.start)
+    np.maximum.at(end, place, cells.end)
+    keys = (layer_regions["step"].to_numpy(), layer_regions["layer"].to_numpy())
+    return pd.DataFrame(
+        {
+            "step": found[0],
+            "layer": found[1],
+            "kind": pd.Series(kind, dtype=object),
+            "kernels": _sum(place, cells.counted, count),
+            "start_ns": start,
+            "wall_ns": end - start,
+            "exposed_ns": _sums_at(found, keys, layer_regions["exposed_ns"].to_numpy()),
+        }
+    )
+
+
+def _step_times(cells: _Cells, steps: pd.DataFrame, gaps: pd.DataFrame, tasks: pd.DataFrame | None) -> pd.DataFrame:
+    place, (step,) = _group((cells.step,))
+    about = steps[["step", "phase", "mode", "steady"]].astype({"phase": "object", "mode": "object"})
+    about = about[about["step"].isin(step)].sort_values("step", ignore_index=True)
+    at = np.searchsorted(step, about["step"].to_numpy())
+    heads = np.flatnonzero(np.append(True, place[1:] != place[:-1])) if len(place) else place
+    start = cells.start[heads]
+    end = np.maximum.reduceat(cells.end, heads) if len(heads) else heads
+    of_gap = gaps["step"].to_numpy(dtype="int64")
+    columns = {"kernels": _sum(place, cells.counted, len(step)), "start_ns": start, "wall_ns": end - start}
     for kind in GAP_KINDS:
-        found = by_kind[kind] if kind in by_kind else pd.Series(dtype="int64")
-        times[f"gap_{kind}_ns"] = found.reindex(times.index).fillna(0).astype("int64")
-    times["gap_ns"] = times[[f"gap_{kind}_ns" for kind in GAP_KINDS]].sum(axis=1)
-    times["busy_ns"] = times["wall_ns"] - times["gap_ns"]
+        held = (gaps["kind"] == kind).to_numpy()
+        columns[f"gap_{kind}_ns"] = _sums_at((step,), (of_gap[held],), gaps["dur_ns"].to_numpy()[held])
+    columns["gap_ns"] = sum((columns[f"gap_{kind}_ns"] for kind in GAP_KINDS), start=np.zeros(len(step), dtype="int64"))
+    columns["busy_ns"] = columns["wall_ns"] - columns["gap_ns"]
     for name, kind in (("idle_waiting_ns", "wait"), ("idle_copying_ns", "copy")):
         covered = _covered(gaps, tasks[tasks["kind"] == kind] if tasks is not None else None)
-        times[name] = covered.groupby(gaps["step"]).sum().reindex(times.index).fillna(0).astype("int64")
-    about = steps[["step", "phase", "mode", "steady"]].astype({"phase": "object", "mode": "object"})
-    return about.merge(times.reset_index(), on="step", how="inner").sort_values("step", ignore_index=True)
+        columns[name] = _sums_at((step,), (of_gap,), covered)
+    return about.assign(**{name: values[at] for name, values in columns.items()})
 
 
-def _covered(gaps: pd.DataFrame, tasks: pd.DataFrame | None) -> pd.Series[Any]:
+def _covered(gaps: pd.DataFrame, tasks: pd.DataFrame | None) -> Ints:
     """How much of each gap the tasks cover, ns."""
     if tasks is None or tasks.empty or gaps.empty:
-        return pd.Series(np.zeros(len(gaps), dtype="int64"), index=gaps.index)
+        return np.zeros(len(gaps), dtype="int64")
     start = tasks["start_ns"].to_numpy(dtype="int64")
     _, start, end = merge_intervals(np.zeros(len(tasks), dtype="int64"), start, start + tasks["dur_ns"].to_numpy())
     before = np.append(0, np.cumsum(end - start))
@@ -274,8 +335,8 @@ def _covered(gaps: pd.DataFrame, tasks: pd.DataFrame | None) -> pd.Series[Any]:
         return before[done] - np.where(done > 0, np.maximum(end[last] - moment, 0), 0)
 
     begin = gaps["start_ns"].to_numpy()
-    return pd.Series(running_until(begin + gaps["dur_ns"].to_numpy()) - running_until(begin), index=gaps.index)
+    return running_until(begin + gaps["dur_ns"].to_numpy()) - running_until(begin)
 
 
-def _region_names(codes: pd.Series[Any]) -> NDArray[Any]:
-    return np.array(REGIONS, dtype=object)[codes.to_numpy()]
+def _region_names(codes: Ints) -> pd.Series[Any]:
+    return pd.Series(np.array(REGIONS, dtype=object)[codes], dtype=object)

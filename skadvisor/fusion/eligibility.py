@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FIRST_CANN_OF_NPUGRAPH_EX = (9,)
 
 #: What the checks ask of kernels, as plain words and numbers.
-_WORDS, _NUMBERS = ("name", "op_type", "core", "state", "region"), ("stream", "blocks", "mix_blocks")
+_WORDS, _NUMBERS = ("name", "op_type", "core", "state", "region"), ("stream", "model", "blocks", "mix_blocks")
 
 #: A Situation, the step's kernels inside the scope and the preview lead to one finding, or none where it is no topic.
 Check = Callable[["Situation", "pd.DataFrame", "Preview"], "Finding | None"]

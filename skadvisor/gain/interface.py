@@ -102,7 +102,7 @@ class Draws:
     overhead_us: float
     recompile_pct: float
 
-    @property
+    @cached_property
     def saving_us(self) -> Floats:
         """The saving of the step, one value per draw."""
         return np.sum([part.draws for part in self.parts.values()], axis=0)

@@ -81,6 +81,11 @@ class Ground:
         return self.summed(self.most)
 
     @cached_property
+    def gaps_of_pairs(self) -> Floats:
+        """What of it is gaps between kernels."""
+        return self.summed(self.most * self.of_gap[:, None])
+
+    @cached_property
     def ceiling_ns(self) -> float:
         """The saving with all boundaries removed, breakers remedied (but AI CPU tasks), the most each, no cost, ns."""
         found, constraints = self.boundaries, self.scene.constraints

@@ -80,7 +80,18 @@ class _Drawing:
         plain = reached + lost + carried
         factor = self.shrinkage.factor(self._percent(plain))
         shrunk = np.minimum(plain * factor, ceiling)
-        parts = self._parts_at_boundaries(alone) | {
+        return Draws(
+            self._parts(alone, reached, lost, carried, shrunk),
+            ceiling / NS_PER_US,
+            np.minimum((alone + lost) * factor, ceiling) / NS_PER_US,
+            partial(self._breaker_costs, alone, shrunk),
+            self._expected_overhead(),
+            self.lots.recompile_pct[self.scene.level],
+        )
+
+    def _parts(self, alone: Floats, reached: Floats, lost: Floats, carried: Floats, shrunk: Floats) -> dict[str, Part]:
+        """What the saving is made of, each but the first as the draws (ns) say that it follows from the one before."""
+        return self._parts_at_boundaries(alone) | {
             "off_critical_path": Part(
                 (reached - alone) / NS_PER_US,
                 "derived",
@@ -102,7 +113,7 @@ class _Drawing:
                 ("fraction", "saved_us"),
             ),
             "base_rate": Part(
-                (shrunk - plain) / NS_PER_US,
+                (shrunk - (reached + lost + carried)) / NS_PER_US,
                 "derived",
                 "public pairs, each net foretold by the others",
                 {
@@ -112,14 +123,6 @@ class _Drawing:
                 },
             ),
         }
-        return Draws(
-            parts,
-            ceiling / NS_PER_US,
-            np.minimum((alone + lost) * factor, ceiling) / NS_PER_US,
-            partial(self._breaker_costs, alone, shrunk),
-            self._expected_overhead(),
-            self.lots.recompile_pct[self.scene.level],
-        )
 
     def _percent(self, saved: Floats) -> float:
         return 100.0 * float(np.median(saved)) / self.scene.wall_ns if self.scene.wall_ns else 0.0
@@ -127,7 +130,7 @@ class _Drawing:
     def _parts_at_boundaries(self, alone: Floats) -> dict[str, Part]:
         found = self.boundaries
         ground = self.ground
-        gaps = (ground.summed(ground.most * ground.of_gap[:, None]) * self.removed).sum(axis=0)
+        gaps = (ground.gaps_of_pairs * self.removed).sum(axis=0)
         removed: dict[str, Floats | float] = {
             "boundaries": float(len(found)),
             COUNT: (ground.counts @ self.removed).astype(float),
