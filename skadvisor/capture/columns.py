@@ -59,6 +59,36 @@ def _exponent_nanoseconds(text: str) -> int | None:
         return None
 
 
+def decimal_nanoseconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of decimal microseconds in text as int64 ns, half a ns rounded up; null where null or absent.
+
+    Raises ArrowInvalid where a text is no number of that kind or does not fit.
+    """
+    import pyarrow as pa
+
+    return pa.chunked_array([_whole_nanoseconds(chunk) for chunk in column.chunks], type=pa.int64())
+
+
+def _whole_nanoseconds(texts: pa.Array) -> pa.Array:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    bare = compute.ascii_trim_whitespace(texts)
+    in_ns = pa.decimal128(19, 3)
+    try:
+        exact = bare.cast(in_ns)
+    except pa.ArrowInvalid:  # more decimals, or texts for absent values
+        known = compute.if_else(compute.is_in(bare, pa.array(ABSENT)), pa.scalar(None, pa.string()), bare)
+        exact = compute.round(known.cast(pa.decimal128(38, 15)), 3, "half_towards_infinity").cast(in_ns)
+    # the number of thousandths, in 16 bytes
+    low, high = np.frombuffer(exact.buffers()[1], dtype="<i8", count=2 * (len(exact) + exact.offset)).reshape(-1, 2).T
+    missing = exact.is_null().to_numpy(zero_copy_only=False) if exact.null_count else None
+    low, high = low[exact.offset :], high[exact.offset :]
+    if ((high != low >> 63) & (True if missing is None else ~missing)).any():
+        raise pa.ArrowInvalid("a time does not fit 64 bits")
+    return pa.array(low, mask=missing)
+
+
 def integer(text: str) -> int | None:
     """A whole number that fits 64 bits; `13.0` counts as 13; None otherwise."""
     text = text.strip()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skadvisor.capture.csv.decimal_text import decimal_nanoseconds
+from skadvisor.capture.columns import decimal_nanoseconds
 from skadvisor.capture.interface import ABSENT
 from skadvisor.capture.lines import Lines, Source, as_utf8, first_bytes, is_plain
 from skadvisor.errors import InputError
@@ -219,11 +219,9 @@ class Reading:
             if "Empty CSV" not in str(empty):
                 raise
             table = None
-        if table is not None and typed:
-            table = self._with_times(table)
         if table is not None and any(_holds_line_end(column) for column in table.columns):
             raise pa.ArrowInvalid("an open quote swallowed the end of a line")
-        return table
+        return self._with_times(table) if table is not None and typed else table
 
     def _with_times(self, table: pa.Table) -> pa.Table:
         """The table with its times as int64 ns; raises ArrowInvalid where one is no number of one line."""
