@@ -26,8 +26,7 @@ DRIVER = shutil.which("chromedriver")
 if not BROWSER or not DRIVER:
     pytest.skip("no browser here: apt-get install chromium chromium-driver", allow_module_level=True)
 
-SAMPLES = sorted(manifest.parent for manifest in (REPOSITORY / "profiles").glob("*/manifest.toml"))
-SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+SIZES = {"wide": (1440, 900), "desktop": (1280, 900), "tablet": (1024, 800), "phone": (390, 844)}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +65,10 @@ def open_result(
 ) -> None:
     path = folder / "report.html"
     path.write_text(render_html(describe_result(result, language)), encoding="utf-8")
+    open_page(browser, path, size, dark)
+
+
+def open_page(browser: Any, path: Path, size: str, dark: bool) -> None:
     width, height = SIZES[size]
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -75,24 +78,101 @@ def open_result(
     browser.get(path.as_uri())
 
 
-@pytest.fixture(scope="module", params=SAMPLES, ids=lambda path: path.name)
-def sample(request: pytest.FixtureRequest) -> Any:
-    from skadvisor.ranks.analysis import analyze_ranks
+#: Words of cells that stand on more than one line. Paths and shapes may break at their joints, giants anywhere.
+BROKEN = """
+document.querySelectorAll("details").forEach((one) => { one.open = true; });
+const bad = [];
+document.querySelectorAll("td, th").forEach((cell) => {
+  const seen = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  while (seen.nextNode()) {
+    const text = seen.currentNode;
+    for (const word of text.data.matchAll(/[!-~\\u2212]+/g)) {
+      if (word[0].length > 60) continue;
+      for (const part of word[0].matchAll(/[^\\/;]+[\\/;]*/g)) {
+        const range = document.createRange();
+        range.setStart(text, word.index + part.index);
+        range.setEnd(text, word.index + part.index + part[0].length);
+        const lines = new Set([...range.getClientRects()].filter((r) => r.width > 0).map((r) => Math.round(r.top)));
+        if (lines.size > 1) bad.push(part[0]);
+      }
+    }
+  }
+});
+return bad;
+"""
 
-    return analyze_ranks(request.param, workers=1).result
+
+def command_pages(folder: Path, language: str) -> dict[str, Path]:
+    """The reports of the commands: three kinds of answers of analyze, and one of every other command."""
+    from click.testing import CliRunner
+
+    from skadvisor.cli import cli
+
+    outputs = [folder / "off.txt", folder / "on.txt"]
+    for path, said in zip(outputs, ("one", "another"), strict=True):
+        path.write_text(f"Generation: {said}\n", encoding="utf-8")
+    profiles = REPOSITORY / "profiles"
+    commands = {
+        "scope": ["analyze", profiles / "moe-decode"],
+        "host-bound": ["analyze", profiles / "dense-eager-host-bound"],
+        "ranks": ["analyze", profiles / "moe-two-ranks"],
+        "compare": ["compare", profiles / "superkernel-off", profiles / "superkernel-on"],
+        "verify": ["verify", "--outputs", *outputs],
+        "screen": ["screen", profiles / "moe-decode"],
+        "plan": ["plan", profiles / "moe-decode"],
+        "doctor": ["doctor", profiles / "moe-decode"],
+    }
+    pages = {name: folder / f"{name}.{language}.html" for name in commands}
+    for name, arguments in commands.items():
+        CliRunner().invoke(cli, [*map(str, arguments), "--lang", language, "-o", str(pages[name])])
+    return pages
 
 
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_report_of_every_sample_renders_without_complaint(
-    browser: Any, tmp_path: Path, sample: Any, size: str, language: str
+def test_the_reports_of_all_commands_are_whole_at_every_width_and_in_print(
+    browser: Any, tmp_path: Path, language: str
 ) -> None:
-    open_result(browser, tmp_path, sample, language=language, size=size)
-    assert not complaints(browser)
-    assert browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth") <= 0
-    assert (tmp_path / "report.html").stat().st_size < 2_000_000
-    if size == "desktop":
-        assert browser.execute_script(CONTRAST) == []
+    """No word broken in a cell, nothing to scroll sideways, no complaint, legible; nothing cut off in print."""
+    for name, page in command_pages(tmp_path, language).items():
+        for size in ("wide", "tablet", "phone"):
+            for dark in (False, True):
+                open_page(browser, page, size, dark)
+                assert browser.execute_script(BROKEN) == [], (name, size)
+                assert browser.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0, name
+                assert not complaints(browser), name
+        assert browser.execute_script(CONTRAST) == [], name
+        printed_page(browser, page)
+        assert browser.execute_script(BROKEN) == [], (name, "printed")
+        assert browser.execute_script(OVER_THE_EDGE) == [], (name, "printed")
+
+
+#: Width of A4 less the margins of the style sheet, px of 1/96 inch.
+PAPER = 695
+OVER_THE_EDGE = """
+return [...document.querySelectorAll("td, th, p, li, h1, h2, pre")].filter((one) => one.getClientRects().length &&
+  one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.textContent.trim().slice(0, 40));
+"""
+
+
+def printed_page(browser: Any, page: Path) -> None:
+    """Lay a page out as on paper."""
+    metrics = {"width": PAPER, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    browser.get(page.as_uri())
+
+
+def test_arrow_keys_say_the_values_of_bars_and_strips(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, tmp_path, "moe")
+    for picture in ("#regions svg.walk", "#layers svg.walk"):
+        browser.execute_script("arguments[0].focus()", browser.find_element("css selector", picture))
+        said = []
+        for _press in range(2):
+            browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+            said.append(browser.find_element("id", "tip").text)
+        assert len(set(said)) == 2 and all("µs" in text for text in said)
 
 
 def complaints(browser: Any) -> list[str]:
@@ -100,7 +180,7 @@ def complaints(browser: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ["phone", "desktop"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_every_report_renders_without_complaint_and_fits_the_window(
     browser: Any, tmp_path: Path, name: str, size: str, dark: bool
@@ -255,3 +335,12 @@ def test_nothing_is_fetched(browser: Any, tmp_path: Path) -> None:
     show(browser, tmp_path, "moe")
     fetched = browser.execute_script("return performance.getEntriesByType('resource').map((one) => one.name)")
     assert [one for one in fetched if not one.startswith("data:")] == []
+
+
+def test_code_has_a_button_that_copies_it(browser: Any, tmp_path: Path) -> None:
+    page = command_pages(tmp_path, "en")["plan"]
+    open_page(browser, page, "desktop", dark=False)
+    buttons = browser.find_elements("css selector", ".code .copy")
+    assert buttons and {button.text for button in buttons} == {"Copy"}
+    buttons[0].click()
+    assert buttons[0].text == "Copied"

@@ -10,6 +10,7 @@ from skadvisor.comparison.records import Comparison, SuperKernelChange
 from skadvisor.comparison.statistics import Spread
 from skadvisor.report.cells import number, signed, text
 from skadvisor.report.document import Cell, Column, Document, Figure, Item, Points, Section, Summary, Table
+from skadvisor.report.figures import DIGITS
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.pictures import stack_bars
 from skadvisor.report.wording import LAYER_KIND_NAMES, LONGEST_VALUE, Wording, clip
@@ -99,9 +100,12 @@ def _facts(comparison: Comparison, wording: Wording) -> tuple[tuple[str, str], .
 
 
 def _spread(spread: Spread, comparison: Comparison, wording: Wording) -> str:
+    time = wording.us(spread.median_us)
+    if spread.count == 1:
+        return wording.say(_("{time}, measured once"), time=time)
     return wording.say(
         _("{time}, median of {count} {unit} (CV {cv})"),
-        time=wording.us(spread.median_us),
+        time=time,
         count=spread.count,
         unit=wording.name(UNITS, comparison.unit),
         cv=wording.percent(spread.cv_pct),
@@ -133,17 +137,18 @@ def _steps_figure(comparison: Comparison, wording: Wording) -> Figure | None:
     after = [(row.region, row.after_us) for row in comparison.regions]
     before += [(row.kind, row.before_us) for row in comparison.gaps]
     after += [(row.kind, row.after_us) for row in comparison.gaps]
-    bars = stack_bars([(wording.say(_("Before")), before), (wording.say(_("After")), after)], wording)
-    return Figure("stacks", bars, wording.say(_("Where the step's time goes")))
+    sides = (
+        (wording.say(_("Before")), before, comparison.before.median_us),
+        (wording.say(_("After")), after, comparison.after.median_us),
+    )
+    return Figure("stacks", stack_bars(sides, wording), wording.say(_("Where the step's time goes")))
 
 
 def _changes(comparison: Comparison, wording: Wording) -> Section:
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             Cell(wording.region(row.region), wording.region(row.region), row.region),
-            number(row.before_us, wording),
-            number(row.after_us, wording),
-            signed(row.change_us),
+            *_times(row.before_us, row.after_us, wording),
             number(row.kernels_before, wording, 0),
             number(row.kernels_after, wording, 0),
             _basis(row.basis, wording),
@@ -154,15 +159,15 @@ def _changes(comparison: Comparison, wording: Wording) -> Section:
     rows += [
         (
             Cell(wording.region(row.kind), wording.region(row.kind), row.kind),
-            number(row.before_us, wording),
-            number(row.after_us, wording),
-            signed(row.change_us),
+            *_times(row.before_us, row.after_us, wording),
             nothing,
             nothing,
             nothing,
         )
         for row in comparison.gaps
     ]
+    if comparison.before is not None and comparison.after is not None:
+        rows += _whole_step(rows, comparison.before.median_us, comparison.after.median_us, wording)
     kernels = wording.say(_("count"))
     columns = (
         Column(wording.say(_("Region"))),
@@ -174,6 +179,25 @@ def _changes(comparison: Comparison, wording: Wording) -> Section:
     title = wording.say(_("Where the time changed"))
     table = Table("changes", title, columns, tuple(rows), _note(comparison, wording))
     return Section("changes", title, tables=(table,))
+
+
+def _times(before_us: float, after_us: float, wording: Wording) -> tuple[Cell, Cell, Cell]:
+    """Before, after and the change between the two as they are printed."""
+    before, after = round(before_us, DIGITS), round(after_us, DIGITS)
+    return number(before, wording), number(after, wording), signed(after - before)
+
+
+def _whole_step(
+    rows: Sequence[tuple[Cell, ...]], before_us: float, after_us: float, wording: Wording
+) -> list[tuple[Cell, ...]]:
+    """What the rows, each a median by itself, leave of the median step, and the step: the columns add up."""
+    sums = [sum(float(row[place].value or 0.0) for row in rows) for place in (1, 2)]
+    rest = [round(whole, DIGITS) - part for whole, part in zip((before_us, after_us), sums, strict=True)]
+    nothing = (Cell(""),) * 3
+    return [
+        (text(wording.say(_("medians do not add up"))), *_times(rest[0], rest[1], wording), *nothing),
+        (text(wording.say(_("Step"))), *_times(before_us, after_us, wording), *nothing),
+    ]
 
 
 def _note(comparison: Comparison, wording: Wording) -> str:
@@ -202,9 +226,7 @@ def _layers(comparison: Comparison, wording: Wording) -> Section | None:
         (
             number(row.layer, wording, 0),
             text(wording.name(LAYER_KIND_NAMES, row.kind)),
-            number(row.before_us, wording),
-            number(row.after_us, wording),
-            signed(row.change_us),
+            *_times(row.before_us, row.after_us, wording),
             _basis(row.basis, wording),
         )
         for row in changed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+#: A word that is not broken: Latin letters, digits and what joins them.
+WORD = re.compile(r"([!-~\u00a0\u00b5\u2212]+)")
+LONGEST_WORD = 60
+#: Where a line may break all the same, in any word and in one that is too long for a line.
+JOINT, GIANT_JOINT = re.compile(r"(?<=[/;])"), re.compile(r"(?<=[/;,_])")
 FOLDER = Path(__file__).parent / "templates"
 
 
@@ -61,6 +67,8 @@ def _environment() -> Environment:
         finalize=_keep_units,
     )
     environment.filters["code"] = _code
+    environment.filters["whole"] = _whole
+    environment.filters["css"] = _css_string
     environment.filters["filled"] = lambda template, **values: Message(template, **values).render()
     return environment
 
@@ -83,6 +91,32 @@ def _code(text: str) -> Markup:
     return Markup("").join(set_pieces)
 
 
+def _whole(text: str) -> Markup:
+    """The text of a cell, in which no line breaks inside a word; paths, shapes and giants may break at their joints."""
+    from markupsafe import Markup
+
+    pieces = []
+    for word in WORD.split(UNIT.sub("\N{NO-BREAK SPACE}", text)):
+        latin = bool(WORD.fullmatch(word))
+        joints = JOINT if len(word) <= LONGEST_WORD else GIANT_JOINT
+        for part in filter(None, joints.split(word) if latin else [word]):
+            kind = "giant" if len(part) > LONGEST_WORD else "whole"
+            marked = (latin and not part.isalnum()) or len(part) > LONGEST_WORD
+            pieces.append(
+                Markup('<span class="{}">{}</span>').format(kind, part) if marked else Markup("{}").format(part)
+            )
+            if latin and joints.search(part):
+                pieces.append(Markup("<wbr>"))
+    return Markup("").join(pieces)
+
+
+def _css_string(text: str) -> Markup:
+    """A string of a style sheet; nothing in it can end it."""
+    from markupsafe import Markup
+
+    return Markup('"' + "".join(one if one.isalnum() or one in " .-_" else f"\\{ord(one):x} " for one in text) + '"')
+
+
 def _region_rules() -> str:
     """CSS that gives every region its colour and the letters on it their ink."""
     rules = [
@@ -102,7 +136,7 @@ def _interface_words(wording: Wording) -> dict[str, str]:
         "remedy": _("Remedy"),
         "source": _("Source"),
         "filter": _("Filter rows"),
-        "copy": _("Copy"),
+        "copy_code": _("Copy"),
         "copied": _("Copied"),
         "zoom_in": _("Zoom in"),
         "zoom_out": _("Zoom out"),

@@ -181,15 +181,15 @@ def _phase_stack(result: Result, phase: str, parts: Sequence[Part], wording: Wor
     return Stack(wording.name(PHASE_NAMES, phase), wall, tuple(_segments(parts, wording)))
 
 
-def stack_bars(bars: Sequence[tuple[str, Sequence[tuple[str, float]]]], wording: Wording) -> tuple[Stack, ...]:
-    """Stacked bars on one scale, each a label and its parts (region or kind of gap, us)."""
-    totals = [sum(time for _region, time in parts) for _label, parts in bars]
-    scale = 100 / max(totals) if any(totals) else 0.0
+def stack_bars(bars: Sequence[tuple[str, Sequence[tuple[str, float]], float]], wording: Wording) -> tuple[Stack, ...]:
+    """Stacked bars on one scale, each a label, its parts (region or kind of gap, us) and the whole time."""
+    longest = max(sum(time for _region, time in parts) for _label, parts, _whole in bars)
+    scale = 100 / longest if longest else 0.0
     return tuple(
         Stack(
-            label, wording.us(total), tuple(_segments([Part(key, time, scale * time) for key, time in parts], wording))
+            label, wording.us(whole), tuple(_segments([Part(key, time, scale * time) for key, time in parts], wording))
         )
-        for (label, parts), total in zip(bars, totals, strict=True)
+        for label, parts, whole in bars
     )
 
 

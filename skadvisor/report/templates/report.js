@@ -104,8 +104,6 @@
     const scroll = figure.querySelector(".scroll");
     const drawing = figure.querySelector(".zoomed");
     let zoom = 1;
-    let held = -1;
-    const boxes = [...figure.querySelectorAll(".box")];
     const setZoom = (wished, x) => {
       const next = Math.max(1, Math.min(wished, 64));
       const anchor = x === undefined ? scroll.clientWidth / 2 : x;
@@ -125,19 +123,27 @@
     }, { passive: false });
     scroll.addEventListener("dblclick", (event) => setZoom(zoom * 2, event.clientX - scroll.getBoundingClientRect().left));
     scroll.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (event.key === "+" || event.key === "-") setZoom(event.key === "+" ? zoom * 2 : zoom / 2);
-      if (event.key === "Escape") hideTip();
-      if (!step || !boxes.length) return;
-      event.preventDefault();
-      boxes[held]?.classList.remove("held");
-      held = (held + step + boxes.length) % boxes.length;
-      boxes[held].classList.add("held");
-      const box = boxes[held].getBoundingClientRect();
-      scroll.scrollLeft += box.left - scroll.getBoundingClientRect().left - scroll.clientWidth / 2;
-      const now = boxes[held].getBoundingClientRect();
-      showTip(boxes[held], now.left, now.bottom - 12);
     });
-    scroll.addEventListener("blur", () => { boxes[held]?.classList.remove("held"); hideTip(); });
+  });
+
+  // Arrow keys walk the marks of a picture; the tip is a live region, so that screen readers say the values.
+  document.querySelectorAll(".walk").forEach((walk) => {
+    const marks = [...walk.querySelectorAll(walk.dataset.marks || ".hot")];
+    let held = -1;
+    walk.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (event.key === "Escape") hideTip();
+      if (!step || !marks.length) return;
+      event.preventDefault();
+      marks[held]?.classList.remove("held");
+      held = held < 0 && step < 0 ? marks.length - 1 : (held + step + marks.length) % marks.length;
+      marks[held].classList.add("held");
+      const mark = marks[held].getBoundingClientRect();
+      walk.scrollLeft += mark.left - walk.getBoundingClientRect().left - walk.clientWidth / 2;
+      const now = marks[held].getBoundingClientRect();
+      showTip(marks[held], now.left, now.bottom - 12);
+    });
+    walk.addEventListener("blur", () => { marks[held]?.classList.remove("held"); hideTip(); });
   });
 })();
