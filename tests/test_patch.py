@@ -271,15 +271,44 @@ def test_cross_attention_stays_outside(monkeypatch: Any) -> None:
     assert recorder.inside() == [("attention_layer_0", "", ["input_layernorm", *ATTENTION_CALLS])]
 
 
-def test_a_return_in_mid_scope_cannot_be_a_pair() -> None:
-    early = sources.ATTENTION.replace(
+@pytest.mark.parametrize("dialect", SOURCE_DIALECTS)
+@pytest.mark.parametrize("early", ["None", "position_ids"])
+def test_every_return_in_mid_scope_closes_it(monkeypatch: Any, dialect: str, early: str) -> None:
+    source = sources.HEAD + sources.ATTENTION.replace(
         "        attn_output = self.core(",
-        "        if query is None:\n            return None\n        attn_output = self.core(",
+        f"        if {early} is None:\n            return query + 1\n        attn_output = self.core(",
+    )
+    patch = change(source, dialect, template="attention-only")
+    result, recorder = run(patch.after, monkeypatch, "TinyAttention", CONFIG, 0)
+    assert len(recorder.inside()) == 1 and "q_proj" in recorder.calls  # balanced, or inside() fails
+    assert result == run(source, monkeypatch, "TinyAttention", CONFIG, 0)[0]
+    assert ("core" in recorder.calls) == (
+        early != "None" and "core" in run(source, monkeypatch, "TinyAttention", CONFIG, 0)[1].calls
+    )
+
+
+def test_a_return_on_the_line_of_its_test_is_no_place_for_an_end() -> None:
+    early = sources.ATTENTION.replace(
+        "        attn_output = self.core(", "        if query is None: return None\n        attn_output = self.core("
     )
     assert "begin without its end" in str(
         decline(sources.HEAD + early, "npugraph_ex", template="attention-only").reason
     )
     assert change(sources.HEAD + early, "ge", template="attention-only")
+
+
+def test_two_kinds_of_attention_in_one_layer_class_get_a_scope_each(monkeypatch: Any) -> None:
+    linear = sources.ATTENTION.replace("class TinyAttention", "class LinearAttention")
+    layer = sources.LAYER.replace("TinyAttention(", "LinearAttention(", 1)
+    assert layer != sources.LAYER
+    layer = layer.replace(
+        "        self.self_attn = LinearAttention(",
+        "        self.self_attn = TinyAttention(infer_config, layer_idx)\n        self.self_attn = LinearAttention(",
+    )
+    both = sources.HEAD + sources.ATTENTION + linear + sources.MLP + layer
+    assert change(both, template="attention-only").after.count(b"with superkernel_scope") == 2
+    alone = sources.HEAD + sources.ATTENTION + linear + sources.MLP + sources.LAYER
+    assert "several classes fit" in str(decline(alone, template="attention-only").reason)
 
 
 def test_a_pair_whose_condition_changes_inside_is_declined() -> None:

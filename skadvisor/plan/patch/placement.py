@@ -60,8 +60,9 @@ def find_places(
 ) -> list[Place] | Doubt:
     """The places of a template's scope. `wanted` names the classes to look at, `methods` the methods; empty means any.
 
-    Several classes that fit are a doubt unless they are named, because the file does not say which one runs. So is a
-    class that decode can go through without the place.
+    Several classes that fit are a doubt unless they are named, because the file does not say which one runs; but where
+    one class builds them all, as layers of two kinds of attention do, each gets its scope. A class that decode can go
+    through without the place is a doubt, too.
     """
     rule = _RULES.get((template, variant)) or _RULES[template, ""]
     missing = [name for name in wanted if name not in source.classes]
@@ -84,7 +85,9 @@ def find_places(
         return doubts[0]
     if not places:
         return Doubt(_NOTHING[template], _list_classes(source))
-    if len(places) > 1 and not wanted:
+    names = {place.model_class.name for place in places}
+    together = any(names <= item.builds for item in source.classes.values())
+    if len(places) > 1 and not (wanted or together):
         seen = tuple(Message(_("{place}, line {line}"), place=place.title, line=place.method.line) for place in places)
         return Doubt(Message(_("several classes fit, and the file does not say which of them runs")), seen)
     return places

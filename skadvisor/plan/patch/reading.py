@@ -133,7 +133,9 @@ class _Reader(cst.CSTVisitor):
             if isinstance(item, cst.FunctionDef)
         }
         start = methods.get("__init__")
-        return ModelClass(node.name.value, self._line(node), bases, methods, _parts(start.node) if start else {})
+        built = _parts(start.node) if start else []
+        every = frozenset(item for _name, item in built)
+        return ModelClass(node.name.value, self._line(node), bases, methods, dict(built), every)
 
 
 def _method(node: cst.FunctionDef, line: int) -> Method:
@@ -161,14 +163,15 @@ def _parts_of_type(annotation: cst.BaseExpression) -> list[cst.BaseExpression]:
     return [annotation]
 
 
-def _parts(start: cst.FunctionDef) -> dict[str, str]:
-    parts: dict[str, str] = {}
+def _parts(start: cst.FunctionDef) -> list[tuple[str, str]]:
+    """(attribute of self, class that is built for it), in order; an attribute may come several times."""
+    parts: list[tuple[str, str]] = []
     for assign in assignments(start.body):
         built = _built_class(assign.value)
         for target in assign.targets:
             name = dotted_name(target.target)
             if built and len(name) == 2 and name[0] == "self":
-                parts[name[1]] = built
+                parts.append((name[1], built))
     return parts
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import libcst as cst
 
@@ -94,36 +95,51 @@ def _enclose(module: cst.Module, edit: Edit, dialect: Dialect, torchair: str) ->
                 condition=edit.scope.condition,
             )
         )
-    closed = _close_before_return(statements)
-    if closed is None:
+    closing = _EndBeforeReturn(end)
+    inside: list[cst.BaseStatement] = []
+    for item in statements:
+        changed: Any = item.visit(closing)
+        inside += changed if isinstance(changed, cst.FlattenSentinel) else [changed]
+    if closing.unclosed:
         return Doubt(
             Message(
                 _("{place} returns from inside the scope, which would leave a begin without its end"),
                 place=edit.place.title,
             )
         )
-    inside, after = closed
-    return [begin.with_changes(leading_lines=blank), *inside, end, *after]
+    returns = isinstance(inside[-1], cst.SimpleStatementLine) and isinstance(inside[-1].body[-1], cst.Return)
+    return [begin.with_changes(leading_lines=blank), *inside, *(() if returns else (end,))]
 
 
-def _close_before_return(
-    statements: list[cst.BaseStatement],
-) -> tuple[list[cst.BaseStatement], list[cst.BaseStatement]] | None:
-    """What stays inside the pair and what follows it; None where a return would skip the end."""
-    last = statements[-1]
-    if any(contains(statement, cst.Return) for statement in statements[:-1]):
-        return None
-    if not contains(last, cst.Return):
-        return statements, []
-    if not isinstance(last, cst.SimpleStatementLine) or not isinstance(last.body[-1], cst.Return):
-        return None
-    value = last.body[-1].value
-    if value is None or len(last.body) > 1:
-        return None
-    result = cst.Assign([cst.AssignTarget(cst.Name(_RESULT))], value)
-    kept = last.with_changes(body=[result])
-    returned = _statement(f"return {_RESULT}\n")
-    return [*statements[:-1], kept], [returned]
+class _EndBeforeReturn(cst.CSTTransformer):
+    """Closes the pair before every `return`, once the value is worked out."""
+
+    def __init__(self, end: cst.BaseStatement) -> None:
+        self.end = end
+        self.unclosed = False
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:
+        return False
+
+    def visit_Lambda(self, node: cst.Lambda) -> bool:
+        return False
+
+    def visit_SimpleStatementSuite(self, node: cst.SimpleStatementSuite) -> None:
+        self.unclosed |= contains(node, cst.Return)  # on the line of its `if`
+
+    def leave_SimpleStatementLine(
+        self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
+    ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement]:
+        *before, last = updated_node.body
+        if not isinstance(last, cst.Return):
+            return updated_node
+        if last.value is None:
+            kept = [updated_node.with_changes(body=before)] if before else []
+            returned = cst.SimpleStatementLine([last])
+            return cst.FlattenSentinel([*kept, self.end, returned])
+        result = cst.Assign([cst.AssignTarget(cst.Name(_RESULT))], last.value)
+        kept = [updated_node.with_changes(body=[*before, result])]
+        return cst.FlattenSentinel([*kept, self.end, _statement(f"return {_RESULT}\n")])
 
 
 def _rebinds(condition: str, statements: list[cst.BaseStatement]) -> bool:

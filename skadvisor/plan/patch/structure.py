@@ -54,13 +54,17 @@ class Method:
 
 @dataclass(frozen=True, eq=False)
 class ModelClass:
-    """One class of the file, with `parts`: attribute of self -> name of the class that `__init__` builds for it."""
+    """One class of the file, with `parts`: attribute of self -> name of the class that `__init__` builds for it.
+
+    `builds` are all classes that it builds: one attribute may be one of several.
+    """
 
     name: str
     line: int
     bases: tuple[str, ...]
     methods: dict[str, Method]
     parts: dict[str, str] = field(default_factory=dict)
+    builds: frozenset[str] = frozenset()
 
     def uses(self, node: cst.CSTNode, method: Method) -> Uses:
         """What `node` (a part of `method`) works with, through the class's own methods as well."""
