@@ -116,6 +116,9 @@ DSPARK = """\
             8.85,
         ),
         ("TPOT: 14.2 ms\n", "decode_latency_ms", 14.2),
+        ("decode step latency: 15200 us\n", "decode_latency_ms", 15.2),
+        ("| decode | 15.2 ms |\n", "decode_latency_ms", 15.2),
+        ("average time per output token: 15.2 ms\n", "decode_latency_ms", 15.2),
         ("decode throughput: 1024.5 tokens/s\n", "throughput_tokens_per_sec", 1024.5),
     ],
 )
@@ -199,6 +202,7 @@ Processed prompts: 100%|██████████| 2/2 [00:00<00:00, {cost}
 Prompt: 'Hello, my name is', Generated text: ' John and {answer}'
 Prompt: 'The capital', Generated text: ' is Paris'
 """
+PLAIN_TEXT = "tokens: [1, 2, {answer}]\ntotal time: {cost} s\n"
 SGLANG_TEXT = """\
 ===============================
 Prompt: The capital of France is
@@ -209,7 +213,7 @@ JSON_TEXT = (
 )
 
 
-@pytest.mark.parametrize("form", [RECIPES_TEXT, VLLM_TEXT, SGLANG_TEXT, JSON_TEXT])
+@pytest.mark.parametrize("form", [RECIPES_TEXT, VLLM_TEXT, SGLANG_TEXT, PLAIN_TEXT, JSON_TEXT])
 @pytest.mark.parametrize("same", [True, False])
 def test_outputs_of_each_framework_are_compared_as_text(tmp_path: Path, form: str, same: bool) -> None:
     suffix = ".json" if form is JSON_TEXT else ".txt"

@@ -46,7 +46,10 @@ _VOLATILE = (
         re.compile(r"(?i)\b(?:pid|tid|process|port|thread)\b\W{0,3}\d+|\b0x[0-9a-f]{6,}|\b\d+(?:\.\d+){3}(?::\d+)?"),
     ),
 )
-_TIMING_WORDS = r"(?:inference time|time cost|latency|throughput|elapsed(?: time)?|tpot|ttft|itl|e2el|duration|speed)"
+_TIMING_WORDS = (
+    r"(?:(?:inference|total|wall|execution|generation) time|time cost|latency|throughput|elapsed(?: time)?"
+    r"|tpot|ttft|itl|e2el|duration|speed)"
+)
 #: Only a measurement: such a line is no result even without a prefix.
 _MEASUREMENT = re.compile(
     rf"(?i)^\W*(?:\S+\s+){{0,7}}?{_TIMING_WORDS}\b(?:[^\d]*\((?:ms|s|us|[\w/]+/s)\)\s*:?\s*[\d.]+"

@@ -38,6 +38,7 @@ _ROWS = (
     re.compile(rf"(?i)\b(?:mean|avg|average)\s+tpot\s*\(ms\)\s*:?\s*{_VALUE}"),
     re.compile(rf"(?i)\b(?:median|p50)\s+(?:itl|inter-token latency)\s*\(ms\)\s*:?\s*{_VALUE}"),
     re.compile(rf"(?i)\b(?:mean|avg|average)\s+(?:itl|inter-token latency)\s*\(ms\)\s*:?\s*{_VALUE}"),
+    re.compile(rf"(?i)\btime per output token[^\d\n]{{0,20}}{_VALUE}\s*ms\b"),
     re.compile(rf"(?i)^\W*(?:tpot|itl|inter-token latency)\s*(?:\(ms\)\s*:?\s*{_VALUE}|:?\s*(?P<ms>[\d.]+)\s*ms\b)"),
 )
 #: vLLM's latency benchmark times whole requests: prefill and all decode steps.
@@ -57,9 +58,11 @@ _NOT_DECODE = re.compile(
     r"(?i)\b(?:peak|total|input|prefill|request|last)\b[^:]*throughput|prefill|throughput \(req/s\)"
 )
 #: Every line that tells a figure holds one of these, in small letters.
-_WORDS = ("inference time", "latency", "throughput", "tpot", "itl", "decode", "benchmark ...")
+_WORDS = ("inference time", "output token", "latency", "throughput", "tpot", "itl", "decode", "benchmark ...")
 #: Any other line that speaks of decode and of a time.
-_OTHER = re.compile(rf"(?i)\bdecode\b[^\n]{{0,60}}?(?:latency|time|cost|step)[^\d\n]{{0,40}}{_VALUE}\s*ms\b")
+_OTHER = re.compile(
+    rf"(?i)(?:\bdecode\b[^\n]{{0,60}}?(?:latency|time|cost|step)[^\d\n]{{0,40}}|^\W*decode\W{{1,10}}){_VALUE}\s*{_UNIT}"
+)
 
 #: A first step this much longer than the median still compiles or warms up.
 WARM_UP = 1.5
@@ -144,7 +147,7 @@ def _read(line: str, log: _Log) -> None:
     ):
         return
     elif match := _OTHER.search(line):
-        log.others.append(float(match["value"]))
+        log.others.append(_milliseconds(match))
 
 
 def _step(line: str, stage: str, milliseconds: float, log: _Log) -> None:
