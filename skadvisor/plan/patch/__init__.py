@@ -130,7 +130,7 @@ def propose_for(path: Path, content: bytes, request: Request, model: RecipeModel
         return Declined(path=path, reason=where)
     except (SyntaxError, LookupError, ValueError, RecursionError) as error:
         return Declined(path=path, reason=Message(_("it cannot be read as text: {error}"), error=error))
-    if source.module.bytes != content:
+    if not source.exact:
         return Declined(path=path, reason=Message(_("its bytes cannot be kept exactly (mixed encodings?)")))
     if source.scope_calls:
         return _has_scopes(path, source, request)

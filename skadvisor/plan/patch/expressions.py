@@ -6,6 +6,7 @@ They are taken from what the method and its class really have. Where nothing say
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import libcst as cst
 
@@ -81,6 +82,7 @@ def _switch_expressions(source: Source) -> list[tuple[str, str]]:
     return [pair for pair in written if "\n" not in pair[1]] + list(_SWITCHES.items())
 
 
+@lru_cache(maxsize=20_000)
 def _values_of(method: Method, attribute: str) -> list[cst.BaseExpression]:
     values: list[cst.BaseExpression] = []
 

@@ -21,6 +21,7 @@ def read_source(content: bytes) -> Source:
     module.visit(reader)
     return Source(
         module,
+        module.bytes == content,
         reader.classes,
         tuple(reader.scope_calls),
         frozenset(reader.dotted),

@@ -54,9 +54,15 @@ def rewrite(module: cst.Module, edits: Sequence[Edit], dialect: Dialect) -> cst.
         assert start is not None
         base = suites.get(id(start), start)
         suites[id(start)] = _add_assignments(base, lines)
-    changed = module.visit(_SuiteReplacer(suites))
-    assert isinstance(changed, cst.Module)
-    return _add_imports(changed, dialect)
+    touched = {edit.place.model_class.name for edit in edits} | {
+        owner.name for edit in edits for owner, _line in edit.assignments
+    }
+    replacer = _SuiteReplacer(suites)
+    body = [
+        item if isinstance(item, cst.ClassDef) and item.name.value not in touched else item.visit(replacer)
+        for item in module.body
+    ]
+    return _add_imports(module.with_changes(body=body), dialect)
 
 
 class _SuiteReplacer(cst.CSTTransformer):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import libcst as cst
 
@@ -71,13 +72,19 @@ class ModelClass:
         return self._follow(node, method, frozenset({method.name}))
 
     def _follow(self, node: cst.CSTNode, method: Method, seen: frozenset[str]) -> Uses:
-        found = _Collector(method.aliases)
-        node.visit(found)
-        total = Uses(frozenset(found.attributes), frozenset(found.applied), frozenset(found.functions))
-        for name in sorted(found.attributes & self.methods.keys() - seen):
+        total = _own_uses(node, method)
+        for name in sorted(total.attributes & self.methods.keys() - seen):
             called = self.methods[name]
             total = total | self._follow(called.node.body, called, seen | {name})
         return total
+
+
+@lru_cache(maxsize=20_000)
+def _own_uses(node: cst.CSTNode, method: Method) -> Uses:
+    """What a part of a method works with itself."""
+    found = _Collector(method.aliases)
+    node.visit(found)
+    return Uses(frozenset(found.attributes), frozenset(found.applied), frozenset(found.functions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +94,11 @@ class Source:
     `attribute_reads` are dotted names that are read, `mapping_reads` the pairs (name, key) of `name["key"]` and
     `name.get("key")`, `part_calls` the methods that are called on a part where decode may come, as in
     `self.self_attn.decode(...)`, `functions` what is called at all, by its last name.
-    `scope_calls` are the calls that open a scope, with their line.
+    `scope_calls` are the calls that open a scope, with their line; `exact` says whether every byte can be kept.
     """
 
     module: cst.Module
+    exact: bool
     classes: dict[str, ModelClass]
     scope_calls: tuple[tuple[int, str], ...]
     attribute_reads: frozenset[str]
