@@ -235,6 +235,13 @@ def waterfall(template: Template, wording: Wording) -> Bars | None:
     return Bars(wording.template(template.name, template.variant), axis, tuple(bars))
 
 
+def bars_of(named: Sequence[tuple[str, float]], wording: Wording) -> Bars:
+    """Bars from zero, each a name and its time in us."""
+    axis = make_axis((time for _name, time in named), "µs")
+    bars = (Bar("ceiling", name, wording.us(time), 0.0, axis.place(time)) for name, time in named)
+    return Bars("", axis, tuple(bars))
+
+
 def layer_columns(result: Result, wording: Wording) -> Strip | None:
     """Every layer of the typical step as a column of its regions; outliers are marked."""
     layers = result.layer_times

@@ -1,22 +1,163 @@
-"""Figures of a result, one function each: records and optional Axes in, Axes out; nothing is shown or saved.
+"""The report's pictures as figures, one function each: records and optional Axes in, Axes out; nothing is shown.
 
-Regions have the colours of the reports. matplotlib is imported when a figure is drawn.
+Places, labels and colours are those of `pictures`, so that a figure and the report say the same. matplotlib is imported
+when a figure is drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skadvisor.records import Result, Template, TypicalLayer
+from skadvisor.report.layer_picture import draw_layer
 from skadvisor.report.palette import ACCENT, GAP_COLOURS, INK, REGION_COLOURS, text_on
+from skadvisor.report.pictures import (
+    Axis,
+    Bars,
+    Segment,
+    Stack,
+    Strip,
+    all_gains,
+    bars_of,
+    layer_columns,
+    region_stacks,
+    step_columns,
+    waterfall,
+)
+from skadvisor.report.wording import Wording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 QUIET = "#9aa2ad"
-#: Bars thinner than this share of the step carry no letters.
-LETTERS_FROM = 0.07
+COLOURS = {**REGION_COLOURS, **GAP_COLOURS, "busy": QUIET}
+WORDING = Wording("en")
+#: How the bars of each kind look.
+LOOKS: dict[str, dict[str, Any]] = {
+    "claim": {"fill": False, "edgecolor": QUIET, "linestyle": "--"},
+    "ceiling": {"color": "#e3e6ea", "edgecolor": QUIET},
+    "estimate": {"color": ACCENT, "alpha": 0.35},
+    "gain": {"color": ACCENT, "alpha": 0.35},
+    "loss": {"color": "white", "edgecolor": INK},
+    "total": {"color": ACCENT},
+}
+
+
+def region_shares(result: Result, ax: Axes | None = None) -> Axes:
+    """A stacked bar per phase: exposed time of each region and the gaps by kind, percent of the step."""
+    stacks = region_stacks(result, WORDING)
+    ax = _plain(_axes(ax, 9, 2.4 + 0.7 * len(stacks)))
+    for place, stack in enumerate(stacks):
+        for segment in stack.segments:
+            ax.barh(place, segment.width, left=segment.start, **_look(segment))
+            if segment.has_letters:
+                middle, ink = segment.start + segment.width / 2, text_on(COLOURS[segment.region])
+                ax.text(middle, place, segment.text, ha="center", va="center", color=ink)
+    ax.set_yticks(range(len(stacks)), [stack.label for stack in stacks])
+    ax.invert_yaxis()
+    ax.set_xlabel("share of the step (%)")
+    return _with_legend(ax)
+
+
+def layer_timeline(typical: TypicalLayer, ax: Axes | None = None) -> Axes:
+    """One typical layer over its streams, in us; breakers are hatched, fragments lie above."""
+    drawn = draw_layer(typical, WORDING)
+    names = dict(drawn.regions)
+    ax = _plain(_axes(ax, 11, 2.0 + 0.8 * len(drawn.lanes)))
+    for place, lane in enumerate(drawn.lanes):
+        for box in lane.boxes:
+            look: dict[str, Any] = {
+                "color": COLOURS[box.region],
+                "edgecolor": INK if box.breaks else "white",
+                "label": names[box.region],
+            }
+            ax.barh(place, box.width, left=box.start, height=0.6, hatch="xxx" if box.breaks else None, **look)
+            if box.width > 8 and not box.breaks:
+                letters = _name(box.label, 20)
+                middle, ink = box.start + box.width / 2, text_on(COLOURS[box.region])
+                ax.text(middle, place, letters, ha="center", va="center", fontsize=8, color=ink)
+    for band in drawn.bands:
+        ax.plot([band.start, band.start + band.width], [-0.6, -0.6], color=ACCENT, linewidth=5, solid_capstyle="butt")
+    ax.set_yticks(range(len(drawn.lanes)), [lane.label for lane in drawn.lanes])
+    ax.invert_yaxis()
+    ax.set_xlabel("time in the layer (µs)")
+    ax.set_title(drawn.title, loc="left", fontsize=10)
+    _scale(ax, drawn.axis)
+    return _with_legend(ax)
+
+
+def gains(result: Result, ax: Axes | None = None) -> Axes:
+    """Claim, ceiling and estimate of every template on one axis, percent of the step the advice speaks of."""
+    return _bars(all_gains(result, WORDING), f"gain (% of the {result.phase} step)", ax)
+
+
+def gain_terms(template: Template, ax: Axes | None = None) -> Axes:
+    """The terms of one estimate as a waterfall in us per step; thin lines reach from low to high."""
+    drawn = waterfall(template, WORDING)
+    return _bars(() if drawn is None else (drawn,), "saved per step (µs)", ax)
+
+
+def breakers(template: Template, ax: Axes | None = None, most: int = 12) -> Axes:
+    """What ends fragments, by the saving it costs per step in us, dearest first."""
+    dearest = sorted(template.breakers, key=lambda breaker: -breaker.cost_us)[:most]
+    named = [(f"{breaker.op_type} ({WORDING.role(breaker.role)})", breaker.cost_us) for breaker in dearest]
+    return _bars((bars_of(named, WORDING),), "lost saving per step (µs)", ax)
+
+
+def layer_strip(result: Result, ax: Axes | None = None) -> Axes:
+    """Every layer of the typical step as a stack of its regions' exposed time, us; outliers carry a mark."""
+    return _strip(layer_columns(result, WORDING), "layer", ax)
+
+
+def steps(result: Result, ax: Axes | None = None) -> Axes:
+    """Wall time of every step in us: kernels, small gaps, waiting for the host; what is not steady is marked."""
+    return _strip(step_columns(result, WORDING), "step", ax)
+
+
+def _bars(groups: Sequence[Bars], title: str, ax: Axes | None) -> Axes:
+    rows = [(bars, bar) for bars in groups for bar in bars.bars]
+    ax = _plain(_axes(ax, 8, 1.2 + 0.35 * len(rows)))
+    for place, (_group, bar) in enumerate(rows):
+        ax.barh(place, bar.width, left=bar.start, height=0.6, **LOOKS[bar.kind])
+        if bar.low is not None and bar.high is not None:
+            ax.plot([bar.low, bar.high], [place, place], color=INK, linewidth=1)
+        if bar.middle is not None:
+            ax.plot(bar.middle, place, "o", color=ACCENT)
+        ax.annotate(bar.text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    many = len(groups) > 1
+    names = [f"{bars.title}, {bar.label}" if many else bar.label for bars, bar in rows]
+    ax.set_yticks(range(len(rows)), [_name(name, 60) for name in names])
+    ax.invert_yaxis()
+    ax.set_xlabel(title)
+    if groups:
+        _scale(ax, groups[0].axis)
+        ax.axvline(groups[0].axis.zero, color=QUIET, linewidth=0.8)
+    return ax
+
+
+def _strip(drawn: Strip | None, title: str, ax: Axes | None) -> Axes:
+    ax = _plain(_axes(ax, 10, 3))
+    ax.set_xlabel(title)
+    if drawn is None:
+        return ax
+    for place, width, stack in drawn.columns:
+        for segment in stack.segments:
+            ax.bar(place + width / 2, segment.width, bottom=segment.start, width=width, **_look(segment))
+        if stack.outlier:
+            ax.plot(place + width / 2, _top(stack) + 3, "v", color=ACCENT)
+    ax.set_xticks([place for place, _label in drawn.labels], [label for _place, label in drawn.labels])
+    ax.set_yticks([place for place, _label in drawn.axis.ticks], [label for _place, label in drawn.axis.ticks])
+    return _with_legend(ax)
+
+
+def _top(stack: Stack) -> float:
+    return stack.segments[-1].start + stack.segments[-1].width if stack.segments else 0.0
+
+
+def _look(segment: Segment) -> dict[str, Any]:
+    hatch = "///" if segment.region in GAP_COLOURS or segment.region == "unattributed" else None
+    return {"color": COLOURS[segment.region], "edgecolor": "white", "hatch": hatch, "label": segment.name}
 
 
 def _axes(ax: Axes | None, width: float, height: float) -> Axes:
@@ -33,225 +174,22 @@ def _plain(ax: Axes) -> Axes:
     return ax
 
 
-def _name(text: str, longest: int = 40) -> str:
+def _scale(ax: Axes, axis: Axis) -> None:
+    ax.set_xlim(0, 100)
+    ax.set_xticks([place for place, _label in axis.ticks], [label for _place, label in axis.ticks])
+
+
+def _with_legend(ax: Axes) -> Axes:
+    """Each name once, beside the drawing."""
+    handles, names = ax.get_legend_handles_labels()
+    once = dict(zip(names, handles, strict=True))
+    if once:
+        ax.legend(once.values(), once.keys(), loc="upper left", bbox_to_anchor=(1.0, 1.05), frameon=False)
+    return ax
+
+
+def _name(text: str, longest: int) -> str:
     """A name that matplotlib draws as it is: no mathematics, no control characters."""
     from skadvisor.report.wording import clip
 
     return clip(text, longest).replace("$", r"\$")
-
-
-def region_shares(result: Result, ax: Axes | None = None) -> Axes:
-    """A stacked bar per phase: exposed time of each region and the gaps by kind, percent of the step."""
-    phases = list(result.phases)
-    ax = _plain(_axes(ax, 9, 2.4 + 0.7 * len(phases)))
-    named: set[str] = set()
-    for place, phase in enumerate(phases):
-        record = result.phases[phase]
-        parts: list[tuple[str, float]] = [
-            (region.region, region.exposed_us) for region in result.regions if region.phase == phase
-        ]
-        parts += record.gap.parts
-        start = 0.0
-        for name, time in parts:
-            width = 100 * time / record.wall_us if record.wall_us else 0.0
-            if width <= 0:
-                continue
-            colour = (REGION_COLOURS | GAP_COLOURS)[name]
-            label = f"gap, {name}" if name in GAP_COLOURS else name
-            hatch = "///" if name in GAP_COLOURS or name == "unattributed" else None
-            ax.barh(
-                place,
-                width,
-                left=start,
-                color=colour,
-                edgecolor="white",
-                hatch=hatch,
-                label=None if label in named else label,
-            )
-            named.add(label)
-            if width >= 100 * LETTERS_FROM:
-                ax.text(start + width / 2, place, f"{width:.0f} %", ha="center", va="center", color=text_on(colour))
-            start += width
-    ax.set_yticks(range(len(phases)), phases)
-    ax.invert_yaxis()
-    ax.set_xlabel("share of the step (%)")
-    if named:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), frameon=False)
-    return ax
-
-
-def layer_timeline(typical: TypicalLayer, ax: Axes | None = None) -> Axes:
-    """One typical layer over its streams, in us from its first kernel; breakers are hatched, fragments underlined."""
-    streams: list[int | None] = list(dict.fromkeys(kernel.stream for kernel in typical.kernels))
-    ax = _plain(_axes(ax, 11, 1.6 + 0.8 * len(streams)))
-    named: set[str] = set()
-    for kernel in typical.kernels:
-        lane = streams.index(kernel.stream)
-        breaks = kernel.fusible == "unlikely"
-        ax.barh(
-            lane,
-            kernel.dur_us,
-            left=kernel.start_us,
-            height=0.6,
-            color=REGION_COLOURS[kernel.region],
-            edgecolor=INK if breaks else "white",
-            linewidth=1.0 if breaks else 0.5,
-            hatch="xxx" if breaks else None,
-            label=None if kernel.region in named else kernel.region,
-        )
-        named.add(kernel.region)
-        if typical.wall_us and kernel.dur_us > 0.08 * typical.wall_us:
-            middle = kernel.start_us + kernel.dur_us / 2
-            letters = _name(kernel.op_type or kernel.name, 20)
-            ax.text(
-                middle,
-                lane,
-                letters,
-                ha="center",
-                va="center",
-                fontsize=8,
-                color=text_on(REGION_COLOURS[kernel.region]),
-            )
-    for start, end, lane in _fragment_spans(typical, streams):
-        ax.plot([start, end], [lane + 0.4, lane + 0.4], color=ACCENT, linewidth=2.5, solid_capstyle="butt")
-    ax.set_yticks(range(len(streams)), ["stream unknown" if one is None else f"stream {one}" for one in streams])
-    ax.invert_yaxis()
-    ax.set_xlabel("time in the layer (us)")
-    ax.set_title(f"layer {typical.layer} ({typical.kind}), {typical.wall_us:,.1f} us", loc="left", fontsize=10)
-    if named:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    return ax
-
-
-def _fragment_spans(typical: TypicalLayer, streams: Sequence[int | None]) -> list[tuple[float, float, int]]:
-    """Start, end and lane of every fragment on every stream it has kernels on."""
-    spans: dict[tuple[int, int], list[float]] = {}
-    for kernel in typical.kernels:
-        if kernel.fragment is not None:
-            span = spans.setdefault((kernel.fragment, streams.index(kernel.stream)), [])
-            span += [kernel.start_us, kernel.start_us + kernel.dur_us]
-    return [(min(times), max(times), lane) for (_fragment, lane), times in spans.items()]
-
-
-def gains(result: Result, ax: Axes | None = None) -> Axes:
-    """Claim, ceiling and estimate of every template on one axis, percent of the step the advice speaks of."""
-    templates = [template for template in result.templates if template.claim or template.estimate]
-    ax = _plain(_axes(ax, 8, 1.2 + 0.9 * len(templates)))
-    phase = result.phases.get(result.phase)
-    seen: set[str] = set()
-
-    def label(text: str) -> str | None:
-        known = text in seen
-        seen.add(text)
-        return None if known else text
-
-    for place, template in enumerate(templates):
-        if template.claim:
-            low, high = template.claim.low_pct, template.claim.high_pct
-            ax.barh(
-                place - 0.26,
-                high - low,
-                left=low,
-                height=0.2,
-                fill=False,
-                edgecolor=QUIET,
-                linestyle="--",
-                label=label("claim"),
-            )
-        if template.ceiling_us is not None and phase is not None and phase.wall_us:
-            ceiling = 100 * template.ceiling_us / phase.wall_us
-            ax.barh(place, ceiling, height=0.2, color="#e3e6ea", edgecolor=QUIET, label=label("ceiling"))
-        if template.estimate:
-            low, middle, high = template.estimate.low_pct, template.estimate.mid_pct, template.estimate.high_pct
-            ax.plot([low, high], [place + 0.26] * 2, color=ACCENT, linewidth=5, alpha=0.35, solid_capstyle="butt")
-            ax.plot(middle, place + 0.26, "o", color=ACCENT, label=label("estimate"))
-    ax.axvline(0, color=QUIET, linewidth=0.8)
-    ax.set_yticks(range(len(templates)), [template.name for template in templates])
-    ax.invert_yaxis()
-    ax.set_xlabel(f"gain (% of the {result.phase} step)")
-    if seen:
-        ax.legend(frameon=False, loc="best")
-    return ax
-
-
-def gain_terms(template: Template, ax: Axes | None = None) -> Axes:
-    """The terms of one estimate as a waterfall in us per step; thin lines reach from low to high."""
-    ax = _plain(_axes(ax, 8, 1.2 + 0.5 * (len(template.terms) + 1)))
-    labels, running = [], 0.0
-    for place, (name, term) in enumerate(template.terms.items()):
-        losing = term.mid_us < 0
-        ax.barh(place, term.mid_us, left=running, color="white" if losing else ACCENT, edgecolor=INK, alpha=0.85)
-        ax.plot([running + term.low_us, running + term.high_us], [place, place], color=INK, linewidth=1)
-        running += term.mid_us
-        labels.append(f"{name.replace('_', ' ')} ({term.basis})")
-    if template.estimate:
-        place = len(template.terms)
-        estimate = template.estimate
-        ax.barh(place, estimate.mid_us, color=ACCENT)
-        ax.plot([estimate.low_us, estimate.high_us], [place, place], color=INK, linewidth=1)
-        labels.append("estimate")
-    ax.axvline(0, color=QUIET, linewidth=0.8)
-    ax.set_yticks(range(len(labels)), labels)
-    ax.invert_yaxis()
-    ax.set_xlabel("saved per step (us)")
-    return ax
-
-
-def layer_strip(result: Result, ax: Axes | None = None) -> Axes:
-    """Every layer of the typical step as a stack of its regions' exposed time, us; outliers carry a mark."""
-    from skadvisor.report.sections import outliers
-
-    ax = _plain(_axes(ax, 10, 3))
-    layers = result.layer_times
-    places = [layer.layer for layer in layers]
-    floor = [0.0] * len(layers)
-    for region in dict.fromkeys(region for layer in layers for region in layer.regions_us):
-        heights = [layer.regions_us.get(region, 0.0) for layer in layers]
-        ax.bar(places, heights, bottom=floor, width=0.85, color=REGION_COLOURS[region], label=region)
-        floor = [low + height for low, height in zip(floor, heights, strict=True)]
-    for odd, _usual in outliers(layers):
-        top = floor[places.index(odd.layer)]
-        ax.annotate(
-            "", (odd.layer, top), xytext=(odd.layer, top * 1.12), arrowprops={"arrowstyle": "-|>", "color": ACCENT}
-        )
-    ax.set_xlabel("layer")
-    ax.set_ylabel("exposed time (us)")
-    if layers:
-        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return ax
-
-
-def breakers(template: Template, ax: Axes | None = None, most: int = 12) -> Axes:
-    """What ends fragments, by the saving it costs per step in us, dearest first."""
-    dearest = sorted(template.breakers, key=lambda breaker: -breaker.cost_us)[:most]
-    ax = _plain(_axes(ax, 8, 1.2 + 0.4 * len(dearest)))
-    ax.barh(range(len(dearest)), [breaker.cost_us for breaker in dearest], color=QUIET, edgecolor=INK)
-    ax.set_yticks(range(len(dearest)), [_name(breaker.op_type) for breaker in dearest])
-    ax.invert_yaxis()
-    ax.set_xlabel("lost saving per step (us)")
-    return ax
-
-
-def steps(result: Result, ax: Axes | None = None) -> Axes:
-    """Wall time of every step in ms: kernels, small gaps, waiting for the host; pale where not steady."""
-    from matplotlib.ticker import MaxNLocator
-
-    ax = _plain(_axes(ax, 9, 3))
-    first = True
-    for step in result.steps:
-        small = max(step.gap_us - step.host_gap_us, 0.0)
-        floor = 0.0
-        parts = (("kernels", step.busy_us, QUIET), ("small gaps", small, GAP_COLOURS["inside"]))
-        for name, time, colour in (*parts, ("host gaps", step.host_gap_us, GAP_COLOURS["host"])):
-            shown = name if first else None
-            ax.bar(step.index, time / 1000, bottom=floor, color=colour, alpha=1 if step.steady else 0.5, label=shown)
-            floor += time / 1000
-        if not step.steady:
-            ax.text(step.index, floor, "×", ha="center", va="bottom", color=ACCENT)
-        first = False
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("step")
-    ax.set_ylabel("time (ms)")
-    if result.steps:
-        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return ax

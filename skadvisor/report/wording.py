@@ -52,7 +52,7 @@ ATTENTION_NAMES = {
     "unknown": _("unknown attention"),
 }
 #: Parts of a step that has SuperKernels already.
-FUSED_NAMES = {"superkernel": _("in SuperKernels"), "outside": _("outside them")}
+FUSED_NAMES = {"superkernel": _("in SuperKernels"), "outside": _("outside them"), "busy": _("kernels")}
 STATUS_NAMES = {"pass": _("pass"), "warn": _("warning"), "block": _("blocks"), "unknown": _("unknown")}
 VERDICT_NAMES = {
     "worthwhile": _("worthwhile"),
