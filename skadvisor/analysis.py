@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skadvisor.errors import NotEnoughError
 from skadvisor.options import Options, PathText, choose_options
 from skadvisor.records import Result, Tool
 from skadvisor.report.subject import subject_template
+from skadvisor.text.messages import _
 from skadvisor.version import SCHEMA_VERSION, __version__
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from skadvisor.accounting.timeline import Times
     from skadvisor.events import Capture
     from skadvisor.labelling.labels import Labelled
+    from skadvisor.plan.records import Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +62,18 @@ class Analysis:
         return frame.assign(region=regions)
 
     @property
+    def roles(self) -> pd.DataFrame:
+        """One row per region and role of that step: kernels, total_us (durations summed), the longest total first."""
+        import pandas as pd
+
+        uses = [asdict(use) for one in self.result.operators for use in one.uses]
+        frame = pd.DataFrame(uses, columns=["region", "role", "kernels", "total_us"])
+        summed = frame.groupby(["region", "role"], as_index=False, sort=False)[["kernels", "total_us"]].sum()
+        return summed.sort_values("total_us", ascending=False, ignore_index=True)
+
+    @property
     def templates(self) -> pd.DataFrame:
-        """One row per template: share, claim, ceiling, estimate and verdict."""
+        """One row per template: share, claim, ceiling_us, estimate (P10, P50, P90; us and percent), verdict."""
         return _template_frame(self.result)
 
     def explain(self, pattern: str) -> pd.DataFrame:
@@ -68,6 +81,25 @@ class Analysis:
         from skadvisor.labelling.explanation import explain
 
         return explain(self.labelled, pattern)
+
+    def plan(self, template: str | None = None, dialect: str | None = None, variant: str = "") -> Plan:
+        """What to type for a scope: code, configuration, options, risks, proof; by default the recommended one.
+
+        `dialect` is ge, recipes, npugraph_ex or vllm-ascend, by default what fits the capture's graph. Raises
+        NotEnoughError where none is recommended or named, InputError for a template or dialect that there is not.
+        """
+        from skadvisor.plan.planning import choose_dialect, make_plan, named_dialect
+
+        advised = self.result.recommendation
+        chosen = template or advised.choice
+        if chosen == "none":
+            raise NotEnoughError(
+                _("no scope is recommended for this capture: {reason}"),
+                _("Name a template to see its plan all the same."),
+                reason=advised.reason,
+            )
+        spoken = named_dialect(dialect) if dialect else choose_dialect(self.result)
+        return make_plan(self.result, self.kernels, chosen, spoken, variant or advised.variant)
 
     def write(
         self,
@@ -229,8 +261,6 @@ _TEMPLATE_COLUMNS = [
 
 
 def _frame(records: tuple[Any, ...]) -> pd.DataFrame:
-    from dataclasses import asdict
-
     import pandas as pd
 
     return pd.json_normalize([asdict(record) for record in records], sep="_")

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 import click
 
-from skadvisor.errors import SkadvisorError
+from skadvisor.errors import InputError, SkadvisorError
+from skadvisor.text.languages import LANGUAGES, default_language, translator
+from skadvisor.text.messages import Message, _
 from skadvisor.version import SCHEMA_VERSION, __version__
 
 # Commands are imported when they run, so that --help stays fast. Name -> (module, one-line help).
 COMMANDS = {
-    "analyze": ("skadvisor.commands.analyze", "Say where the step's time goes and where to put the scope."),
-    "kernels": ("skadvisor.commands.kernels", "Write the labelled kernel table."),
-    "explain": ("skadvisor.commands.explain", "Say why kernels got their label."),
-    "rules": ("skadvisor.commands.rules", "Say what fuses, and learn it from your own compile log."),
-    "plan": ("skadvisor.commands.plan", "Print the code and config for a template."),
-    "compare": ("skadvisor.commands.compare", "Judge a run with SuperKernel against one without."),
-    "verify": ("skadvisor.commands.verify", "Check compile log, outputs and performance of a run."),
-    "screen": ("skadvisor.commands.screen", "List the runs worth doing, in order."),
-    "report": ("skadvisor.commands.report", "Write any report from a saved answer."),
-    "doctor": ("skadvisor.commands.doctor", "Say what a capture lacks and how to record a better one."),
-    "capture": ("skadvisor.commands.capture", "Print the lines that record a good capture."),
-    "config": ("skadvisor.commands.config", "Show the defaults in force and where each is set."),
-    "calibrate": ("skadvisor.commands.calibrate", "Show forecasts with their outcomes and refit the gain model."),
+    "analyze": ("skadvisor.commands.analyze", _("Say where the step's time goes and where to put the scope.")),
+    "kernels": ("skadvisor.commands.kernels", _("Write the labelled kernel table.")),
+    "explain": ("skadvisor.commands.explain", _("Say why kernels got their label.")),
+    "rules": ("skadvisor.commands.rules", _("Say what fuses, and learn it from your own compile log.")),
+    "plan": ("skadvisor.commands.plan", _("Print the code and config for a template.")),
+    "compare": ("skadvisor.commands.compare", _("Judge a run with SuperKernel against one without.")),
+    "verify": ("skadvisor.commands.verify", _("Check compile log, outputs and performance of a run.")),
+    "screen": ("skadvisor.commands.screen", _("List the runs worth doing, in order.")),
+    "report": ("skadvisor.commands.report", _("Write any report from a saved answer.")),
+    "doctor": ("skadvisor.commands.doctor", _("Say what a capture lacks and how to record a better one.")),
+    "capture": ("skadvisor.commands.capture", _("Print the lines that record a good capture.")),
+    "config": ("skadvisor.commands.config", _("Show the defaults in force and where each is set.")),
+    "completion": ("skadvisor.commands.completion", _("Print what completes commands in your shell.")),
+    "calibrate": ("skadvisor.commands.calibrate", _("Show forecasts with their outcomes and refit the gain model.")),
 }
 
 
+#: What newer versions of click raise where nothing was typed.
+NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 #: Options that stand before or behind the command.
 EVERYWHERE = ("--quiet", "--debug")
 
@@ -51,6 +58,11 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
+        language = _language_of(ctx)
+        if language != "en":
+            from skadvisor.commands.help_text import translate_help
+
+            return translate_help(command, translator(language))
         return command
 
     def resolve_command(
@@ -66,14 +78,17 @@ class Commands(click.Group):
                 args = ["analyze", *args]
             else:
                 near = get_close_matches(name, COMMANDS, n=1, cutoff=0.6)
-                meant = f"Did you mean {near[0]!r}?" if near else "It is no path either; see skadvisor --help."
-                raise click.UsageError(f"there is no command {name!r}. {meant}", ctx)
+                if near:
+                    hint = Message(_("Did you mean {near}?"), near=f"skadvisor {near[0]}")
+                    raise InputError(_("there is no command {name!r}"), hint, name=name)
+                raise InputError(_("{name!r} is neither a command nor a path"), _("See skadvisor --help."), name=name)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        translate = translator(_language_of(ctx))
+        with formatter.section(translate(_("Commands"))):
+            formatter.write_dl([(name, translate(text)) for name, (_module, text) in COMMANDS.items()])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,7 +106,7 @@ def cli(ctx: click.Context, debug: bool, quiet: bool, lang: str | None) -> None:
 
     Exit codes: 0 answered, 1 a bug of ours, 2 bad usage or unreadable input, 3 too little in it, 4 a gate failed.
     """
-    ctx.obj = {"debug": debug, "quiet": quiet, "defaults": ()}
+    ctx.ensure_object(dict).update(debug=debug, quiet=quiet, defaults=())
     _set_defaults(ctx, lang)
 
 
@@ -131,37 +146,76 @@ def _option_names(command: click.Command) -> dict[str, str]:
     }
 
 
+def _language_of(ctx: click.Context) -> str:
+    return str((ctx.find_root().obj or {}).get("language", "en"))
+
+
+def spoken_language(words: Sequence[str]) -> str:
+    """The language of help and errors: what --lang or SKADVISOR_LANG says, else the locale's."""
+    typed = next((word.partition("=")[2] for word in words if word.startswith("--lang=")), "")
+    if "--lang" in words[:-1]:
+        typed = words[list(words).index("--lang") + 1]
+    wished = typed or os.environ.get("SKADVISOR_LANG", "")
+    return wished if wished in LANGUAGES else default_language()
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit; the one place where exceptions become messages and exit codes."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    language = spoken_language(words)
+    translate = translator(language)
+    shared: dict[str, Any] = {"language": language}
     try:
-        code = cli.main(args=arguments, prog_name="skadvisor", standalone_mode=False)
+        code = _run(arguments, shared)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
+    except NO_ARGUMENTS as error:
+        click.echo(error.format_message(), err=True)
         sys.exit(2)
+    except click.ClickException as error:
+        from skadvisor.commands.usage import explain_usage
+
+        sys.exit(_report(explain_usage(error), translate, as_json="--json" in words))
     except (click.Abort, KeyboardInterrupt):
-        click.echo("skadvisor: stopped", err=True)
+        click.echo(translate(_("skadvisor: stopped")), err=True)
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
+        # What is left in the buffer would fail again when Python closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
     except Exception as error:
-        if debug:
+        if "--debug" in words:
             raise
-        sys.exit(_report(error))
+        sys.exit(_report(error, translate, as_json="--json" in words and "answered" not in shared))
 
 
-def _report(error: Exception) -> int:
-    """Write one or two lines about a failure and return its exit code."""
-    if isinstance(error, SkadvisorError):
-        click.echo(f"skadvisor: {error}", err=True)
-        return error.exit_code
-    kind = type(error).__name__
-    click.echo(f"skadvisor: this is a bug: {kind}: {error}\nrun again with --debug and report what it prints", err=True)
-    return 1
+def _run(arguments: list[str] | None, shared: dict[str, Any]) -> Any:
+    """What click returns, in the language that is asked for."""
+    from skadvisor.commands.help_text import speaking, translate_help
+
+    root: click.Command = cli
+    if shared["language"] != "en":
+        root = translate_help(cli, translator(shared["language"]))
+    with speaking(shared["language"]):
+        return root.main(args=arguments, prog_name="skadvisor", standalone_mode=False, obj=shared)
+
+
+def _report(error: Exception, translate: Callable[[str], str], *, as_json: bool) -> int:
+    """Write one or two lines about a failure, `as_json` also an object, and return its exit code."""
+    if not isinstance(error, SkadvisorError):
+        found = Message(_("this is a bug: {kind}: {error}"), kind=type(error).__name__, error=str(error))
+        error = SkadvisorError("{found}", _("run again with --debug and report what it prints"), found=found)
+    said = error.render(translate)
+    click.echo(f"skadvisor: {said}", err=True)
+    if as_json:
+        import json
+
+        answer, _line, hint = said.partition("\n")
+        status = {1: "bug", 2: "bad_input", 3: "too_little", 4: "gate_failed"}[error.exit_code]
+        click.echo(json.dumps({"status": status, "answer": answer, "next": [hint] if hint else []}, ensure_ascii=False))
+    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -10,22 +10,61 @@ Only the command line turns them into messages and exit codes.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from typing import Any
+
+#: Options of the command line in a hint, and what they are in Python.
+_OPTION = re.compile(r"--([a-z][a-z-]+)")
+_SWITCHES = ("force", "write", "redact", "redact-ops", "runs")
+
 
 class SkadvisorError(Exception):
     """Base of all expected failures.
 
-    `message` says what happened and where; `hint` says what to type or do next (may be empty).
+    `message` says what happened and where, `hint` what to do next (may be empty, or a Message). Both are templates for
+    `values`, so that they can be said in another language; as text they are English and speak of Python.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: Any = "", **values: Any) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.templates = (message, hint)
+        self.values = values
+
+    @property
+    def message(self) -> str:
+        """What happened and where, in English."""
+        return self._said(self.templates[0], str)
+
+    @property
+    def hint(self) -> str:
+        """What to do next on the command line, in English."""
+        return self._said(self.templates[1], str)
+
+    def render(self, translate: Callable[[str], str] = str) -> str:
+        """One or two lines for the command line in the language of `translate` (a gettext function)."""
+        return "\n".join(said for template in self.templates if (said := self._said(template, translate)))
 
     def __str__(self) -> str:
-        return f"{self.message}\n{self.hint}" if self.hint else self.message
+        return _OPTION.sub(_in_python, self.render())
+
+    def _said(self, template: Any, translate: Callable[[str], str]) -> str:
+        if hasattr(template, "render"):
+            return str(template.render(translate))
+        values = {
+            name: value.render(translate) if hasattr(value, "render") else value for name, value in self.values.items()
+        }
+        try:
+            return translate(template).format(**values) if values else translate(template)
+        except (KeyError, IndexError, ValueError):  # text with braces of its own, such as a path
+            return template
+
+
+def _in_python(option: re.Match[str]) -> str:
+    name = option[1]
+    return f"{name.replace('-', '_')}={'True' if name in _SWITCHES else '...'}"
 
 
 class InputError(SkadvisorError):

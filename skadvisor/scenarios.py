@@ -36,7 +36,7 @@ def without(analysis: Analysis, op_types: Collection[str]) -> Analysis:
     kernels = analysis.kernels
     gone = kernels["op_type"].isin(list(op_types)).to_numpy() & kernels["layer"].notna().to_numpy()
     if not gone.any():
-        raise NotEnoughError(f"no kernel in a decoder layer is of type {', '.join(op_types)}")
+        raise NotEnoughError(_("no kernel in a decoder layer is of type {listed}"), listed=", ".join(op_types))
     moved = _close_up(kernels, np.where(gone, 0, kernels["dur_ns"].to_numpy()), drop=gone)
     text = _("What-if: {count} kernels of type {types} were taken out of the capture.")
     return _again(analysis, moved, Message(text, count=int(gone.sum()), types=", ".join(sorted(op_types))))
@@ -50,12 +50,12 @@ def with_batch(analysis: Analysis, factor: float) -> Analysis:
     Raises NotEnoughError for a factor that is not positive or a capture without decode steps.
     """
     if factor <= 0:
-        raise NotEnoughError(f"a batch cannot be {factor} times as large", "give a positive factor")
+        raise NotEnoughError(_("a batch cannot be {factor} times as large"), _("give a positive factor"), factor=factor)
     kernels, steps = analysis.kernels, analysis.steps
     decode = steps[steps["phase"] == "decode"].set_index("step")
     inside = kernels["step"].isin(decode.index).to_numpy()
     if not inside.any():
-        raise NotEnoughError("no decode step to change the batch of")
+        raise NotEnoughError(_("no decode step to change the batch of"))
     rows = kernels["step"].map(decode["tokens"]).fillna(1).to_numpy(dtype="float64")
     grows = kernels["role"].isin(GROWS_WITH_BATCH).to_numpy()
     weights = np.maximum(1.0, rows * factor / WEIGHT_BOUND_ROWS) / np.maximum(1.0, rows / WEIGHT_BOUND_ROWS)

@@ -153,9 +153,9 @@ def test_a_path_alone_is_analysed_and_quiet_stands_anywhere(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["analyse", "x"], "Did you mean 'analyze'?"),
-        (["plna"], "Did you mean 'plan'?"),
-        (["nowhere/at/all"], "It is no path either"),
+        (["analyse", "x"], "Did you mean skadvisor analyze?"),
+        (["plna"], "Did you mean skadvisor plan?"),
+        (["nowhere/at/all"], "is neither a command nor a path"),
         (["analyze", str(SAMPLE), "--templat"], "--templat"),
     ],
 )

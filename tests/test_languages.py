@@ -6,6 +6,7 @@ import ast
 import gettext
 import re
 import string
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,16 @@ def marked_sentences() -> dict[str, str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
                 assert isinstance(node.args[0], ast.Constant), f"{path.name}:{node.lineno}: _() takes a constant only"
                 found[node.args[0].value] = path.name
-    return found | data_sentences()
+    return found | data_sentences() | help_sentences()
+
+
+def help_sentences() -> dict[str, str]:
+    """What --help says of every command and option."""
+    from skadvisor import cli
+    from skadvisor.commands.help_text import help_texts
+
+    loaded = {name: getattr(import_module(module), f"{name}_command") for name, (module, _line) in cli.COMMANDS.items()}
+    return {text: name for name, command in {**loaded, "": cli.cli}.items() for text in help_texts(command)}
 
 
 #: What of the data files reaches reports as sentences.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.errors import InputError, NotEnoughError
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from skadvisor.capture.folder import Found, RankFiles
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _RECORDING = ("Recording", "RecordingWarning", "record", "record_steps", "snippet")
 __all__ = ["Recording", "RecordingWarning", "list_captures", "load", "record", "record_steps", "snippet"]
 
-WHAT_IS_READ = (
+WHAT_IS_READ = _(
     "Give kernel_details.csv, op_summary_*.csv, trace_view.json, msprof_*.json, a profiler .db, or a folder with them."
 )
 
@@ -51,7 +52,7 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
         return saved.load_saved(Path(path), rank)
     found = folder.find(Path(path))
     if not found:
-        raise InputError(f"{path} holds no profiler capture", WHAT_IS_READ)
+        raise InputError(_("{path} holds no profiler capture"), WHAT_IS_READ, path=path)
     chosen = found if rank is None else [ranked for ranked in found if ranked.rank == rank]
     if not chosen and all(ranked.rank is None for ranked in found):
         # msprof knows no ranks, but leaves a folder for each device
@@ -60,7 +61,7 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
     if not chosen and len(found) == 1 and found[0].rank is None:
         chosen = found
     if not chosen:
-        raise InputError(f"{path} holds no rank {rank}: there are {listed}")
+        raise InputError(_("{path} holds no rank {rank}: there are {listed}"), path=path, rank=rank, listed=listed)
     if len(chosen) > 1:
         raise _several(path, chosen, listed, rank)
     try:
@@ -69,8 +70,12 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
         raise folder.unreadable(Path(problem.filename or path), problem) from None
     if capture.kernels.empty:
         raise NotEnoughError(
-            f"{path} is a profiler capture without kernels" + (f": {capture.notes[0]}" if capture.notes else ""),
-            "Record again with the NPU activity switched on, and parse the capture to its end.",
+            _("{path} is a profiler capture without kernels: {why}")
+            if capture.notes
+            else _("{path} is a profiler capture without kernels"),
+            _("Record again with the NPU activity switched on, and parse the capture to its end."),
+            path=path,
+            why=capture.notes[0] if capture.notes else "",
         )
     return plausibility.check(capture)
 
@@ -83,12 +88,23 @@ def _several(path: Path | str, chosen: Sequence[RankFiles], listed: str, rank: i
     ranks = [ranked.rank if ranked.rank is not None else ranked.device for ranked in chosen]
     if rank is None and None not in ranks and len(set(ranks)) == len(ranks):
         return InputError(
-            f"{path} holds {len(chosen)} captures: {listed}{more}", "Choose one with --rank, or give its folder."
+            _("{path} holds {count} captures: {listed}{more}"),
+            _("Choose one with --rank, or give its folder."),
+            path=path,
+            count=len(chosen),
+            listed=listed,
+            more=more,
         )
     of_rank = "" if rank is None else f" of rank {rank}"
     places = ", ".join(str(place_of(ranked, chosen)) for ranked in chosen[:8])
     return InputError(
-        f"{path} holds {len(chosen)} captures{of_rank} that are not one run", f"Give one of {places}{more}."
+        _("{path} holds {count} captures{of_rank} that are not one run"),
+        _("Give one of {places}{more}."),
+        path=path,
+        count=len(chosen),
+        of_rank=of_rank,
+        places=places,
+        more=more,
     )
 
 

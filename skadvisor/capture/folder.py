@@ -38,10 +38,10 @@ TIMESTAMP = re.compile(r"_\d{8,}")
 TIMELINE_FOLDERS = {"timeline", "mindstudio_profiler_output"}
 TIMELINE = re.compile(r"msprof(_slice)?[_\d]*\.json.*")
 #: torch_npu parses a folder with FRAMEWORK and PROF_* in it; the raw data of msprof itself only msprof exports.
-HOW_TO_PARSE = (
+HOW_TO_PARSE = _(
     'Parse it where it was recorded: python3 -c "from torch_npu.profiler.profiler import analyse; analyse({folder!r})"'
 )
-HOW_TO_EXPORT = "Export it where CANN is installed: msprof --export=on --output={folder}"
+HOW_TO_EXPORT = _("Export it where CANN is installed: msprof --export=on --output={folder}")
 #: So many files of a folder without a capture are looked at to say what they are.
 MOST_NAMED = 8
 SUFFIXES = (".csv", ".json", ".db", ".gz", ".zip", ".txt")
@@ -75,7 +75,9 @@ def find(path: Path) -> list[RankFiles]:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path} does not exist", "Give a profiler output: a folder or a file in it.") from None
+        raise InputError(
+            _("{path} does not exist"), _("Give a profiler output: a folder or a file in it."), path=path
+        ) from None
     except OSError as problem:
         raise unreadable(path, problem) from None
     if path.is_file():
@@ -107,7 +109,12 @@ def place_of(ranked: RankFiles, found: Sequence[RankFiles]) -> Path:
 
 def unreadable(path: Path, problem: OSError) -> InputError:
     """The error for a path that the system does not let us read."""
-    return InputError(f"{path} cannot be read: {problem.strerror or problem}", "Check the path and its permissions.")
+    return InputError(
+        _("{path} cannot be read: {strerror}"),
+        _("Check the path and its permissions."),
+        path=path,
+        strerror=problem.strerror or problem,
+    )
 
 
 def refuse_foreign(file: Path) -> None:
@@ -117,7 +124,7 @@ def refuse_foreign(file: Path) -> None:
     except OSError as problem:
         raise unreadable(file, problem) from None
     if known is not None:
-        raise InputError(f"{file} {known.is_what}", known.hint)
+        raise InputError(_("{file} {is_what}"), known.hint, file=file, is_what=known.is_what)
 
 
 def _refuse_raw(path: Path) -> None:
@@ -125,16 +132,16 @@ def _refuse_raw(path: Path) -> None:
     raw = next((found for pattern in RAW_FOLDERS for found in sorted(path.glob(pattern))), None)
     if raw is None:
         return
-    message = f"{path} is a capture that was not parsed yet"
+    message = _("{path} is a capture that was not parsed yet")
     framework = raw if raw.name == "FRAMEWORK" else next(path.glob("**/FRAMEWORK"), None)
     if framework is not None:
-        raise InputError(message, HOW_TO_PARSE.format(folder=str(framework.parent)))
+        raise InputError(message, HOW_TO_PARSE, path=path, folder=str(framework.parent))
     inside = [raw, *raw.parents]
     profile = next((folder for folder in inside if folder.name.startswith("PROF_")), path)
     within = next((folder for folder in inside if folder.name.endswith(RANK_FOLDERS)), None)
     if within is not None and (within == path or path in within.parents):
-        raise InputError(message, HOW_TO_PARSE.format(folder=str(within)))
-    raise InputError(message, HOW_TO_EXPORT.format(folder=profile))
+        raise InputError(message, HOW_TO_PARSE, path=path, folder=str(within))
+    raise InputError(message, HOW_TO_EXPORT, path=path, folder=profile)
 
 
 def sniff(path: Path) -> str | None:
@@ -179,7 +186,12 @@ def _walk(path: Path) -> Iterator[Path]:
         for name in sorted(files):
             count += 1
             if count > MAX_FILES:
-                raise InputError(f"{path} holds more than {MAX_FILES} files", "Give a folder nearer to one capture.")
+                raise InputError(
+                    _("{path} holds more than {max_files} files"),
+                    _("Give a folder nearer to one capture."),
+                    path=path,
+                    max_files=MAX_FILES,
+                )
             if is_new(folder / name):
                 yield folder / name
 

@@ -8,20 +8,21 @@ from typing import NamedTuple
 
 from skadvisor.capture.csv.rows import read_header
 from skadvisor.capture.lines import GZIP_MAGIC, UTF8_BOM, first_bytes
+from skadvisor.text.messages import Message, _
 
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"Rar!")
 #: Headings that only one of the profiler's summaries has -> what it sums up.
 SUMMARIES = (
-    (b"Total Time(us),Min Time(us)", "operators by type"),
-    (b"Host Self Duration(us)", "operators by their launch on the host"),
-    (b"API Name,Time(us)", "calls of the host"),
-    (b"Communication(Not Overlapped", "steps"),
-    (b"Hit Rate,Victim Rate", "cache hits"),
-    (b"Total Allocated(MB)", "memory"),
-    (b"Allocation Time(us)", "memory"),
-    (b'"collective"', "collectives"),
-    (b'"Communication Time Info"', "collectives"),
+    (b"Total Time(us),Min Time(us)", _("operators by type")),
+    (b"Host Self Duration(us)", _("operators by their launch on the host")),
+    (b"API Name,Time(us)", _("calls of the host")),
+    (b"Communication(Not Overlapped", _("steps")),
+    (b"Hit Rate,Victim Rate", _("cache hits")),
+    (b"Total Allocated(MB)", _("memory")),
+    (b"Allocation Time(us)", _("memory")),
+    (b'"collective"', _("collectives")),
+    (b'"Communication Time Info"', _("collectives")),
 )
 OWN_TRACE = re.compile(rb'"process_name"\s*,\s*"args"\s*:\s*\{\s*"name"\s*:\s*"skadvisor"')
 OWN_RESULT = re.compile(rb'"tool"\s*:\s*\{\s*"name"\s*:\s*"skadvisor"')
@@ -31,8 +32,8 @@ OWN_TABLE = (b"rank,step,phase,layer,layer_kind,region,role", b"step,phase,layer
 class Foreign(NamedTuple):
     """What a file is instead of a capture, to be read after its name, and what to do."""
 
-    is_what: str
-    hint: str
+    is_what: Message
+    hint: Message
 
 
 def is_own_trace(head: bytes) -> bool:
@@ -45,17 +46,20 @@ def identify(file: Path) -> Foreign | None:
     with file.open("rb") as opened:
         raw = opened.read(512)
     if not raw:
-        return Foreign("is empty", "Parse the capture again, or copy the file again.")
+        return Foreign(Message(_("is empty")), Message(_("Parse the capture again, or copy the file again.")))
     if raw.startswith(ARCHIVES) or raw[257:262] == b"ustar":
-        return Foreign("is an archive", "Unpack it and give the folder.")
+        return Foreign(Message(_("is an archive")), Message(_("Unpack it and give the folder.")))
     if file.suffix == ".gz" and not raw.startswith(GZIP_MAGIC) and read_header(raw) is None:
-        return Foreign("is no gzip file, though it is called so", "Download or pack it again.")
+        return Foreign(Message(_("is no gzip file, though it is called so")), Message(_("Download or pack it again.")))
     head = first_bytes(file)
     if not head.strip():
-        return Foreign("is empty once unpacked", "Pack it again.")
+        return Foreign(Message(_("is empty once unpacked")), Message(_("Pack it again.")))
     if head.startswith(UTF16_BOMS) or _alternate(head):
-        return Foreign("is text in UTF-16", f"Convert it: iconv -f UTF-16 -t UTF-8 {file.name} > utf8.csv")
-    return _own(head) or _table(head) or _summary(head)
+        return Foreign(
+            Message(_("is text in UTF-16")),
+            Message(_("Convert it: iconv -f UTF-16 -t UTF-8 {file} > utf8.csv"), file=file.name),
+        )
+    return _own(file, head) or _table(head) or _summary(head)
 
 
 def _alternate(head: bytes) -> bool:
@@ -64,26 +68,28 @@ def _alternate(head: bytes) -> bool:
     return len(line) > 20 and (not any(line[1::2]) or not any(line[::2]))
 
 
-def _own(head: bytes) -> Foreign | None:
-    give = "Give the profiler's output that it was made from."
+def _own(file: Path, head: bytes) -> Foreign | None:
+    give = Message(_("Give the profiler's output that it was made from."))
     if is_own_trace(head):
-        return Foreign("is a trace that skadvisor wrote", give)
+        return Foreign(Message(_("is a trace that skadvisor wrote")), give)
     if OWN_RESULT.search(head) or (head.lstrip().startswith(b"{") and b'"schema_version"' in head):
-        return Foreign("is a result of skadvisor", "Show it: skadvisor report RESULT.json. " + give)
+        return Foreign(
+            Message(_("is a result of skadvisor")), Message(_("Show it: skadvisor report {file}"), file=file.name)
+        )
     if head.removeprefix(UTF8_BOM).startswith(OWN_TABLE):
-        return Foreign("is a labelled kernel table that skadvisor wrote", give)
+        return Foreign(Message(_("is a labelled kernel table that skadvisor wrote")), give)
     return None
 
 
 def _table(head: bytes) -> Foreign | None:
     """A table of kernels with other separators than commas, as spreadsheets save it."""
     line = head.removeprefix(UTF8_BOM).split(b"\n", 1)[0]
-    for separator, name in ((b";", "semicolons"), (b"\t", "tabs")):
+    for separator, name in ((b";", _("semicolons")), (b"\t", _("tabs"))):
         header = read_header(line.replace(separator, b",")) if line.count(separator) > 3 else None
         if header is not None and header.of_operators:
             return Foreign(
-                f"has its columns separated by {name}, as a spreadsheet saves them",
-                "Give the table as the profiler wrote it: a spreadsheet rounds its times.",
+                Message(_("has its columns separated by {name}, as a spreadsheet saves them"), name=Message(name)),
+                Message(_("Give the table as the profiler wrote it: a spreadsheet rounds its times.")),
             )
     return None
 
@@ -92,7 +98,9 @@ def _summary(head: bytes) -> Foreign | None:
     for marker, what in SUMMARIES:
         if marker in head[: 1 << 12]:
             return Foreign(
-                f"is the profiler's summary of {what}, without the kernels and their times",
-                "Give its folder, or the kernel_details.csv, trace_view.json or .db beside it.",
+                Message(
+                    _("is the profiler's summary of {what}, without the kernels and their times"), what=Message(what)
+                ),
+                Message(_("Give its folder, or the kernel_details.csv, trace_view.json or .db beside it.")),
             )
     return None

@@ -55,8 +55,11 @@ class Source:
         self._given += size - missing
         if self._given > self._limit:
             raise InputError(
-                f"{self.path} expands to more than {self._limit >> 20} MB, over {MAX_EXPANSION} times its own size",
-                "If you trust the file, unpack it and give the unpacked one.",
+                _("{path} expands to more than {value} MB, over {max_expansion} times its own size"),
+                _("If you trust the file, unpack it and give the unpacked one."),
+                path=self.path,
+                value=self._limit >> 20,
+                max_expansion=MAX_EXPANSION,
             )
         return b"".join(pieces)
 
@@ -142,7 +145,10 @@ class Lines(io.RawIOBase):
         if end == 0:
             if len(data) > size // 2:
                 raise InputError(
-                    f"{self._source.path} has a line of more than {size // 2**21} MB", "It is no profiler table."
+                    _("{path} has a line of more than {value} MB"),
+                    _("It is no profiler table."),
+                    path=self._source.path,
+                    value=size // 2**21,
                 )
             if data and not (more := self._source.read(1)):
                 self._rest = b""
@@ -155,7 +161,12 @@ class Lines(io.RawIOBase):
         self._rest = data[end:]
         self._lines += data.count(b"\n")
         if self._lines > MAX_ROWS:
-            raise InputError(f"{self._source.path} holds more than {MAX_ROWS} rows", "Read it in slices.")
+            raise InputError(
+                _("{path} holds more than {max_rows} rows"),
+                _("Read it in slices."),
+                path=self._source.path,
+                max_rows=MAX_ROWS,
+            )
         return as_utf8(data[:end])
 
     def _last_line(self, line: bytes) -> bytes:

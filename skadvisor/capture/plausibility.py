@@ -58,7 +58,7 @@ _SERVER = r"aicpu|kfc|^sk_|placeholder"
 _DOUBT = _("{path}: times that cannot be true: {count} {what}")
 _REMARK = _("{path}: {count} {what}")
 _IDLE = _("pauses of 0.2 s or more: the clock jumped, or the device had nothing to do")
-_MADE = (
+_MADE = _(
     "Give the files as the profiler wrote them (a spreadsheet that saves a table rounds its times), or record again."
 )
 
@@ -80,7 +80,9 @@ def check(capture: Capture) -> Capture:
     _refuse_short(capture, kernels, ordinary, doubted)
     other_unit, follows = alike.in_another_unit(kernels, ordinary)
     if not follows:
-        raise NotEnoughError(f"{capture.path}: the times cannot be true: alike kernels last at random", _MADE)
+        raise NotEnoughError(
+            _("{path}: the times cannot be true: alike kernels last at random"), _MADE, path=capture.path
+        )
     _refuse_many(capture, int(other_unit.sum()), len(kernels), "last far longer or shorter than those alike")
     wrong = _overlapping(kernels, ordinary, capture) | _endless(kernels, ordinary) | other_unit
     _refuse_many(capture, int(wrong.sum()), len(kernels), "run on after the next one of their stream has begun")
@@ -113,7 +115,14 @@ def _few(count: int, rows: int) -> bool:
 
 def _refuse_many(capture: Capture, count: int, rows: int, what: str) -> None:
     if rows and not _few(count, rows):
-        raise NotEnoughError(f"{capture.path}: the times cannot be true: {count} of {rows} kernels {what}", _MADE)
+        raise NotEnoughError(
+            _("{path}: the times cannot be true: {count} of {rows} kernels {what}"),
+            _MADE,
+            path=capture.path,
+            count=count,
+            rows=rows,
+            what=what,
+        )
 
 
 def _near(kernels: pd.DataFrame, found: Counter[str]) -> pd.DataFrame:
@@ -171,9 +180,10 @@ def _refuse_rounded(capture: Capture, kernels: pd.DataFrame) -> None:
         if (start % step == 0).all():
             if (duration % step != 0).any():
                 raise NotEnoughError(
-                    f"{capture.path}: the start times are rounded to {step / 1000:g} us, durations are not: what runs "
-                    "when is lost",
+                    _("{path}: the start times are rounded to {value:g} us, durations are not: what runs when is lost"),
                     _MADE,
+                    path=capture.path,
+                    value=step / 1000,
                 )
             return
 
@@ -198,8 +208,10 @@ def _refuse_short(capture: Capture, kernels: pd.DataFrame, ordinary: Flags, foun
         found[_("kernels with a duration of 0")] = none
     if len(duration) >= ENOUGH and np.median(duration) < SHORTEST_USUAL_NS:
         raise NotEnoughError(
-            f"{capture.path}: the times cannot be true: half of the kernels take less than {SHORTEST_USUAL_NS} ns",
-            "Durations of kernel_details.csv are microseconds. " + _MADE,
+            _("{path}: the times cannot be true: half of the kernels take less than {shortest_usual_ns} ns"),
+            _("Durations of kernel_details.csv are microseconds: give the files as the profiler wrote them."),
+            path=capture.path,
+            shortest_usual_ns=SHORTEST_USUAL_NS,
         )
 
 

@@ -15,7 +15,7 @@ from skadvisor.capture.interface import MAX_ROWS
 from skadvisor.errors import InputError
 from skadvisor.events import Capture, SourceFile, host_table, kernel_table, task_table
 from skadvisor.options import Options
-from skadvisor.text.messages import Message
+from skadvisor.text.messages import Message, _
 from skadvisor.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -90,7 +90,13 @@ def load_saved(path: Path, rank: int | None = None) -> Capture:
     """The capture of a saved result. Raises InputError where it holds none, or holds another rank."""
     saved = _read(path)
     if rank is not None and saved.rank is not None and rank != saved.rank:
-        raise InputError(f"{path} holds no rank {rank}: there is {saved.rank}", "Leave --rank out.")
+        raise InputError(
+            _("{path} holds no rank {rank}: there is {rank2}"),
+            _("Leave --rank out."),
+            path=path,
+            rank=rank,
+            rank2=saved.rank,
+        )
     try:
         return Capture(
             path=Path(saved.path),
@@ -106,7 +112,9 @@ def load_saved(path: Path, rank: int | None = None) -> Capture:
             notes=tuple(Message(note.template, **note.values) for note in saved.notes),
         )
     except (ValueError, TypeError, KeyError, OSError) as error:
-        raise InputError(f"{path} is damaged: its kernels cannot be read back", "Analyze the capture again.") from error
+        raise InputError(
+            _("{path} is damaged: its kernels cannot be read back"), _("Analyze the capture again."), path=path
+        ) from error
 
 
 def saved_rank(path: Path) -> int | None:
@@ -125,7 +133,12 @@ def with_saved_options(path: Path, options: Options) -> Options:
     missing = [name for name in saved.own_files if not getattr(options, name)]
     if missing:
         words = " and ".join(f"--{name}" for name in missing)
-        raise InputError(f"{path} was made with {words}", f"Give {words} again, or analyze the capture again.")
+        raise InputError(
+            _("{path} was made with {words}"),
+            _("Give {words} again, or analyze the capture again."),
+            path=path,
+            words=words,
+        )
     known = {name: value for name, value in saved.options.items() if hasattr(usual, name)}
     return replace(
         options, **{name: value for name, value in known.items() if getattr(options, name) == getattr(usual, name)}
@@ -151,17 +164,27 @@ def read_result_bytes(path: Path) -> bytes:
 
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path} is too large for a saved result", "Analyze the capture again.")
+            raise InputError(_("{path} is too large for a saved result"), _("Analyze the capture again."), path=path)
         content = path.read_bytes()
         version = msgspec.json.decode(content, type=_Version).schema_version
     except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror or problem}", "Check the path.") from None
+        raise InputError(
+            _("{path} cannot be read: {strerror}"),
+            _("Check the path."),
+            path=path,
+            strerror=problem.strerror or problem,
+        ) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise InputError(f"{path} is no result of skadvisor", "Make one: analyze CAPTURE -o FILE.json") from None
+        raise InputError(
+            _("{path} is no result of skadvisor"), _("Make one: analyze CAPTURE -o FILE.json"), path=path
+        ) from None
     if version != SCHEMA_VERSION:
         raise InputError(
-            f"{path} has schema version {version}, this skadvisor reads {SCHEMA_VERSION}",
-            "Analyze the capture again, or use the skadvisor that wrote it.",
+            _("{path} has schema version {version}, this skadvisor reads {schema_version}"),
+            _("Analyze the capture again, or use the skadvisor that wrote it."),
+            path=path,
+            version=version,
+            schema_version=SCHEMA_VERSION,
         )
     return content
 
@@ -178,11 +201,14 @@ def _read(path: Path) -> Saved:
     try:
         saved = msgspec.json.decode(content, type=_Holder).capture
     except (msgspec.ValidationError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: {error}", "Analyze the capture again.") from None
+        raise InputError(
+            _("{path} is damaged: {error}"), _("Analyze the capture again."), path=path, error=error
+        ) from None
     if saved is None:
         raise InputError(
-            f"{path} is a result without the kernels that this needs",
-            "Save one capture whole, of many ranks one with --rank: skadvisor analyze CAPTURE -o FILE.json",
+            _("{path} is a result without the kernels that this needs"),
+            _("Save one capture whole, of many ranks one with --rank: skadvisor analyze CAPTURE -o FILE.json"),
+            path=path,
         )
     return saved
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skadvisor.errors import InputError
 from skadvisor.text.languages import LANGUAGES, default_language
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from skadvisor.report.answer import Answer
@@ -41,9 +43,9 @@ class Wish:
         from skadvisor.report.answer import check_target
 
         if self.as_json and STDOUT in self.outputs:
-            raise click.UsageError("--json and -o - would both write to the standard output: choose one")
+            raise InputError(_("--json and -o - would both write to the standard output: choose one"))
         if self.open_html and not any(output.lower().endswith(".html") for output in self.outputs):
-            raise click.UsageError("--open shows a report in the browser: name one with -o report.html")
+            raise InputError(_("--open shows a report in the browser: name one with -o report.html"))
         for output in self.outputs:
             if output != STDOUT:
                 check_target(output, self.own, force=self.force, inputs=inputs)
@@ -59,7 +61,7 @@ def answer_options(*own: str) -> Callable[[Callable[..., Any]], Callable[..., An
             "answer_files",
             multiple=True,
             metavar="FILE",
-            help=f"Write the answer by suffix: {suffixes}; - is the standard output. Repeatable.",
+            help=f"Write the answer by suffix (- is the standard output). Repeatable. {suffixes}",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
         click.option("-v", "--verbose", is_flag=True, help="Print all sections and tables."),
@@ -90,6 +92,9 @@ def give(answer: Answer, wish: Wish, inputs: Iterable[Path] = ()) -> None:
     """Write the answer where it is wished, and print it: whole, as JSON, as one sentence beside files, or as text."""
     from skadvisor.report.answer import render_answer, render_json, write_answer
 
+    shared = click.get_current_context().find_root().obj
+    if shared is not None:
+        shared["answered"] = True
     answer = replace(answer, command=answer.command or str(click.get_current_context().info_name))
     files = [output for output in wish.outputs if output != STDOUT]
     for output in files:

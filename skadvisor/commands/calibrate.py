@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from skadvisor.commands.answering import Wish, answer_options, give
+from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 
 @click.command("calibrate")
@@ -49,9 +51,9 @@ def calibrate_command(
         _keep_probe(probe, path)
         return
     if number is not None and (before_us is None or after_us is None):
-        raise click.UsageError("--add needs --before-us and --after-us")
+        raise InputError(_("--add needs --before-us and --after-us"))
     if number is None and (before_us is not None or after_us is not None):
-        raise click.UsageError("--before-us and --after-us need --add FORECAST")
+        raise InputError(_("--before-us and --after-us need --add FORECAST"))
     with Ledger.open(path) as ledger:
         if number is not None and before_us is not None and after_us is not None:
             ledger.add_outcome(Outcome(forecast=number, before_us=before_us, after_us=after_us, note=note))

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from skadvisor.commands.answering import Wish, answer_options, give
+from skadvisor.errors import InputError
 from skadvisor.recording import recorder
 from skadvisor.text.messages import _
 
@@ -38,8 +39,11 @@ def capture_command(dialect: str | None, probe: bool, folder: str | None, steps:
     from skadvisor.commands.lines import lines_answer
 
     if dialect is None and not probe:
-        raise click.UsageError(
-            "a recording runs inside your program. Print the lines for it with --print, for example --print vllm-ascend"
+        raise InputError(
+            _(
+                "a recording runs inside your program. Print the lines for it with --print, for example "
+                "--print vllm-ascend"
+            )
         )
     wish.check()
     text = recorder.probe_program() if probe else _snippets(str(dialect), folder, steps, skip)

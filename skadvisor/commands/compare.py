@@ -80,7 +80,7 @@ def compare_command(
 def _runs(path: Path) -> Sequence[Path]:
     """What may be captures in a folder of runs."""
     if not path.is_dir():
-        raise InputError(f"{path} is no folder of runs", "Leave --runs out to compare two captures.")
+        raise InputError(_("{path} is no folder of runs"), _("Leave --runs out to compare two captures."), path=path)
     return sorted(child for child in path.iterdir() if not child.name.startswith("."))
 
 
@@ -110,11 +110,18 @@ def check_gate(comparison: Comparison, limit: float) -> None:
     """Raise GateError if the step became slower by more than `limit` percent, NotEnoughError if nobody can tell."""
     if comparison.improvement_pct is None:
         reasons = "; ".join(str(reason.message) for reason in comparison.reasons)
-        raise NotEnoughError(f"the gate cannot be judged, the captures are not comparable: {reasons}")
+        raise NotEnoughError(
+            _("the gate cannot be judged, the captures are not comparable: {reasons}"), reasons=reasons
+        )
     if comparison.verdict == "insufficient_evidence":
-        raise NotEnoughError(f"the gate cannot be judged: {comparison.action}", "Give more runs: --runs.")
+        raise NotEnoughError(
+            _("the gate cannot be judged: {action}"), _("Give more runs: --runs."), action=comparison.action
+        )
     if -comparison.improvement_pct > limit:
         raise GateError(
-            f"the decode step is {-comparison.improvement_pct:.2f} % slower, more than the {limit:g} % allowed",
-            f"{comparison.action}",
+            _("the decode step is {value:.2f} % slower, more than the {limit:g} % allowed"),
+            _("{action}"),
+            value=-comparison.improvement_pct,
+            limit=limit,
+            action=comparison.action,
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 FILE = "skadvisor.toml"
 PREFIX = "SKADVISOR_"
@@ -61,12 +62,20 @@ def _of_file(path: Path, commands: Mapping[str, frozenset[str]], known: frozense
         entries = value.items() if isinstance(value, dict) else [(key, value)]
         command = key if isinstance(value, dict) else ""
         if command and command not in commands:
-            raise InputError(f"{path}: there is no command {command!r}", f"commands: {', '.join(commands)}")
+            raise InputError(
+                _("{path}: there is no command {command!r}"),
+                _("commands: {listed}"),
+                path=path,
+                command=command,
+                listed=", ".join(commands),
+            )
         for option, content in entries:
             if option not in (commands[command] if command else known):
                 raise InputError(
-                    f"{path}: no option is named {option!r}",
-                    "keys are long option names, as in --help, with underscores",
+                    _("{path}: no option is named {option!r}"),
+                    _("keys are long option names, as in --help, with underscores"),
+                    path=path,
+                    option=option,
                 )
             found.append(Default(option, content, command, str(path)))
     return found

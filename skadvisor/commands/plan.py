@@ -65,7 +65,7 @@ def plan_command(
     from skadvisor.report import Answer
 
     if apply and model is None and config is None:
-        raise click.UsageError("--write changes files: name them with --model or --config")
+        raise InputError(_("--write changes files: name them with --model or --config"))
     wish.check([capture])
     analysis = analyze(capture, one_rank(capture, options))
     advised = analysis.result.recommendation
@@ -141,7 +141,9 @@ def _propose(
     try:
         return patch.propose(model, request)
     except ValueError as error:
-        raise InputError(str(error), "Quote a Python expression, for example --decode-when 'not is_prefill'") from error
+        raise InputError(
+            str(error), _("Quote a Python expression, for example --decode-when 'not is_prefill'")
+        ) from error
 
 
 def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
@@ -150,7 +152,9 @@ def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
     from skadvisor.plan.recipe_config import review
 
     if plan.dialect == "vllm-ascend":
-        raise InputError("vLLM-Ascend has no configuration file of its own", "Type the additional_config of the plan.")
+        raise InputError(
+            _("vLLM-Ascend has no configuration file of its own"), _("Type the additional_config of the plan.")
+        )
     inside = scope_kernels(kernels, plan.template, plan.variant)
     spoken = next(name for name in DIALECTS if name == plan.dialect)
     return review(config, spoken, count_streams(inside, inside["scope"].to_numpy()) > 1)
@@ -163,7 +167,7 @@ def _diff(patch: Patch | Declined | None, reviewed: ConfigReview | None) -> str:
         return diff
     refused = [str(reason) for one in (patch, reviewed) if (reason := _refusal(one)) is not None]
     advice = "; ".join(refused) or "name a file to change with --model or --config"
-    raise InputError("there is no diff to write", advice)
+    raise InputError(_("there is no diff to write"), advice)
 
 
 def _refusal(answer: Patch | Declined | ConfigReview | None) -> Message | None:
@@ -189,4 +193,4 @@ def _apply(answer: Patch | Declined | None, reviewed: ConfigReview | None) -> No
     elif reviewed is not None:
         refused.append(f"{reviewed.path} was not changed: {reviewed.declined}")
     if refused:
-        raise InputError("; ".join(refused), "The plan shows the lines to place by hand.")
+        raise InputError("; ".join(refused), _("The plan shows the lines to place by hand."))

@@ -10,6 +10,7 @@ import click
 
 from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from skadvisor.report import Answer
@@ -43,14 +44,23 @@ def read_answer(path: Path, wish: Wish) -> tuple[Answer, str]:
     kinds = _kinds()
     if command not in kinds:
         raise InputError(
-            f"{path} is an answer of {command or 'another program'}, which cannot be shown again",
-            f"Saved answers of these can: {', '.join(kinds)}.",
+            _("{path} is an answer of {command}, which cannot be shown again"),
+            _("Saved answers of these can: {listed}."),
+            path=path,
+            command=command or "another program",
+            listed=", ".join(kinds),
         )
     kind, describe = kinds[command]
     try:
         record = from_json(content, kind)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: {error}", f"Run skadvisor {command} again.") from None
+        raise InputError(
+            _("{path} is damaged: {error}"),
+            _("Run skadvisor {command} again."),
+            path=path,
+            error=error,
+            command=command,
+        ) from None
     if command != "analyze":
         from skadvisor.report import Answer
 

@@ -106,7 +106,9 @@ def _verdicts(subjects: tuple[str, ...], chosen: dict[str, Any]) -> tuple[tuple[
         return list_verdicts(counts, rules, known, counts), how
     wrong = next((subject for subject in subjects if _is_path(subject)), None)
     if wrong is not None:
-        raise InputError(f"{wrong} is a file among operator types", "give one capture, or operator types only")
+        raise InputError(
+            _("{wrong} is a file among operator types"), _("give one capture, or operator types only"), wrong=wrong
+        )
     names = subjects or _all_types(rules)
     return list_verdicts([operator_task(name) for name in names], rules, known), None
 
@@ -115,7 +117,9 @@ def _is_path(subject: str) -> bool:
     if Path(subject).exists():
         return True
     if "/" in subject or "\\" in subject or "." in subject:
-        raise InputError(f"there is no {subject}", "give operator types such as MatMulV2, or a capture")
+        raise InputError(
+            _("there is no {subject}"), _("give operator types such as MatMulV2, or a capture"), subject=subject
+        )
     return False
 
 
@@ -152,8 +156,9 @@ def _learn(source: Path, chosen: dict[str, Any]) -> Answer:
     seen = _seen(source, chosen["rank"])
     if not seen:
         raise InputError(
-            f"{source} shows no operator that was fused or left out",
-            "give a compile log at INFO level, the folder sk_meta, or a capture with SuperKernel on",
+            _("{source} shows no operator that was fused or left out"),
+            _("give a compile log at INFO level, the folder sk_meta, or a capture with SuperKernel on"),
+            source=source,
         )
     circumstances = {key: chosen[name] for key, name in (("hardware", "hardware"), ("modes", "mode")) if chosen[name]}
     text = rules_file(seen, source, circumstances)
@@ -178,7 +183,9 @@ def _seen(source: Path, rank: int | None) -> dict[str, Any]:
     from skadvisor.vocabulary.operators import load_vocabulary
 
     if not source.exists():
-        raise InputError(f"there is no {source}", "give a compile log, the folder sk_meta, or a capture")
+        raise InputError(
+            _("there is no {source}"), _("give a compile log, the folder sk_meta, or a capture"), source=source
+        )
     if source.is_dir() or named_like_log(source):
         with suppress(InputError) if source.is_dir() else nullcontext():
             found = learn_from_log(read_compile_logs([source]))

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from skadvisor.commands.answering import Wish, answer_options, give
-from skadvisor.errors import GateError, NotEnoughError
+from skadvisor.errors import GateError, InputError, NotEnoughError
+from skadvisor.text.messages import _
 
 _FILE = click.Path(path_type=Path)
 
@@ -57,12 +58,12 @@ def verify_command(
     from skadvisor.verification.text import describe_verification
 
     if not (logs or outputs or before or after):
-        raise click.UsageError("nothing to check: give --compile-log, --outputs, or --before and --after")
+        raise InputError(_("nothing to check: give --compile-log, --outputs, or --before and --after"))
     inputs = [*logs, *(path for pair in outputs for path in pair), *before, *after]
     wish.check(inputs)
     if performance is not None:
         if not (before or after):
-            raise click.UsageError("--performance takes the performance comparison: give --before and --after")
+            raise InputError(_("--performance takes the performance comparison: give --before and --after"))
         # The file of an earlier call is replaced, so that a second one is no error.
         check_output(performance, force=wish.force or is_comparison(performance), inputs=inputs)
     result = verify(logs, outputs, (before, after) if before or after else None, tolerance)

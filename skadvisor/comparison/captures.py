@@ -12,6 +12,7 @@ from skadvisor.analysis import Analysis, analyze
 from skadvisor.comparison.records import RankChange
 from skadvisor.errors import InputError, SkadvisorError
 from skadvisor.options import Options, PathText
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from skadvisor.records import RankRecord, Result
@@ -66,7 +67,7 @@ def _analysed(
                 raise
             left_out(run, error)
     if not done:
-        raise InputError("one side has no capture that can be read", "Each side has to hold at least one run.")
+        raise InputError(_("one side has no capture that can be read"), _("Each side has to hold at least one run."))
     return tuple(done)
 
 

@@ -83,7 +83,9 @@ def read_screening(path: Path) -> Screening:
     base = next((run.decode_latency_ms for run in sheet.runs if run.kind == "baseline"), [])
     if not base:
         raise NotEnoughError(
-            f"{path} holds no times of the baseline", "Fill in decode_latency_ms: the median decode step of each run."
+            _("{path} holds no times of the baseline"),
+            _("Fill in decode_latency_ms: the median decode step of each run."),
+            path=path,
         )
     runs = tuple(_judge(run, base) for run in sheet.runs)
     gains = {run.name: run.gain_pct for run in runs if run.kind == "screen" and run.decision == "go_on"}
@@ -101,19 +103,26 @@ def _read(path: Path) -> _Sheet:
 
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path} is too large for a screening sheet")
+            raise InputError(_("{path} is too large for a screening sheet"), path=path)
         data: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         sheet = msgspec.convert(data, _Sheet)
     except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}", "Check the path.") from None
+        raise InputError(
+            _("{path} cannot be read: {strerror}"), _("Check the path."), path=path, strerror=problem.strerror
+        ) from None
     except (YAMLError, UnicodeDecodeError, msgspec.ValidationError, RecursionError) as error:
         why = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{path} is no screening sheet: {why}", "Make one: skadvisor screen CAPTURE -o sheet.yaml"
+            _("{path} is no screening sheet: {why}"),
+            _("Make one: skadvisor screen CAPTURE -o sheet.yaml"),
+            path=path,
+            why=why,
         ) from None
     wrong = next((value for run in sheet.runs for value in run.decode_latency_ms if not 0 < value < 1e7), None)
     if wrong is not None:
-        raise InputError(f"{path} has a time of {wrong:g} ms", "Times are milliseconds above 0.")
+        raise InputError(
+            _("{path} has a time of {wrong:g} ms"), _("Times are milliseconds above 0."), path=path, wrong=wrong
+        )
     return sheet
 
 

@@ -17,7 +17,7 @@ from skadvisor.doctor.checks import CHECKS, Read, finding
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.recording import recorder
 from skadvisor.records import Finding, Mode
-from skadvisor.text.messages import Message
+from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
@@ -80,7 +80,11 @@ def diagnose(path: str | os.PathLike[str], *, rank: int | None = None, dialect: 
     try:
         places = list_captures(source)
         if not places:
-            raise InputError(f"{source} holds no profiler capture", "Give a folder or file that the profiler wrote.")
+            raise InputError(
+                _("{source} holds no profiler capture"),
+                _("Give a folder or file that the profiler wrote."),
+                source=source,
+            )
         ranks = tuple(place.rank for place in places)
         first = places[0] if rank is None else next((place for place in places if place.rank == rank), None)
         # Without a match the reader says which ranks there are.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,9 +23,11 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path} is too large for a rule file", "rule files are TOML of a few kilobytes")
+            raise InputError(
+                _("{path} is too large for a rule file"), _("rule files are TOML of a few kilobytes"), path=path
+            )
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise InputError(_("cannot read {path}: {strerror}"), path=path, strerror=error.strerror) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no valid TOML: {error}") from error
+        raise InputError(_("{path} is no valid TOML: {error}"), path=path, error=error) from error

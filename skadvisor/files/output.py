@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 #: What is to be written: bytes, text (as UTF-8), or a function that fills the file at the path it is given.
 Content = bytes | str | Callable[[Path], object]
@@ -36,7 +37,12 @@ def write_atomically(
             shutil.copymode(target, temporary)
         _rename(temporary, target, force)
     except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}", "Name another file with -o.") from error
+        raise InputError(
+            _("cannot write {target}: {strerror}"),
+            _("Name another file."),
+            target=target,
+            strerror=error.strerror or error,
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return target
@@ -52,19 +58,39 @@ def check_output(path: str | os.PathLike[str], *, force: bool = False, inputs: I
     try:
         target.exists()  # is_dir and exists raise what only the file system knows, such as a name that is too long
     except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror}", "Name another file with -o.") from error
+        raise InputError(
+            _("cannot write {target}: {strerror}"),
+            _("Name another file."),
+            target=target,
+            strerror=error.strerror,
+        ) from error
     if target.is_dir():
-        raise InputError(f"{target} is a folder, not a file to write", f"Name a file: {target / 'report.html'}")
+        raise InputError(
+            _("{target} is a folder, not a file to write"),
+            _("Name a file: {value}"),
+            target=target,
+            value=target / "report.html",
+        )
     if not target.parent.is_dir():
-        raise InputError(f"the folder {target.parent} does not exist", f"Make it first: mkdir -p {target.parent}")
+        raise InputError(
+            _("the folder {parent} does not exist"), _("Make it first: mkdir -p {parent}"), parent=target.parent
+        )
     if target.exists() and not target.is_file():
-        raise InputError(f"{target} is no ordinary file", "Name a file, or leave out -o to read the result here.")
+        raise InputError(
+            _("{target} is no ordinary file"), _("Name a file, or leave out -o to read the result here."), target=target
+        )
     resolved = target.resolve()
     for source in inputs:
         if target.exists() and (resolved == source.resolve() or source.resolve() in resolved.parents):
-            raise InputError(f"{target} belongs to the capture that is read", "Inputs are never changed; name another.")
+            raise InputError(
+                _("{target} belongs to the capture that is read"),
+                _("Inputs are never changed; name another."),
+                target=target,
+            )
     if target.exists() and not force:
-        raise InputError(f"{target} exists already", "Add --force to replace it, or name another file.")
+        raise InputError(
+            _("{target} exists already"), _("Add --force to replace it, or name another file."), target=target
+        )
     return target
 
 
@@ -90,6 +116,8 @@ def _rename(temporary: Path, target: Path, force: bool) -> None:
         # A hard link fails if the target has appeared meanwhile; a rename would silently replace it.
         os.link(temporary, target)
     except FileExistsError as error:
-        raise InputError(f"{target} has appeared meanwhile", "Add --force to replace it.") from error
+        raise InputError(
+            _("{target} has appeared meanwhile"), _("Add --force to replace it."), target=target
+        ) from error
     except OSError:  # file systems without hard links
         os.rename(temporary, target)

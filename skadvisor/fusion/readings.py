@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 #: Families of chips with verdicts of their own: Ascend910B, Ascend910_93, Ascend950, Ascend310P.
 HARDWARE = ("A2", "A3", "950", "310P")
@@ -47,7 +48,9 @@ def cann_version(text: str) -> Version:
     """
     found = _VERSION.match(text.strip())
     if found is None:
-        raise InputError(f"{text!r} is no CANN version", "versions are written like 8.5.0 or 9.2.0-beta.2")
+        raise InputError(
+            _("{text!r} is no CANN version"), _("versions are written like 8.5.0 or 9.2.0-beta.2"), text=text
+        )
     numbers = [int(number) for number in found[0].split(".")]
     while len(numbers) > 1 and not numbers[-1]:
         numbers.pop()

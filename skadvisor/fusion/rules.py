@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from skadvisor.errors import InputError
 from skadvisor.files.data_files import read_toml
 from skadvisor.fusion.readings import HARDWARE, MODES, Bound, Reading, Version, cann_range
-from skadvisor.text.messages import Message
+from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.names import operator_type
 
 Fusible = Literal["likely", "unlikely", "unknown"]
@@ -138,7 +138,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     )
     entries = content.get("rule", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise InputError(f"{path}: rule is no list of tables", "write each rule under a line [[rule]]")
+        raise InputError(_("{path}: rule is no list of tables"), _("write each rule under a line [[rule]]"), path=path)
     rules = []
     for number, entry in enumerate(entries, start=1):
         _refuse_unknown(entry, KEYS, f"{path}: rule {number}", f"known keys: {', '.join(KEYS)}")
@@ -146,7 +146,11 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
             rules.append(_rule(entry))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
-                f"{path}: rule {number} is not usable: {error}", "a rule needs op_types, fusible and source"
+                _("{path}: rule {number} is not usable: {error}"),
+                _("a rule needs op_types, fusible and source"),
+                path=path,
+                number=number,
+                error=error,
             ) from error
     return tuple(rules)
 
@@ -187,7 +191,7 @@ def _fits(pattern: str, text: str) -> bool:
 def _refuse_unknown(content: Iterable[str], known: tuple[str, ...], place: str, hint: str) -> None:
     for key in content:
         if key not in known:
-            raise InputError(f"{place} has the unknown key {key!r}", hint)
+            raise InputError(_("{place} has the unknown key {key!r}"), hint, place=place, key=key)
 
 
 def _rule(entry: Mapping[str, Any]) -> Rule:

@@ -41,9 +41,10 @@ def rescale(times: Times, step: int, situation: Situation) -> Rescaling:
         return Rescaling(wall, 1.0)
     if row["busy_ns"] > real:
         raise InputError(
-            f"--tpot-ms {situation.tpot_ms:g} is less than the step's kernels alone take "
-            f"({row['busy_ns'] / NS_PER_MS:.2f} ms)",
-            "give the time of one decode step; with speculative decoding that is several tokens' time",
+            _("--tpot-ms {tpot_ms:g} is less than the step's kernels alone take ({value:.2f} ms)"),
+            _("give the time of one decode step; with speculative decoding that is several tokens' time"),
+            tpot_ms=situation.tpot_ms,
+            value=row["busy_ns"] / NS_PER_MS,
         )
     excess = max(wall - real - float(row["gap_host_ns"]), 0.0)
     gaps = float(row["gap_inside_ns"] + row["gap_between_ns"])

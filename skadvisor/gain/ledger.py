@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from skadvisor.errors import InputError
 from skadvisor.records import find_template
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from skadvisor.records import Result, Template
@@ -140,12 +141,22 @@ class Ledger:
             place.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(place, timeout=PATIENCE_MS / 1000, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
-            raise InputError(f"cannot open the ledger {place}: {error}", "choose another with --ledger PATH") from error
+            raise InputError(
+                _("cannot open the ledger {place}: {error}"),
+                _("choose another with --ledger PATH"),
+                place=place,
+                error=error,
+            ) from error
         try:
             _prepare(connection, place)
         except sqlite3.Error as error:
             connection.close()
-            raise InputError(f"{place} is no usable ledger: {error}", "choose another with --ledger PATH") from error
+            raise InputError(
+                _("{place} is no usable ledger: {error}"),
+                _("choose another with --ledger PATH"),
+                place=place,
+                error=error,
+            ) from error
         except InputError:
             connection.close()
             raise
@@ -204,18 +215,20 @@ class Ledger:
         """Keep what was measured. Raises InputError for an unknown forecast or times that are not positive."""
         _check_numbers(outcome.before_us, outcome.after_us)
         if outcome.before_us <= 0 or outcome.after_us <= 0:
-            raise InputError("the step times of an outcome must be positive", "give both in microseconds")
+            raise InputError(_("the step times of an outcome must be positive"), _("give both in microseconds"))
         with self._transaction():
             known = self._connection.execute("SELECT 1 FROM forecast WHERE id = ?", (outcome.forecast,)).fetchone()
             if known is None:
                 raise InputError(
-                    f"the ledger has no forecast number {outcome.forecast}", "list them with: skadvisor calibrate"
+                    _("the ledger has no forecast number {forecast}"),
+                    _("list them with: skadvisor calibrate"),
+                    forecast=outcome.forecast,
                 )
             same = (outcome.forecast, outcome.before_us, outcome.after_us)
             if self._connection.execute(
                 "SELECT 1 FROM outcome WHERE forecast = ? AND before_us = ? AND after_us = ?", same
             ).fetchone():
-                raise InputError("this outcome is in the ledger already", "list it with: skadvisor calibrate")
+                raise InputError(_("this outcome is in the ledger already"), _("list it with: skadvisor calibrate"))
             self._connection.execute(
                 "INSERT INTO outcome (forecast, recorded_at, before_us, after_us, note) VALUES (?, ?, ?, ?, ?)",
                 (outcome.forecast, outcome.recorded_at or _now(), outcome.before_us, outcome.after_us, outcome.note),
@@ -261,7 +274,10 @@ class Ledger:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             raise InputError(
-                f"cannot write to the ledger {self.path}: {error}", "is it read-only or in use?"
+                _("cannot write to the ledger {path}: {error}"),
+                _("is it read-only or in use?"),
+                path=self.path,
+                error=error,
             ) from error
         try:
             yield
@@ -333,7 +349,9 @@ def _prepare(connection: sqlite3.Connection, place: Path) -> None:
     if _version(connection) < len(MIGRATIONS):
         _migrate(connection, place)
     if _version(connection) > len(MIGRATIONS):
-        raise InputError(f"{place} was written by a newer skadvisor", "upgrade it: pip install -U skadvisor")
+        raise InputError(
+            _("{place} was written by a newer skadvisor"), _("upgrade it: pip install -U skadvisor"), place=place
+        )
     # Readers and a writer do not block each other; where the file system cannot do it, SQLite keeps its default.
     connection.execute("PRAGMA journal_mode = WAL")
 
@@ -343,7 +361,9 @@ def _migrate(connection: sqlite3.Connection, place: Path) -> None:
     try:
         begin = _version(connection)
         if begin == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise InputError(f"{place} is another program's database", "choose another with --ledger PATH")
+            raise InputError(
+                _("{place} is another program's database"), _("choose another with --ledger PATH"), place=place
+            )
         for number, script in enumerate(MIGRATIONS[begin:], start=begin + 1):
             for statement in _statements(script):
                 connection.execute(statement)
@@ -374,7 +394,7 @@ def _forecast(row: dict[str, Any]) -> Forecast:
 
 def _check_numbers(*values: float) -> None:
     if not all(math.isfinite(value) for value in values):
-        raise InputError("a time in the ledger must be a finite number")
+        raise InputError(_("a time in the ledger must be a finite number"))
 
 
 def _now() -> str:

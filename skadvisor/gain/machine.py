@@ -20,13 +20,14 @@ from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.files.data_files import read_toml
 from skadvisor.files.output import write_atomically
 from skadvisor.gain.stated_priors import priors
+from skadvisor.text.messages import _
 
 #: A probe's file is never larger than this, bytes.
 LARGEST = 4_000_000
 #: A boundary that saves less than this, us, counts as this: the population is of positive fractions.
 LEAST_US = 0.05
 NAME = "machine.toml"
-AGAIN = "write the program with: skadvisor capture --probe -o probe.py, and run it on the NPU"
+AGAIN = _("write the program with: skadvisor capture --probe -o probe.py, and run it on the NPU")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +59,24 @@ def read_probe(path: Path) -> Machine:
 
     try:
         if path.stat().st_size > LARGEST:
-            raise InputError(f"{path} is too large for a probe's result", AGAIN)
+            raise InputError(_("{path} is too large for a probe's result"), AGAIN, path=path)
         content = json.loads(path.read_text(encoding="utf-8"))
         cases = [_case(entry) for entry in content["cases"]] if content["probe"] == 1 else []
         device, version = str(content["device"])[:80], str(content["torch_npu"])[:40]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} is no result of the probe: {error}", AGAIN) from error
+        raise InputError(_("{path} is no result of the probe: {error}"), AGAIN, path=path, error=error) from error
     times = {key: value for key, value in cases if value is not None}
     slopes = _slopes(times)
     on = {place[:-1]: value for place, value in slopes.items() if place[-1]}
     off = {place[:-1]: value for place, value in slopes.items() if not place[-1]}
     saved = [max(off[place] - value, LEAST_US) for place, value in on.items() if place in off]
     if not saved:
-        raise NotEnoughError(f"{path} holds no chain timed with SuperKernel off and on: {_errors(content)}", AGAIN)
+        raise NotEnoughError(
+            _("{path} holds no chain timed with SuperKernel off and on: {errors}"),
+            AGAIN,
+            path=path,
+            errors=_errors(content),
+        )
     left = _at_no_work({key: value for key, value in slopes.items() if key[-1]})
     return Machine(
         device=device,
@@ -103,7 +109,9 @@ def find_machine(ledger: Path) -> Machine | None:
     try:
         return Machine(**read_toml(place))
     except TypeError as error:
-        raise InputError(f"{place} is not what a probe measured: {error}", "delete it, or probe again") from error
+        raise InputError(
+            _("{place} is not what a probe measured: {error}"), _("delete it, or probe again"), place=place, error=error
+        ) from error
 
 
 Place = tuple[Any, ...]

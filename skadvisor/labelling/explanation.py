@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.labelling.roles import labels_of_states
 from skadvisor.labelling.rules import RULES
+from skadvisor.text.messages import _
 from skadvisor.vocabulary.states import role_scores
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def explain(labelled: Labelled, pattern: str) -> pd.DataFrame:
     kernels = labelled.kernels
     rows = np.flatnonzero(_matches(kernels, pattern))
     if not len(rows):
-        raise NotEnoughError(f"no kernel matches {pattern!r}", "it is searched in kernel names and types, or is a role")
+        raise NotEnoughError(
+            _("no kernel matches {pattern!r}"),
+            _("it is searched in kernel names and types, or is a role"),
+            pattern=pattern,
+        )
     chosen = kernels.iloc[rows].assign(row=rows, look=labelled.structure.classes.of_kernel[rows])
     groups = chosen.groupby(["look", "region", "role"], observed=True, sort=False)
     return pd.DataFrame([_explain_group(labelled, group) for _key, group in list(groups)[:MOST_GROUPS]])
@@ -49,7 +54,7 @@ def _matches(kernels: pd.DataFrame, pattern: str) -> Any:
     try:
         compiled = re.compile(pattern, re.IGNORECASE)
     except re.error as error:
-        raise InputError(f"{pattern!r} is no regular expression: {error}") from error
+        raise InputError(_("{pattern!r} is no regular expression: {error}"), pattern=pattern, error=error) from error
     found = np.zeros(len(kernels), dtype=bool)
     for column, fits in (("name", compiled.search), ("op_type", compiled.search), ("role", compiled.fullmatch)):
         texts = kernels[column].cat

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from skadvisor.errors import NotEnoughError
 from skadvisor.labelling.class_table import MATMULS
+from skadvisor.text.messages import _
 from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
 if TYPE_CHECKING:
@@ -78,15 +79,22 @@ def require_enough(labelled: Labelled) -> None:
     # A graph without layers may be a single SuperKernel, whose role nothing tells.
     if count < FEWEST_KERNELS and kernels["layer"].isna().all() and not superkernel_rows(kernels).any():
         raise NotEnoughError(
-            f"the capture holds {count} kernels and no decoder layer, too little to answer from",
-            "Record at least three decode steps after warm-up.",
+            _("the capture holds {count} kernels and no decoder layer, too little to answer from"),
+            _("Record at least three decode steps after warm-up."),
+            count=count,
         )
     seen = visible_part(labelled)
     if seen is not None and seen.part == "attention":
         counted = f", {seen.passes} passes of {seen.layers} layers" if seen.passes else ""
         raise NotEnoughError(
-            f"only attention kernels were recorded ({seen.kernels}{counted}): the kernels of the graph beside them are "
-            "missing, so that nothing can be said of shares or scopes",
-            "The model ran whole, its replay was not recorded. Record at Level1 with a CANN and torch_npu that show "
-            "replayed kernels, or run the step eagerly to see its regions.",
+            _(
+                "only attention kernels were recorded ({kernels}{counted}): the kernels of the graph "
+                "beside them are missing, so that nothing can be said of shares or scopes"
+            ),
+            _(
+                "The model ran whole, its replay was not recorded. Record at Level1 with a CANN and "
+                "torch_npu that show replayed kernels, or run the step eagerly to see its regions."
+            ),
+            kernels=seen.kernels,
+            counted=counted,
         )

@@ -43,6 +43,16 @@ def choose_dialect(result: Result) -> Dialect:
     return "npugraph_ex" if "acl" in kind or "npugraph" in kind else "ge"
 
 
+def named_dialect(name: str) -> Dialect:
+    """The dialect of this name. Raises InputError where there is none."""
+    for dialect in DIALECTS:
+        if dialect == name:
+            return dialect
+    raise InputError(
+        _("there is no dialect {dialect!r}"), _("Choose one of: {listed}"), dialect=name, listed=", ".join(DIALECTS)
+    )
+
+
 def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dialect, variant: str = "") -> Plan:
     """The plan for `template` from an analysis and its labelled kernel table.
 
@@ -113,18 +123,30 @@ _WHOLE_GRAPH = _("nowhere in the model: vLLM-Ascend hands the whole captured gra
 
 def _check(template: str, dialect: Dialect, variant: str) -> None:
     if template not in TEMPLATES:
-        raise InputError(f"there is no template {template!r}", f"Choose one of: {', '.join(TEMPLATES)}")
+        raise InputError(
+            _("there is no template {template!r}"),
+            _("Choose one of: {listed}"),
+            template=template,
+            listed=", ".join(TEMPLATES),
+        )
     if dialect not in DIALECTS:
-        raise InputError(f"there is no dialect {dialect!r}", f"Choose one of: {', '.join(DIALECTS)}")
+        raise InputError(
+            _("there is no dialect {dialect!r}"),
+            _("Choose one of: {listed}"),
+            dialect=dialect,
+            listed=", ".join(DIALECTS),
+        )
     if variant.lower() not in ("", "a", "b"):
         raise InputError(
-            f"there is no variant {variant!r}",
-            "Choose a (attention module; experts) or b (decoder layer; experts with their router).",
+            _("there is no variant {variant!r}"),
+            _("Choose a (attention module; experts) or b (decoder layer; experts with their router)."),
+            variant=variant,
         )
     if template == "automatic" and dialect in ("ge", "recipes"):
         raise InputError(
-            f"{dialect} fuses only what a scope encloses, so it has no automatic placement",
-            "Use --dialect npugraph_ex or vllm-ascend, or name another template.",
+            _("{dialect} fuses only what a scope encloses, so it has no automatic placement"),
+            _("Use --dialect npugraph_ex or vllm-ascend, or name another template."),
+            dialect=dialect,
         )
 
 

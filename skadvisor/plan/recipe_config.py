@@ -87,10 +87,12 @@ def review(path: str | Path, dialect: Dialect = "recipes", several_streams: bool
 def _read(path: Path) -> bytes:
     try:
         if path.is_dir() or path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path} is no configuration file", "Name the YAML file: --config config.yaml")
+            raise InputError(
+                _("{path} is no configuration file"), _("Name the YAML file: --config config.yaml"), path=path
+            )
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(_("cannot read {path}: {strerror}"), path=path, strerror=error.strerror or error) from error
 
 
 def review_content(

@@ -19,6 +19,7 @@ from skadvisor.files.progress import bar
 from skadvisor.options import Options, PathText, choose_options
 from skadvisor.ranks import cluster, remote
 from skadvisor.ranks.place import Place
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
@@ -112,9 +113,9 @@ def find_places(paths: Paths, *, scheduler: str | None = None, client: Any = Non
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     named = list(dict.fromkeys(os.fspath(path) for path in given))
     if not named:
-        raise InputError("no capture was named", "Give a file or folder of profiler output.")
+        raise InputError(_("no capture was named"), _("Give a file or folder of profiler output."))
     found: list[Place] = []
-    for _, answer in cluster.spread(_list_places, named, workers=1, scheduler=scheduler, client=client):
+    for _path, answer in cluster.spread(_list_places, named, workers=1, scheduler=scheduler, client=client):
         if isinstance(answer, Exception):
             raise answer
         found.extend(answer)
@@ -200,7 +201,12 @@ def _attach_database(path: PathText | None) -> Attachment | None:
             ):
                 source.backup(target)
         except sqlite3.Error as error:
-            raise InputError(f"{os.fspath(path)} is no ledger: {error}", "Give a ledger file of skadvisor.") from error
+            raise InputError(
+                _("{fspath} is no ledger: {error}"),
+                _("Give a ledger file of skadvisor."),
+                fspath=os.fspath(path),
+                error=error,
+            ) from error
         return _attached(copy)
 
 
@@ -208,4 +214,6 @@ def _attached(path: PathText) -> Attachment:
     try:
         return Attachment(Path(path).name, Path(path).read_bytes())
     except OSError as error:
-        raise InputError(f"cannot read {os.fspath(path)}: {error.strerror}", "Check the path.") from error
+        raise InputError(
+            _("cannot read {fspath}: {strerror}"), _("Check the path."), fspath=os.fspath(path), strerror=error.strerror
+        ) from error

@@ -20,6 +20,7 @@ from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 Source = TypeVar("Source", bound=Hashable)
 Answer = TypeVar("Answer")
@@ -54,7 +55,7 @@ def spread(
     `work` has to be importable by name on the workers (`functools.partial` of such a function is fine).
     """
     if workers is not None and workers < 1:
-        raise InputError(f"cannot work with {workers} processes", "Give at least 1.")
+        raise InputError(_("cannot work with {workers} processes"), _("Give at least 1."), workers=workers)
     if scheduler is not None or client is not None:
         with connect(scheduler, client) as connected:
             yield from _on_dask(work, sources, connected)
@@ -87,17 +88,24 @@ def connect(scheduler: str | None, client: Any = None) -> Iterator[Any]:
         distributed = import_module("distributed")
     except ModuleNotFoundError as error:
         raise InputError(
-            "a scheduler needs Dask, which is not installed", "pip install 'skadvisor[cluster]'"
+            _("a scheduler needs Dask, which is not installed"), _("pip install 'skadvisor[cluster]'")
         ) from error
     try:
         connected = distributed.Client(scheduler, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(
-            f"no Dask scheduler answers at {scheduler}: {error}", "Start one with: dask scheduler --port 8786"
+            _("no Dask scheduler answers at {scheduler}: {error}"),
+            _("Start one with: dask scheduler --port 8786"),
+            scheduler=scheduler,
+            error=error,
         ) from error
     try:
         if not connected.scheduler_info()["workers"]:
-            raise InputError(f"the scheduler at {scheduler} has no workers", f"Start some: dask worker {scheduler}")
+            raise InputError(
+                _("the scheduler at {scheduler} has no workers"),
+                _("Start some: dask worker {scheduler}"),
+                scheduler=scheduler,
+            )
         yield connected
     finally:
         connected.close()

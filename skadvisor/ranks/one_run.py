@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 #: Ranks of one run are recorded at the same time; clocks of machines differ by less than this, ns.
 FAR_APART_NS = 60 * 10**9
@@ -59,6 +60,10 @@ def _several(members: Sequence[Member], why: str, choice: Sequence[Member]) -> I
     more = f" and {len(choice) - MOST_LISTED} more" if len(choice) > MOST_LISTED else ""
     places = ", ".join(member.path for member in choice[:MOST_LISTED])
     return InputError(
-        f"the {len(members)} captures are not one run: {why}",
-        f"Give those of one run: one of {places}{more}, or a folder of one run.",
+        _("the {count} captures are not one run: {why}"),
+        _("Give those of one run: one of {places}{more}, or a folder of one run."),
+        count=len(members),
+        why=why,
+        places=places,
+        more=more,
     )

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 #: Kinds of file that hold products, and folders below which there is only raw data.
 PRODUCTS = (".csv", ".json", ".json.gz", ".csv.gz", ".db")
@@ -36,7 +37,9 @@ def list_urls(url: str) -> list[str]:
     informed = {path.parent for path in products if path.name.startswith("profiler_info")}
     folders = sorted({str(_rank_folder(path, PurePosixPath(root), informed)) for path in products})
     if not folders:
-        raise InputError(f"{url} holds no profiler output", "Give the folder with the *_ascend_pt or PROF_* folders.")
+        raise InputError(
+            _("{url} holds no profiler output"), _("Give the folder with the *_ascend_pt or PROF_* folders."), url=url
+        )
     return [system.unstrip_protocol(folder) for folder in folders]
 
 
@@ -52,8 +55,12 @@ def fetch(source: str) -> Iterator[Path]:
         size, free = sum(files.values()), shutil.disk_usage(folder).free
         if size > free:
             raise InputError(
-                f"{source} needs {size / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB",
-                "Set TMPDIR to a larger disk.",
+                _("{source} needs {value:.1f} GB, and {folder} has {value2:.1f} GB"),
+                _("Set TMPDIR to a larger disk."),
+                source=source,
+                value=size / 1000000000.0,
+                folder=folder,
+                value2=free / 1000000000.0,
             )
         base = PurePosixPath(root)
         for file in files:
@@ -69,15 +76,19 @@ def _open(url: str) -> tuple[Any, str]:
     try:
         core = import_module("fsspec.core")
     except ModuleNotFoundError as error:
-        raise InputError("URLs need fsspec; it is not installed", "pip install 'skadvisor[cluster]'") from error
+        raise InputError(_("URLs need fsspec; it is not installed"), _("pip install 'skadvisor[cluster]'")) from error
     try:
         system, root = core.url_to_fs(url)
         if not system.exists(root):
-            raise InputError(f"{url} does not exist", "Give a folder with profiler output.")
+            raise InputError(_("{url} does not exist"), _("Give a folder with profiler output."), url=url)
     except (ImportError, ValueError) as error:
-        raise InputError(f"cannot open {url}: {error}", "Install the fsspec package of this kind of URL.") from error
+        raise InputError(
+            _("cannot open {url}: {error}"), _("Install the fsspec package of this kind of URL."), url=url, error=error
+        ) from error
     except OSError as error:
-        raise InputError(f"cannot open {url}: {error}", "Check the address and the access rights.") from error
+        raise InputError(
+            _("cannot open {url}: {error}"), _("Check the address and the access rights."), url=url, error=error
+        ) from error
     return system, str(root)
 
 
@@ -92,7 +103,12 @@ def _products(system: Any, root: str) -> dict[PurePosixPath, int]:
             continue
         found[path] = int(entry.get("size") or 0)
         if len(found) > MAX_FILES:
-            raise InputError(f"{root} holds more than {MAX_FILES} files", "Give a folder nearer to the captures.")
+            raise InputError(
+                _("{root} holds more than {max_files} files"),
+                _("Give a folder nearer to the captures."),
+                root=root,
+                max_files=MAX_FILES,
+            )
     return found
 
 
@@ -109,4 +125,10 @@ def _fetch_file(system: Any, name: str, target: Path, source: str) -> None:
     try:
         system.get_file(name, str(target))
     except OSError as error:
-        raise InputError(f"cannot read {name} of {source}: {error}", "Check the access rights.") from error
+        raise InputError(
+            _("cannot read {name} of {source}: {error}"),
+            _("Check the access rights."),
+            name=name,
+            source=source,
+            error=error,
+        ) from error

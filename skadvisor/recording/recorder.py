@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 Device = Literal["auto", "npu", "cpu"]
 #: The ways to record that `snippet` knows, as on the command line.
@@ -58,8 +59,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.skip < 0 or self.warmup < 0:
             raise InputError(
-                f"cannot record {self.steps} steps after {self.skip} skipped and {self.warmup} for warm-up",
-                "Give steps of at least 1, and skip and warmup of at least 0.",
+                _("cannot record {steps} steps after {skip} skipped and {warmup} for warm-up"),
+                _("Give steps of at least 1, and skip and warmup of at least 0."),
+                steps=self.steps,
+                skip=self.skip,
+                warmup=self.warmup,
             )
 
     @property
@@ -182,7 +186,9 @@ def record_steps(run_step: Callable[[], object], folder: str | os.PathLike[str],
 def snippet(name: str, *, folder: str = "./prof", skip: int = SKIP, warmup: int = WARMUP, steps: int = STEPS) -> str:
     """The lines that record a good capture by one of `SNIPPETS`, ready to paste. Raises InputError for other names."""
     if name not in SNIPPETS:
-        raise InputError(f"there is no snippet for {name!r}", f"Choose one of: {', '.join(SNIPPETS)}.")
+        raise InputError(
+            _("there is no snippet for {name!r}"), _("Choose one of: {listed}."), name=name, listed=", ".join(SNIPPETS)
+        )
     file = resources.files("skadvisor.recording") / "snippets" / f"{name.replace('-', '_')}.txt"
     text = file.read_text(encoding="utf-8")
     total = skip + warmup + steps
@@ -240,12 +246,14 @@ def _cpu_profiler(torch: Any, settings: Settings) -> Any:
 def _backend(device: Device) -> tuple[Any, Any]:
     """torch, and torch_npu where the NPU is to be recorded (else None)."""
     if device not in ("auto", "npu", "cpu"):
-        raise InputError(f"cannot record on {device!r}", "Choose auto, npu or cpu.")
+        raise InputError(_("cannot record on {device!r}"), _("Choose auto, npu or cpu."), device=device)
     try:
         torch = import_module("torch")
         import_module("torch.profiler")
     except ModuleNotFoundError as error:
-        raise InputError("recording needs torch, which is not installed", "pip install 'skadvisor[capture]'") from error
+        raise InputError(
+            _("recording needs torch, which is not installed"), _("pip install 'skadvisor[capture]'")
+        ) from error
     if device == "cpu":
         return torch, None
     try:
@@ -253,14 +261,16 @@ def _backend(device: Device) -> tuple[Any, Any]:
     except ModuleNotFoundError as error:
         if device == "npu" or error.name != "torch_npu":
             raise InputError(
-                f"recording on an NPU needs torch_npu, which is not installed ({error})",
-                "pip install 'skadvisor[npu]', with CANN's set_env.sh sourced.",
+                _("recording on an NPU needs torch_npu, which is not installed ({error})"),
+                _("pip install 'skadvisor[npu]', with CANN's set_env.sh sourced."),
+                error=error,
             ) from error
         return torch, None
     except (ImportError, OSError) as error:
         raise InputError(
-            f"torch_npu is installed but cannot be loaded: {error}",
-            "Source CANN's set_env.sh in this shell, or record with device='cpu' to try the program without an NPU.",
+            _("torch_npu is installed but cannot be loaded: {error}"),
+            _("Source CANN's set_env.sh in this shell, or record with device='cpu' to try the program without an NPU."),
+            error=error,
         ) from error
     return torch, torch_npu
 

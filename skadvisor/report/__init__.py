@@ -14,6 +14,7 @@ from skadvisor.errors import InputError
 from skadvisor.records import Result
 from skadvisor.report.answer import SUFFIXES, Answer, Status, check_target, render_answer, suffix_of, write_answer
 from skadvisor.report.document import Document, Section
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,7 @@ def result_answer(
 
     def trace(language: str) -> bytes:
         if kernels is None or steps is None:
-            raise InputError("a trace needs the kernel table of one rank", "analyze one capture, or add --rank")
+            raise InputError(_("a trace needs the kernel table of one rank"), _("analyze one capture, or add --rank"))
         from skadvisor.report.trace import render_trace
 
         return render_trace(result, kernels, steps, language=language)

@@ -14,6 +14,7 @@ from skadvisor.records import to_json
 from skadvisor.report.document import Document
 from skadvisor.report.text import render_text
 from skadvisor.text.languages import translator
+from skadvisor.text.messages import _
 from skadvisor.version import SCHEMA_VERSION, __version__
 
 #: Suffix -> what is written of any answer.
@@ -101,7 +102,12 @@ def suffix_of(path: str | os.PathLike[str], own: Iterable[str] = ()) -> str:
     for suffix in sorted(known, key=len, reverse=True):
         if name.endswith(suffix):
             return suffix
-    raise InputError(f"cannot tell the format of {Path(path).name}", f"end the name in one of: {', '.join(known)}")
+    raise InputError(
+        _("cannot tell the format of {name}"),
+        _("end the name in one of: {listed}"),
+        name=Path(path).name,
+        listed=", ".join(known),
+    )
 
 
 def check_target(

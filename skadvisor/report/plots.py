@@ -7,7 +7,7 @@ when a figure is drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from skadvisor.records import Result, Template, TypicalLayer
 from skadvisor.report.layer_picture import draw_layer
@@ -44,8 +44,20 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-def region_shares(result: Result, ax: Axes | None = None) -> Axes:
+class Analysed(Protocol):
+    """What has a result, such as an `Analysis`."""
+
+    @property
+    def result(self) -> Result: ...
+
+
+def _result(of: Result | Analysed) -> Result:
+    return of if isinstance(of, Result) else of.result
+
+
+def region_shares(result: Result | Analysed, ax: Axes | None = None) -> Axes:
     """A stacked bar per phase: exposed time of each region and the gaps by kind, percent of the step."""
+    result = _result(result)
     stacks = region_stacks(result, WORDING)
     ax = _plain(_axes(ax, 9, 2.4 + 0.7 * len(stacks)))
     for place, stack in enumerate(stacks):
@@ -87,8 +99,9 @@ def layer_timeline(typical: TypicalLayer, ax: Axes | None = None) -> Axes:
     return _with_legend(ax)
 
 
-def gains(result: Result, ax: Axes | None = None) -> Axes:
+def gains(result: Result | Analysed, ax: Axes | None = None) -> Axes:
     """Claim, ceiling and estimate of every template on one axis, percent of the step the advice speaks of."""
+    result = _result(result)
     return _bars(all_gains(result, WORDING), f"gain (% of the {result.phase} step)", ax)
 
 
@@ -105,13 +118,15 @@ def breakers(template: Template, ax: Axes | None = None, most: int = 12) -> Axes
     return _bars((bars_of(named, WORDING),), "lost saving per step (µs)", ax)
 
 
-def layer_strip(result: Result, ax: Axes | None = None) -> Axes:
+def layer_strip(result: Result | Analysed, ax: Axes | None = None) -> Axes:
     """Every layer of the typical step as a stack of its regions' exposed time, us; outliers carry a mark."""
+    result = _result(result)
     return _strip(layer_columns(result, WORDING), "layer", ax)
 
 
-def steps(result: Result, ax: Axes | None = None) -> Axes:
+def steps(result: Result | Analysed, ax: Axes | None = None) -> Axes:
     """Wall time of every step in us: kernels, small gaps, waiting for the host; what is not steady is marked."""
+    result = _result(result)
     return _strip(step_columns(result, WORDING), "step", ax)
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 DOMAIN = "skadvisor"
 FOLDER = Path(__file__).parent / "locale"
@@ -36,7 +37,12 @@ def default_language(environment: Mapping[str, str] | None = None) -> str:
 def translator(language: str) -> Translate:
     """The gettext function of a language. Raises InputError for a language that has no catalogue."""
     if language not in LANGUAGES:
-        raise InputError(f"no such language: {language}", f"choose one of: {', '.join(LANGUAGES)}")
+        raise InputError(
+            _("no such language: {language}"),
+            _("choose one of: {listed}"),
+            language=language,
+            listed=", ".join(LANGUAGES),
+        )
     if language == "en":
         return str
     import gettext

@@ -101,7 +101,13 @@ def _files_of(off: Path, on: Path) -> list[tuple[Path, Path]]:
     names = [{file.relative_to(side) for file in files} for side, files in found]
     if names[0] != names[1]:
         lone = min(names[0] ^ names[1])
-        raise InputError(f"{lone} is in one of {off} and {on} only", "Name the files: --outputs OFF ON")
+        raise InputError(
+            _("{lone} is in one of {off} and {on} only"),
+            _("Name the files: --outputs OFF ON"),
+            lone=lone,
+            off=off,
+            on=on,
+        )
     return [(off / name, on / name) for name in sorted(names[0])]
 
 

@@ -19,7 +19,7 @@ from skadvisor.vocabulary.superkernel_names import end_names, ends_of, scope_of
 
 #: Most operators that are listed; the count goes on.
 MOST_ENTRIES = 2_000
-_ADVICE = "Name the log, or the folder with CANN's logs (plog) or with sk_meta."
+_ADVICE = _("Name the log, or the folder with CANN's logs (plog) or with sk_meta.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 #: Longer lines are cut: nothing that is looked for stands behind this.
 LONGEST_LINE = 20_000
@@ -46,12 +47,12 @@ def log_files(path: Path, advice: str, *, suffixes: tuple[str, ...] = ()) -> lis
     Raises InputError with `advice` where there is none.
     """
     if not path.exists():
-        raise InputError(f"there is no {path}", advice)
+        raise InputError(_("there is no {path}"), advice, path=path)
     if not path.is_dir():
         return [path]
     files = sorted(file for file in path.rglob("*") if file.is_file() and named_like_log(file, suffixes))
     if not files:
-        raise InputError(f"{path} holds no log", advice)
+        raise InputError(_("{path} holds no log"), advice, path=path)
     return files
 
 
@@ -71,7 +72,9 @@ def read_lines_of(file: Path) -> Iterator[str]:
                 # What a progress bar wrote over is not shown.
                 yield text.rpartition("\r")[2]
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(
+            _("cannot read {file}: {why}"), file=file, why=getattr(error, "strerror", None) or error
+        ) from error
 
 
 def _opened(file: Path) -> IO[bytes]:

@@ -66,7 +66,7 @@ def compare_outputs(before: Path, after: Path) -> OutputCheck:
     """Compare two files. Raises InputError where one is missing, or is a pickle that differs."""
     for path in (before, after):
         if not path.is_file():
-            raise InputError(f"{path} is no file", "Name the output of each run: --outputs OFF ON")
+            raise InputError(_("{path} is no file"), _("Name the output of each run: --outputs OFF ON"), path=path)
     found = _compare_files(before, after)
     return replace(found, message=Message(_("{file}: {said}"), file=after.name, said=found.message))
 
@@ -86,8 +86,8 @@ def _compare_files(before: Path, after: Path) -> OutputCheck:
     kinds = {path.suffix.lower() for path in (before, after)}
     if kinds & set(_PICKLES):
         raise InputError(
-            "the files differ, and pickles (torch.save) are not opened to see where",
-            "Save the outputs as .safetensors or .npy and run it again.",
+            _("the files differ, and pickles (torch.save) are not opened to see where"),
+            _("Save the outputs as .safetensors or .npy and run it again."),
         )
     if kinds <= {".npy", ".npz", ".safetensors"}:
         return _compare_arrays(_arrays(before), _arrays(after))
@@ -157,13 +157,15 @@ def _json(path: Path) -> Any:
             return [json.loads(line) for line in read_lines_of(path) if line.strip()]
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON: {error}", "Rename it to .txt to compare it as text.") from error
+        raise InputError(
+            _("{path} is no JSON: {error}"), _("Rename it to .txt to compare it as text."), path=path, error=error
+        ) from error
 
 
 def _leaves(value: Any, place: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Every leaf with its path; a container's size is a leaf too, so that missing entries show."""
     if depth > _DEPTH:
-        raise InputError(f"the JSON is nested more than {_DEPTH} deep")
+        raise InputError(_("the JSON is nested more than {depth} deep"), depth=_DEPTH)
     if isinstance(value, dict):
         yield f"{place}.keys", sorted(value)
         for key in value:
@@ -264,10 +266,13 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise
     except (ValueError, OSError, EOFError, KeyError, SyntaxError, MemoryError) as error:
         raise InputError(
-            f"cannot read {path} as arrays: {error}", "Files with pickled objects are not opened."
+            _("cannot read {path} as arrays: {error}"),
+            _("Files with pickled objects are not opened."),
+            path=path,
+            error=error,
         ) from error
     except Exception as error:  # zipfile and tokenize raise kinds of their own on damaged files
-        raise InputError(f"cannot read {path} as arrays: {error}") from error
+        raise InputError(_("cannot read {path} as arrays: {error}"), path=path, error=error) from error
 
 
 _DTYPES = {

@@ -16,6 +16,7 @@ from statistics import median, stdev
 from typing import Any
 
 from skadvisor.errors import InputError, NotEnoughError
+from skadvisor.text.messages import _
 from skadvisor.units import percent
 from skadvisor.verification.log_text import log_files, read_lines_of
 from skadvisor.verification.timing_lines import Figures, read_timings
@@ -57,7 +58,7 @@ STATED = "improvement_percent"
 #: How a launcher names the logs of the ranks of one run. Source: cann-recipes-infer writes log_<rank>.log.
 _RANK = re.compile(r"(?i)(?:^log|rank|worker|device|npu|^std(?:out|err))[_-]?(\d+)\.(?:log|txt|out)(?:\.gz)?$")
 _TORCHRUN = re.compile(r"/\d+/std(?:out|err)\.log$")
-_ADVICE = "Name the log or the JSON file of a run, or the folder with the logs of its ranks."
+_ADVICE = _("Name the log or the JSON file of a run, or the folder with the logs of its ranks.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +110,10 @@ def read_performance(paths: Sequence[Path]) -> Measured:
     if not values and stated is None:
         names = ", ".join(str(path) for path in paths)
         raise NotEnoughError(
-            f"no decode latency or throughput was found in {names}",
-            "Known are the lines of cann-recipes-infer, graph-autofusion, vLLM and SGLang, and JSON with "
-            f"{', '.join(METRICS)}.",
+            _("no decode latency or throughput was found in {names}"),
+            _("Known are the lines of cann-recipes-infer, graph-autofusion, vLLM and SGLang, and JSON with {listed}."),
+            names=names,
+            listed=", ".join(METRICS),
         )
     return Measured(
         values={metric: tuple(numbers) for metric, numbers in values.items()},
@@ -164,10 +166,14 @@ def _read(path: Path) -> _File:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(_("cannot read {path}: {strerror}"), path=path, strerror=error.strerror or error) from error
     is_json = path.suffix.lower() in (".json", ".jsonl")
     if is_json and size > LARGEST_BYTES:
-        raise InputError(f"{path} is larger than {LARGEST_BYTES // 1_000_000} MB, which no performance file is")
+        raise InputError(
+            _("{path} is larger than {value} MB, which no performance file is"),
+            path=path,
+            value=LARGEST_BYTES // 1000000,
+        )
     if not is_json and not _begins_as_json(path, size):
         return _File(read_timings(read_lines_of(path)), {})
     text = "\n".join(read_lines_of(path))
@@ -176,14 +182,16 @@ def _read(path: Path) -> _File:
     except (ValueError, RecursionError) as error:
         entries = _json_lines(text)
         if not entries and is_json:
-            raise InputError(f"{path} is no JSON: {error}") from error
+            raise InputError(_("{path} is no JSON: {error}"), path=path, error=error) from error
         if not entries:
             return _File(read_timings(text.splitlines()), {})
     if len(entries) == 1 and isinstance(entries[0], list):
         entries = entries[0]
     if not entries or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(
-            f"{path} is no performance file", 'It has to be like {"performance": {"decode_latency_ms": 15.2}}'
+            _("{path} is no performance file"),
+            _('It has to be like {"performance": {"decode_latency_ms": 15.2}}'),
+            path=path,
         )
     return _from_json(entries)
 
@@ -253,8 +261,9 @@ def compare_performance(before: Measured, after: Measured) -> dict[str, Any]:
     shared = [metric for metric in METRICS if metric in before.values and metric in after.values]
     if not set(shared) & set(DECIDING):
         raise NotEnoughError(
-            "the sides have no decode latency or throughput in common: "
-            f"{', '.join(before.values) or 'nothing'} and {', '.join(after.values) or 'nothing'}"
+            _("the sides have no decode latency or throughput in common: {listed} and {listed2}"),
+            listed=", ".join(before.values) or "nothing",
+            listed2=", ".join(after.values) or "nothing",
         )
     rows = {
         metric: {
@@ -289,8 +298,10 @@ def stated_performance(side: Measured) -> dict[str, Any]:
     """A comparison that was made before. Raises NotEnoughError where the files state no improvement."""
     if side.stated is None:
         raise NotEnoughError(
-            f"{', '.join(side.files)} states no {STATED}, and one side alone cannot be compared",
-            "Give --before and --after.",
+            _("{listed} states no {stated}, and one side alone cannot be compared"),
+            _("Give --before and --after."),
+            listed=", ".join(side.files),
+            stated=STATED,
         )
     return {STATED: side.stated, "files": {"stated": list(side.files)}}
 

@@ -11,6 +11,7 @@ from typing import Any
 from skadvisor.errors import InputError
 from skadvisor.files.data_files import read_toml
 from skadvisor.records import REGIONS
+from skadvisor.text.messages import _
 from skadvisor.vocabulary.names import without_kernel_suffix, words
 
 
@@ -109,8 +110,10 @@ def _read(path: Path) -> Tier:
         )
     except (re.error, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path} is not an operator file: {error}",
-            'each entry is an [[operator]] with role = "...", names = ["..."] or patterns = ["..."], source = "..."',
+            _("{path} is not an operator file: {error}"),
+            _('each entry is an [[operator]] with role = "...", names = ["..."] or patterns = ["..."], source = "..."'),
+            path=path,
+            error=error,
         ) from error
 
 

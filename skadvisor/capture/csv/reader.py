@@ -87,7 +87,12 @@ def _one_device(made: dict[str, Any], path: Path, rank: int | None) -> tuple[dic
     if len(devices) < 2:
         return made, int(devices[0]) if devices else None
     if rank not in devices:
-        raise InputError(f"{path} holds the devices {', '.join(map(str, devices))}", "Choose one of them with --rank.")
+        raise InputError(
+            _("{path} holds the devices {listed}"),
+            _("Choose one of them with --rank."),
+            path=path,
+            listed=", ".join(map(str, devices)),
+        )
     kept = (values == rank).fillna(False).to_numpy(dtype=bool)
     return {column: series[kept].reset_index(drop=True) for column, series in made.items()}, rank
 

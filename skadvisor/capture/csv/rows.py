@@ -146,7 +146,9 @@ class Reading:
         self.rows = 0
         header = read_header(first_bytes(path))
         if header is None or not header.of_operators:
-            raise InputError(f"{path} is no table of kernels: it lacks Name, Start Time(us) or Duration(us)")
+            raise InputError(
+                _("{path} is no table of kernels: it lacks Name, Start Time(us) or Duration(us)"), path=path
+            )
         self.header = header
         self.table: pa.Table | None = None
         self.typed = True

@@ -18,6 +18,7 @@ import numpy as np
 from skadvisor.capture.database.ids import ABSENT, distinct
 from skadvisor.capture.interface import MAX_ROWS
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 #: What a damaged database raises; its error messages themselves may be no text.
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
@@ -136,7 +137,12 @@ class Database:
     def _count(self, rows: int) -> None:
         self.rows += rows
         if self.rows > 4 * MAX_ROWS:
-            raise InputError(f"{self.path} holds more than {MAX_ROWS} rows", "Record a shorter time.")
+            raise InputError(
+                _("{path} holds more than {max_rows} rows"),
+                _("Record a shorter time."),
+                path=self.path,
+                max_rows=MAX_ROWS,
+            )
 
     def strings(self, *ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
         """The sorted distinct ids among all `ids`, and their strings ("" where the file lacks one)."""
@@ -148,6 +154,10 @@ class Database:
                 if number in wanted and value is not None:
                     size += len(value)
                     if size > MAX_STRING_BYTES:
-                        raise InputError(f"{self.path} holds more than {MAX_STRING_BYTES >> 20} MB of names")
+                        raise InputError(
+                            _("{path} holds more than {value} MB of names"),
+                            path=self.path,
+                            value=MAX_STRING_BYTES >> 20,
+                        )
                     wanted[number] = str(value)
         return ids_in_order, list(wanted.values())

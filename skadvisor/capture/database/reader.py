@@ -182,7 +182,10 @@ def _choose_device(database: Database, tasks: dict[str, np.ndarray], rank: int |
         return int(devices[0]) if devices else None
     if rank is None or rank not in devices:
         raise InputError(
-            f"{database.path} holds the devices {', '.join(map(str, devices))}", "Choose one of them with --rank."
+            _("{path} holds the devices {listed}"),
+            _("Choose one of them with --rank."),
+            path=database.path,
+            listed=", ".join(map(str, devices)),
         )
     kept = tasks["device"] == rank
     for name in tasks:

@@ -20,6 +20,7 @@ import msgspec
 from skadvisor.capture.interface import MAX_ROWS
 from skadvisor.capture.trace.blocks import Args, Event, EventStream
 from skadvisor.errors import InputError
+from skadvisor.text.messages import _
 
 #: Stands for "absent" in the id columns; no id of a profiler is negative.
 ABSENT_ID = -1
@@ -174,7 +175,12 @@ def gather(path: Path, begin: int = 0, end: int | None = None) -> Gathered:
         for events in stream:
             gatherer.add(events)
             if gatherer.events > MAX_ROWS:
-                raise InputError(f"{path} holds more than {MAX_ROWS} events", "Record a shorter time.")
+                raise InputError(
+                    _("{path} holds more than {max_rows} events"),
+                    _("Record a shorter time."),
+                    path=path,
+                    max_rows=MAX_ROWS,
+                )
     finally:
         if collecting:
             gc.enable()

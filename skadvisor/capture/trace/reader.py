@@ -146,7 +146,12 @@ def _device(gathered: TraceColumns, path: str, rank: int | None) -> int | None:
     if len(devices) < 2:
         return devices[0] if devices else None
     if rank is None or rank not in devices:
-        raise InputError(f"{path} holds the devices {', '.join(map(str, devices))}", "Choose one of them with --rank.")
+        raise InputError(
+            _("{path} holds the devices {listed}"),
+            _("Choose one of them with --rank."),
+            path=path,
+            listed=", ".join(map(str, devices)),
+        )
     return rank
 
 

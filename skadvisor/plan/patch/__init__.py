@@ -159,12 +159,18 @@ def write(patch: Patch) -> Path:
 def _read(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise InputError(f"{path} is a folder", "Name the modeling file in it: --model modeling_x.py")
+            raise InputError(
+                _("{path} is a folder"), _("Name the modeling file in it: --model modeling_x.py"), path=path
+            )
         if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path} is larger than {LARGEST_BYTES // 1_000_000} MB, which no modeling file is")
+            raise InputError(
+                _("{path} is larger than {value} MB, which no modeling file is"),
+                path=path,
+                value=LARGEST_BYTES // 1000000,
+            )
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(_("cannot read {path}: {strerror}"), path=path, strerror=error.strerror or error) from error
 
 
 def _make_edit(source: Source, place: Place, request: Request) -> Edit | Doubt:

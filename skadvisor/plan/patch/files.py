@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skadvisor.errors import InputError
 from skadvisor.files.output import write_atomically
+from skadvisor.text.messages import _
 
 _NO_NEWLINE = "\\ No newline at end of file\n"
 
@@ -46,9 +47,11 @@ def replace_file(path: Path, content: bytes, expected: bytes) -> Path:
     try:
         current = target.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(_("cannot read {path}: {strerror}"), path=path, strerror=error.strerror or error) from error
     if current != expected:
-        raise InputError(f"{path} has changed since it was read; nothing was written", "Run the command again.")
+        raise InputError(
+            _("{path} has changed since it was read; nothing was written"), _("Run the command again."), path=path
+        )
     backup = _free_name(target)
     write_atomically(backup, expected)
     write_atomically(target, content, force=True)
