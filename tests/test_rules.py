@@ -11,8 +11,8 @@ from small_tables import capture_of
 from skadvisor.analysis import analyze_capture
 from skadvisor.labelling.explanation import explain
 from skadvisor.labelling.labels import label
+from skadvisor.labelling.levels import CERTAIN, CLEAR, SETTLED, SLIGHT, STRONG
 from skadvisor.labelling.rules import RULES, chain_votes
-from skadvisor.labelling.rules.votes import LEVELS
 from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
@@ -24,12 +24,13 @@ def test_every_rule_has_a_name_of_its_own_and_says_why_in_one_sentence() -> None
     for rule in RULES:
         assert rule.because.endswith(".")
         assert ". " not in rule.because
+        assert not rule.stays or rule.stays.startswith("Stays for ")
 
 
 def test_votes_sum_to_the_scores_and_weigh_a_level() -> None:
     structure = label(build_variant(ARCHITECTURE, "plain").capture, VOCABULARY).structure
     votes = structure.of_chains[0]
-    levels = set(LEVELS.values())
+    levels = {SLIGHT, CLEAR, STRONG, CERTAIN, SETTLED}
     assert {abs(weight) for _rule, _places, _states, weight in votes.said} <= levels
     for place in range(0, votes.count, 97):
         assert np.allclose(sum(votes.of(place).values(), np.zeros_like(votes.scores[0])), votes.scores[place])
@@ -45,10 +46,11 @@ def test_a_rule_that_is_left_out_says_nothing() -> None:
 
 def test_ablation_finds_the_captures_that_need_a_rule() -> None:
     rules = ["work on heads", "named scopes"]
-    found = dict(ablate.ablate(["qwen3-8b-ge"], ["plain"], 0.001, rules))
+    plain = {("qwen3-8b-ge", "plain"): build_variant("qwen3-8b-ge", "plain")}
+    found = dict(ablate.ablate(plain, 0.001, rules))
     assert found == {"work on heads": [], "named scopes": []}
-    norms = dict(ablate.ablate(["qwen2.5-7b-atb"], ["all_renamed"], 0.001, ["additions round norms"]))
-    assert set(norms) == {"additions round norms"}
+    norms = {("qwen2.5-7b-atb", "all_renamed"): build_variant("qwen2.5-7b-atb", "all_renamed")}
+    assert list(ablate.ablate(norms, 0.001, ["additions round norms"])) == [("additions round norms", list(norms))]
 
 
 @pytest.mark.parametrize("pattern", ["rope", "router", "residual_norm", "MatMul", "Add"])

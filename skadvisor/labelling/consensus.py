@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.labelling.levels import CERTAIN, SLIGHT, STRONG
 from skadvisor.vocabulary.states import LAYER_STATES, MLP_STATES, REGION_OF_STATE, STATES, State
 
 #: Fewer kernels of one look than this teach nothing.
@@ -17,14 +18,14 @@ FEWEST = 5
 #: They must agree on the region in this share.
 AGREEMENT = 0.9
 #: The most that consensus weighs, in natural-log odds.
-WEIGHT = 5.0
+WEIGHT = STRONG
 #: What comes once per step is rare among its like by nature: against it consensus weighs this much.
-OUTSIDE_WEIGHT = 0.7
+OUTSIDE_WEIGHT = SLIGHT
 
 #: A class of kernels that is surely dense in this share of its places, and a shared expert in as many ...
 SURE_DENSE, OFTEN = 0.8, 0.25
 #: ... is dense everywhere, with this weight (natural-log odds).
-SAME_WORK = 8.0
+SAME_WORK = CERTAIN
 
 _SHARED = [State.SHARED_BEFORE, State.SHARED_AFTER]
 _OUTSIDE = np.array([state for state in State if state not in LAYER_STATES], dtype=np.intp)

@@ -17,7 +17,7 @@ from skadvisor.labelling import grammar, hidden_markov, superkernel_spans
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.consensus import consensus_scores, same_work_scores
 from skadvisor.labelling.hidden_markov import Order
-from skadvisor.labelling.rules.votes import STRONG
+from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
 from skadvisor.labelling.superkernel_spans import Tokens
 from skadvisor.vocabulary.states import MLP_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
 
@@ -33,9 +33,9 @@ EXPERT_CHAIN_SHARE = 0.15
 ROUTED = [S.ROUTER, S.DISPATCH, S.EXPERTS]
 EXPERT_ROLES = ["router", "dispatch", "expert_matmul", "combine"]
 #: A capture rarely begins in the middle of sampling.
-START_LATE = 2.0
+START_LATE = CLEAR
 #: It rather ends with a whole step.
-END_LATE = 3.5
+END_LATE = STRONG
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +134,9 @@ def _side_scores(
     at = places_met(kernels, rows, main)
     beside = state[main[at]]
     same_region = np.array([[REGION_OF_STATE[a] == REGION_OF_STATE[b] for b in State] for a in State])
-    scores = np.where(same_region[beside], 1.5, 0.0)
+    scores = np.where(same_region[beside], SLIGHT, 0.0)
     in_moe_layer = _in_moe_layer(state[main])[at]
-    scores[np.ix_(in_moe_layer, np.array(MLP_STATES))] -= 8.0
+    scores[np.ix_(in_moe_layer, np.array(MLP_STATES))] -= CERTAIN
     return scores
 
 
@@ -163,7 +163,7 @@ def decode_side(
     if float(np.isin(roles, EXPERT_ROLES).mean()) >= EXPERT_CHAIN_SHARE:
         transitions = grammar.side_transitions()
         emissions = emissions + 0.0
-        emissions[:, [state for state in State if state not in MOE_STATES]] -= 4.0
+        emissions[:, [state for state in State if state not in MOE_STATES]] -= STRONG
     else:
         transitions = grammar.transitions() * SIDE_ORDER_WEIGHT
         emissions = emissions + _side_scores(kernels, rows, main, state)

@@ -29,8 +29,8 @@ def transitions() -> NDArray[np.float64]:
     scores = as_probabilities(scores)
     # beside the others' sum: no kernel can be both
     for state in (S.PREPARE, S.EMBEDDING, S.INPUT_NORM):
-        scores[state, S.WHOLE_LAYER] = -1.0
-    scores[S.WHOLE_LAYER, [S.FINAL_NORM, S.HEAD, S.EMBEDDING, S.PREPARE]] = -1.0
+        scores[state, S.WHOLE_LAYER] = LEVELS["likely"]
+    scores[S.WHOLE_LAYER, [S.FINAL_NORM, S.HEAD, S.EMBEDDING, S.PREPARE]] = LEVELS["likely"]
     return scores
 
 
@@ -44,9 +44,9 @@ def transitions_behind_norms() -> NDArray[np.float64]:
     scores = transitions()
     closing, opening = [S.ATTENTION_OUT, S.MLP_DOWN, S.COMBINE], [S.MLP_UP, S.ROUTER, S.SHARED_BEFORE, S.DISPATCH]
     scores[closing] = JUMP
-    scores[np.ix_([S.ATTENTION_OUT], opening)] = -0.7
-    scores[np.ix_([S.MLP_DOWN, S.COMBINE], [S.ATTENTION_IN])] = -0.5
-    scores[np.ix_([S.MLP_DOWN, S.COMBINE], [S.HEAD, S.PREPARE, S.EMBEDDING])] = -3.0
+    scores[np.ix_([S.ATTENTION_OUT], opening)] = LEVELS["next"]
+    scores[np.ix_([S.MLP_DOWN, S.COMBINE], [S.ATTENTION_IN])] = LEVELS["next"]
+    scores[np.ix_([S.MLP_DOWN, S.COMBINE], [S.HEAD, S.PREPARE, S.EMBEDDING])] = LEVELS["possible"]
     return as_probabilities(scores)
 
 
@@ -54,5 +54,5 @@ def side_transitions() -> NDArray[np.float64]:
     """Log scores for a chain beside the main one that holds expert blocks: they follow one another directly."""
     scores = transitions()
     ends, begins = [S.EXPERTS, S.COMBINE, S.SHARED_AFTER], [S.ROUTER, S.DISPATCH, S.SHARED_BEFORE]
-    scores[np.ix_(ends, begins)] = -0.7
+    scores[np.ix_(ends, begins)] = LEVELS["next"]
     return as_probabilities(scores)

@@ -16,16 +16,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.labelling.levels import SETTLED, STRONG
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.states import ATTENTION_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
 
 S = State
 
 #: A kernel elsewhere than where the host puts it costs this much (natural log): more than shapes and order weigh.
-WEIGHT = 14.0
+WEIGHT = SETTLED
 #: A norm's module stands between sub-blocks rather than inside attention, an MLP's is no shared expert, unless the
 #: kernels themselves say otherwise.
-LESS_LIKELY = 4.0
+LESS_LIKELY = STRONG
 #: One launch of more kernels than this is a graph's: what it ran in is not what each kernel works for.
 MOST_PER_LAUNCH = 8
 #: The structural answer counts as contradicted from this probability on.

@@ -28,9 +28,9 @@ from skadvisor.labelling.decoding import (
     segments,
 )
 from skadvisor.labelling.host_evidence import HostHints, host_hints
+from skadvisor.labelling.levels import STRONG
 from skadvisor.labelling.repeats import Repeats, find_repeats
 from skadvisor.labelling.rules import Votes, chain_votes, class_votes
-from skadvisor.labelling.rules.votes import STRONG
 from skadvisor.labelling.superkernel_spans import Joined
 from skadvisor.vocabulary.operators import Vocabulary
 from skadvisor.vocabulary.states import NEVER, STATES, State, role_scores

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.grammar import as_probabilities
+from skadvisor.labelling.levels import CERTAIN, SETTLED, SLIGHT
 from skadvisor.vocabulary.states import (
     FIRST_TO_LAST,
     MLP_STATES,
@@ -27,7 +28,7 @@ from skadvisor.vocabulary.states import (
 
 S = State
 #: Costs of a leap: per stage that it passes, into the next layer, within one norm, and to where no scope reaches.
-_PER_STAGE, _NEXT_LAYER, _ONE_NORM, _OUT_OF_LAYERS = 0.15, 1.0, 6.0, 30.0
+_PER_STAGE, _NEXT_LAYER, _ONE_NORM, _OUT_OF_LAYERS = SLIGHT / 7, SLIGHT, CERTAIN, 2 * SETTLED
 #: The stage that stands for a SuperKernel within one region.
 _STAGE_OF_REGION = {"attention": S.ATTENTION_CORE, "mlp": S.MLP_UP, "moe": S.EXPERTS, "norm": S.POST_NORM}
 #: Operators that may stand anywhere in a layer: as ends of a SuperKernel they tell nothing.

@@ -7,7 +7,7 @@ from skadvisor.report.cells import number, text
 from skadvisor.report.document import Cell, Column, Item, Section, Table
 from skadvisor.report.figures import Part, split_step, step_figures
 from skadvisor.report.summary import main_phase
-from skadvisor.report.wording import LONGEST_VALUE, PHASE_NAMES, Wording
+from skadvisor.report.wording import LONGEST_VALUE, PHASE_EVIDENCE_NAMES, PHASE_NAMES, Wording
 from skadvisor.text.messages import _
 
 #: Steps in the table; with more, the ones that are not steady and the first steady ones are shown.
@@ -86,6 +86,7 @@ def steps(result: Result, wording: Wording) -> Section | None:
         rows.append(
             (
                 text(wording.name(PHASE_NAMES, phase)),
+                text(wording.name(PHASE_EVIDENCE_NAMES, record.phase_evidence)),
                 Cell(f"{record.steady_steps} / {record.steps}", record.steps),
                 number(record.step, wording, 0),
                 number(figures.wall_us, wording),
@@ -96,6 +97,7 @@ def steps(result: Result, wording: Wording) -> Section | None:
         )
     columns = (
         Column(wording.say(_("Phase"))),
+        Column(wording.say(_("Phase known by")), priority=1),
         Column(wording.say(_("Steady steps")), "", True, 1),
         Column(wording.say(_("Step")), "#", True),
         Column(wording.say(_("Wall time")), "µs", True),

@@ -42,6 +42,15 @@ PHASE_NAMES = {
     "training": _("training"),
     "unknown": _("unknown"),
 }
+PHASE_EVIDENCE_NAMES = {
+    "host": _("host ranges"),
+    "attention": _("attention kernels"),
+    "tokens": _("rows and sequences"),
+    "replay": _("graph replay"),
+    "length": _("step lengths"),
+    "training": _("gradients"),
+    "none": _("nothing"),
+}
 MODE_NAMES = {"eager": _("eager"), "graph": _("graph"), "unknown": _("unknown")}
 LAYER_KIND_NAMES = {"dense": _("dense"), "moe": _("MoE"), "mtp": _("MTP"), "other": _("other")}
 ATTENTION_NAMES = {

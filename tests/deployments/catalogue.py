@@ -37,6 +37,11 @@ _ALL: dict[str, Callable[[], BuiltCapture]] = {
 assert len(_ALL) == len(VARIANTS) + len(DEPLOYMENTS) + len(PUBLISHED), "two captures of one name"
 
 
+def names() -> list[str]:
+    """The names of all captures."""
+    return list(_ALL)
+
+
 @cache
 def built(name: str) -> BuiltCapture:
     """The capture of this name with its truth."""

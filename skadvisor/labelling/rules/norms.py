@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skadvisor.labelling.kernel_class import KernelClass
-from skadvisor.labelling.rules.votes import CERTAIN, CLEAR, STRONG, Chain, Votes, chain_rule
+from skadvisor.labelling.levels import CERTAIN, CLEAR, STRONG
+from skadvisor.labelling.rules.votes import Chain, Votes, chain_rule
 from skadvisor.vocabulary.states import ATTENTION_STATES, MLP_STATES, NORM_STATES, State
 
 S = State
@@ -14,8 +15,6 @@ S = State
 MOST_BEFORE_ROOT, MOST_BEHIND_ROOT = 8, 4
 #: A model that scales before it adds does so in this share of its residual additions, and in several.
 MOSTLY_SCALED, FEWEST_SCALED = 0.8, 4
-#: With this share of projections that an addition follows, projections have biases.
-BIASED = 0.5
 #: What stands between the norm of queries and the kernel that rotates them: the keys' norm, splits and casts.
 MOST_BETWEEN_NORM_AND_ROPE = 6
 #: Kernels from a norm of several kernels to the rotation, at the most: the keys' norm is as long.
@@ -54,12 +53,6 @@ class _Additions:
 
 
 @chain_rule
-def additions_of_positions(chain: Chain, votes: Votes) -> None:
-    """An addition right behind a lookup adds positions to the embedding."""
-    votes.add(_Additions(chain).of_positions, [S.EMBEDDING], STRONG)
-
-
-@chain_rule
 def additions_round_norms(chain: Chain, votes: Votes) -> None:
     """An addition right before or behind a norm over the residual width adds a sub-block's result to the stream."""
     found = _Additions(chain)
@@ -67,17 +60,6 @@ def additions_round_norms(chain: Chain, votes: Votes) -> None:
     if not chain.classes.has_experts:
         # nothing else is added up in whole rows
         votes.add(found.before_norm & found.whole, NORM_STATES, CLEAR)
-
-
-@chain_rule
-def additions_in_pairs(chain: Chain, votes: Votes) -> None:
-    """Where no bias has a kernel of its own, two additions add attention's and the feed-forward's result in turn."""
-    products = chain.roles == "matmul"
-    biased = float((chain.next_roles[products] == "add").mean()) if products.any() else 0.0
-    if biased < BIASED:
-        found = _Additions(chain)
-        unshaped = chain.which(lambda item: not item.inputs)
-        votes.add(found.all & unshaped & np.append(found.before_norm[1:], False), NORM_STATES, STRONG)
 
 
 @chain_rule
@@ -123,7 +105,10 @@ def _is_scaling(item: KernelClass, hidden: int | None) -> bool:
 
 @chain_rule
 def offsets_of_gains(chain: Chain, votes: Votes) -> None:
-    """A number added right before a norm is added to its gain, which some models keep as a distance from one."""
+    """A number added right before a norm is added to its gain, which some models keep as a distance from one.
+
+    Stays for Gemma-like norms, whose gain is a distance from one.
+    """
     hidden = chain.classes.hidden
     adds = chain.which(
         lambda item: item.role == "add" and "adds_number" in item.properties and item.last in (None, hidden)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from skadvisor.labelling.class_table import MOST_EXPERTS, Classes, takes_expert_weights
+from skadvisor.labelling.class_table import Classes, takes_expert_weights
 from skadvisor.labelling.kernel_class import KernelClass
-from skadvisor.labelling.rules.votes import CERTAIN, CLEAR, HINT, SETTLED, SLIGHT, STRONG, Votes, class_rule
+from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
+from skadvisor.labelling.rules.votes import Votes, class_rule
 from skadvisor.vocabulary.states import (
     ATTENTION_STATES,
     ELSEWHERE,
     MLP_STATES,
     MOE_STATES,
     NORM_STATES,
-    REGION_OF_STATE,
     ROLES,
     State,
 )
@@ -41,7 +41,10 @@ def _subject(item: KernelClass, classes: Classes) -> str:
 
 @class_rule
 def named_scopes(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """A SuperKernel whose scope is named after a sub-block works for that sub-block."""
+    """A SuperKernel whose scope is named after a sub-block works for that sub-block.
+
+    Stays for captures with SuperKernels on, whose scope is named by the user.
+    """
     if item.fused is not None:
         votes.only(number, (item.fused,), CERTAIN)
 
@@ -53,10 +56,10 @@ def heads_by_size(item: KernelClass, classes: Classes, number: int, votes: Votes
     if _subject(item, classes) != "projection" or dims is None:
         return
     if dims.inner == classes.hidden and dims.outer == classes.vocabulary:
-        votes.add(number, [S.HEAD], HINT)
+        votes.add(number, [S.HEAD], SLIGHT)
         votes.only(number, [S.HEAD], CERTAIN if classes.vocabulary_confirmed else CLEAR)
     elif dims.inner == classes.hidden and classes.norm_rows and dims.rows < min(classes.norm_rows):
-        votes.add(number, [S.HEAD], HINT)
+        votes.add(number, [S.HEAD], SLIGHT)
         votes.only(number, [S.HEAD], STRONG)
     else:
         votes.add(number, [S.HEAD], -STRONG)
@@ -80,18 +83,6 @@ def ways_out_of_the_stream(item: KernelClass, classes: Classes, number: int, vot
 
 
 @class_rule
-def widths_that_nothing_reads(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """What a feed-forward's first projection makes, or half of it, its last one reads; experts are few."""
-    dims = item.matmul
-    if dims is None or not _in_layers(item, classes) or dims.inner != classes.hidden or dims.outer == classes.hidden:
-        return
-    if dims.outer not in classes.read_widths and dims.outer / 2 not in classes.read_widths:
-        votes.add(number, [S.MLP_UP, *SHARED], -STRONG)
-    if dims.outer > MOST_EXPERTS:
-        votes.add(number, [S.ROUTER], -STRONG)
-
-
-@class_rule
 def ways_into_the_stream(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """A projection into the residual stream ends a sub-block and does not begin one."""
     dims = item.matmul
@@ -110,14 +101,6 @@ def ways_beside_the_stream(item: KernelClass, classes: Classes, number: int, vot
         votes.add(number, [S.ROUTER], -STRONG)
     elif classes.hidden not in (dims.inner, dims.outer):
         votes.add(number, [*MLP_STATES, *SHARED, S.ROUTER], -STRONG)
-
-
-@class_rule
-def matrices_per_head(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """A product with a batch of matrices multiplies by heads: feed-forward and router have one matrix for all."""
-    if item.matmul and item.matmul.batched and _in_layers(item, classes):
-        votes.add(number, [*MLP_STATES, *SHARED, S.ROUTER], -STRONG)
-        votes.add(number, [S.ATTENTION_CORE], SLIGHT)
 
 
 @class_rule
@@ -148,17 +131,11 @@ def lookups_by_table(item: KernelClass, classes: Classes, number: int, votes: Vo
 
 
 @class_rule
-def work_on_logits(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """What reads or writes rows of the vocabulary samples; what caps or scales them by a number is the head's still."""
-    if _subject(item, classes) == "logits":
-        votes.only(number, (S.SAMPLING, S.HEAD), STRONG)
-        alone = item.role == "elementwise" and len([shape for shape in item.inputs if shape]) == 1
-        votes.add(number, [S.HEAD], HINT if alone else -SLIGHT)
-
-
-@class_rule
 def picked_rows(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """What takes some of the residual stream's rows takes the tokens to predict from, for the head."""
+    """What takes some of the residual stream's rows takes the tokens to predict from, for the head.
+
+    Stays for a model run without sampler: nothing else begins the head.
+    """
     if _subject(item, classes) == "picked rows":
         votes.add(number, [S.HEAD], CLEAR)
         votes.only(number, [S.HEAD], CLEAR)
@@ -166,31 +143,21 @@ def picked_rows(item: KernelClass, classes: Classes, number: int, votes: Votes) 
 
 @class_rule
 def splits_of_heads(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """What cuts rows into query, key and value (the last two alike), or into two unlike latents, is attention's."""
+    """What cuts rows into query, key and value (the last two alike), or into two unlike latents, is attention's.
+
+    Stays for SuperKernels over whole layers: the split is all of attention that is left between them.
+    """
     if _subject(item, classes) == "small" and _splits_heads(item):
         votes.add(number, [S.ATTENTION_IN], SLIGHT)
         votes.only(number, [S.ATTENTION_IN], CLEAR)
 
 
 @class_rule
-def rows_of_heads(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """A small kernel on rows of heads works for attention, no feed-forward has heads."""
-    if _subject(item, classes) == "small" and not _splits_heads(item) and _per_head(item, classes):
-        votes.add(number, ATTENTION_STATES, SLIGHT)
-        votes.add(number, [*MLP_STATES, *SHARED], -CLEAR)
-
-
-@class_rule
-def rows_of_the_stream(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """What reads rows of the residual stream is part of the pass: preparation and sampling know no hidden states."""
-    heads = _splits_heads(item) or _per_head(item, classes)
-    if _subject(item, classes) == "small" and not heads and classes.hidden and item.last == classes.hidden:
-        votes.add(number, [S.PREPARE, S.SAMPLING], -STRONG)
-
-
-@class_rule
 def halving_kernels(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """An unnamed kernel that makes half the width that it reads is the activation of a gate and what it lets pass."""
+    """An unnamed kernel that makes half the width that it reads is the activation of a gate and what it lets pass.
+
+    Stays for W8A8 under unknown names, where the activation quantises as well.
+    """
     halves = bool(item.last and item.out) and item.last == 2 * (item.out or 0)
     if _subject(item, classes) == "unnamed" and halves and len([shape for shape in item.inputs if shape]) <= 3:
         votes.add(number, [S.MLP_ACTIVATION, S.EXPERTS, *SHARED], SLIGHT)
@@ -199,41 +166,13 @@ def halving_kernels(item: KernelClass, classes: Classes, number: int, votes: Vot
 
 @class_rule
 def expert_weights(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """Only experts have one weight matrix each."""
+    """Only experts have one weight matrix each.
+
+    Stays for experts in one unnamed kernel.
+    """
     if _multiplies_experts(item, classes):
         votes.add(number, [S.EXPERTS], STRONG)
         votes.only(number, [S.EXPERTS], CLEAR)
-
-
-@class_rule
-def unnamed_widths(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """An unnamed kernel on another width than the residual stream's is no norm between sub-blocks."""
-    other = bool(item.last and classes.hidden) and item.last != classes.hidden
-    if _subject(item, classes) == "unnamed" and other and not _multiplies_experts(item, classes):
-        votes.add(number, NORM_STATES, -STRONG)
-
-
-@class_rule
-def unnamed_ranks(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """An unnamed kernel with a tensor of three dimensions or more rather has heads than a feed-forward."""
-    deep = any(len(shape) >= 3 for shape in item.inputs if shape)
-    if _subject(item, classes) == "unnamed" and deep and not _multiplies_experts(item, classes):
-        votes.add(number, ATTENTION_STATES, SLIGHT)
-        votes.add(number, [*MLP_STATES, *MOE_STATES], -SLIGHT)
-
-
-@class_rule
-def mixed_cores(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """An unnamed kernel on both kinds of cores multiplies and does more between: attention is fused like that."""
-    if _subject(item, classes) == "unnamed" and item.core.startswith("MIX") and not _multiplies_experts(item, classes):
-        votes.add(number, [S.ATTENTION_CORE], SLIGHT)
-
-
-@class_rule
-def linear_units(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """ReLU and GELU are activations of feed-forwards: gates inside attention are sigmoids and SiLUs."""
-    if item.role == "activation" and "lu" in item.base and "silu" not in item.base:
-        votes.add(number, ATTENTION_STATES, -STRONG)
 
 
 @class_rule
@@ -245,18 +184,14 @@ def models_without_experts(item: KernelClass, classes: Classes, number: int, vot
 
 @class_rule
 def work_of_the_ai_cpu(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """An AI CPU chooses, counts and copies: it multiplies no matrices and normalises nothing."""
+    """An AI CPU chooses, counts and copies: it multiplies no matrices and normalises nothing.
+
+    Stays for attention that the AI CPU prepares (DeepSeek-V3.2): an AI CPU task was taken for experts.
+    """
     if item.core == "AI_CPU" and item.role in ("matmul", "cast", "layout", "add", "elementwise"):
         votes.only(number, (S.PREPARE, S.SAMPLING), SLIGHT)
     elif item.core == "AI_CPU" and item.role == "unknown":
         votes.only(number, (S.PREPARE, S.SAMPLING, S.ROUTER, S.DISPATCH, S.COMBINE), STRONG)
-
-
-@class_rule
-def ties_to_a_region(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
-    """What the vocabulary ties to a region is hardly ever elsewhere."""
-    if item.region:
-        votes.only(number, [state for state in State if REGION_OF_STATE[state] == item.region], SETTLED)
 
 
 def _multiplies_experts(item: KernelClass, classes: Classes) -> bool:
@@ -270,12 +205,6 @@ def _takes_rows(item: KernelClass, classes: Classes) -> bool:
     if not table or not out or len(table) != 2 or len(out) != 2:
         return False
     return table[1] == out[1] == classes.hidden and table[0] in classes.norm_rows and out[0] < table[0]
-
-
-def _per_head(item: KernelClass, classes: Classes) -> bool:
-    """Whether a kernel works on heads: three dimensions or more, the last one narrower than the residual stream."""
-    shapes = [shape for shape in item.inputs if shape]
-    return any(len(shape) >= 3 and shape[-1] < (classes.hidden or 0) and shape[-2] > 1 for shape in shapes[:1])
 
 
 def _splits_heads(item: KernelClass) -> bool:

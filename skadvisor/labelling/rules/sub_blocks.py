@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from skadvisor.labelling.class_table import EXPERT_OPERATORS
 from skadvisor.labelling.kernel_class import KernelClass
+from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
 from skadvisor.labelling.rules.norms import SMALL
-from skadvisor.labelling.rules.votes import CERTAIN, CLEAR, SLIGHT, STRONG, Chain, Votes, chain_rule
+from skadvisor.labelling.rules.votes import Chain, Votes, chain_rule
 from skadvisor.vocabulary.states import ATTENTION_STATES, MLP_STATES, State
 
 S = State
@@ -74,7 +75,10 @@ def weights_of_the_chosen(chain: Chain, votes: Votes) -> None:
 
 @chain_rule
 def work_between_experts_products(chain: Chain, votes: Votes) -> None:
-    """Small kernels between two products of the experts are their activation, in parts."""
+    """Small kernels between two products of the experts are their activation, in parts.
+
+    Stays for gpt-oss, which clamps its activation with kernels of its own.
+    """
     roles = chain.roles
     small = np.isin(roles, [*SMALL, "layout", "activation", "quantise"])
     places = np.flatnonzero(~small)
@@ -125,7 +129,10 @@ def _joins_rows(item: KernelClass, hidden: int) -> bool:
 
 @chain_rule
 def work_on_heads(chain: Chain, votes: Votes) -> None:
-    """From a norm over the residual stream to the last kernel that works on heads all is attention, or time mixing."""
+    """From a norm over the residual stream to the last kernel that works on heads all is attention, or time mixing.
+
+    Stays for state-space mixers beside attention, and RWKV.
+    """
     classes = chain.classes
     if not classes.hidden:
         return

@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.files.data_files import read_toml
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.vocabulary.states import STATES, State
 
-LEVELS: dict[str, float] = read_toml(Path(__file__).with_name("levels.toml"))
-HINT, SLIGHT, CLEAR, STRONG, CERTAIN, SETTLED = (
-    LEVELS[name] for name in ("hint", "slight", "clear", "strong", "certain", "settled")
-)
 States = Sequence[State]
 #: Any index of one axis: a place, places, or a mask.
 Where = int | NDArray[np.int64] | NDArray[np.bool_]
@@ -109,10 +103,14 @@ class Chain:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule of one sentence that is true of transformers: `because` says why. `whole` ones are asked about chains."""
+    """A rule of one sentence that is true of transformers: `because` says why. `whole` ones are asked about chains.
+
+    `stays` says what a rule is for that few architectures need, empty as a rule.
+    """
 
     name: str
     because: str
+    stays: str
     whole: bool
     apply: Callable[..., None]
 
@@ -134,8 +132,8 @@ def chain_rule(apply: Callable[[Chain, Votes], None]) -> Callable[..., None]:
 
 
 def _named(apply: Callable[..., None], *, whole: bool) -> Rule:
-    because = " ".join((apply.__doc__ or "").split("\n\n")[0].split())
-    return Rule(apply.__name__.replace("_", " "), because, whole, apply)
+    because, _blank, stays = (apply.__doc__ or "").partition("\n\n")
+    return Rule(apply.__name__.replace("_", " "), *(" ".join(text.split()) for text in (because, stays)), whole, apply)
 
 
 def class_votes(classes: Classes, without: Collection[str] = ()) -> Votes:
