@@ -164,6 +164,24 @@ def test_workbook_has_the_strip_of_a_layer_in_order() -> None:
         assert title in columns
 
 
+def test_workbook_has_numbers_a_chart_and_the_kernels_of_the_step() -> None:
+    from test_first_screens import analysed
+
+    found = analysed("moe-decode")
+    answer = report.result_answer(found.result, found.kernels, found.steps)
+    workbook = openpyxl.load_workbook(io.BytesIO(report.render_answer(answer, ".xlsx")))
+    assert len(set(workbook.sheetnames)) == len(workbook.sheetnames) and max(map(len, workbook.sheetnames)) <= 31
+    (chart,) = [chart for sheet in workbook for chart in sheet._charts]
+    assert chart.series
+    step = next(one for one in found.result.steps if one.index == found.result.phases["decode"].step)
+    rows = list(workbook[workbook.sheetnames[-1]].iter_rows(values_only=True))
+    assert len(rows) == 1 + step.kernels
+    durations = [row[rows[0].index("dur_ns")] for row in rows[1:]]
+    assert all(isinstance(value, (int, float)) for value in durations) and sum(durations) >= 1000 * step.busy_us
+    regions = next(sheet for sheet in workbook if sheet["B1"].value == "Region" and sheet["D1"].value == "Exposed (µs)")
+    assert regions["D2"].number_format.startswith("#,##0") and isinstance(regions["D2"].value, float)
+
+
 def small_capture() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Two layers of two kernels at epoch times, one of them overlapping on a second stream."""
     epoch = 1_767_225_600_000_000_123

@@ -55,7 +55,8 @@ def result_answer(
 ) -> Answer:
     """The answer of an analysis; `plan` makes the sections of what to type.
 
-    `kernels` (events.KERNEL_COLUMNS and LABEL_COLUMNS) and `steps` (STEP_COLUMNS) are needed for the trace only.
+    `kernels` (events.KERNEL_COLUMNS and LABEL_COLUMNS) and `steps` (STEP_COLUMNS) are needed for the trace; the
+    workbook holds the kernels of the representative step where they are given.
     """
     from skadvisor.report.build import describe_briefly, describe_result
 
@@ -69,7 +70,16 @@ def result_answer(
     def whole(language: str) -> Document:
         return describe_result(result, language, plan(language))
 
-    return Answer(result, whole, {TRACE: trace}, lambda language: describe_briefly(result, language))
+    def workbook(language: str) -> bytes:
+        from skadvisor.report.kernel_table import step_table
+        from skadvisor.report.workbook import render_workbook
+
+        phase = result.phases.get(result.phase)
+        if kernels is None or phase is None:
+            return render_workbook(whole(language))
+        return render_workbook(whole(language), step_table(kernels, phase.step, result.captures[0].rank))
+
+    return Answer(result, whole, {TRACE: trace, ".xlsx": workbook}, lambda language: describe_briefly(result, language))
 
 
 def write(

@@ -98,7 +98,7 @@ def render_answer(answer: Answer, suffix: str, language: str = "en") -> bytes:
 def suffix_of(path: str | os.PathLike[str], own: Iterable[str] = ()) -> str:
     """The suffix that decides the format, `own` ones among them. Raises InputError where nothing is written for it."""
     name = Path(path).name.lower()
-    known = [*SUFFIXES, *own]
+    known = list(dict.fromkeys([*SUFFIXES, *own]))
     for suffix in sorted(known, key=len, reverse=True):
         if name.endswith(suffix):
             return suffix

@@ -46,6 +46,13 @@ def export_table(kernels: pd.DataFrame, rank: int | None) -> pd.DataFrame:
     return table.assign(confidence=table["confidence"].round(4))
 
 
+def step_table(kernels: pd.DataFrame, step: int | None, rank: int | None) -> pd.DataFrame:
+    """The kernels of one step, of those COLUMNS that the table has; times in ns since the step's first kernel."""
+    chosen = kernels[kernels["step"] == step].rename(columns={"blocks": "block_dim"}).assign(rank=rank)
+    chosen = chosen.assign(start_ns=chosen["start_ns"] - (chosen["start_ns"].min() if len(chosen) else 0))
+    return chosen[[name for name in COLUMNS if name in chosen]].sort_values("start_ns", kind="stable")
+
+
 def render_kernels(tables: Sequence[tuple[int | None, pd.DataFrame]], suffix: str) -> bytes:
     """The tables of all ranks, by rank, in one of FORMATS."""
     import pandas as pd

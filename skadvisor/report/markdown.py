@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from skadvisor.report.document import Code, Document, Section, Table
-from skadvisor.report.text import SIGNS, item_line
+from skadvisor.report.text import NAME_WIDTH, SIGNS, item_line
 from skadvisor.report.wording import Wording
 from skadvisor.text.messages import _
 
@@ -66,11 +66,30 @@ def _code(code: Code) -> str:
 
 
 def _table(table: Table, titled: bool) -> str:
-    heading = "| " + " | ".join(escape(column.heading) for column in table.columns) + " |"
-    ruler = "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
-    rows = ["| " + " | ".join(escape(cell.text) for cell in row) + " |" for row in table.rows]
     title = [f"### {escape(table.title)}", ""] if titled else []
-    lines = [*title, heading, ruler, *rows]
+    rows = [[escape(cell.text) for cell in row] for row in table.rows]
+    lines = [*title, *_padded([escape(column.heading) for column in table.columns], rows, table)]
     if table.note:
         lines += ["", f"<sub>{escape(table.note)}</sub>"]
     return "\n".join(lines)
+
+
+def _padded(heading: list[str], rows: list[list[str]], table: Table) -> list[str]:
+    """The lines of a table whose columns stand below each other as text too, up to the width of a name."""
+    from rich.cells import cell_len
+
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(map(padded, cells, range(len(cells)))) + " |"
+
+    def padded(cell: str, place: int) -> str:
+        blanks = " " * max(0, widths[place] - cell_len(cell))
+        return blanks + cell if table.columns[place].numeric else cell + blanks
+
+    widths = [
+        min(max(cell_len(row[place]) for row in (heading, *rows)), NAME_WIDTH) for place in range(len(table.columns))
+    ]
+    ruler = [
+        "-" * (width + 1) + (":" if column.numeric else "-")
+        for width, column in zip(widths, table.columns, strict=True)
+    ]
+    return [line(heading), "|" + "|".join(ruler) + "|", *map(line, rows)]

@@ -13,13 +13,17 @@ from skadvisor.report.wording import Wording
 from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
+    import pandas as pd
     from openpyxl.worksheet.worksheet import Worksheet
 
 WIDEST_COLUMN = 60
 
 
-def render_workbook(document: Document) -> bytes:
-    """The workbook's bytes. Cells from the capture are always text, never formulas."""
+def render_workbook(document: Document, kernels: pd.DataFrame | None = None) -> bytes:
+    """The workbook's bytes. Cells from the capture are always text, never formulas.
+
+    `kernels` (columns of `kernel_table.COLUMNS`) become the last sheet.
+    """
     from openpyxl import Workbook
 
     wording = Wording(document.language)
@@ -34,7 +38,12 @@ def render_workbook(document: Document) -> bytes:
         strip = table.name.startswith("layer-")
         name = _sheet_name(table.title.partition(":")[0] if strip else table.title, used)
         used.add(name)
-        _fill_table(workbook.create_sheet(name), table)
+        sheet = workbook.create_sheet(name)
+        _fill_table(sheet, table)
+        if table.name == "regions" and table.brief:
+            _draw_regions(sheet, table)
+    if kernels is not None:
+        _fill_kernels(workbook.create_sheet(_sheet_name(wording.say(_("Kernels")), used)), kernels)
     target = io.BytesIO()
     workbook.save(target)
     return target.getvalue()
@@ -108,6 +117,34 @@ def _fill_table(sheet: Worksheet, table: Table) -> None:
     sheet.freeze_panes = "A2"
     if table.rows:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(table.columns))}{len(table.rows) + 1}"
+
+
+def _draw_regions(sheet: Worksheet, table: Table) -> None:
+    """A chart of what the main phase's step is made of, beside the table."""
+    from openpyxl.chart import BarChart, Reference
+
+    phase = table.brief[0][0].text
+    rows = [place for place, row in enumerate(table.rows, start=2) if row[0].text == phase]
+    times = next(place for place, column in enumerate(table.columns, start=1) if column.unit == "µs")
+    chart = BarChart()
+    chart.type, chart.legend, chart.title = "bar", None, f"{phase}: {table.columns[times - 1].heading}"
+    chart.add_data(Reference(sheet, min_col=times, min_row=rows[0], max_row=rows[-1]))
+    chart.set_categories(Reference(sheet, min_col=2, min_row=rows[0], max_row=rows[-1]))
+    chart.x_axis.scaling.orientation, chart.x_axis.delete, chart.y_axis.delete = "maxMin", False, False
+    sheet.add_chart(chart, f"{'ABCDEFGHIJKLMN'[len(table.columns) + 1]}2")
+
+
+def _fill_kernels(sheet: Worksheet, kernels: pd.DataFrame) -> None:
+    from openpyxl.utils import get_column_letter
+
+    for place, name in enumerate(kernels.columns, start=1):
+        _put(sheet, 1, place, name, bold=True)
+    for row, cells in enumerate(kernels.astype("object").itertuples(index=False, name=None), start=2):
+        for place, value in enumerate(cells, start=1):
+            known = str(value) not in ("None", "nan", "<NA>")
+            _put(sheet, row, place, (value if isinstance(value, str) else float(value)) if known else None)
+    sheet.freeze_panes = "A2"
+    sheet.auto_filter.ref = f"A1:{get_column_letter(len(kernels.columns))}{len(kernels) + 1}"
 
 
 def _value(cell: Cell, *, numeric: bool) -> str | float | None:
