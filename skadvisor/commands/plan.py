@@ -74,7 +74,8 @@ def plan_command(
         _give_none(advised, capture, wish)
         return
     spoken = _dialect(dialect, config) or choose_dialect(analysis.result)
-    plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant or advised.variant)
+    variant = variant or (advised.variant if chosen == advised.choice else "")
+    plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant)
     patch = _propose(model, plan, classes, methods, enable, decode_when) if model else None
     reviewed = _review(config, plan, analysis.kernels) if config else None
 
