@@ -7,7 +7,7 @@ EXTRAS ?= test
 BIN := $(VENV)/bin
 comma := ,
 
-.PHONY: demo test quick lint samples clean
+.PHONY: demo test quick lint bench samples clean
 
 demo: $(VENV)/.demo
 	$(BIN)/skadvisor analyze $(SAMPLE)
@@ -25,6 +25,10 @@ lint: $(VENV)/.lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+# Each promised figure as a ratio, with its bound; wants a quiet machine and takes about ten minutes.
+bench: $(VENV)/.$(subst $(comma),-,$(EXTRAS))
+	$(BIN)/python tests/benchmarks/bench.py
 
 samples: $(VENV)/.demo
 	$(BIN)/python profiles/build.py
