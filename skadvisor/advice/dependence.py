@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from skadvisor.advice.expected import chance_above_noise, expected_pct, expected_us
 from skadvisor.gain import Assessment, reassess
 from skadvisor.gain.stated_priors import priors
@@ -102,12 +100,9 @@ def _moved_pct(assessed: Assessment, template: Template, op_type: str, otherwise
     if otherwise == "likely":
         cost_us = sum(one.cost_us for one in template.breakers if one.op_type == op_type)
         return 100 * NS_PER_US * cost_us / scene.wall_ns if scene.wall_ns else 0.0
-    table = scene.preview.kernels
-    mine, fragment = (table["op_type"] == op_type).to_numpy(), table["fragment"].to_numpy()
-    after = np.flatnonzero(table["previous"] >= 0)
-    before = table["previous"].to_numpy()[after]
-    removed = (fragment[after] >= 0) & (fragment[after] == fragment[before])
-    part = float((removed & (mine[after] | mine[before])).sum()) / max(int(removed.sum()), 1)
+    mine = scene.preview.kernels["op_type"].to_numpy() == op_type
+    before, after = scene.preview.joined
+    part = float((mine[after] | mine[before]).sum()) / max(len(after), 1)
     return max(expected_pct(template), 0.0) * part
 
 
@@ -115,9 +110,10 @@ def _facts(assessed: Assessment, situation: Situation, advised: Recommendation, 
     """Conditions of rules that nobody told: where they do not hold, the operators that need them do not fuse."""
     needing: dict[str, set[str]] = {}
     for scene in assessed.scenes.values():
-        inside = scene.preview.kernels[scene.preview.kernels["scope"] >= 0].dropna(subset=["needs"])
-        for name, op_type in zip(inside["needs"], inside["op_type"], strict=True):
-            needing.setdefault(str(name), set()).add(str(op_type))
+        table = scene.preview.kernels
+        for name, op_type, place in zip(*(table[name].tolist() for name in ("needs", "op_type", "scope")), strict=True):
+            if name is not None and place >= 0:
+                needing.setdefault(str(name), set()).add(str(op_type))
     for name, op_types in sorted(needing.items()):
         if situation.conditions.get(name) is not None:
             continue

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -139,32 +141,44 @@ def layers_record(labelled: Labelled, times: Times, phase: str) -> LayersRecord:
     inside = kernels[(kernels["step"] == step) & kernels["layer"].notna()]
     if step is None or inside.empty:
         return LayersRecord(count=0, kinds=(), confidence=0.0, misfits=labelled.misfits)
-    walls = times.layers[times.layers["step"] == step].set_index("layer")["wall_ns"]
-    layers = inside.groupby("layer", observed=True).agg(
-        kind=("layer_kind", "first"), attention=("attention_kind", "first"), kernels=("start_ns", "size")
-    )
+    here = times.layers[times.layers["step"] == step]
+    walls = dict(zip(here["layer"].tolist(), here["wall_ns"].tolist(), strict=True))
+    words: dict[int, list[str | None]] = {}
+    sizes: Counter[int] = Counter()
+    said = (inside[name].to_numpy(dtype=object).tolist() for name in ("layer", "layer_kind", "attention_kind"))
+    for layer, *pair in zip(*said, strict=True):
+        sizes[layer] += 1
+        known = words.setdefault(layer, [None, None])
+        words[layer] = [
+            one if one is not None or not isinstance(other, str) else other
+            for one, other in zip(known, pair, strict=True)
+        ]
+    members: dict[tuple[str, str], list[int]] = {}
+    for layer in sorted(words):
+        kind, attention = words[layer]
+        if kind is not None and attention is not None:
+            members.setdefault((kind, attention), []).append(int(layer))
     kinds = []
-    key: Any
-    for key, rows in layers.groupby(["kind", "attention"], observed=True, sort=False):
-        numbers = [int(number) for number in rows.index]
+    regular = 0
+    for (kind, attention), numbers in members.items():
+        usual = median(sizes[number] for number in numbers)
+        regular += sum(0.7 <= sizes[number] / usual <= 1.4 for number in numbers)
         kinds.append(
             LayerKindRecord(
-                kind=key[0],
-                attention_kind=key[1],
+                kind=kind,  # type: ignore[arg-type]
+                attention_kind=attention,  # type: ignore[arg-type]
                 count=len(numbers),
                 layers=ranges(numbers),
-                kernels=int(rows["kernels"].median()),
-                wall_us=us(walls.reindex(numbers).median()),
+                kernels=int(usual),
+                wall_us=us(median(walls[number] for number in numbers)),
             )
         )
-    usual = layers.groupby(["kind", "attention"], observed=True)["kernels"].transform("median")
-    regular = float((layers["kernels"] / usual).between(0.7, 1.4).mean())
     weight = inside["dur_ns"].sum() or 1
     sure = float((inside["confidence"] * inside["dur_ns"]).sum() / weight)
     return LayersRecord(
-        count=len(layers),
+        count=len(words),
         kinds=tuple(kinds),
-        confidence=round(sure * regular, 4),
+        confidence=round(sure * regular / len(words), 4),
         misfits=labelled.misfits,
         hidden=labelled.structure.classes.hidden,
     )

@@ -126,11 +126,12 @@ def check_streams(situation: Situation, inside: pd.DataFrame, preview: Preview) 
 
 def check_core_limits(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """Streams that were given different numbers of cores need scopes of their own."""
+    if count_streams(inside, preview.kernels.loc[inside.index, "scope"].to_numpy()) <= 1:
+        return None
     blocks = inside[inside["blocks"].notna() & inside["stream"].notna()]
-    cube = blocks[blocks["core"].astype("object").isin(["AI_CORE", "MIX_AIC"])]
+    cube = blocks[blocks["core"].isin(["AI_CORE", "MIX_AIC"])]
     limits = cube.groupby("stream")["blocks"].max()
-    streams = count_streams(inside, preview.kernels.loc[inside.index, "scope"].to_numpy())
-    if streams <= 1 or limits.nunique() <= 1:
+    if limits.nunique() <= 1:
         return None
     return Finding(
         check="core_limits",
@@ -161,27 +162,26 @@ def check_already_fused(situation: Situation, inside: pd.DataFrame, preview: Pre
 def check_cores(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
     """A SuperKernel runs with the most cores that any part uses; SyncAll parts with fewer cores can hang."""
     source = _("core counts of a SuperKernel; option feed-sync-all; 1:1 MIX runs at 1:2")
-    blocks = inside["blocks"].dropna()
-    if blocks.empty:
+    blocks, core, others = (inside[name].to_numpy() for name in ("blocks", "core", "mix_blocks"))
+    known = ~np.isnan(blocks)
+    if not known.any():
         return Finding(
             check="cores",
             status="unknown",
             message=Message(_("the capture has no core counts (Block Dim)")),
             source=source,
         )
-    core = inside.loc[blocks.index, "core"].astype("object")
-    cube = blocks[core.isin(["AI_CORE", "MIX_AIC"])]
-    mix = inside.loc[core[core.isin(["MIX_AIC", "MIX_AIV"])].index]
-    one_to_one = int((mix["mix_blocks"].notna() & (mix["mix_blocks"] == mix["blocks"])).sum())
-    spread = int(cube.nunique())
-    if not len(mix) and spread <= 1:
+    cube = blocks[known & ((core == "AI_CORE") | (core == "MIX_AIC"))]
+    mixed = known & ((core == "MIX_AIC") | (core == "MIX_AIV"))
+    mix, one_to_one = int(mixed.sum()), int((mixed & (others == blocks)).sum())
+    if not mix and len(np.unique(cube)) <= 1:
         return Finding(check="cores", status="pass", message=Message(_("one core count in scope")), source=source)
     return Finding(
         check="cores",
-        status="warn" if len(mix) else "pass",
+        status="warn" if mix else "pass",
         message=Message(
             _("{mix} kernels use Cube and Vector cores together ({one} of them 1:1); Cube core counts {low} to {high}"),
-            mix=len(mix),
+            mix=mix,
             one=one_to_one,
             low=int(cube.min()) if len(cube) else 0,
             high=int(cube.max()) if len(cube) else 0,

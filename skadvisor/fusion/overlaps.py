@@ -24,7 +24,10 @@ def count_streams(kernels: pd.DataFrame, scope: Ints) -> int:
     Pieces of one scope that are graphs of their own (`model`) have streams of their own, and are not fused together:
     a piece counts alone.
     """
-    known = (scope >= 0) & kernels["stream"].notna().to_numpy()
+    stream = kernels["stream"].to_numpy(dtype="float64", na_value=np.nan)
+    known = (scope >= 0) & ~np.isnan(stream)
+    if known.any() and (stream[known] == stream[known][0]).all():
+        return 1
     piece = [scope[known], kernels["model"].fillna(-1).to_numpy(dtype="int64")[known]]
     return int(kernels["stream"][known].groupby(piece).nunique().max()) if known.any() else 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +44,14 @@ class Preview:
     kernels: pd.DataFrame
     cuts: pd.DataFrame
     fragments: Fragments
+
+    @cached_property
+    def joined(self) -> tuple[Ints, Ints]:
+        """Positions of the kernels before and after each boundary that goes: neighbours in one fragment."""
+        previous, fragment = self.kernels["previous"].to_numpy(), self.kernels["fragment"].to_numpy()
+        after = np.flatnonzero((previous >= 0) & (fragment >= 0))
+        after = after[fragment[after] == fragment[previous[after]]]
+        return previous[after], after
 
 
 def preview(step: StepKernels, variant: Variant, judgements: Sequence[Judgement]) -> Preview:
@@ -125,17 +134,18 @@ def _cuts(table: pd.DataFrame, judgements: Sequence[Judgement]) -> pd.DataFrame:
 
 
 def _count(table: pd.DataFrame, kernels: pd.DataFrame) -> Fragments:
-    inside = table[table["scope"] >= 0]
-    sizes: Any = inside.loc[inside["fragment"] >= 0, "fragment"].value_counts()
-    layers = kernels.loc[inside.index, "layer"].nunique()
-    previous = table["previous"].to_numpy()
+    inside = (table["scope"] >= 0).to_numpy()
+    fragment, previous = table["fragment"].to_numpy(), table["previous"].to_numpy()
+    sizes = np.bincount(fragment[inside & (fragment >= 0)])
+    sizes = sizes[sizes > 0]
+    layer = kernels["layer"].to_numpy(dtype="float64", na_value=-1)[inside]
+    layers = len(np.unique(layer[layer >= 0]))
     linked = np.flatnonzero(previous >= 0)
-    fragment = table["fragment"].to_numpy()
     removed = (fragment[linked] >= 0) & (fragment[linked] == fragment[previous[linked]])
     return Fragments(
         count=len(sizes),
         per_layer=float(len(sizes) / layers) if layers else 0.0,
-        kernels=len(inside),
+        kernels=int(inside.sum()),
         single_kernel=int((sizes == 1).sum()),
         boundaries=len(linked),
         boundaries_removed=int(removed.sum()),

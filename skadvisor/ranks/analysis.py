@@ -75,14 +75,14 @@ def analyze_ranks(
     reported in `result.ranks` while the others answer. One rank alone gives the result of `analysis.analyze`.
     Raises InputError where no rank can be read, NotEnoughError where all of them hold too little.
     """
-    from skadvisor.ranks.merge import Merger
-
     question = _ask(choose_options(options, chosen))
     places = find_places(path_or_paths, scheduler=scheduler, client=client)
     if len(places) == 1 and scheduler is None and client is None:
         with bar("Reading and labelling", quiet=quiet), remote.fetch(places[0].path) as path:
             analysis = _analyze(question, path, places[0].rank)
             return RanksAnalysis(_named_as_given(analysis, path, places[0].path), places, analysis)
+    from skadvisor.ranks.merge import Merger
+
     merger = Merger()
     work = partial(answer_rank, question)
     with bar("Analysing ranks", len(places), quiet=quiet) as advance:
