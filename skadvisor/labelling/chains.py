@@ -98,12 +98,18 @@ def _conflicts(
     overlaps = np.zeros((count, count), dtype=np.int64)
     if count == 1:
         return np.zeros((1, 1), dtype=bool)
+    # Only what begins while anything before it still runs can share time, and only such times are walked through.
+    shared = start + np.maximum(OVERLAP_FLOOR_NS, (end - start) // 10)
+    reach = np.append(start[:1], np.maximum.accumulate(end)[:-1])
+    alone = np.flatnonzero(start >= reach)
+    inside = np.diff(np.append(alone, len(start))) > 1
+    chosen = np.repeat(inside, np.diff(np.append(alone, len(start))))
     # streams that still run, which are few at any time, and when they end
     running: dict[int, int] = {}
-    for stream, begin, finish in zip(streams.tolist(), start.tolist(), end.tolist(), strict=True):
-        shared = begin + max(OVERLAP_FLOOR_NS, (finish - begin) // 10)
+    columns = (streams[chosen].tolist(), start[chosen].tolist(), end[chosen].tolist(), shared[chosen].tolist())
+    for stream, begin, finish, until in zip(*columns, strict=True):
         for other, last in [*running.items()]:
-            if last > shared:
+            if last > until:
                 overlaps[stream, other] += 1
             elif last <= begin:
                 del running[other]

@@ -121,21 +121,25 @@ def _restart_bonus(gap: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.minimum(4.0, 0.8 * longer) + 0.15 * np.maximum(0.0, longer - 5.0)
 
 
-def places_met(kernels: pd.DataFrame, rows: NDArray[np.int64], main: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The place on the main chain of the kernel that runs, or ran last, when each of these rows starts."""
+def meanwhile(
+    kernels: pd.DataFrame, rows: NDArray[np.int64], main: NDArray[np.int64], state: NDArray[np.int8]
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """For each of these rows the state of the main chain's kernel that runs, or ran last, when it starts.
+
+    And whether that one's layer has experts.
+    """
     start = kernels["start_ns"].to_numpy()
-    return np.clip(np.searchsorted(start[main], start[rows], side="right") - 1, 0, len(main) - 1)
+    at = np.clip(np.searchsorted(start[main], start[rows], side="right") - 1, 0, len(main) - 1)
+    return state[main[at]], _in_moe_layer(state[main])[at]
 
 
 def _side_scores(
     kernels: pd.DataFrame, rows: NDArray[np.int64], main: NDArray[np.int64], state: NDArray[np.int8]
 ) -> NDArray[np.float64]:
     """What the main chain does meanwhile, as scores for kernels beside it, (len(rows), STATES)."""
-    at = places_met(kernels, rows, main)
-    beside = state[main[at]]
+    beside, in_moe_layer = meanwhile(kernels, rows, main, state)
     same_region = np.array([[REGION_OF_STATE[a] == REGION_OF_STATE[b] for b in State] for a in State])
     scores = np.where(same_region[beside], SLIGHT, 0.0)
-    in_moe_layer = _in_moe_layer(state[main])[at]
     scores[np.ix_(in_moe_layer, np.array(MLP_STATES))] -= CERTAIN
     return scores
 
