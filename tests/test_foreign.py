@@ -15,6 +15,7 @@ from sample_builder.build import build
 from sample_builder.formats import write_kernel_details
 
 from skadvisor import analyze, capture
+from skadvisor.analysis import analyze_capture
 from skadvisor.cli import main
 from skadvisor.errors import InputError
 from skadvisor.ranks.analysis import analyze_ranks
@@ -105,6 +106,27 @@ def test_captures_that_are_not_one_run_are_listed_with_a_choice_that_works(
     with pytest.raises(SystemExit) as ended:
         main(["analyze", str(tmp_path), "--no-ledger", "--workers", "1"])
     assert ended.value.code == 2 and "not one run" in capsys.readouterr().err
+
+
+def test_captures_without_a_rank_of_other_phases_are_listed_and_rules_chooses_among_ranks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = build(replace(SMALL_MOE, layers=4), mode="eager", phases=("prefill", "decode")).capture
+    whole = analyze_capture(both)
+    spans = {str(row.phase): (int(row.start_ns), int(row.end_ns)) for row in whole.steps.itertuples()}
+    for phase in ("prefill", "decode"):
+        start, end = spans[phase]
+        rows = both.kernels["start_ns"].between(start, end)
+        (tmp_path / "apart" / phase).mkdir(parents=True)
+        part = replace(both, kernels=both.kernels[rows].reset_index(drop=True))
+        write_kernel_details(part, tmp_path / "apart" / phase / "kernel_details.csv")
+    with pytest.raises(InputError, match="other phases without a rank") as refused:
+        analyze_ranks(tmp_path / "apart", workers=1)
+    assert "decode" in refused.value.hint and analyze_ranks(tmp_path / "apart" / "decode", workers=1).result.phases
+    write_ranks(tmp_path / "ranks", [0, 1])
+    with pytest.raises(SystemExit) as ended:
+        main(["rules", str(tmp_path / "ranks")])
+    assert not ended.value.code and "MatMul" in capsys.readouterr().out
 
 
 def test_a_capture_above_another_is_chosen_by_its_file(tmp_path: Path) -> None:

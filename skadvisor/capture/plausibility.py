@@ -73,7 +73,7 @@ def check(capture: Capture) -> Capture:
     unused: Counter[str] = Counter()
     doubted: Counter[str] = Counter()
     lost = sum(count for file in capture.files for reason, count in file.skipped.items() if reason in _LOST)
-    _refuse_many(capture, lost, len(capture.kernels) + lost, "have a negative start time or duration, or none")
+    _refuse_many(capture, lost, len(capture.kernels) + lost, _("have a negative start time or duration, or none"))
     kernels = _near(capture.kernels, unused)
     _refuse_rounded(capture, kernels)
     ordinary = _ordinary(kernels)
@@ -83,9 +83,9 @@ def check(capture: Capture) -> Capture:
         raise NotEnoughError(
             _("{path}: the times cannot be true: alike kernels last at random"), _MADE, path=capture.path
         )
-    _refuse_many(capture, int(other_unit.sum()), len(kernels), "last far longer or shorter than those alike")
+    _refuse_many(capture, int(other_unit.sum()), len(kernels), _("last far longer or shorter than those alike"))
     wrong = _overlapping(kernels, ordinary, capture) | _endless(kernels, ordinary) | other_unit
-    _refuse_many(capture, int(wrong.sum()), len(kernels), "run on after the next one of their stream has begun")
+    _refuse_many(capture, int(wrong.sum()), len(kernels), _("run on after the next one of their stream has begun"))
     if wrong.any():
         unused[
             _("kernels longer than their stream leaves room for, or than those alike (duration taken from these)")
@@ -121,7 +121,7 @@ def _refuse_many(capture: Capture, count: int, rows: int, what: str) -> None:
             path=capture.path,
             count=count,
             rows=rows,
-            what=what,
+            what=Message(what),
         )
 
 
@@ -203,7 +203,7 @@ def _refuse_short(capture: Capture, kernels: pd.DataFrame, ordinary: Flags, foun
     """Refuse a table whose kernels take no time; count the few that take none among others."""
     duration = kernels["dur_ns"].to_numpy()[ordinary]
     none = int((duration == 0).sum())
-    _refuse_many(capture, none, len(kernels), "take no time")
+    _refuse_many(capture, none, len(kernels), _("take no time"))
     if none:
         found[_("kernels with a duration of 0")] = none
     if len(duration) >= ENOUGH and np.median(duration) < SHORTEST_USUAL_NS:
@@ -285,7 +285,7 @@ def _compare_waits(capture: Capture, kernels: pd.DataFrame, found: Counter[str])
     earlier = np.maximum(start[1:] - end[:-1], 0) < wait - WAIT_TOLERANCE_NS
     jumps = int(((wait >= 0) & (later | earlier)).sum())
     if jumps > len(wait) // 2 and len(wait) > 5 * ENOUGH:
-        _refuse_many(capture, jumps, len(wait), "begin at another time than their Wait Time says")
+        _refuse_many(capture, jumps, len(wait), _("begin at another time than their Wait Time says"))
     # rows that a reader left out explain as many
     if jumps > sum(count for file in capture.files for count in file.skipped.values()):
         found[_("kernels at another time than their Wait Time says: rows are missing, or the clock jumped")] = jumps

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skadvisor.commands.analysing import one_rank
 from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.errors import InputError
+from skadvisor.options import Options
 from skadvisor.text.messages import Message, _
 
 if TYPE_CHECKING:
@@ -101,7 +103,8 @@ def _verdicts(subjects: tuple[str, ...], chosen: dict[str, Any]) -> tuple[tuple[
     rules = load_rules(*chosen["files"])
     known = Circumstances(hardware=chosen["hardware"] or "unknown", mode=chosen["mode"], cann=chosen["cann"])
     if len(subjects) == 1 and _is_path(subjects[0]):
-        kernels, known, how = _capture(Path(subjects[0]), known, chosen["rank"])
+        path = Path(subjects[0])
+        kernels, known, how = _capture(path, known, one_rank(path, Options(rank=chosen["rank"])).rank)
         counts = tasks_of(kernels)
         return list_verdicts(counts, rules, known, counts), how
     wrong = next((subject for subject in subjects if _is_path(subject)), None)
@@ -191,5 +194,5 @@ def _seen(source: Path, rank: int | None) -> dict[str, Any]:
             found = learn_from_log(read_compile_logs([source]))
             if found or source.is_file():
                 return found
-    capture = load(source, rank=rank)
+    capture = load(source, rank=one_rank(source, Options(rank=rank)).rank)
     return learn_from_capture(label(capture, load_vocabulary()).kernels)

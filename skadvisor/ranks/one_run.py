@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skadvisor.errors import InputError
-from skadvisor.text.messages import _
+from skadvisor.text.messages import Message, _
 
 #: Ranks of one run are recorded at the same time; clocks of machines differ by less than this, ns.
 FAR_APART_NS = 60 * 10**9
@@ -26,7 +26,7 @@ class Member:
 
 
 def check_one_run(members: Sequence[Member]) -> None:
-    """Raise InputError where a rank was recorded twice, models differ, or captures lie far apart in time.
+    """Raise InputError where a rank was recorded twice, models or phases differ, or captures lie far apart in time.
 
     Ranks that only prefill and ranks that only decode may be numbered alike: they are two groups of one service.
     """
@@ -36,11 +36,23 @@ def check_one_run(members: Sequence[Member]) -> None:
             by_rank[member.rank, member.phase].append(member)
     twice = max(by_rank.values(), key=len, default=[])
     if len(twice) > 1:
-        raise _several(members, f"rank {twice[0].rank} was recorded {len(twice)} times", twice)
+        raise _several(
+            members, Message(_("rank {rank} was recorded {count} times"), rank=twice[0].rank, count=len(twice)), twice
+        )
     models = {member.hidden: member for member in members if member.hidden is not None}
     if len(models) > 1:
         widths = ", ".join(str(hidden) for hidden in sorted(models))
-        raise _several(members, f"other models (hidden sizes {widths})", list(models.values()))
+        raise _several(
+            members, Message(_("other models (hidden sizes {widths})"), widths=widths), list(models.values())
+        )
+    unnumbered = {member.phase: member for member in members if member.rank is None}
+    if len(unnumbered) > 1:
+        # without ranks nothing says that they belong together
+        raise _several(
+            members,
+            Message(_("other phases without a rank ({phases})"), phases=", ".join(sorted(unnumbered))),
+            list(unnumbered.values()),
+        )
     for phase in {member.phase for member in members}:
         _check_time(members, [member for member in members if member.phase == phase])
 
@@ -51,12 +63,12 @@ def _check_time(members: Sequence[Member], group: Sequence[Member]) -> None:
     for (start, end), _path, member in timed:
         # captures without a rank are ranks of one run only if they were recorded at the same time
         if start - reach > (0 if member.rank is None else FAR_APART_NS):
-            apart = (start - reach) / 1e9
-            raise _several(members, f"other sessions ({apart:.0f} s apart)", [timed[0][2], member])
+            why = Message(_("other sessions ({apart:.0f} s apart)"), apart=(start - reach) / 1e9)
+            raise _several(members, why, [timed[0][2], member])
         reach = max(reach, end)
 
 
-def _several(members: Sequence[Member], why: str, choice: Sequence[Member]) -> InputError:
+def _several(members: Sequence[Member], why: Message, choice: Sequence[Member]) -> InputError:
     more = f" and {len(choice) - MOST_LISTED} more" if len(choice) > MOST_LISTED else ""
     places = ", ".join(member.path for member in choice[:MOST_LISTED])
     return InputError(
