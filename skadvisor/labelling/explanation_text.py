@@ -11,6 +11,12 @@ from skadvisor.report.glossary import explain_words
 from skadvisor.report.wording import LONGEST_VALUE, Wording, clip
 from skadvisor.text.messages import _
 
+EVIDENCE = {
+    "place in the layer": _("place in the layer"),
+    "learned from other models": _("learned from other models"),
+    "host": _("host"),
+}
+
 
 def describe_explanation(rows: Sequence[Mapping[Any, Any]], pattern: str, language: str = "en") -> Document:
     """The document of an explanation; `rows` are those of `explanation.explain`."""
@@ -46,14 +52,23 @@ def _row(row: Mapping[Any, Any], wording: Wording) -> tuple[Cell, ...]:
         number(row["confidence"], wording, 2),
         number(row["kernels"], wording, 0),
         number(row["layers"], wording, 0),
-        text(row["evidence"], LONGEST_VALUE),
+        text(_evidence(row["evidence"], wording), LONGEST_VALUE),
         text(_label(row["runner_up"], wording)) if row["runner_up"] else Cell(""),
         number(row["runner_up_probability"], wording, 3) if row["runner_up"] else Cell(""),
         text(row["input_shapes"]),
     )
 
 
+def _evidence(said: str, wording: Wording) -> str:
+    """The parts of the evidence with their weights; names of rules stay as they are."""
+    parts = (part.rpartition(" ") for part in said.split("; "))
+    return wording.say(_("; ")).join(
+        f"{wording.say(EVIDENCE[name]) if name in EVIDENCE else name} {weight}".strip()
+        for name, _blank, weight in parts
+    )
+
+
 def _label(label: str, wording: Wording) -> str:
     """A region and a role in words."""
     region, role = label.split("/", 1)
-    return f"{wording.region(region)}, {wording.role(role)}"
+    return wording.say(_(", ")).join((wording.region(region), wording.role(role)))

@@ -25,6 +25,10 @@ INPUT_NAMES = {
     "fraction": _("part that the step does not show"),
     "in_scope_us": _("time in scope, µs"),
     "ceiling_us": _("ceiling, µs"),
+    "recovered": _("saved of what was there, parts"),
+    "weight_of_the_capture": _("weight of this capture"),
+    "base_pct": _("base rate, %"),
+    "nets": _("published nets"),
 }
 
 
