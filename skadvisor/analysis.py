@@ -74,7 +74,9 @@ class Analysis:
     @property
     def templates(self) -> pd.DataFrame:
         """One row per template: share, claim, ceiling_us, estimate (P10, P50, P90; us and percent), verdict."""
-        return _template_frame(self.result)
+        frame = _frame(self.result.templates).rename(columns={"name": "template"})
+        frame = frame.reindex(columns=_TEMPLATE_COLUMNS)
+        return frame.assign(reason=frame["reason"].map(str))
 
     def explain(self, pattern: str) -> pd.DataFrame:
         """Why kernels whose name or type matches `pattern` (a regular expression) got their label."""
@@ -264,33 +266,3 @@ def _frame(records: tuple[Any, ...]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.json_normalize([asdict(record) for record in records], sep="_")
-
-
-def _template_frame(result: Result) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = []
-    for template in result.templates:
-        claim, estimate = template.claim, template.estimate
-        rows.append(
-            {
-                "template": template.name,
-                "variant": template.variant,
-                "share": template.share,
-                "in_scope_us": template.in_scope_us,
-                "claim_low_pct": claim.low_pct if claim else None,
-                "claim_high_pct": claim.high_pct if claim else None,
-                "ceiling_us": template.ceiling_us,
-                "estimate_low_us": estimate.low_us if estimate else None,
-                "estimate_mid_us": estimate.mid_us if estimate else None,
-                "estimate_high_us": estimate.high_us if estimate else None,
-                "estimate_low_pct": estimate.low_pct if estimate else None,
-                "estimate_mid_pct": estimate.mid_pct if estimate else None,
-                "estimate_high_pct": estimate.high_pct if estimate else None,
-                "chance_above_noise": template.chance_above_noise,
-                "fragments_per_layer": template.fragments.per_layer if template.fragments else None,
-                "verdict": template.verdict,
-                "reason": str(template.reason),
-            }
-        )
-    return pd.DataFrame(rows, columns=_TEMPLATE_COLUMNS)

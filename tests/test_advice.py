@@ -71,7 +71,7 @@ def test_high_risk_takes_the_greatest_estimate():
 
 def test_eager_and_host_bound_is_refused():
     kernels = decode_kernels(gap_ns=60_000, model=None, state="dynamic")
-    situation = changed(DENSE, mode="eager", graph_kind=None, host_bound=True, host_share=0.85)
+    situation = changed(DENSE, mode="eager", graph_kind=None, host_bound=True)
     found = advise(kernels, situation, mode="eager")[1]
     assert found.choice == "none"
     assert "eager and host-bound" in str(found.reason)
@@ -89,7 +89,7 @@ def test_a_graph_in_pieces_that_waits_for_the_host_is_refused():
     for number, kernel in enumerate(kernels):
         kernel["model"] = kernel["stream"] = number // 5
         kernel["start_ns"] += number // 5 * 300_000
-    found = advise(kernels, changed(DENSE, host_bound=True, host_share=0.8))[1]
+    found = advise(kernels, changed(DENSE, host_bound=True))[1]
     assert found.choice == "none"
     assert "one whole graph" in str(found.reason)
 

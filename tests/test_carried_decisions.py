@@ -13,7 +13,7 @@ from sample_builder.catalogue import DEEPSEEK_V3
 
 from skadvisor.analysis import analyze_capture
 from skadvisor.cli import cli
-from skadvisor.gain.ledger import record_forecasts, record_outcome
+from skadvisor.gain.ledger import Ledger, Outcome, record_forecasts
 from skadvisor.options import Options, choose_options
 from skadvisor.records import find_template
 
@@ -60,7 +60,9 @@ def test_recorded_outcomes_count_in_every_command(tmp_path: Path) -> None:
     first = analyze(SAMPLE).result
     for number in range(4):
         record_forecasts(first, ledger)
-        record_outcome(first.captures[0].fingerprint, "full-model", 10_000, 9_990 + number, path=ledger)
+        with Ledger.open(ledger) as kept:
+            forecast = kept.forecasts(first.captures[0].fingerprint, "full-model")[-1].id
+            kept.add_outcome(Outcome(forecast=forecast, before_us=10_000, after_us=9_990 + number))
     (tmp_path / "out").mkdir()
     run("analyze", SAMPLE, "--ledger", ledger, "-o", tmp_path / "out" / "a.json")
     run("plan", SAMPLE, "--template", "full-model", "--ledger", ledger, "-o", tmp_path / "out" / "p.json")

@@ -17,7 +17,7 @@ from small_tables import labelled_table
 from skadvisor.analysis import analyze_capture
 from skadvisor.capture import load
 from skadvisor.fusion.chip import infer_chip, know_chip
-from skadvisor.fusion.judging import judge, judge_operator
+from skadvisor.fusion.judging import judge, judge_task, operator_task
 from skadvisor.fusion.readings import HARDWARE, MODES, Reading, cann_version
 from skadvisor.fusion.rules import own_rules, read_rules
 
@@ -42,7 +42,7 @@ REMARKS = ("lower", "case", "custom", "vLLM", "Ascend", "build")
 
 
 def fuses(op_type, hardware, mode="ge", cann="9.2"):
-    (found,) = judge_operator(op_type, own_rules(), [Reading(hardware, mode, cann_version(cann))])
+    (found,) = judge_task(operator_task(op_type), own_rules(), [Reading(hardware, mode, cann_version(cann))])
     return found
 
 

@@ -174,9 +174,9 @@ def test_an_analysis_leaves_its_forecasts_and_learns_from_their_outcomes(tmp_pat
     assert {f.template for f in kept.values() if f.chosen} == {analysed.result.recommendation.choice} - {"none"}
     assert ledgers.record_forecasts(analysed.result, path) == numbers
     fingerprint = analysed.result.captures[0].fingerprint
-    assert ledgers.record_outcome(fingerprint, "full-model", 22_000.0, 20_000.0, path=path) is not None
-    assert ledgers.record_outcome("unseen", "full-model", 22_000.0, 20_000.0, path=path) is None
     with Ledger.open(path) as ledger:
+        (number,) = (forecast.id for forecast in ledger.forecasts(fingerprint, "full-model"))
+        ledger.add_outcome(Outcome(forecast=number, before_us=22_000.0, after_us=20_000.0))
         assert set(kept["full-model"].features) == set(FEATURES)
         (own,) = own_observations(ledger)
         assert own.gain_pct == pytest.approx(100 / 11) and own.level == "step" and own.overhead_pct > 0

@@ -13,8 +13,8 @@ from skadvisor.text.messages import Message
 class Situation:
     """The capture in a few facts; None where it does not say.
 
-    `host_share` is the fraction of the step in which the device waits for the host, `wait_bound` that it waits long
-    inside a graph for another stream or rank. `phase` is the phase the templates are assessed for. `layer_kinds`
+    `host_bound` says that the device waits long for the host, `wait_bound` inside a graph for another stream or rank.
+    `phase` is the phase the templates are assessed for. `layer_kinds`
     counts the decoder layers by kind. `model` and `tokens` (rows of
     a step) tell the user's own outcomes of this very model from others. `tpot_ms` is the time per output
     token that the user measured without the profiler, milliseconds; `tokens_per_step` how many tokens one step
@@ -27,7 +27,6 @@ class Situation:
     phase: Phase
     graph_kind: str | None = None
     host_bound: bool = False
-    host_share: float = 0.0
     wait_bound: bool = False
     training: bool = False
     decoder_layers: int = 0

@@ -56,7 +56,6 @@ def gather_situation(
     capture: Capture, labelled: Labelled, times: Times, phase: str, layers: LayersRecord, options: Options
 ) -> Situation:
     """What the gain and the advice have to know about the capture as a whole."""
-    share = gap_share(times, phase, "host")
     seen = visible_part(labelled)
     kinds: dict[str, int] = {}
     for kind in layers.kinds:
@@ -66,8 +65,7 @@ def gather_situation(
         mode=labelled.mode,
         phase=phase,  # type: ignore[arg-type]
         graph_kind=labelled.graph_kind,
-        host_bound=share >= HOST_BOUND_SHARE,
-        host_share=share,
+        host_bound=gap_share(times, phase, "host") >= HOST_BOUND_SHARE,
         wait_bound=gap_share(times, phase, "wait") >= HOST_BOUND_SHARE,
         training=labelled.training,
         decoder_layers=layers.count,

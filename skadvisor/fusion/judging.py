@@ -130,11 +130,6 @@ def judge(
     return found
 
 
-def judge_operator(op_type: str, rules: tuple[Rule, ...], left: Sequence[Reading]) -> list[Judgement]:
-    """The judgements of an operator type on an AI Core, with static shapes, under each reading."""
-    return judge_task(operator_task(op_type), rules, left)
-
-
 def operator_task(op_type: str) -> Task:
     """A kernel of this operator type on an AI Core, with static shapes."""
     return Task(op_type, triton="triton" in op_type.lower())

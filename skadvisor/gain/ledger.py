@@ -325,23 +325,6 @@ def _one_of_each(templates: Sequence[Template]) -> list[Template]:
     return [template for template in found if template is not None]
 
 
-def record_outcome(
-    fingerprint: str,
-    template: str,
-    before_us: float,
-    after_us: float,
-    note: str = "",
-    path: str | Path | None = None,
-) -> int | None:
-    """Keep what became of the newest forecast for a capture and template; its number, or None without a forecast."""
-    with Ledger.open(path) as ledger:
-        found = ledger.forecasts(fingerprint, template)
-        if not found or found[-1].id is None:
-            return None
-        ledger.add_outcome(Outcome(forecast=found[-1].id, before_us=before_us, after_us=after_us, note=note))
-        return found[-1].id
-
-
 def _prepare(connection: sqlite3.Connection, place: Path) -> None:
     connection.row_factory = sqlite3.Row
     connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")

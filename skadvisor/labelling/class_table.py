@@ -37,7 +37,6 @@ class Classes:
     vocabulary_confirmed: bool
     token_rows: frozenset[int]
     norm_rows: frozenset[int]
-    fused_residual: bool
     has_experts: bool
     read_widths: frozenset[int]
     second: Classes | None = None
@@ -122,7 +121,6 @@ def _with_sizes(items: tuple[KernelClass, ...], of_kernel: NDArray[np.int64], hi
         norm_rows=model_size.norm_rows(known, hidden),
         has_experts=_has_experts(known, hidden),
         read_widths=frozenset(item.matmul.inner for item in items if item.matmul) | _read_by_fused(known, hidden),
-        fused_residual=sum(item.count for item in items if item.role in ("residual_norm", "fused_matmul_norm")) > 1,
     )
 
 

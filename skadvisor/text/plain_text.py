@@ -15,8 +15,3 @@ def plain(text: object, longest: int = 160) -> str:
         return cleaned
     tail = longest // 3
     return f"{cleaned[: longest - tail - 3]}...{cleaned[-tail:]}"
-
-
-def table_cell(text: object, longest: int = 90) -> str:
-    """As `plain`, also without the characters that end a cell of a Markdown table."""
-    return plain(re.sub(r"[|`]", " ", str(text)), longest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
@@ -13,7 +13,6 @@ from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.vocabulary.states import STATES, State
 
-States = Sequence[State]
 #: Any index of one axis: a place, places, or a mask.
 Where = int | NDArray[np.int64] | NDArray[np.bool_]
 

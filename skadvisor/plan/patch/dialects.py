@@ -28,9 +28,6 @@ KNOWN_OPTIONS = frozenset(
     }
 )
 
-#: The longest scope name that npugraph_ex takes. Source: torch_npu, super_kernel_scope_begin.
-LONGEST_LABEL_BYTES = 255
-
 #: Headers longer than this, without their indentation, are written on several lines.
 _LINE = 88
 
