@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from skadvisor.capture import list_captures
 from skadvisor.errors import InputError
 from skadvisor.ranks import remote
 
@@ -45,6 +46,18 @@ def test_ranks_are_listed_by_folder_and_raw_data_is_left_alone(memory):
         assert files == ["ASCEND_PROFILER_OUTPUT/kernel_details.csv", "profiler_info_1.json"]
         assert (folder / files[0]).read_text() == "rank 1"
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("ending", ["_ascend_pt", "_ascend_ms"])
+def test_a_rank_has_the_folder_that_it_has_on_disk(memory, tmp_path: Path, ending: str):
+    inside = f"rank_0{ending}/PROF_1/mindstudio_profiler_output/op_summary_1.csv"
+    put(memory, f"/prof/{inside}")
+    file = tmp_path / inside
+    file.parent.mkdir(parents=True)
+    file.write_text("Op Name,Task Start Time(us),Task Duration(us)\nMatMulV2_1,1000.0,5.0\n")
+    (place,) = list_captures(tmp_path)
+    assert remote.list_urls("memory://prof") == [f"memory:///prof/{place.path.relative_to(tmp_path)}"]
+    assert place.path.name == f"rank_0{ending}"
 
 
 def test_a_single_file_is_fetched_as_a_file(memory):

@@ -10,15 +10,17 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple, TypeVar
 
 from skadvisor.capture import foreign, readers
 from skadvisor.capture.lines import first_bytes
 from skadvisor.errors import InputError
 from skadvisor.text.messages import Message, _
+
+Place = TypeVar("Place", bound=PurePath)
 
 MAX_FILES = 20_000
 MAX_DEPTH = 8
@@ -90,7 +92,7 @@ def find(path: Path) -> list[RankFiles]:
     for file in _walk(path):
         format = sniff(file)
         if format is not None:
-            products.setdefault(_root(file, path), []).append((format, file))
+            products.setdefault(rank_folder(file, path, _is_informed), []).append((format, file))
     if not products:
         _refuse_raw(path)
         named = (file for file in _walk(path) if file.suffix in SUFFIXES)
@@ -196,17 +198,20 @@ def _walk(path: Path) -> Iterator[Path]:
                 yield folder / name
 
 
-def _root(file: Path, top: Path) -> Path:
-    """The folder of the rank that `file` belongs to, not above `top`."""
-    folder = file.parent
-    above = [folder, *(parent for parent in folder.parents if parent == top or top in parent.parents)]
+def rank_folder(file: Place, top: Place, informed: Callable[[Place], bool]) -> Place:
+    """The folder of the rank that `file` belongs to, not above `top`; `informed` says where profiler_info lies."""
+    above = [folder for folder in file.parents if folder == top or top in folder.parents]
     for candidate in above:
-        if any(candidate.glob("profiler_info*.json")):
+        if informed(candidate):
             return candidate
     for candidate in reversed(above):
         if candidate.name.endswith(RANK_FOLDERS):
             return candidate
-    return above[1] if folder.name.lower() in PRODUCT_FOLDERS and len(above) > 1 else folder
+    return above[1] if file.parent.name.lower() in PRODUCT_FOLDERS and len(above) > 1 else file.parent
+
+
+def _is_informed(folder: Path) -> bool:
+    return any(folder.glob("profiler_info*.json"))
 
 
 def _ranks(root: Path, files: list[tuple[str, Path]]) -> list[RankFiles]:

@@ -20,8 +20,6 @@ from skadvisor.text.messages import _
 #: Kinds of file that hold products, and folders below which there is only raw data.
 PRODUCTS = (".csv", ".json", ".json.gz", ".csv.gz", ".db")
 RAW_FOLDERS = frozenset({"FRAMEWORK", "host", "data", "sqlite", "logs"})
-#: Folders that only sort the products of one rank.
-PRODUCT_FOLDERS = frozenset({"ascend_profiler_output", "mindstudio_profiler_output", "summary", "timeline"})
 MAX_FILES = 200_000
 
 
@@ -32,10 +30,15 @@ def is_url(source: str) -> bool:
 
 def list_urls(url: str) -> list[str]:
     """The URLs of the captures (one per rank) below a URL, by name. Raises InputError where there is none."""
+    from skadvisor.capture.folder import rank_folder
+
     system, root = _open(url)
     products = _products(system, root)
     informed = {path.parent for path in products if path.name.startswith("profiler_info")}
-    folders = sorted({str(_rank_folder(path, PurePosixPath(root), informed)) for path in products})
+    base = PurePosixPath(root)
+    folders = sorted(
+        {str(path if path == base else rank_folder(path, base, informed.__contains__)) for path in products}
+    )
     if not folders:
         raise InputError(
             _("{url} holds no profiler output"), _("Give the folder with the *_ascend_pt or PROF_* folders."), url=url
@@ -110,15 +113,6 @@ def _products(system: Any, root: str) -> dict[PurePosixPath, int]:
                 max_files=MAX_FILES,
             )
     return found
-
-
-def _rank_folder(file: PurePosixPath, root: PurePosixPath, informed: set[PurePosixPath]) -> PurePosixPath:
-    above = [folder for folder in file.parents if folder == root or root in folder.parents] or [file]
-    for folder in above:
-        if folder in informed or folder.name.endswith("_ascend_pt"):
-            return folder
-    outer = [folder for folder in above if folder.name.lower() not in PRODUCT_FOLDERS]
-    return (outer or above)[0]
 
 
 def _fetch_file(system: Any, name: str, target: Path, source: str) -> None:
