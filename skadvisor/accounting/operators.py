@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from skadvisor.accounting.representative import step_kernels
-from skadvisor.records import Breaker, OperatorRecord, OperatorUse
+from skadvisor.records import Breaker, OperatorRecord, OperatorUse, Region
 from skadvisor.units import us
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _record(
     kernels = sum(map(len, parts.values()))
     duration = sum(map(sum, parts.values()))
     uses = [
-        OperatorUse(region=region, role=str(role), kernels=len(part), total_us=us(sum(part)))
+        OperatorUse(region=cast("Region", region), role=str(role), kernels=len(part), total_us=us(sum(part)))
         for (region, role), part in parts.items()
         if isinstance(region, str) and isinstance(role, str)
     ]

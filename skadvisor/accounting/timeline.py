@@ -185,11 +185,13 @@ def _share(cells: _Cells) -> _Shared:
     exposed = _split(part[pair], pair)
     first_of_pair = np.ones(len(pair), dtype=bool)
     first_of_pair[1:] = pair[1:] != pair[:-1]
-    place, sums = _group((step[piece], layer[piece], region[piece]))
+    place, (of_step, of_layer, of_region) = _group((step[piece], layer[piece], region[piece]))
     return _Shared(
-        *sums,
-        exposed=_sum(place, exposed, len(sums[0])),
-        busy=_sum(place, np.where(first_of_pair, lengths[segment], 0), len(sums[0])),
+        step=of_step,
+        layer=of_layer,
+        region=of_region,
+        exposed=_sum(place, exposed, len(of_step)),
+        busy=_sum(place, np.where(first_of_pair, lengths[segment], 0), len(of_step)),
     )
 
 

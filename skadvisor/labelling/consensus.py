@@ -55,7 +55,7 @@ def consensus_scores(
     open_rows = np.ones(len(of_chain), dtype=bool)
     for keys in ((before, of_chain, after), (before, of_chain), (of_chain, after), (of_chain,)):
         codes = _looks(keys)
-        counts = np.bincount(codes, weights=weight)
+        counts = np.bincount(codes, weights=weight).astype(np.float64)
         mean = _means(codes, counts, posterior, weight)
         agreed = mean @ _MEMBERS
         agreed = agreed.max(axis=1)
@@ -85,7 +85,7 @@ def same_work_scores(
     before, after = np.append(-1, of_chain[:-1]), np.append(of_chain[1:], -1)
     for keys in ((before, of_chain), (of_chain, after)):
         codes = _looks(keys)
-        counts = np.bincount(codes, weights=weight)
+        counts = np.bincount(codes, weights=weight).astype(np.float64)
         often = [np.bincount(codes, weights=rows * weight) / counts for rows in (sure_dense, shared)]
         both = ((often[0] >= OFTEN) & (often[1] >= OFTEN))[codes]
         scores[np.ix_(both, np.array(MLP_STATES))] = SAME_WORK
