@@ -32,13 +32,19 @@ class Score:
     `confident_right` of them the right region; `confident_stated` of them state a role, `confident_roles` the right
     one in the right region. `learned` is the share of the
     time in operators that learned scores speak for. `share_error` is the largest difference of a region's share of a
-    phase, percentage points; None where no steps were found.
+    phase, percentage points; None where no steps were found. `right` is the share of all time with the right region,
+    `worst_share` the largest difference of a region's kernels from the truth, as a share of all time, and `in_step` the
+    fraction of all kernels that are in the right step. Where the truth tells no roles, none is right.
     """
 
     architecture: str
     variant: str
     seed: int
     kernels: int
+    right: float
+    worst_share: float
+    in_step: float
+    mode_right: bool
     time_accuracy: float
     count_accuracy: float
     role_accuracy: float
@@ -71,7 +77,13 @@ class Score:
 
 
 def score(
-    built: BuiltCapture, labelled: Labelled, *, architecture: str, variant: str, seed: int = 0, seconds: float = 0.0
+    built: BuiltCapture,
+    labelled: Labelled,
+    *,
+    architecture: str = "",
+    variant: str = "",
+    seed: int = 0,
+    seconds: float = 0.0,
 ) -> Score:
     """Compare labels with the truth, kernel by kernel; both tables hold the same rows in the same order."""
     truth, kernels = built.truth, labelled.kernels
@@ -84,7 +96,8 @@ def score(
     confusion: Counter[tuple[str, str]] = Counter()
     for pair, duration in zip(zip(true, found, strict=True), time.tolist(), strict=True):
         confusion[pair] += duration
-    true_role, role = (table["role"].astype("object").to_numpy() for table in (truth, kernels))
+    role = kernels["role"].astype("object").to_numpy()
+    true_role = truth["role"].astype("object").to_numpy() if "role" in truth else np.full(len(truth), "", dtype=object)
     role_right = right & (true_role == role)
     roles_wrong: Counter[tuple[str, str, str]] = Counter()
     for row in np.flatnonzero(inside & ~role_right).tolist():
@@ -96,6 +109,13 @@ def score(
         variant=variant,
         seed=seed,
         kernels=len(true),
+        right=_fraction(time[right].sum(), time.sum()),
+        worst_share=max(
+            _fraction(abs(int(time[found == region].sum()) - int(time[true == region].sum())), time.sum())
+            for region in LAYER_REGIONS
+        ),
+        in_step=float((kernels["step"].to_numpy() == truth["step"].to_numpy()).mean()),
+        mode_right=labelled.mode == built.manifest["mode"],
         time_accuracy=_fraction(time[inside & right].sum(), time[inside].sum()),
         count_accuracy=_fraction((inside & right).sum(), inside.sum()),
         role_accuracy=_fraction(time[inside & role_right].sum(), time[inside].sum()),
@@ -132,8 +152,8 @@ def _fraction(part: float, whole: float) -> float:
 def _layers(table: pd.DataFrame) -> list[tuple[str, ...]]:
     """The kinds of the layers of every step, in order."""
     inside = table[table["layer"].notna() & (table["step"] >= 0)]
-    first = inside.drop_duplicates(["step", "layer"]).sort_values(["step", "layer"])
-    return [tuple(rows["layer_kind"].astype("object")) for _, rows in first.groupby("step")]
+    kinds = inside["layer_kind"].astype("object").groupby([inside["step"], inside["layer"]]).unique()
+    return [tuple("+".join(sorted(layer)) for layer in layers) for _step, layers in kinds.groupby(level=0)]
 
 
 def _layer_right(truth: pd.DataFrame, kernels: pd.DataFrame) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from deployments.catalogue import built
-from deployments.scores import score
+from label_scores import score
 from sample_builder.build import BuiltCapture
 from sample_builder.perturb import change, from_trace, level0
 
@@ -80,7 +80,7 @@ def test_modules_decide_where_nothing_else_is_left(name: str) -> None:
     recorded = change(level0(built(name)), name=lambda text: "kernel_x" if "hcom" not in text else text)
     told = with_modules(recorded, WORDS)
     labelled = label(told.capture, VOCABULARY)
-    assert score(told, labelled).accuracy >= 0.97
+    assert score(told, labelled).time_accuracy >= 0.97
     inside = labelled.kernels["region"].isin(["attention", "mlp", "moe"])
     assert labelled.kernels.loc[inside, "evidence"].astype(str).str.contains("host").mean() > 0.97
 
@@ -103,7 +103,7 @@ def test_the_host_is_followed_and_the_disagreement_reported() -> None:
 def test_the_launch_of_a_whole_graph_says_nothing_of_its_kernels() -> None:
     told = with_modules(built("swish-mul"), dict.fromkeys(WORDS, "NetAttention"), launches=False)
     labelled = label(told.capture, VOCABULARY)
-    assert score(told, labelled).accuracy >= 0.99
+    assert score(told, labelled).time_accuracy >= 0.99
     assert not labelled.kernels["evidence"].astype(str).str.contains("host").any()
 
 
@@ -119,10 +119,10 @@ def test_other_layers_than_the_repetition_are_reported() -> None:
 def test_paths_in_node_names_count() -> None:
     recorded = built("mindspore")
     labelled = label(recorded.capture, VOCABULARY)
-    assert score(recorded, labelled).accuracy >= 0.99
+    assert score(recorded, labelled).time_accuracy >= 0.99
     assert labelled.kernels["evidence"].astype(str).str.contains("host").mean() > 0.5
 
 
 def test_a_timeline_with_modules_is_labelled_like_one_without() -> None:
     recorded = from_trace(built("moe-shared-between"))
-    assert score(recorded, label(with_modules(recorded, WORDS).capture, VOCABULARY)).accuracy >= 0.99
+    assert score(recorded, label(with_modules(recorded, WORDS).capture, VOCABULARY)).time_accuracy >= 0.99

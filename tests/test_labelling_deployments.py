@@ -6,22 +6,24 @@ import numpy as np
 import pytest
 from deployments.catalogue import DEPLOYMENTS, VARIANTS, built, labelled, scored
 from deployments.encoders import NO_DECODERS
-from deployments.scores import SCORED, Score, score
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_scores import Score, score
 from sample_builder.blocks import Card, gqa, mlp, moe
 from sample_builder.perturb import from_trace, keep, level0
 from sample_builder.renaming import compiled_at_load, fashion, paths, renamed, snake_case, static_kernels
 from sample_builder.runs import layers_of, run
 
 from skadvisor.labelling.labels import label
+from skadvisor.records import LAYER_REGIONS
 from skadvisor.vocabulary.operators import load_vocabulary
 
 
 def placed(found: Score, accuracy: float = 0.99, worst_share: float = 1.0, sure: float = 0.0) -> bool:
     """Regions right by time, the confident ones by count, and steps and layers exactly."""
-    right = found.accuracy >= accuracy and found.worst_share <= worst_share and found.sure >= sure
-    return right and found.steps and found.layers
+    certain = found.calibration is None or found.calibration >= sure
+    right = found.time_accuracy >= accuracy and found.worst_share <= worst_share
+    return right and certain and found.in_step == 1.0 and found.layers_exact
 
 
 #: Eager, names only, and all steps of one length: prompts would look the same.
@@ -32,8 +34,8 @@ NO_PHASE = ("one-request-level0",)
 def test_deployments_are_labelled(name: str) -> None:
     found = score(built(name), labelled(name))
     assert placed(found, worst_share=0.01, sure=0.98), found
-    assert found.phases != (name in NO_PHASE)
-    assert found.mode
+    assert found.phases_exact != (name in NO_PHASE)
+    assert found.mode_right
 
 
 #: Both halves of a batch have collectives without a stream: whose they are is not written.
@@ -44,7 +46,7 @@ WITHOUT_STREAMS = ("half-batches", "half-prompts")
 def test_kernels_are_numbered_by_their_layer(name: str) -> None:
     truth = built(name).truth
     found = labelled(name).kernels["layer"].fillna(-1).astype(int).to_numpy()
-    inside = truth["region"].isin(SCORED).to_numpy()
+    inside = truth["region"].isin(LAYER_REGIONS).to_numpy()
     assert (found == truth["layer"].fillna(-1).astype(int).to_numpy())[inside].mean() >= 0.999
 
 
@@ -80,7 +82,7 @@ NAMED = [
 def test_any_compilers_names_are_read(name: str, change) -> None:  # type: ignore[no-untyped-def]
     found = scored(change(built(name)))
     assert placed(found, worst_share=0.01, sure=0.98), found
-    assert found.phases
+    assert found.phases_exact
 
 
 #: The encoder is as wide as the decoder, and nothing but names tells whose attention is whose.
@@ -138,7 +140,7 @@ BY_NAME = [
 def test_names_and_order_are_enough_for_variants(name: str, change) -> None:  # type: ignore[no-untyped-def]
     found = scored(change(built(name)))
     assert placed(found, 0.95), found
-    assert found.phases
+    assert found.phases_exact
 
 
 @pytest.mark.parametrize("name", ["two-batches", "pictures", "deepseek-mtp-3", "whisper-decoder", "minimax-01"])

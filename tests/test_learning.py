@@ -14,7 +14,7 @@ import pytest
 import train_labels
 from conftest import captures
 from deployments.catalogue import built
-from deployments.scores import score
+from label_scores import score
 from label_variants import build_variant, rename_by_vocabulary
 from sample_builder.build import BuiltCapture
 from sample_builder.catalogue import build_entry
@@ -62,7 +62,7 @@ def held_out(family: str) -> tuple[learning.Model, pd.DataFrame]:
 
 def accuracy(recorded: BuiltCapture, weight: float) -> float:
     with mock.patch.object(learning, "WEIGHT", weight):
-        return score(recorded, label(recorded.capture, VOCABULARY)).accuracy
+        return score(recorded, label(recorded.capture, VOCABULARY)).time_accuracy
 
 
 def test_examples_are_many_small_and_of_every_state() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+from label_scores import Score, score
 from sample_builder.build import BuiltCapture
 
 from deployments.dense import DENSE
@@ -22,7 +23,6 @@ from deployments.published_latent import LATENT
 from deployments.published_loose import LOOSE
 from deployments.published_phases import PHASES
 from deployments.published_sparse import SPARSE_STEPS
-from deployments.scores import Score, score
 from deployments.serving import SERVING
 from deployments.variants import BLOCK_VARIANTS
 from skadvisor.labelling.labels import Labelled, label
