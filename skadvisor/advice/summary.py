@@ -164,7 +164,7 @@ def layers_record(labelled: Labelled, times: Times, phase: str) -> LayersRecord:
         kinds.append(
             LayerKindRecord(
                 kind=kind,  # type: ignore[arg-type]
-                attention_kind=attention,  # type: ignore[arg-type]
+                attention_kind=attention,
                 count=len(numbers),
                 layers=ranges(numbers),
                 kernels=int(usual),

@@ -132,7 +132,8 @@ def chain_rule(apply: Callable[[Chain, Votes], None]) -> Callable[..., None]:
 
 def _named(apply: Callable[..., None], *, whole: bool) -> Rule:
     because, _blank, stays = (apply.__doc__ or "").partition("\n\n")
-    return Rule(apply.__name__.replace("_", " "), *(" ".join(text.split()) for text in (because, stays)), whole, apply)
+    name = apply.__name__.replace("_", " ")
+    return Rule(name, " ".join(because.split()), " ".join(stays.split()), whole, apply)
 
 
 def class_votes(classes: Classes, without: Collection[str] = ()) -> Votes:
