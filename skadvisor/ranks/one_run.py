@@ -46,8 +46,9 @@ def check_one_run(members: Sequence[Member]) -> None:
             members, Message(_("other models (hidden sizes {widths})"), widths=widths), list(models.values())
         )
     unnumbered = {member.phase: member for member in members if member.rank is None}
-    if len(unnumbered) > 1:
-        # without ranks nothing says that they belong together
+    spans = [member.span_ns for member in unnumbered.values() if member.span_ns is not None]
+    if len(unnumbered) > 1 and spans and max(begin for begin, _end in spans) > min(end for _begin, end in spans):
+        # without ranks only being recorded at the same time says that they belong together
         raise _several(
             members,
             Message(_("other phases without a rank ({phases})"), phases=", ".join(sorted(unnumbered))),
