@@ -13,7 +13,7 @@ from conftest import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
-PAGES = sorted([*REPOSITORY.glob("README*.md"), *(REPOSITORY / "docs").glob("*.md")])
+PAGES = sorted([*REPOSITORY.glob("README*.md"), *(REPOSITORY / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -59,3 +59,29 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_tables_of_rules_and_operators_in_pages_can_be_read(tmp_path: Path) -> None:
+    from skadvisor.vocabulary.operators import load_vocabulary
+
+    found = re.findall(r"^```toml\n(.*?)^```", "\n".join(page.read_text("utf-8") for page in PAGES), re.M | re.S)
+    assert found
+    for text in found:
+        (tmp_path / "own.toml").write_text(text)
+        assert load_vocabulary(tmp_path / "own.toml")
+
+
+def test_the_skill_has_the_form_of_agent_skills_and_names_fields_that_are_there() -> None:
+    import skadvisor
+    from skadvisor.records import to_json
+
+    text = (REPOSITORY / "docs" / "skill" / "SKILL.md").read_text("utf-8")
+    head = re.match(r"---\nname: ([a-z-]+)\ndescription: (.+)\n---\n", text)
+    assert head and head[1] == "skadvisor" and 100 < len(head[2]) < 1024
+    import json
+
+    result = json.loads(to_json(skadvisor.analyze(REPOSITORY / "profiles" / "moe-decode").result))
+    for path in re.findall(r"`((?:recommendation|templates|phases|regions|warnings)[\w.\[\]]*)`", text):
+        value = result
+        for part in path.replace("[]", ".0").split("."):
+            value = value[int(part)] if part.isdigit() else value[part]
