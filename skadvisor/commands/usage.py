@@ -10,7 +10,7 @@ import click
 from skadvisor.errors import InputError
 from skadvisor.text.messages import Message, _
 
-_NOT_ONE_OF = re.compile(r"'(?P<value>.*)' is not one of (?P<choices>.*?)\.?$", re.DOTALL)
+_NOT_ONE_OF = re.compile(r"'?(?P<value>.*?)'? is not one of (?P<choices>.*?)\.?$", re.DOTALL)
 _NO_NUMBER = re.compile(r"'(?P<value>.*)' is not a valid (integer|float)( range)?\.?$", re.DOTALL)
 _RANGE = re.compile(r"(?P<value>\S+) is not in the range (?P<range>.*?)\.?$")
 _EXTRA = re.compile(r"Got unexpected extra arguments? \((?P<words>.*)\)$", re.DOTALL)

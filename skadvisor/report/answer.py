@@ -105,7 +105,7 @@ def suffix_of(path: str | os.PathLike[str], own: Iterable[str] = ()) -> str:
     raise InputError(
         _("cannot tell the format of {name}"),
         _("end the name in one of: {listed}"),
-        name=Path(path).name,
+        name=Path(path).name or path,
         listed=", ".join(known),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from skadvisor.errors import InputError
 from skadvisor.records import Result, Template, TypicalLayer
 from skadvisor.report.layer_picture import draw_layer
 from skadvisor.report.palette import ACCENT, GAP_COLOURS, INK, REGION_COLOURS, text_on
@@ -26,6 +27,7 @@ from skadvisor.report.pictures import (
     waterfall,
 )
 from skadvisor.report.wording import Wording
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -178,7 +180,12 @@ def _look(segment: Segment) -> dict[str, Any]:
 def _axes(ax: Axes | None, width: float, height: float) -> Axes:
     if ax is not None:
         return ax
-    import matplotlib.pyplot as plt
+    try:
+        import matplotlib.pyplot as plt
+    except ModuleNotFoundError as missing:
+        raise InputError(
+            _("pictures need matplotlib, which is not installed"), _("pip install 'skadvisor[plots]'")
+        ) from missing
 
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
