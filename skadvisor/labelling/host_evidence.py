@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from skadvisor.labelling.levels import SETTLED, STRONG
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.states import ATTENTION_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.vocabulary.word_lists import WORD_LISTS
 
 S = State
 
@@ -37,24 +38,8 @@ OTHER_LAYER_SHARE = 0.02
 
 #: (what a word looks like, the regions in which such a module's kernels can be). The first match counts.
 _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
-    (re.compile(pattern), regions)
-    for pattern, regions in (
-        (r"(^|_)(q|k|v|kv|qk|q_a|kv_a)_?(layer|rms)?_?norm", ("attention",)),
-        (
-            r"input_?(layer)?_?norm|post_?attention|(pre|post)_?feedforward|(^|_)(ln|norm)_f\b|final_?norm",
-            ("norm",),
-        ),
-        (r"norm", ("norm", "attention")),
-        (r"rotary|rope", ("attention", "prepare")),
-        (r"lm_?head|logits|compute_logits", ("head", "sampling")),
-        (r"sampler|sampling|sample_tokens", ("sampling",)),
-        (r"embed", ("embedding",)),
-        (r"shared_?expert|sparse_?moe|moe_?block|fused_?moe|(^|_)moe($|_)|experts?\b|router|topk", ("moe",)),
-        (r"attn|attention|qkv|(^|_)[qkvo]_proj|mamba|delta_?net|indexer|mla", ("attention",)),
-        (r"moe$", ("moe",)),
-        (r"mlp|feed_?forward|(^|_)ffn|gate_up|(^|_)(gate|up|down)_proj|mergedcolumn|silu_?and_?mul", ("mlp", "moe")),
-    )
-)  # fmt: skip
+    (re.compile(entry["pattern"]), tuple(entry["regions"])) for entry in WORD_LISTS["module"]
+)
 #: A family's name before what the module is: `Qwen3MoeAttention` is an attention.
 _FAMILY = re.compile(r"moe(?=(attention|mlp|rmsnorm|layernorm|decoderlayer|model|forcausallm|rotary))")
 _WHOLE = re.compile(

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.records import Mode
+from skadvisor.vocabulary.word_lists import WORD_LISTS
 
 #: Log odds for a graph (positive) and for eager launches (negative) that each witness adds.
 WEIGHTS = {
@@ -33,11 +34,10 @@ ENOUGH_VOTES = 0.1
 #: One launch of more kernels than this is a graph's.
 MOST_PER_LAUNCH = 8
 
-_SILENT = re.compile(
-    r"trans_|hcom|.*(memset|mem_set|memcpy|triton|placeholder)|.*(AivKernel|AicpuKernel)", re.IGNORECASE
-)
-_PATH = re.compile(r".+/.+/.+|.*_\d+/\w+")
-_NUMBERED = re.compile(r".+_\d+")
+_NAMES = WORD_LISTS["launch"]
+_SILENT = re.compile(_NAMES["silent"], re.IGNORECASE)
+_PATH, _NUMBERED = re.compile(_NAMES["path"]), re.compile(_NAMES["numbered"])
+_OF_GRAPHS, _OF_LAUNCHES = tuple(_NAMES["graph_prefixes"]), _NAMES["single_prefix"]
 
 
 def graph_kernels(kernels: pd.DataFrame) -> NDArray[np.float64]:
@@ -79,8 +79,8 @@ def graph_kind(kernels: pd.DataFrame) -> Literal["ge_graph", "acl_graph", "npugr
     counts = kernels["name"].value_counts()
     names = counts.index.astype(str)
     total = max(1, int(counts.sum()))
-    static = counts[names.str.startswith(("static_kernel", "sk_")) & ~names.str.startswith("sk_scope")].sum()
-    eager_style = counts[names.str.startswith("aclnn")].sum()
+    static = counts[names.str.startswith(_OF_GRAPHS) & ~names.str.startswith("sk_scope")].sum()
+    eager_style = counts[names.str.startswith(_OF_LAUNCHES)].sum()
     if static * 5 >= total:
         return "npugraph_ex"
     return "acl_graph" if eager_style * 5 >= total else "ge_graph"
@@ -106,9 +106,9 @@ def _by_name(kernels: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _name_says(name: str, op_type: str) -> float:
-    if name.startswith("aclnn"):
+    if name.startswith(_OF_LAUNCHES):
         return WEIGHTS["operator name"]
-    if name.startswith(("static_kernel", "sk_")):
+    if name.startswith(_OF_GRAPHS):
         return WEIGHTS["graph name"]
     if _SILENT.match(name) or _SILENT.match(op_type):
         return 0.0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from skadvisor.vocabulary.names import base_operator, operator_type
 from skadvisor.vocabulary.operators import Vocabulary
 from skadvisor.vocabulary.states import State
+from skadvisor.vocabulary.word_lists import WORD_LISTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,12 +29,7 @@ TYPE = "SuperKernel"
 NO_SCOPE = "none"
 
 _NAME = re.compile(r"^sk_(?P<scope>.*?)(?:_split_\d+_\d+)?_start_(?P<first>.+)_end_(?P<last>.+)$", re.IGNORECASE)
-_WORDS = (
-    (re.compile(r"attn|attention"), "attention"),
-    (re.compile(r"moe|expert"), "moe"),
-    (re.compile(r"mlp|ffn|feed_?forward"), "mlp"),
-    (re.compile(r"layer|decoder|block|full|model"), "whole"),
-)
+_WORDS = tuple((re.compile(entry["pattern"]), entry["holds"]) for entry in WORD_LISTS["superkernel_scope"])
 _STATES = {"attention": S.ATTENTION_CORE, "moe": S.EXPERTS, "mlp": S.MLP_UP}
 _ATTENTION_ROLES = {"attention_core", "indexer", "kv_cache", "rope", "qkv_proj", "out_proj"}
 _MOE_ROLES = {"router", "dispatch", "expert_matmul", "combine", "shared_expert"}
