@@ -26,6 +26,8 @@ DOMINANCE = 1.5
 WORTH_MENTIONING = 0.25
 #: With a smaller share of the device time unlabelled no choice hangs on it, a fraction.
 LEAST_SHARE = 0.001
+#: A smaller chance reads as none, a fraction.
+LEAST_CHANCE = 0.005
 
 
 def recommend(
@@ -118,7 +120,9 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
         by_hand = Message(
             _("look at the breakers and at the largest region first; fusing kernels by hand may win more")
         )
-        found = refusal("noise", reason, [Message(_leave_it(best in riskier), **figures), by_hand])
+        found = refusal(
+            "noise", reason, [Message(_leave_it(best in riskier, chance_above_noise(best)), **figures), by_hand]
+        )
         order = order_trials(templates, best, [best]) if best in riskier else ()
         chance = 1.0 - max(chance_above_noise(other) for other in assessed)
         found = replace(found, confidence=round(chance, 2), order=order)
@@ -127,12 +131,14 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
     )
 
 
-def _leave_it(worth_a_trial: bool) -> str:
+def _leave_it(worth_a_trial: bool, chance: float) -> str:
     if worth_a_trial:
         return _(
             "leave it off; if a trial is cheap, try {name}: the chance that it wins more than {floor:g} % is "
             "{chance:.0%}, and --risk high takes it"
         )
+    if chance < LEAST_CHANCE:
+        return _("leave it off; a gain of more than {floor:g} % is out of reach")
     return _("leave it off; the chance that {name} wins more than {floor:g} % is only {chance:.0%}")
 
 
