@@ -23,7 +23,7 @@ from skadvisor.text.messages import Message
 
 PAGES = sorted([*REPOSITORY.glob("README*.md"), *(REPOSITORY / "docs").glob("*.md")])
 PACKAGE = Path(languages.__file__).parents[1]
-CATALOGUE = languages.FOLDER / "zh" / "LC_MESSAGES"
+CATALOGUE = Path(languages.FOLDER) / "zh" / "LC_MESSAGES"
 HOW = "extract with pybabel, translate zh/LC_MESSAGES/skadvisor.po, compile it with pybabel"
 
 

@@ -67,7 +67,7 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
     bases, base_codes = _bases(kernels)
     columns = [*plain_shapes(kernels), kernels["core"]]
     codes_of = [base_codes, *(column.cat.codes.to_numpy().astype(np.int64) for column in columns)]
-    of_kernel, unique = _factorize(pd.MultiIndex.from_arrays(codes_of))
+    of_kernel, unique = _factorize(codes_of)
     counts = np.bincount(of_kernel, minlength=len(unique))
     texts = [_categories(column) for column in columns]
     operators = {base: vocabulary.find(base) for base in bases}
@@ -170,18 +170,20 @@ def takes_expert_weights(inputs: tuple[Shape | None, ...], hidden: int) -> bool:
     )
 
 
-def _factorize(key: pd.MultiIndex) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
-    """The number of each distinct row and the distinct rows; pandas 2 cannot factorize an empty index."""
-    if not len(key):
-        return np.zeros(0, dtype=np.int64), []
-    codes, unique = pd.factorize(key)
-    return codes, list(unique)
+def _factorize(columns: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
+    """The number of each distinct row of these codes (-1 and up) and the distinct rows, in order of appearance."""
+    key = np.zeros(len(columns[0]), dtype=np.int64)
+    for codes in columns:
+        key = pd.factorize(key)[0] * (int(codes.max(initial=0)) + 2) + codes + 1
+    numbers, kinds = pd.factorize(key)
+    first = np.zeros(len(kinds), dtype=np.int64)
+    first[numbers[::-1]] = np.arange(len(key))[::-1]
+    return numbers, list(zip(*(codes[first].tolist() for codes in columns), strict=True))
 
 
 def _bases(kernels: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
     """Distinct base operators and the code of each kernel's, from its type or, where that is null, its name."""
-    pair = pd.MultiIndex.from_arrays([kernels["op_type"].cat.codes, kernels["name"].cat.codes])
-    codes, unique = _factorize(pair)
+    codes, unique = _factorize([kernels[name].cat.codes.to_numpy().astype(np.int64) for name in ("op_type", "name")])
     types, names = _categories(kernels["op_type"]), _categories(kernels["name"])
     bases = [_base(types[type_code], names[name_code]) for type_code, name_code in unique]
     base_of_pair, distinct = pd.factorize(np.array(bases, dtype=object))

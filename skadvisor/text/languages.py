@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 
 from skadvisor.errors import InputError
 from skadvisor.text.messages import _
 
 DOMAIN = "skadvisor"
-FOLDER = Path(__file__).parent / "locale"
+FOLDER = os.path.join(os.path.dirname(__file__), "locale")
 #: Language code -> its name in itself.
 LANGUAGES: dict[str, str] = {"en": "English", "zh": "中文"}
 
@@ -47,7 +46,7 @@ def translator(language: str) -> Translate:
         return str
     import gettext
 
-    catalogue = gettext.translation(DOMAIN, localedir=str(FOLDER), languages=[language])
+    catalogue = gettext.translation(DOMAIN, localedir=FOLDER, languages=[language])
 
     def translate(template: str) -> str:
         # The empty id holds the catalogue's header, which is no sentence.
