@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 #: Options of the command line in a hint, and what they are in Python.
-_OPTION = re.compile(r"--([a-z][a-z-]+)")
+_OPTION = re.compile(r"--([a-z][a-z-]+)( (?=\d))?")
 _SWITCHES = ("force", "write", "redact", "redact-ops", "runs")
 
 
@@ -63,8 +63,8 @@ class SkadvisorError(Exception):
 
 
 def _in_python(option: re.Match[str]) -> str:
-    name = option[1]
-    return f"{name.replace('-', '_')}={'True' if name in _SWITCHES else '...'}"
+    value = "" if option[2] else "True" if option[1] in _SWITCHES else "..."
+    return f"{option[1].replace('-', '_')}={value}"
 
 
 class InputError(SkadvisorError):

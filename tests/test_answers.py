@@ -32,6 +32,8 @@ COMMANDS = {
     "rules": ["MatMulV2", "--hardware", "A3"],
     "capture": ["--print", "torch_npu"],
     "report": [],
+    "config": [],
+    "completion": ["bash"],
 }
 OWN = {
     "analyze": {".json.gz"},
@@ -39,8 +41,9 @@ OWN = {
     "screen": {".yaml"},
     "plan": {".diff", ".patch"},
     "rules": {".toml"},
-    "capture": {".py", ".sh"},
+    "capture": {".py", ".sh", ".yaml"},
     "report": {".json.gz"},
+    "completion": {".sh", ".fish"},
 }
 STATUSES = {"answered", "no_placement", "too_little", "gate_failed"}
 
@@ -68,10 +71,11 @@ def log(tmp_path: Path, result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 OWN_STARTS = {
     ".csv": r"^rank,step,",
-    ".yaml": r"(?m)^runs:",
+    ".yaml": r"(?m)^(runs:|import )",
     ".toml": r"(?m)^(\[\[rule\]\]|# )",
     ".py": r"(?m)^import ",
-    ".sh": r"(?m)^import |^# ",
+    ".sh": r"(?m)^import |^# |_completion",
+    ".fish": r"_completion",
 }
 
 
@@ -100,6 +104,12 @@ def holds(path: Path) -> Any:
         return re.search(OWN_STARTS[path.suffix], content.decode())
     start = {".html": r"<!doctype html>", ".md": r"# \S", ".txt": r"(?!#|<)\S"}[path.suffix]
     return re.match(start, content.decode())
+
+
+def test_every_command_is_here() -> None:
+    from skadvisor import cli as module
+
+    assert set(COMMANDS) == set(module.COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

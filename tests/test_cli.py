@@ -193,3 +193,13 @@ def test_many_ranks_are_spoken_for_by_the_one_that_sets_the_pace_and_all_are_wri
     assert run("kernels", ranks, "--no-ledger", "-o", tmp_path / "k.csv").returncode == 0
     lines = (tmp_path / "k.csv").read_text().splitlines()[1:]
     assert {line.split(",")[0] for line in lines} == {"0", "1"}
+
+
+def test_exit_codes_and_status_agree() -> None:
+    pair = [REPOSITORY / "profiles" / f"superkernel-{side}" for side in ("on", "off")]
+    none = run("plan", SAMPLE, "--no-ledger", "--json")
+    assert (none.returncode, json.loads(none.stdout)["status"]) == (0, "no_placement")
+    little = run("compare", *pair, "--fail-on-regression", "1", "--no-ledger", "--json")
+    assert (little.returncode, json.loads(little.stdout)["status"]) == (3, "too_little")
+    wrong = run("analyze", "nowhere", "--json")
+    assert (wrong.returncode, json.loads(wrong.stdout)["status"]) == (2, "bad_input")

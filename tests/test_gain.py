@@ -210,7 +210,7 @@ def test_time_per_token_rescales_the_step():
 
 
 def test_a_time_per_token_below_the_kernels_own_time_is_refused():
-    with pytest.raises(InputError, match=r"--tpot-ms 0.2 is less than the step's kernels alone take \(0.39 ms\)"):
+    with pytest.raises(InputError, match=r"tpot_ms=0.2 is less than the step's kernels alone take \(0.39 ms\)"):
         assessed(decode_kernels(layers=4), replace(DENSE, tpot_ms=0.2))
 
 

@@ -211,4 +211,4 @@ def test_calibrate_lists_adds_and_refits(tmp_path):
 
 def test_calibrate_refuses_half_an_outcome(tmp_path):
     result = CliRunner().invoke(calibrate_command, ["--ledger", str(tmp_path / "l.sqlite"), "--add", "1"])
-    assert result.exit_code == 2 and "--before-us" in result.output
+    assert isinstance(result.exception, InputError) and "--before-us" in result.exception.message

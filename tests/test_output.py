@@ -47,7 +47,7 @@ def test_a_function_gets_a_path_in_the_same_folder_with_the_same_suffix(tmp_path
 def test_an_existing_file_needs_force(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(InputError, match="--force"):
+    with pytest.raises(InputError, match="force=True"):
         write_atomically(target, b"new")
     assert target.read_text() == "old"
     write_atomically(target, b"new", force=True)

@@ -12,6 +12,8 @@ from skadvisor.errors import InputError
 from skadvisor.recording import recorder
 from skadvisor.text.messages import _
 
+#: Snippets that are no Python.
+_LANGUAGES = {"vllm-ascend": "bash", "cann-recipes": "yaml"}
 # --print alone prints them all.
 _ALL = "all"
 
@@ -29,7 +31,7 @@ _ALL = "all"
 @click.option("--folder", default=None, help="Where the capture is to go.  [default: ./prof]")
 @click.option("--steps", type=click.IntRange(1), default=recorder.STEPS, show_default=True, help="Steps to record.")
 @click.option("--skip", type=click.IntRange(0), default=recorder.SKIP, show_default=True, help="Steps to skip first.")
-@answer_options(".py", ".sh")
+@answer_options(".py", ".sh", ".yaml")
 def capture_command(dialect: str | None, probe: bool, folder: str | None, steps: int, skip: int, wish: Wish) -> None:
     """Show how to record a capture that answers every question.
 
@@ -49,7 +51,7 @@ def capture_command(dialect: str | None, probe: bool, folder: str | None, steps:
     text = recorder.probe_program() if probe else _snippets(str(dialect), folder, steps, skip)
     headline = _("A program that measures a boundary") if probe else _("Lines that record a good capture")
     record = {"dialect": None if probe else dialect, "probe": probe}
-    answer = lines_answer(headline, "bash" if dialect == "vllm-ascend" else "python", text, record, (".py", ".sh"))
+    answer = lines_answer(headline, _LANGUAGES.get(str(dialect), "python"), text, record, (".py", ".sh", ".yaml"))
     follows = "skadvisor calibrate --probe RESULT.json" if probe else "skadvisor doctor CAPTURE"
     give(replace(answer, next=(follows,)), wish)
 
