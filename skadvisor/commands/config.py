@@ -26,6 +26,7 @@ def config_command(context: click.Context, /, wish: Wish) -> None:
     from skadvisor.report.document import Column, Document, Section, Summary, Table
     from skadvisor.report.wording import Wording
 
+    wish.check()
     defaults: tuple[Default, ...] = (context.obj or {}).get("defaults", ())
 
     def describe(language: str) -> Document:
