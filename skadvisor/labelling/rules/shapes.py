@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skadvisor.labelling.class_table import Classes, takes_expert_weights
+from skadvisor.labelling.class_table import MOST_EXPERTS, Classes, takes_expert_weights
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
 from skadvisor.labelling.rules.votes import Votes, class_rule
@@ -80,6 +80,18 @@ def ways_out_of_the_stream(item: KernelClass, classes: Classes, number: int, vot
     dims = item.matmul
     if dims and _in_layers(item, classes) and dims.inner == classes.hidden != dims.outer:
         votes.add(number, [S.ATTENTION_OUT, S.MLP_DOWN], -STRONG)
+
+
+@class_rule
+def widths_that_nothing_reads(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
+    """What a feed-forward's first projection makes, or half of it, its last one reads; experts are few."""
+    dims = item.matmul
+    if dims is None or not _in_layers(item, classes) or dims.inner != classes.hidden or dims.outer == classes.hidden:
+        return
+    if dims.outer not in classes.read_widths and dims.outer / 2 not in classes.read_widths:
+        votes.add(number, [S.MLP_UP, *SHARED], -STRONG)
+    if dims.outer > MOST_EXPERTS:
+        votes.add(number, [S.ROUTER], -STRONG)
 
 
 @class_rule
