@@ -26,7 +26,9 @@ def prepared(kernels, mode="graph"):
 
 def previewed(kernels, template="full-model", variant="", mode="graph", rules=(), situation=ON_A3):
     step = prepared(kernels, mode)[1]
-    return step, fusion.preview(step, template_variant(template, variant), fusion.judge_step(step, situation, rules))
+    return step, fusion.preview_scope(
+        step, template_variant(template, variant), fusion.judge_step(step, situation, rules)
+    )
 
 
 def findings(kernels, situation=SITUATION, template="full-model", mode="graph"):

@@ -16,7 +16,7 @@ from skadvisor.commands.calibrate import calibrate_command
 from skadvisor.errors import InputError
 from skadvisor.gain import ledger as ledgers
 from skadvisor.gain.ledger import Forecast, Ledger, Outcome
-from skadvisor.gain.refit import FEATURES, own_observations, refit
+from skadvisor.gain.refit import FEATURES, own_observations, refit_model
 
 FORECAST = Forecast(
     fingerprint="abc",
@@ -180,12 +180,12 @@ def test_an_analysis_leaves_its_forecasts_and_learns_from_their_outcomes(tmp_pat
         assert set(kept["full-model"].features) == set(FEATURES)
         (own,) = own_observations(ledger)
         assert own.gain_pct == pytest.approx(100 / 11) and own.level == "step" and own.overhead_pct > 0
-        assert refit(ledger).population.nets[-1] == own.net
+        assert refit_model(ledger).population.nets[-1] == own.net
 
 
 def test_only_forecasts_with_features_are_learned_from(tmp_path):
     with Ledger.open(tmp_path / "l.sqlite") as ledger:
-        assert refit(ledger) is None
+        assert refit_model(ledger) is None
         bare = ledger.add_forecast(replace(FORECAST, features={}))
         ledger.add_outcome(Outcome(forecast=bare, before_us=100.0, after_us=90.0))
         assert own_observations(ledger) == ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from skadvisor.advice.expected import chance_above_noise, expected_pct, expected_us
 from skadvisor.advice.order import order_trials, say_order
-from skadvisor.advice.refusal import refusal, refuse
+from skadvisor.advice.refusal import make_refusal, refuse
 from skadvisor.fusion.templates import template_scope
 from skadvisor.options import Risk
 from skadvisor.records import NOISE_PCT, LabelQuality, Recommendation, Template, find_template
@@ -92,7 +92,9 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
     assessed = [template for template in templates if template.estimate is not None and template.verdict != "blocked"]
     if not assessed:
         blocked = next((template for template in templates if template.verdict == "blocked"), None)
-        return refusal("blocked", blocked.reason if blocked else Message(_("no template applies to this capture")), [])
+        return make_refusal(
+            "blocked", blocked.reason if blocked else Message(_("no template applies to this capture")), []
+        )
     # The template that more risk would take, so that what is said of it holds; else the one that wins most.
     riskier = _allowed(templates, "high")
     best = max(riskier or assessed, key=expected_us)
@@ -108,7 +110,7 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
         reason = Message(
             _("at low risk nothing is worth it; {name} would win about {mid:.1f} % of the step"), **figures
         )
-        found = refusal("risk", reason, [Message(_("ask again with --risk balanced"))])
+        found = make_refusal("risk", reason, [Message(_("ask again with --risk balanced"))])
     else:
         reason = Message(
             _(
@@ -120,7 +122,7 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
         by_hand = Message(
             _("look at the breakers and at the largest region first; fusing kernels by hand may win more")
         )
-        found = refusal(
+        found = make_refusal(
             "noise", reason, [Message(_leave_it(best in riskier, chance_above_noise(best)), **figures), by_hand]
         )
         order = order_trials(templates, best, [best]) if best in riskier else ()

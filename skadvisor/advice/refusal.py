@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
 
 
-def refusal(ground: Ground, reason: Message, steps: Sequence[Message]) -> Recommendation:
+def make_refusal(ground: Ground, reason: Message, steps: Sequence[Message]) -> Recommendation:
     """Place no scope, for a plain fact of the capture: no chance was computed."""
     return Recommendation(
         choice="none", ground=ground, reason=reason, confidence=None, runner_up=None, next=tuple(steps)
@@ -27,9 +27,9 @@ def refuse(templates: Sequence[Template], situation: Situation) -> Recommendatio
             if situation.decoder_layers
             else _("this is training, and no decoder layers were found; SuperKernel scopes are for decode")
         )
-        return refusal("training", Message(reason), [Message(_("record decode steps of the inference service"))])
+        return make_refusal("training", Message(reason), [Message(_("record decode steps of the inference service"))])
     if situation.superkernels:
-        return refusal(
+        return make_refusal(
             "superkernel",
             Message(_("SuperKernel is on already: {count} of them run in the step"), count=situation.superkernels),
             [Message(_("judge it with: skadvisor compare BEFORE AFTER; for a forecast, record with SuperKernel off"))],
@@ -37,19 +37,19 @@ def refuse(templates: Sequence[Template], situation: Situation) -> Recommendatio
     if situation.experts_alone:
         return _experts_alone(situation)
     if situation.outside_grammar is not None:
-        return refusal(
+        return make_refusal(
             "no_decoder",
             situation.outside_grammar,
             [Message(_("name the operators that attend or mix tokens with --operators, if it is one all the same"))],
         )
     if not situation.decoder_layers and not templates:
-        return refusal(
+        return make_refusal(
             "no_decoder",
             Message(_("no decoder layers were found, so there is nothing to place a scope round")),
             [Message(_("record a decode step of a transformer model, at Level1 so that shapes are there"))],
         )
     if situation.phase == "unknown":
-        return refusal(
+        return make_refusal(
             "no_decode",
             Message(
                 _(
@@ -60,7 +60,7 @@ def refuse(templates: Sequence[Template], situation: Situation) -> Recommendatio
             [Message(_("record at least three decode steps of a model that generates text, after warm-up, at Level1"))],
         )
     if situation.phase not in ("decode", "mixed"):
-        return refusal(
+        return make_refusal(
             "no_decode",
             Message(_("no decode step in the capture; prefill has dynamic shapes and does not gain")),
             [Message(_("record at least three decode steps after warm-up"))],
@@ -69,7 +69,7 @@ def refuse(templates: Sequence[Template], situation: Situation) -> Recommendatio
     if situation.mode == "eager" or (situation.host_bound and situation.decoder_layers):
         return _graph_first(situation)
     if situation.mode == "unknown":
-        return refusal(
+        return make_refusal(
             "mode",
             Message(
                 _(
@@ -82,10 +82,10 @@ def refuse(templates: Sequence[Template], situation: Situation) -> Recommendatio
     if situation.wait_bound:
         return _others_first()
     if not templates:
-        return refusal("blocked", Message(_("no template could be assessed on this capture")), [])
+        return make_refusal("blocked", Message(_("no template could be assessed on this capture")), [])
     fused = next((finding for finding in templates[0].findings if finding.check == "superkernel"), None)
     if fused is not None:
-        return refusal("superkernel", fused.message, [fused.remedy] if fused.remedy else [])
+        return make_refusal("superkernel", fused.message, [fused.remedy] if fused.remedy else [])
     return None
 
 
@@ -101,7 +101,7 @@ def _experts_alone(situation: Situation) -> Recommendation:
         else Message(_("only experts were recorded: a rank that serves experts for others"))
     )
     both = Message(_("record a rank that runs attention too, and give both: their step is one"))
-    return refusal("no_decoder", reason, [both])
+    return make_refusal("no_decoder", reason, [both])
 
 
 def _others_first() -> Recommendation:
@@ -113,7 +113,7 @@ def _others_first() -> Recommendation:
         _("find what it waits for: record all ranks, and all streams with the event waits of trace_view.json"),
         _("shorten or overlap what it waits for, then record again"),
     )
-    return refusal("wait", Message(reason), [Message(step) for step in steps])
+    return make_refusal("wait", Message(reason), [Message(step) for step in steps])
 
 
 def _graph_first(situation: Situation) -> Recommendation:
@@ -122,7 +122,7 @@ def _graph_first(situation: Situation) -> Recommendation:
     if situation.mode != "eager":
         reason = _("first one whole graph instead of pieces: fusing would only lengthen the wait for the host")
         whole = Message(_("capture decode as one graph instead of pieces (full decode graph)"))
-        return refusal(ground, Message(reason), [whole, again])
+        return make_refusal(ground, Message(reason), [whole, again])
     reason = (
         _(
             "eager and host-bound, so first graph mode: no scope can remove the time in which the device waits for the "
@@ -132,4 +132,4 @@ def _graph_first(situation: Situation) -> Recommendation:
         else _("the decode steps are eager, so first graph mode")
     )
     mode = Message(_("switch decode to graph mode (exe_mode ge_graph or npugraph_ex, static shapes)"))
-    return refusal(ground, Message(reason), [mode, again])
+    return make_refusal(ground, Message(reason), [mode, again])

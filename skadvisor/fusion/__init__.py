@@ -2,7 +2,7 @@
 
 from skadvisor.fusion.eligibility import check
 from skadvisor.fusion.judging import judge, judge_step
-from skadvisor.fusion.preview import Preview, preview
+from skadvisor.fusion.preview import Preview, preview_scope
 from skadvisor.fusion.rules import Judgement, Rule, load_rules
 
-__all__ = ["Judgement", "Preview", "Rule", "check", "judge", "judge_step", "load_rules", "preview"]
+__all__ = ["Judgement", "Preview", "Rule", "check", "judge", "judge_step", "load_rules", "preview_scope"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from skadvisor.fusion.overlaps import count_streams, overlaps
+from skadvisor.fusion.overlaps import count_streams, find_overlaps
 from skadvisor.fusion.readings import cann_version, families, mode_of
 from skadvisor.records import Finding
 from skadvisor.text.messages import Message, _, listed
@@ -108,7 +108,7 @@ def check_streams(situation: Situation, inside: pd.DataFrame, preview: Preview) 
     streams = count_streams(inside, scope)
     if streams <= 1:
         return Finding(check="streams", status="pass", message=Message(_("each scope has one stream")), source=source)
-    overlap = overlaps(inside, scope)
+    overlap = find_overlaps(inside, scope)
     return Finding(
         check="streams",
         status="warn",

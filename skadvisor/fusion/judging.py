@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from skadvisor.fusion.readings import Reading, mode_of, readings
+from skadvisor.fusion.readings import Reading, list_readings, mode_of
 from skadvisor.fusion.rules import Judgement, Rule, index, load_rules, own_rules
 from skadvisor.text.messages import Message, _, listed
 from skadvisor.vocabulary.names import operator_type
@@ -144,7 +144,7 @@ def possible_readings(
     rules: tuple[Rule, ...], hardware: str = "unknown", mode: str | None = None, cann: str | None = None
 ) -> tuple[Reading, ...]:
     """The readings that are left, without those under which there is no SuperKernel at all, unless all are so."""
-    left = readings(hardware, mode, cann, index(rules).steps)
+    left = list_readings(hardware, mode, cann, index(rules).steps)
     never = [rule for rule in rules if rule.everything and rule.judgement.fusible == "unlikely"]
     able = tuple(reading for reading in left if not any(rule.holds(reading) for rule in never))
     return able or left

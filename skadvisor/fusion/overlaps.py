@@ -51,7 +51,7 @@ class Overlaps:
         return int(self.overlap_ns.sum())
 
 
-def overlaps(kernels: pd.DataFrame, scope: Ints) -> Overlaps:
+def find_overlaps(kernels: pd.DataFrame, scope: Ints) -> Overlaps:
     """All overlapping pairs across streams inside one scope; `kernels` in time order, scope -1 is outside.
 
     On each other stream the kernel that ends last is the partner, for kernels of one stream follow each other.

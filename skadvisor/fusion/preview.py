@@ -54,7 +54,7 @@ class Preview:
         return previous[after], after
 
 
-def preview(step: StepKernels, variant: Variant, judgements: Sequence[Judgement]) -> Preview:
+def preview_scope(step: StepKernels, variant: Variant, judgements: Sequence[Judgement]) -> Preview:
     """Preview a template variant on one step (`representative.step_kernels`), given the judgement of each kernel."""
     kernels = step.kernels
     scope = place(kernels, variant)

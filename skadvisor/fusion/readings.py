@@ -78,7 +78,7 @@ def families(hardware: str) -> tuple[str, ...]:
     return HARDWARE if hardware == "unknown" else tuple(hardware.split("/"))
 
 
-def readings(hardware: str, mode: str | None, cann: str | None, steps: tuple[Version, ...]) -> tuple[Reading, ...]:
+def list_readings(hardware: str, mode: str | None, cann: str | None, steps: tuple[Version, ...]) -> tuple[Reading, ...]:
     """All readings that are left; `steps` are the versions at which some rule begins or ends."""
     versions = (cann_version(cann),) if cann is not None else ((0,), *sorted(set(steps)))
     modes = MODES if mode is None else (mode,)

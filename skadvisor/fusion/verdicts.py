@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.fusion.judging import NOT_KNOWN, Task, judge_task, operator_label, version_text
-from skadvisor.fusion.readings import MODES, Reading, families, readings
+from skadvisor.fusion.readings import MODES, Reading, families, list_readings
 from skadvisor.fusion.rules import Fusible, Judgement, Rule, index
 from skadvisor.text.messages import Message
 
@@ -68,7 +68,7 @@ def list_verdicts(
 ) -> tuple[Verdict, ...]:
     """The verdicts on each task; one row per chip, mode and version where they differ, else one for all."""
     steps = index(rules).steps
-    left = readings(known.hardware, known.mode, known.cann, steps)
+    left = list_readings(known.hardware, known.mode, known.cann, steps)
     found: list[Verdict] = []
     for task in tasks:
         judged = dict(zip(left, judge_task(task, rules, left), strict=True))

@@ -13,12 +13,12 @@ import pandas as pd
 
 from skadvisor.accounting.representative import StepKernels, step_kernels
 from skadvisor.accounting.timeline import Times, exposed_inside
-from skadvisor.fusion import Preview, check, judge_step, preview
+from skadvisor.fusion import Preview, check, judge_step, preview_scope
 from skadvisor.fusion.rules import Fusible
 from skadvisor.fusion.templates import TemplateScope, template_scopes
 from skadvisor.gain.bands import estimate, terms
 from skadvisor.gain.capture_check import Rescaling, rescale
-from skadvisor.gain.claim import claim
+from skadvisor.gain.claim import published_claim
 from skadvisor.gain.fragments import fragment_scopes, number_repetitions
 from skadvisor.gain.interface import Draws, Model, Scene, Situation
 from skadvisor.gain.overhead import OverheadModel
@@ -78,7 +78,7 @@ def assess(
     scenes: dict[tuple[str, str], Scene] = {}
     for scope in scopes:
         for variant in scope.variants:
-            scene = make_scene(kernels, preview(kernels, variant, judgements), scale, constraints, situation)
+            scene = make_scene(kernels, preview_scope(kernels, variant, judgements), scale, constraints, situation)
             templates.append(_assess_one(scope, scene, model.draw(scene), measured.get(scope.name)))
             scenes[scope.name, variant.name] = scene
     return Assessment(tuple(templates), scenes, model)
@@ -115,13 +115,15 @@ def _own_outcomes(ledger: Path | None, situation: Situation) -> tuple[Model, Map
     if ledger is None:
         return OverheadModel(), {}
     from skadvisor.gain.ledger import Ledger
-    from skadvisor.gain.refit import refit
+    from skadvisor.gain.refit import refit_model
 
     with Ledger.open(ledger) as opened:
         gains = {
             scope.name: opened.gains_pct(situation.model, situation.tokens, scope.name) for scope in template_scopes()
         }
-        return refit(opened) or OverheadModel(), {name: _measured(found) for name, found in gains.items() if found}
+        return refit_model(opened) or OverheadModel(), {
+            name: _measured(found) for name, found in gains.items() if found
+        }
 
 
 def _measured(gains: Sequence[float]) -> Measured:
@@ -147,7 +149,7 @@ def _assess_one(scope: TemplateScope, scene: Scene, draws: Draws, measured: Meas
         effort=scope.effort,
         share=round(share, 6),
         in_scope_us=us(scene.in_scope_ns),
-        claim=None if refused else claim(scope.name, share, situation.moe),
+        claim=None if refused else published_claim(scope.name, share, situation.moe),
         ceiling_us=None if refused else round(draws.ceiling_us, 3),
         estimate=found,
         chance_above_noise=None if refused else round(_chance_above_noise(scene, draws), 4),

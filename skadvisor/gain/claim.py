@@ -7,7 +7,7 @@ from skadvisor.records import Claim
 from skadvisor.text.messages import Message, _
 
 
-def claim(template: str, share: float, moe: bool) -> Claim | None:
+def published_claim(template: str, share: float, moe: bool) -> Claim | None:
     """The promised gain of the decode step at this share (a fraction of the step inside the scope).
 
     The table's rows follow from one rule, a saving of 29 to 43 % of the time in scope; the rule gives the figures,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skadvisor.accounting.situation import Situation
-from skadvisor.fusion.overlaps import Overlaps, overlaps
+from skadvisor.fusion.overlaps import Overlaps, find_overlaps
 from skadvisor.gain.replay import Constraints
 from skadvisor.records import Basis, WholeTime
 
@@ -68,7 +68,7 @@ class Scene:
     @cached_property
     def overlaps(self) -> Overlaps:
         """The pairs of kernels in scope that overlap across streams."""
-        return overlaps(self.step.kernels, self.preview.kernels["scope"].to_numpy())
+        return find_overlaps(self.step.kernels, self.preview.kernels["scope"].to_numpy())
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from skadvisor.gain.ledger import Forecast, Ledger, Outcome
 from skadvisor.gain.population import Population, published_population
-from skadvisor.gain.refit import own_observations, refit
+from skadvisor.gain.refit import own_observations, refit_model
 from skadvisor.report.cells import number, signed, text
 from skadvisor.report.document import Cell, Column, Document, Section, Summary, Table
 from skadvisor.report.glossary import explain_words
@@ -121,7 +121,7 @@ def _row(forecast: Forecast, outcome: Outcome | None, wording: Wording) -> tuple
 
 
 def _model(ledger: Ledger) -> Message:
-    model = refit(ledger)
+    model = refit_model(ledger)
     if model is None or model.population is None:
         return Message(_("from the published pairs alone, for there is no outcome of yours to learn from yet"))
     own, published = (_recovered(population) for population in (model.population, published_population()))

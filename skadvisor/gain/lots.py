@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skadvisor.gain.boundaries import find_boundaries
 from skadvisor.gain.interface import Floats, Scene
 from skadvisor.gain.population import Population
-from skadvisor.gain.replay import replay
+from skadvisor.gain.replay import replay_step
 from skadvisor.gain.stated_priors import priors
 
 Flags = NDArray[np.bool_]
@@ -92,7 +92,7 @@ class Ground:
         never = np.array([kind[2] in NEVER for kind in self.kinds], dtype=bool)[self.kind]
         saved = np.zeros((len(self.kind), 1))
         saved[found.after, 0] = found.limit_ns * ~(never[found.before] | never[found.after])
-        return float(constraints.wall_ns - replay(constraints, saved)[0])
+        return float(constraints.wall_ns - replay_step(constraints, saved)[0])
 
 
 def _distinct(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

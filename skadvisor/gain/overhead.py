@@ -13,7 +13,7 @@ from skadvisor.gain.interface import DRAWS, SEED, Draws, Floats, Part, Scene
 from skadvisor.gain.lots import Flags, Ground, Lots
 from skadvisor.gain.machine import Machine
 from skadvisor.gain.population import Population, published_population
-from skadvisor.gain.replay import replay
+from skadvisor.gain.replay import replay_step
 from skadvisor.gain.shrinkage import Shrinkage, published_shrinkage
 from skadvisor.gain.stated_priors import priors
 from skadvisor.records import Basis
@@ -167,7 +167,7 @@ class _Drawing:
         saved[self.boundaries.after] = self.ground.most * self.removed[self.ground.pair]
         if with_overlap:
             self._stretch(saved)
-        return self.constraints.wall_ns - replay(self.constraints, saved)
+        return self.constraints.wall_ns - replay_step(self.constraints, saved)
 
     def _stretch(self, saved: Floats) -> None:
         """Take off how much longer kernels take where they no longer run beside the other stream: what each loses."""

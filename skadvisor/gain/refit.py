@@ -33,7 +33,7 @@ def own_observations(ledger: Ledger) -> tuple[Observation, ...]:
     )
 
 
-def refit(ledger: Ledger) -> OverheadModel | None:
+def refit_model(ledger: Ledger) -> OverheadModel | None:
     """The model that knows the user's outcomes and what a probe measured on their machine; None without either."""
     own, machine = own_observations(ledger), find_machine(ledger.path)
     if not own and machine is None:

@@ -104,7 +104,7 @@ def read_constraints(kernels: pd.DataFrame, host_gap_rows: Ints) -> Constraints:
     )
 
 
-def replay(constraints: Constraints, saved_ns: Floats) -> Floats:
+def replay_step(constraints: Constraints, saved_ns: Floats) -> Floats:
     """The step's wall time for each draw, ns, where `saved_ns` (kernels, draws) shortens each kernel.
 
     Negative savings lengthen it.

@@ -67,7 +67,7 @@ def name_pieces(base: str) -> str:
     return " ".join(re.sub(r"[^a-z]+", " ", _HUMP.sub(" ", base).lower()).split())
 
 
-def class_facts(number: int, context: Context) -> list[str]:
+def facts_of_class(number: int, context: Context) -> list[str]:
     """The facts of one class as words `what=value`."""
     item = context.classes.items[number]
     before, after, telling_before, telling_after = context.beside[number]

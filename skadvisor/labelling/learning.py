@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.labelling.class_facts import Context, class_facts, name_pieces
+from skadvisor.labelling.class_facts import Context, facts_of_class, name_pieces
 from skadvisor.labelling.class_table import Classes
 from skadvisor.vocabulary.states import STATES, State
 
@@ -93,7 +93,7 @@ def examples(classes: Classes, kernels: pd.DataFrame, chosen: list[int]) -> pd.D
     return pd.DataFrame(
         {
             "name": [name_pieces(classes.items[number].base) for number in chosen],
-            "facts": [" ".join(class_facts(number, context)) for number in chosen],
+            "facts": [" ".join(facts_of_class(number, context)) for number in chosen],
         }
     )
 

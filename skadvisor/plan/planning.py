@@ -11,7 +11,7 @@ from skadvisor.plan import code, compile_options, scope_operators, troubleshooti
 from skadvisor.plan.patch import DIALECTS, Dialect
 from skadvisor.plan.proof import proof_commands
 from skadvisor.plan.records import Expected, Plan, Risk
-from skadvisor.plan.stream_scopes import stream_scopes
+from skadvisor.plan.stream_scopes import list_stream_scopes
 from skadvisor.plan.template_profiles import template_profile
 from skadvisor.records import Breaker, Result, Template, find_template
 from skadvisor.text.messages import Message, _, often
@@ -85,7 +85,7 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         weighed=weighed,
         code=(
             *((code.scope_code(template, variant, dialect, text, **code_operators),) if marked else ()),
-            *(stream_scopes(inside, template, dialect) if marked and not inside.empty else ()),
+            *(list_stream_scopes(inside, template, dialect) if marked and not inside.empty else ()),
             *code.compile_code(dialect, marked),
         ),
         config=code.config_code(dialect, streams > 1),

@@ -21,7 +21,7 @@ _SHOWN = 4
 _CUBE, _VECTOR = ("AI_CORE", "MIX_AIC"), ("AI_VECTOR_CORE", "MIX_AIV")
 
 
-def stream_scopes(inside: pd.DataFrame, template: str, dialect: Dialect) -> tuple[Snippet, ...]:
+def list_stream_scopes(inside: pd.DataFrame, template: str, dialect: Dialect) -> tuple[Snippet, ...]:
     """The scopes by stream with what each holds in this capture; empty where all run on one stream or number of cores.
 
     `inside` are the kernels of `compile_options.scope_kernels`. A scope round all layers is parted within each layer.

@@ -13,7 +13,7 @@ from skadvisor.text.messages import _
 MOST_FILES = 8
 
 
-def derivation(result: Result, wording: Wording) -> Section:
+def derivation_section(result: Result, wording: Wording) -> Section:
     """What the answer rests on."""
     return Section(
         "derivation",

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from skadvisor.records import LayerTime, Result, TimelineKernel, TypicalLayer
 from skadvisor.report.cells import number, percent, text
-from skadvisor.report.derivation import derivation
+from skadvisor.report.derivation import derivation_section
 from skadvisor.report.document import Cell, Column, Item, Section, Table
 from skadvisor.report.gain_sections import breakers, findings, templates, terms
 from skadvisor.report.operator_section import operators
@@ -55,7 +55,7 @@ def brief_sections(result: Result, wording: Wording) -> tuple[Section, ...]:
     """The sections that a terminal shows without being asked for all, and one in detail, which says that there are."""
     weighed = result.recommendation.ground in WEIGHED
     shown = (templates(result, wording) if weighed else None, regions(result, wording), ranks(result, wording))
-    return (*(one for one in shown if one is not None), replace(derivation(result, wording), detail=True))
+    return (*(one for one in shown if one is not None), replace(derivation_section(result, wording), detail=True))
 
 
 def layer_title(typical: TypicalLayer, wording: Wording) -> str:

@@ -19,8 +19,6 @@ from skadvisor.text.messages import Message, _
 
 #: Methods in which a decode step starts, the most specific first.
 _ENTRIES = ("decode", "forward_decode", "decode_forward", "forward")
-#: Methods that only prefill runs.
-_PREFILL = ("prefill", "extend", "context")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +103,7 @@ def _look(rule: Rule, source: Source, model_class: ModelClass, methods: tuple[st
         for method in model_class.methods.values()
         if method.name in source.part_calls
         and method.name not in (*_ENTRIES, place.method.name, "__init__")
-        and not _is_prefill(method.name)
+        and not roles.is_prefill(method.name)
         and rule(model_class, [method]) is not None
     ]
     if not beside:
@@ -262,7 +260,7 @@ def _place_experts_in(
     inner = [
         model_class.methods[name]
         for name in sorted(_called_methods(model_class, method))
-        if name not in seen and not _is_prefill(name) and _has_experts(model_class, model_class.methods[name])
+        if name not in seen and not roles.is_prefill(name) and _has_experts(model_class, model_class.methods[name])
     ]
     if len(inner) == 1:
         return _place_experts_in(model_class, inner[0], seen | {method.name}, router)
@@ -280,20 +278,16 @@ def _called_methods(model_class: ModelClass, method: Method) -> set[str]:
     return {name for name in model_class.uses(method.node.body, method).attributes if name in model_class.methods}
 
 
-def _is_prefill(name: str) -> bool:
-    return any(word in name.lower() for word in _PREFILL)
-
-
 def _place_loop(model_class: ModelClass, methods: Sequence[Method]) -> Place | Doubt | None:
     """The loop over the decoder layers, with embedding and final norm outside."""
-    named = [method for method in methods if not _is_prefill(method.name)]
+    named = [method for method in methods if not roles.is_prefill(method.name)]
     others = [
         method for method in model_class.methods.values() if method not in named and methods == _entries(model_class)
     ]
     looping = [
         (method, loops)
         for method in (*named, *others)
-        if not _is_prefill(method.name) and method.name != "__init__" and (loops := layer_loops(method))
+        if not roles.is_prefill(method.name) and method.name != "__init__" and (loops := layer_loops(method))
     ]
     if not looping:
         return None

@@ -17,6 +17,7 @@ _INPUT_PROJECTION = re.compile(
     |linear_(q|k|v|qkv)""",
     re.VERBOSE,
 )
+_PREFILL = ("prefill", "extend", "context")
 _OUTPUT_PROJECTION = re.compile(
     r"o_proj|o_[ab]_proj|out_proj|output_proj|wo(_[ab])?|dense|c_proj|to_out|attn_out|out_lin|linear_proj|linear_out"
 )
@@ -111,3 +112,8 @@ def is_layer_list(name: str) -> bool:
 def is_decoder_class(name: str) -> bool:
     """False for classes whose name says that they belong to an encoder: they have no decode step."""
     return "Decoder" in name or not _NOT_DECODER.search(name)
+
+
+def is_prefill(method: str) -> bool:
+    """Whether only prefill runs a method of this name."""
+    return any(word in method.lower() for word in _PREFILL)
