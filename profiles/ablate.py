@@ -11,14 +11,14 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 HERE = Path(__file__).resolve().parent
 for place in (HERE, HERE.parent / "tests"):
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
 
-from label_scores import score  # noqa: E402
+from label_scores import Score, score  # noqa: E402
 from label_variants import VARIANTS, build_variant, is_decoder  # noqa: E402
 from sample_builder.catalogue import CATALOGUE  # noqa: E402
 
@@ -31,44 +31,29 @@ FEWEST_ARCHITECTURES = 2
 Name = tuple[str, str]
 
 
-class Figures(NamedTuple):
-    """Time with the right region, with the right role too (0 where no truth tells it), and whether layers are right."""
-
-    regions: float
-    roles: float
-    layers: bool
-
-
-def needs(full: Figures, without: Figures, tolerance: float) -> bool:
+def needs(full: Score, without: Score, tolerance: float) -> bool:
     """Whether a capture needs the rule that `without` was scored without; `tolerance` is a fraction of the time."""
-    lost = max(full.regions - without.regions, full.roles - without.roles)
-    return lost > tolerance or (full.layers and not without.layers)
+    lost = max(full.time_accuracy - without.time_accuracy, full.role_accuracy - without.role_accuracy)
+    return lost > tolerance or (full.layers_exact and not without.layers_exact)
 
 
 def ablate(
     captures: Mapping[Name, BuiltCapture], tolerance: float, rules: Sequence[str]
 ) -> Iterator[tuple[str, list[Name]]]:
     """Rule by rule, the captures (architecture, variant) that need it."""
-    whole = {name: _figures(name, built, ()) for name, built in captures.items()}
+    whole = {name: _scored(built, ()) for name, built in captures.items()}
     for rule in rules:
         yield (
             rule,
-            [name for name, built in captures.items() if needs(whole[name], _figures(name, built, (rule,)), tolerance)],
+            [name for name, built in captures.items() if needs(whole[name], _scored(built, (rule,)), tolerance)],
         )
 
 
-def _figures(name: Name, built: BuiltCapture, without: Sequence[str]) -> Figures:
-    from deployments import scores
-
+def _scored(built: BuiltCapture, without: Sequence[str]) -> Score:
     from skadvisor.labelling.labels import label
     from skadvisor.vocabulary.operators import load_vocabulary
 
-    labelled = label(built.capture, load_vocabulary(), without=without)
-    if name[1] == DEPLOYMENT:
-        told = scores.score(built, labelled)
-        return Figures(told.accuracy, 0.0, told.layers and told.steps)
-    found = score(built, labelled, architecture=name[0], variant=name[1])
-    return Figures(found.time_accuracy, found.role_accuracy, found.layers_exact)
+    return score(built, label(built.capture, load_vocabulary(), without=without))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
