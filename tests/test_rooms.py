@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 import skadvisor
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(skadvisor.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -23,3 +29,10 @@ def test_files_are_short_and_no_function_is_named_like_its_file(module: Path) ->
     assert len(source.splitlines()) <= 400
     functions = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
     assert module.stem not in functions - {"cli"}
+
+
+def test_fourteen_layers_of_imports_at_most() -> None:
+    settings = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = next(contract for contract in settings["contracts"] if contract["type"] == "layers")
+    assert len(layers["layers"]) <= 14 and layers["exhaustive"]
+    assert not settings.get("exclude_type_checking_imports", False)
