@@ -16,12 +16,14 @@ from example_results import ALL, moe_decode
 from skadvisor import report
 from skadvisor.errors import InputError
 from skadvisor.files.data_files import read_toml
+from skadvisor.plan import code, proof
 from skadvisor.report.build import describe_result
 from skadvisor.report.markdown import render_markdown
 from skadvisor.text import languages
 from skadvisor.text.messages import Message
 
 PAGES = sorted([*REPOSITORY.glob("README*.md"), *(REPOSITORY / "docs").glob("*.md")])
+COMMENT = re.compile(r"(?m)(?:^[ \t]*|  )# (\S.*)$")
 PACKAGE = Path(languages.__file__).parents[1]
 CATALOGUE = Path(languages.FOLDER) / "zh" / "LC_MESSAGES"
 HOW = "extract with pybabel, translate zh/LC_MESSAGES/skadvisor.po, compile it with pybabel"
@@ -35,7 +37,28 @@ def marked_sentences() -> dict[str, str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
                 assert isinstance(node.args[0], ast.Constant), f"{path.name}:{node.lineno}: _() takes a constant only"
                 found[node.args[0].value] = path.name
-    return found | data_sentences() | help_sentences()
+    return found | data_sentences() | help_sentences() | comments()
+
+
+#: Comments that are commands, not sentences.
+COMMANDS = re.compile(r"skadvisor |export |bash |active=|llm")
+
+
+def comments() -> dict[str, str]:
+    """What the lines to copy say in their comments: snippets, loops and skeletons."""
+    files = [
+        file
+        for folder in ("recording/snippets", "plan/loops", "plan/skeletons")
+        for file in PACKAGE.glob(f"{folder}/*")
+    ]
+    said = {found: file.name for file in files for found in COMMENT.findall(file.read_text(encoding="utf-8"))}
+    said |= dict.fromkeys(COMMENT.findall(code.skeleton("moe-only", "a", shared=False)), "moe.txt")
+    tree = ast.parse(Path(code.__file__).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            said |= dict.fromkeys(COMMENT.findall(node.value), "code.py")
+    said |= {marks["@WHY@"]: "proof.py" for marks in (proof._GE, proof._NPUGRAPH)}
+    return {text: file for text, file in said.items() if not COMMANDS.match(text.strip()) and text != "@WHY@"}
 
 
 def help_sentences() -> dict[str, str]:

@@ -18,10 +18,12 @@ def lines_answer(
         from skadvisor.report.wording import Wording
 
         title = Wording(language).say(headline)
-        code = Section("lines", title, codes=(Code("", language_of_lines, lines),))
+        code = Section("lines", title, codes=(Code("", language_of_lines, Wording(language).comments(lines)),))
         return Document(title, language, Summary(title), (code,))
 
-    def plain(_language: str) -> str:
-        return lines
+    def plain(language: str) -> str:
+        from skadvisor.report.wording import Wording
+
+        return Wording(language).comments(lines)
 
     return Answer({**record, "lines": lines}, describe, dict.fromkeys(suffixes, plain), plain=plain)

@@ -97,5 +97,5 @@ def _recording(diagnosis: Diagnosis, wording: Wording) -> Section | None:
     if not diagnosis.snippet:
         return None
     language = "bash" if diagnosis.snippet.lstrip().startswith("export") else "python"
-    code = Code("", language, diagnosis.snippet.rstrip())
+    code = Code("", language, wording.comments(diagnosis.snippet.rstrip()))
     return Section("recording", wording.say(_("How to record a better one")), codes=(code,))

@@ -54,7 +54,7 @@ def plan_sections(plan: Plan, language: str = "en") -> tuple[Section, ...]:
         _risks(plan, wording),
         _log_checks(plan, wording),
         _remedies(plan, wording),
-        Section("proof", wording.sentence(plan.proof.title), codes=(_copied(plan.proof, ""),)),
+        Section("proof", wording.sentence(plan.proof.title), codes=(_copied(plan.proof, "", wording),)),
     )
     return tuple(section for section in made if section is not None)
 
@@ -104,8 +104,8 @@ def _next(plan: Plan, wording: Wording) -> Points:
     return Points(wording.say(_("What to do next")), tuple(steps))
 
 
-def _copied(snippet: Snippet, title: str) -> Code:
-    return Code(title, snippet.language, snippet.code.strip("\n"))
+def _copied(snippet: Snippet, title: str, wording: Wording) -> Code:
+    return Code(title, snippet.language, wording.comments(snippet.code.strip("\n")))
 
 
 def _operators(plan: Plan, wording: Wording) -> Section | None:
@@ -148,7 +148,7 @@ def _profile(plan: Plan, wording: Wording) -> tuple[Section, ...]:
 
 
 def _code(plan: Plan, wording: Wording) -> Section:
-    codes = tuple(_copied(snippet, wording.sentence(snippet.title)) for snippet in (*plan.code, *plan.config))
+    codes = tuple(_copied(snippet, wording.sentence(snippet.title), wording) for snippet in (*plan.code, *plan.config))
     return Section("plan", wording.say(_("What to type")), wording.full_sentence(plan.where), codes=codes)
 
 

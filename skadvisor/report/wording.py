@@ -12,6 +12,8 @@ from skadvisor.text.messages import Message, _, often
 
 #: The blank before a unit.
 UNIT = re.compile(r"(?<=\d) (?=(?:%|µs|ms)(?!\w))")
+#: What stands before a comment, and the comment.
+_COMMENT = re.compile(r"(?m)(^[ \t]*# |  # )(\S.*)$")
 LONGEST_NAME = 120
 LONGEST_VALUE = 300
 LONGEST_SENTENCE = 2000
@@ -199,6 +201,10 @@ class Wording:
         # Names of templates and files keep their writing.
         plain = self.language == "en" and text.split(maxsplit=1)[0].rstrip(",:;.").isalpha()
         return (text[0].upper() + text[1:] if plain else text) + stop
+
+    def comments(self, code: str) -> str:
+        """Code with its comments in the language, where they are known; commands in comments stay as they are."""
+        return _COMMENT.sub(lambda found: found[1] + self.translate(found[2]), code)
 
     def name(self, names: dict[str, str], key: str) -> str:
         """The word for an identifier; the identifier itself in plain words where we have none."""

@@ -44,7 +44,11 @@ def describe_verification(result: Verification, language: str = "en") -> Documen
         for check in result.checks
     )
     proofs = tuple(
-        Code(wording.say(_("To prove: {check}"), check=wording.name(CHECK_NAMES, check.name)), "bash", check.prove)
+        Code(
+            wording.say(_("To prove: {check}"), check=wording.name(CHECK_NAMES, check.name)),
+            "bash",
+            wording.comments(check.prove),
+        )
         for check in result.checks
         if check.prove
     )

@@ -18,7 +18,8 @@ run() {  # run NAME FOLDER: one run with NAME.yaml, its logs kept in FOLDER
   cp models/"$MODEL"/res/*/*_"$1"/log_*.log "$2"
 }
 
-# 1. Compiled in? GE names what it takes in at INFO only, which slows the run: a run of its own.
+# 1. Compiled in?
+# GE names what it takes in at INFO only, which slows the run: a run of its own.
 ASCEND_GLOBAL_LOG_LEVEL=1 ASCEND_PROCESS_LOG_PATH=$PROOF/plog run sk_on "$PROOF/compile"
 
 # 2. The runs, off and on in turn.

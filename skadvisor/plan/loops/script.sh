@@ -3,7 +3,8 @@ COMMAND=${COMMAND:-"python run.py"}
 PROOF=$PWD/proof
 mkdir -p "$PROOF/off" "$PROOF/on"
 
-# 1. Compiled in? @WHY@
+# 1. Compiled in?
+# @WHY@
 @LOG@ SUPERKERNEL=1 $COMMAND > "$PROOF/compile.log" 2>&1
 @KEEP@
 # 2. The runs, off and on in turn.
