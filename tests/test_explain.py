@@ -7,7 +7,9 @@ from deployments import catalogue
 
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.labelling.explanation import explain
+from skadvisor.labelling.explanation_text import EVIDENCE
 from skadvisor.labelling.labels import Labelled
+from skadvisor.labelling.rules import RULES
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +47,7 @@ def test_a_pattern_without_kernels_is_told(labelled: Labelled) -> None:
 def test_a_broken_pattern_is_told(labelled: Labelled) -> None:
     with pytest.raises(InputError):
         explain(labelled, "(")
+
+
+def test_every_rule_has_its_name_in_words() -> None:
+    assert {rule.name for rule in RULES} <= set(EVIDENCE)
