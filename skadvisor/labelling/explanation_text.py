@@ -32,6 +32,7 @@ EVIDENCE = {
     "models without experts": _("models without experts"),
     "work of the ai cpu": _("work of the ai cpu"),
     "additions round norms": _("additions round norms"),
+    "additions in pairs": _("additions in pairs"),
     "additions of whole rows": _("additions of whole rows"),
     "additions elsewhere": _("additions elsewhere"),
     "scaled additions": _("scaled additions"),

@@ -15,6 +15,8 @@ S = State
 MOST_BEFORE_ROOT, MOST_BEHIND_ROOT = 8, 4
 #: A model that scales before it adds does so in this share of its residual additions, and in several.
 MOSTLY_SCALED, FEWEST_SCALED = 0.8, 4
+#: With this share of projections that an addition follows, projections have biases.
+BIASED = 0.5
 #: What stands between the norm of queries and the kernel that rotates them: the keys' norm, splits and casts.
 MOST_BETWEEN_NORM_AND_ROPE = 6
 #: Kernels from a norm of several kernels to the rotation, at the most: the keys' norm is as long.
@@ -60,6 +62,20 @@ def additions_round_norms(chain: Chain, votes: Votes) -> None:
     if not chain.classes.has_experts:
         # nothing else is added up in whole rows
         votes.add(found.before_norm & found.whole, NORM_STATES, CLEAR)
+
+
+@chain_rule
+def additions_in_pairs(chain: Chain, votes: Votes) -> None:
+    """Where no bias has a kernel of its own, two additions add attention's and the feed-forward's result in turn.
+
+    Stays for parallel blocks (GPT-J, Falcon) without shapes.
+    """
+    products = chain.roles == "matmul"
+    biased = float((chain.next_roles[products] == "add").mean()) if products.any() else 0.0
+    if biased < BIASED:
+        found = _Additions(chain)
+        unshaped = chain.which(lambda item: not item.inputs)
+        votes.add(found.all & unshaped & np.append(found.before_norm[1:], False), NORM_STATES, STRONG)
 
 
 @chain_rule
