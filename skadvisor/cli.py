@@ -193,13 +193,16 @@ def main(arguments: list[str] | None = None) -> Any:
 
 def _run(arguments: list[str] | None, shared: dict[str, Any]) -> Any:
     """What click returns, in the language that is asked for."""
+
+    def run(root: click.Command) -> Any:
+        return root.main(args=arguments, prog_name="skadvisor", standalone_mode=False, obj=shared)
+
+    if shared["language"] == "en":
+        return run(cli)
     from skadvisor.commands.help_text import speaking, translate_help
 
-    root: click.Command = cli
-    if shared["language"] != "en":
-        root = translate_help(cli, translator(shared["language"]))
     with speaking(shared["language"]):
-        return root.main(args=arguments, prog_name="skadvisor", standalone_mode=False, obj=shared)
+        return run(translate_help(cli, translator(shared["language"])))
 
 
 def _report(error: Exception, translate: Callable[[str], str], *, as_json: bool) -> int:

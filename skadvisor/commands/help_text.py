@@ -46,9 +46,6 @@ def speaking(language: str) -> Iterator[None]:
 
     from skadvisor.text.languages import DOMAIN, FOLDER
 
-    if language == "en":
-        yield
-        return
     before, domain = os.environ.get("LANGUAGE"), gettext.textdomain()
     os.environ["LANGUAGE"] = language
     gettext.bindtextdomain(DOMAIN, str(FOLDER))

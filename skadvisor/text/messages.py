@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from string import Formatter
 from typing import Any
 
-#: Chinese letters, and what they are set apart from by a blank.
-_WIDE = re.compile(r"[\u3400-\u9fff]")
-_NARROW = re.compile(r"[A-Za-z0-9%`/<+*_(\-\u2212]")
+#: What Chinese letters are set apart from by a blank, beside Latin letters and digits.
+_NARROW = "%`/<+*_(-\u2212"
 
 
 class Message:
@@ -52,6 +49,11 @@ def _filled(template: str, values: Mapping[str, Any]) -> str:
 
     A template cannot know what its values begin and end with, and values themselves (names, paths) stay as they are.
     """
+    plain = template.format(**values)
+    if plain.isascii():
+        return plain
+    from string import Formatter  # not needed at the start
+
     formatter = Formatter()
     text = ""
     for literal, name, spec, conversion in formatter.parse(template):
@@ -63,9 +65,17 @@ def _filled(template: str, values: Mapping[str, Any]) -> str:
 
 
 def _joined(left: str, right: str) -> str:
-    edge = left[-1:] + right[:1]
-    blank = bool(_NARROW.search(edge)) and bool(_WIDE.search(edge))
+    before, behind = left[-1:], right[:1]
+    blank = (_is_narrow(before) and _is_wide(behind)) or (_is_wide(before) and _is_narrow(behind))
     return f"{left} {right}" if blank else left + right
+
+
+def _is_wide(letter: str) -> bool:
+    return "\u3400" <= letter <= "\u9fff"
+
+
+def _is_narrow(letter: str) -> bool:
+    return letter != "" and ((letter.isascii() and letter.isalnum()) or letter in _NARROW)
 
 
 def listed(messages: Iterable[Message], separator: str = ", ") -> Message:
