@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from skadvisor.accounting.timeline import Times
     from skadvisor.events import Capture
+    from skadvisor.gain import Assessment
     from skadvisor.labelling.labels import Labelled
     from skadvisor.plan.records import Plan
 
@@ -166,8 +167,6 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
     """Measure a labelled capture, assess the templates, and choose; NotEnoughError where too little was recorded."""
     from skadvisor import gain
     from skadvisor.accounting import representative
-    from skadvisor.accounting.carrying import carry_judgements
-    from skadvisor.accounting.operators import operator_records
     from skadvisor.accounting.timeline import measure
     from skadvisor.advice import sensitivity, summary
     from skadvisor.advice.advising import advise
@@ -221,24 +220,25 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
         ),
         superkernels=representative.superkernel_use(labelled.kernels, times, phase),
     )
+    result, kernels = _as_judged(result, assessed, labelled, times)
+    return Analysis(result, capture, kernels, labelled.steps, times, labelled, options)
+
+
+def _as_judged(result: Result, assessed: Assessment, labelled: Labelled, times: Times) -> tuple[Result, pd.DataFrame]:
+    """Layers, operators and kernels as they were judged for the template in question."""
+    from skadvisor.accounting import representative
+    from skadvisor.accounting.carrying import carry_judgements
+    from skadvisor.accounting.operators import operator_records
+
     shown = subject_template(result)
     scene = assessed.scenes.get((shown.name, shown.variant)) if shown else None
     judged = scene.preview.kernels if scene else None
-    breakers = shown.breakers if shown else ()
-    result = replace(
+    detailed = replace(
         result,
-        typical_layers=representative.typical_layers(labelled.kernels, times, phase, judged),
-        operators=operator_records(labelled.kernels, times, phase, judged, breakers),
+        typical_layers=representative.typical_layers(labelled.kernels, times, result.phase, judged),
+        operators=operator_records(labelled.kernels, times, result.phase, judged, shown.breakers if shown else ()),
     )
-    return Analysis(
-        result,
-        capture,
-        carry_judgements(labelled.kernels, judged),
-        labelled.steps,
-        times,
-        labelled,
-        options,
-    )
+    return detailed, carry_judgements(labelled.kernels, judged)
 
 
 _TEMPLATE_COLUMNS = [

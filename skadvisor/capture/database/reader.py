@@ -92,7 +92,8 @@ def _is_of_torch(database: Database) -> bool:
     return "PYTORCH_API" in database.tables or bool((_ranks(database)["rank"] >= 0).any())
 
 
-def _part(database: Database, rank: int | None) -> Part:
+def _tasks_and_operators(database: Database) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The tasks of the devices, and the operators that ran as some of them."""
     tasks, operators, scheduled = database.numbers_of(
         {
             "TASK": {
@@ -113,6 +114,11 @@ def _part(database: Database, rank: int | None) -> Part:
     lost = int((~np.isin(operators["global"], tasks["global"])).sum())
     if lost:
         database.faults[_("operator without a device task")] += lost
+    return tasks, operators
+
+
+def _part(database: Database, rank: int | None) -> Part:
+    tasks, operators = _tasks_and_operators(database)
     device = _choose_device(database, tasks, rank)
     collective = database.numbers(
         "COMMUNICATION_OP",
