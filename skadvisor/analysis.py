@@ -232,7 +232,7 @@ def _as_judged(result: Result, assessed: Assessment, labelled: Labelled, times: 
 
     shown = subject_template(result)
     scene = assessed.scenes.get((shown.name, shown.variant)) if shown else None
-    judged = scene.preview.kernels if scene else None
+    judged = scene.preview.table if scene else None
     detailed = replace(
         result,
         typical_layers=representative.typical_layers(labelled.kernels, times, result.phase, judged),

@@ -7,7 +7,7 @@ copies) live in a table of their own with the columns of `TASK_COLUMNS`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -143,6 +143,46 @@ class Capture:
     def state(self) -> State:
         """`truncated` as soon as one file is."""
         return "truncated" if any(file.state == "truncated" for file in self.files) else "complete"
+
+
+class PlainColumns:
+    """The columns of a table as plain arrays, each converted once; `table` is the table itself."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+        self._known: dict[tuple[str, str], np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def words(self, name: str) -> np.ndarray:
+        """A column of text as objects, None where the file does not say."""
+        return self._converted(name, "words", self._as_words)
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A column of numbers as float64, nan where the file does not say."""
+        return self._converted(name, "float64", lambda column: column.to_numpy(dtype="float64", na_value=float("nan")))
+
+    def whole(self, name: str) -> np.ndarray:
+        """A column of whole numbers as int64, -1 where the file does not say."""
+        return self._converted(name, "int64", lambda column: column.to_numpy(dtype="int64", na_value=-1))
+
+    def _converted(self, name: str, kind: str, convert: Callable[[pd.Series], np.ndarray]) -> np.ndarray:
+        if (name, kind) not in self._known:
+            self._known[name, kind] = convert(self.table[name])
+        return self._known[name, kind]
+
+    @staticmethod
+    def _as_words(column: pd.Series) -> np.ndarray:
+        import numpy as np
+        import pandas as pd
+
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            known = np.array([*column.cat.categories, None], dtype=object)
+            return known[column.cat.codes.to_numpy()]
+        words = column.to_numpy(dtype=object, copy=True)
+        words[pd.isna(words)] = None
+        return words
 
 
 def kernel_table(columns: Mapping[str, Any], *, copy: bool = True) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from skadvisor.accounting import timeline
 from skadvisor.accounting.representative import step_kernels
 from skadvisor.accounting.situation import Situation
 from skadvisor.errors import InputError
+from skadvisor.events import PlainColumns
 from skadvisor.fusion.templates import claim_table, place, template_scope, template_scopes, template_variant
 
 SITUATION = Situation(mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"dense": 4})
@@ -26,14 +27,12 @@ def prepared(kernels, mode="graph"):
 
 def previewed(kernels, template="full-model", variant="", mode="graph", rules=(), situation=ON_A3):
     step = prepared(kernels, mode)[1]
-    return step, fusion.preview_scope(
-        step, template_variant(template, variant), fusion.judge_step(step, situation, rules)
-    )
+    return step, fusion.preview_scope(fusion.judge_step(step, situation, rules), template_variant(template, variant))
 
 
 def findings(kernels, situation=SITUATION, template="full-model", mode="graph"):
-    step, found = previewed(kernels, template, mode=mode)
-    return {finding.check: finding for finding in fusion.check(situation, step.kernels, found)}
+    _, found = previewed(kernels, template, mode=mode)
+    return {finding.check: finding for finding in fusion.check(situation, found)}
 
 
 def test_a_layer_of_known_operators_is_one_fragment_per_scope():
@@ -49,10 +48,10 @@ def test_a_breaker_ends_the_fragment_and_fusion_resumes_after_it():
     _, found = previewed(decode_kernels(layers=2, block=block), "per-block")
     assert found.fragments.count == 4
     assert found.fragments.boundaries - found.fragments.boundaries_removed == 4
-    (row,) = found.cuts.to_dict("records")
-    assert (row["op_type"], row["cuts"], row["boundaries_lost"]) == ("Cast", 2, 4)
-    assert (row["fusible"], row["reason"]) == ("unlikely", "OP_UNSUPPORT")
-    assert row["source"] and str(row["remedy"])
+    (cut,) = found.cuts
+    assert (cut.op_type, cut.cuts, cut.boundaries_lost) == ("Cast", 2, 4)
+    assert (cut.judgement.fusible, cut.judgement.reason) == ("unlikely", "OP_UNSUPPORT")
+    assert cut.judgement.source and str(cut.judgement.remedy)
 
 
 def test_kernels_between_on_the_stream_cut_even_when_they_are_not_in_the_scope():
@@ -76,7 +75,7 @@ def test_what_never_fuses(change, reason):
     kernels[4] |= change
     _, found = previewed(kernels)
     assert found.fragments.count == 2
-    assert found.cuts["reason"].to_list() == [reason]
+    assert [cut.judgement.reason for cut in found.cuts] == [reason]
 
 
 def test_in_eager_mode_the_dynamic_state_says_nothing():
@@ -101,8 +100,8 @@ def test_operators_are_known_by_their_kernel_names_at_level0():
     ]
     _, found = previewed(kernels)
     verdicts = ["likely", "unlikely", "likely", "unlikely", "unlikely", "unlikely"]
-    assert found.kernels["fusible"].to_list() == verdicts
-    assert found.kernels["op_type"].to_list()[-1] == "SuperKernel"
+    assert found.judged.fusible.tolist() == verdicts
+    assert found.judged.op_type[-1] == "SuperKernel"
 
 
 def test_rules_of_the_user_come_first(tmp_path):
@@ -111,8 +110,7 @@ def test_rules_of_the_user_come_first(tmp_path):
         '[[rule]]\nop_types = ["Swi*"]\nfusible = "unlikely"\nreason = "OP_UNSUPPORT"\nsource = "our compile log"\n'
     )
     _, found = previewed(decode_kernels(layers=1, block=W8A8_LAYER), rules=(file,))
-    assert found.cuts["op_type"].to_list() == ["SwiGlu"]
-    assert found.cuts["source"].to_list() == ["our compile log"]
+    assert [(cut.op_type, cut.judgement.source) for cut in found.cuts] == [("SwiGlu", "our compile log")]
 
 
 @pytest.mark.parametrize(
@@ -140,22 +138,22 @@ def test_scopes_hold_what_the_templates_cover():
     labelled = labelled_table(decode_kernels(layers=2, block=MOE_LAYER))
 
     def roles(template, variant=0):
-        inside = place(labelled, template_scope(template).variants[variant]) >= 0
+        inside = place(PlainColumns(labelled), template_scope(template).variants[variant]) >= 0
         return set(labelled.loc[inside, "role"]), set(labelled.loc[inside, "region"])
 
     assert roles("attention-only")[1] == {"attention"}
     assert roles("attention-only", 1)[1] == {"attention", "norm"}
     assert "router" not in roles("moe-only")[0] and "expert_matmul" in roles("moe-only")[0]
     assert roles("full-model")[1] == {"attention", "norm", "moe"}
-    scopes = place(labelled, template_scope("per-block").variants[0])
+    scopes = place(PlainColumns(labelled), template_scope("per-block").variants[0])
     assert len(set(scopes)) == 2
-    assert len(set(place(labelled, template_scope("full-model").variants[0]))) == 1
+    assert len(set(place(PlainColumns(labelled), template_scope("full-model").variants[0]))) == 1
 
 
 def test_the_input_norm_joins_the_attention_that_follows_whatever_layer_it_is_labelled_with():
     labelled = labelled_table(decode_kernels(layers=2))
     labelled.loc[[6, 10], "layer"] = [0, 0]
-    scopes = place(labelled, template_scope("attention-only").variants[1])
+    scopes = place(PlainColumns(labelled), template_scope("attention-only").variants[1])
     assert scopes[6] == -1
     assert scopes[10] == scopes[11] >= 0
 
@@ -164,7 +162,7 @@ def test_collectives_follow_the_region_whose_result_they_move():
     kernels = decode_kernels(layers=1)
     kernels[6] |= {"region": "comm", "owner": "attention", "core": "COMMUNICATION", "kind": "collective"}
     labelled = labelled_table(kernels)
-    assert place(labelled, template_scope("attention-only").variants[0])[6] >= 0
+    assert place(PlainColumns(labelled), template_scope("attention-only").variants[0])[6] >= 0
 
 
 def test_the_claims_follow_from_one_rule():

@@ -16,6 +16,7 @@ from small_tables import labelled_table
 
 from skadvisor.analysis import analyze_capture
 from skadvisor.capture import load
+from skadvisor.events import PlainColumns
 from skadvisor.fusion.chip import infer_chip, know_chip
 from skadvisor.fusion.judging import judge, judge_task, operator_task
 from skadvisor.fusion.readings import HARDWARE, MODES, Reading, cann_version
@@ -47,7 +48,7 @@ def fuses(op_type, hardware, mode="ge", cann="9.2"):
 
 
 def one_kernel(op_type, **facts):
-    return labelled_table([{"start_ns": 0, "dur_ns": 1, "op_type": op_type, "name": op_type} | facts])
+    return PlainColumns(labelled_table([{"start_ns": 0, "dur_ns": 1, "op_type": op_type, "name": op_type} | facts]))
 
 
 @pytest.mark.skipif(not FACTS.exists(), reason="the table of facts is not at hand")

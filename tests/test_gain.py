@@ -22,6 +22,7 @@ from skadvisor import gain
 from skadvisor.accounting import timeline
 from skadvisor.accounting.situation import Situation
 from skadvisor.errors import InputError
+from skadvisor.events import PlainColumns
 from skadvisor.gain.replay import read_constraints, replay_step
 from skadvisor.gain.stated_priors import priors
 from skadvisor.options import Options
@@ -100,7 +101,7 @@ def test_shares_and_claims():
 def test_replaying_with_nothing_saved_gives_the_timeline_back(seed):
     kernels = [kernel | {"step": 0} for kernel in random_labels(np.random.default_rng(seed), 25)]
     labelled = labelled_table(kernels)
-    constraints = read_constraints(labelled, labelled.index[::7].to_numpy())
+    constraints = read_constraints(PlainColumns(labelled), labelled.index[::7].to_numpy())
     assert replay_step(constraints, np.zeros((len(labelled), 1)))[0] == constraints.wall_ns
 
 
@@ -109,7 +110,7 @@ def test_replaying_with_nothing_saved_gives_the_timeline_back(seed):
 def test_replay_never_wins_more_than_was_saved_nor_loses_by_saving(seed):
     generator = np.random.default_rng(seed)
     kernels = [kernel | {"step": 0} for kernel in random_labels(generator, 25)]
-    constraints = read_constraints(labelled_table(kernels), np.array([], dtype="int64"))
+    constraints = read_constraints(PlainColumns(labelled_table(kernels)), np.array([], dtype="int64"))
     saved = generator.uniform(0, constraints.dur_ns[:, None], (25, 3))
     won = constraints.wall_ns - replay_step(constraints, saved)
     assert (won >= -1e-6).all()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from skadvisor.accounting.timeline import before_on_stream
-from skadvisor.events import idle_before
+from skadvisor.events import PlainColumns, idle_before
 from skadvisor.fusion.judging import operator_label
 from skadvisor.fusion.overlaps import count_streams
 from skadvisor.vocabulary.superkernel_names import NO_SCOPE, ends_of, scope_of, superkernel_rows
@@ -19,7 +20,7 @@ def _streams(scope: list[int], stream: list[int | None], model: list[int | None]
             "model": pd.array(model or [None] * len(scope), dtype="Int64"),
         }
     )
-    return count_streams(kernels, pd.Series(scope).to_numpy())
+    return count_streams(PlainColumns(kernels), pd.Series(scope).to_numpy())
 
 
 def test_one_scope_with_two_streams_among_many_with_one_counts() -> None:
@@ -62,5 +63,4 @@ def test_idle_time_before_a_kernel_counts_from_the_latest_end() -> None:
 
 
 def test_the_kernel_before_is_that_of_the_same_stream() -> None:
-    kernels = pd.DataFrame({"stream": pd.array([1, 2, 1, None, 2, None], dtype="Int64")})
-    assert before_on_stream(kernels).tolist() == [-1, -1, 0, -1, 1, 3]
+    assert before_on_stream(np.array([1, 2, 1, -1, 2, -1])).tolist() == [-1, -1, 0, -1, 1, 3]

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.accounting.steady import steady_steps
-from skadvisor.accounting.timeline import Times, exposed_inside
-from skadvisor.events import idle_before
+from skadvisor.accounting.timeline import Exposed, Times
+from skadvisor.events import PlainColumns, idle_before
 from skadvisor.records import (
     GapRecord,
     LayerFragment,
@@ -37,10 +37,19 @@ class StepKernels:
     kernels: pd.DataFrame
 
     @cached_property
+    def plain(self) -> PlainColumns:
+        """The columns of `kernels` as plain arrays."""
+        return PlainColumns(self.kernels)
+
+    @cached_property
+    def exposed(self) -> Exposed:
+        """How the time is shared among the kernels that run at once."""
+        return Exposed(self.kernels)
+
+    @cached_property
     def core_ns(self) -> NDArray[np.float64]:
         """The longer of the kernels' times on Cube and Vector cores, ns; nan where no PMU column shows one."""
-        columns = [self.kernels[name].to_numpy(dtype="float64", na_value=np.nan) for name in ("aic_ns", "aiv_ns")]
-        return np.fmax(*columns)
+        return np.fmax(self.plain.numbers("aic_ns"), self.plain.numbers("aiv_ns"))
 
 
 def step_kernels(labelled: pd.DataFrame, times: Times, step: int) -> StepKernels:
@@ -193,41 +202,49 @@ def superkernel_use(labelled: pd.DataFrame, times: Times, phase: str) -> SuperKe
     step = times.representative.get(phase)
     if step is None:
         return None
-    kernels = step_kernels(labelled, times, step).kernels
-    fused = superkernel_rows(kernels)
+    kernels = step_kernels(labelled, times, step)
+    fused = superkernel_rows(kernels.kernels)
     if not fused.any():
         return None
-    exposed = exposed_inside(kernels, fused)
+    exposed = kernels.exposed.inside(fused)
     wall = int(times.steps.loc[times.steps["step"] == step, "wall_ns"].iloc[0])
     return SuperKernelUse(count=int(fused.sum()), exposed_us=us(exposed), share=exposed / wall if wall else 0.0)
 
 
 def _timeline_kernels(kernels: pd.DataFrame, judged: pd.DataFrame | None) -> tuple[TimelineKernel, ...]:
-    origin = int(kernels["start_ns"].min())
-    gaps = idle_before(kernels["start_ns"].to_numpy(), kernels["dur_ns"].to_numpy())
+    columns = PlainColumns(kernels)
+    start, duration = columns.whole("start_ns"), columns.whole("dur_ns")
+    names = ("name", "op_type", "region", "role", "input_shapes", "output_shapes", "core")
+    words = {name: columns.words(name).tolist() for name in names}
+    stream, blocks = columns.whole("stream").tolist(), columns.whole("blocks").tolist()
+    confidence = columns.numbers("confidence").tolist()
+    gaps = idle_before(start, duration).tolist()
     verdicts: dict[Any, tuple[Any, Any, Any]] = {}
     if judged is not None:
-        columns = zip(judged["fusible"], judged["fragment"], judged["scope"], strict=True)
-        verdicts = dict(zip(judged.index, columns, strict=True))
+        found = judged.loc[judged.index.intersection(kernels.index)]
+        verdicts = dict(
+            zip(found.index, zip(found["fusible"], found["fragment"], found["scope"], strict=True), strict=True)
+        )
     records = []
-    row: Any
-    for (index, row), gap in zip(kernels.iterrows(), gaps, strict=True):
+    for row, (index, begins, lasts) in enumerate(
+        zip(kernels.index, (start - start.min()).tolist(), duration.tolist(), strict=True)
+    ):
         fusible, fragment, scope = verdicts.get(index, ("unknown", -1, -1))
         records.append(
             TimelineKernel(
-                start_us=us(row["start_ns"] - origin),
-                dur_us=us(row["dur_ns"]),
-                gap_before_us=us(gap),
-                stream=_whole(row["stream"]),
-                name=_text(row["name"]),
-                op_type=_text(row["op_type"]),
-                region=row["region"],
-                role=_text(row["role"]),
-                confidence=float(row["confidence"]),
-                input_shapes=_text(row["input_shapes"]),
-                output_shapes=_text(row["output_shapes"]),
-                core=_text(row["core"]),
-                blocks=_whole(row["blocks"]),
+                start_us=us(begins),
+                dur_us=us(lasts),
+                gap_before_us=us(gaps[row]),
+                stream=_known(stream[row]),
+                name=words["name"][row] or "",
+                op_type=words["op_type"][row] or "",
+                region=words["region"][row],
+                role=words["role"][row] or "",
+                confidence=confidence[row],
+                input_shapes=words["input_shapes"][row] or "",
+                output_shapes=words["output_shapes"][row] or "",
+                core=words["core"][row] or "",
+                blocks=_known(blocks[row]),
                 fusible=fusible,
                 fragment=int(fragment) if fragment >= 0 else None,
                 in_scope=bool(scope >= 0),
@@ -236,13 +253,13 @@ def _timeline_kernels(kernels: pd.DataFrame, judged: pd.DataFrame | None) -> tup
     return tuple(records)
 
 
+def _known(number: int) -> int | None:
+    return number if number >= 0 else None
+
+
 def _missing(value: Any) -> bool:
     return bool(pd.isna(value)) if not isinstance(value, (list, tuple, str)) else False
 
 
 def _whole(value: Any) -> int | None:
     return None if _missing(value) else int(value)
-
-
-def _text(value: Any) -> str:
-    return "" if _missing(value) else str(value)

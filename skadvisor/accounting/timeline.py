@@ -80,18 +80,41 @@ def layer_numbers(labelled: pd.DataFrame) -> Ints:
     return labelled["layer"].fillna(-1).to_numpy(dtype="int64")
 
 
-def exposed_inside(kernels: pd.DataFrame, inside: NDArray[np.bool_]) -> int:
-    """The exposed time of some kernels of labelled steps, ns; within a region it is shared with the others running."""
-    shared = _share(_kernel_cells(kernels, inside.astype("int64")))
-    return int(shared.exposed[shared.layer == 1].sum())
+class Exposed:
+    """How the time of labelled steps is shared by the regions that run at once, to be asked of any of the kernels."""
+
+    def __init__(self, kernels: pd.DataFrame) -> None:
+        cells = _kernel_cells(kernels, np.zeros(len(kernels), dtype="int64"))
+        self._row, self._region = cells.row, cells.region
+        self._begin, self._end, lengths = _segments(cells.step, cells.start, cells.end)
+        self._shape = (len(lengths) + 1, len(REGIONS))
+        self._running = self._count(slice(None))
+        runs = self._running > 0
+        regions = np.maximum(runs.sum(axis=1, keepdims=True), 1)
+        length = np.append(lengths, 0)[:, None]
+        share = length // regions + (np.cumsum(runs, axis=1) - 1 < length % regions)
+        self._share = np.where(runs, share, 0)
+
+    def inside(self, chosen: NDArray[np.bool_]) -> int:
+        """The exposed time of the `chosen` kernels (N,), ns; within a region it is shared with the others running."""
+        running = self._count(chosen[self._row])
+        alone = self._share[running == self._running].sum()
+        return int(alone + (self._share[(running > 0) & (running < self._running)] // 2).sum())
+
+    def _count(self, chosen: Any) -> Ints:
+        """How many of the chosen kernels run in each segment and region, (segments + 1, regions)."""
+        changes = np.zeros(self._shape, dtype="int64").ravel()
+        for places, change in ((self._begin, 1), (self._end, -1)):
+            at = places[chosen] * self._shape[1] + self._region[chosen]
+            changes += change * np.bincount(at, minlength=len(changes))
+        return np.cumsum(changes.reshape(self._shape), axis=0)
 
 
-def before_on_stream(kernels: pd.DataFrame) -> Ints:
-    """Position of the kernel just before each on its stream, -1 without, (N,); `kernels` in order of their start.
+def before_on_stream(stream: Ints) -> Ints:
+    """Position of the kernel just before each on its stream, -1 without, (N,).
 
-    Kernels without a stream follow each other.
+    `stream` are the streams of kernels in order of their start; those without one (-1) follow each other.
     """
-    stream = kernels["stream"].fillna(-1).to_numpy(dtype="int64")
     before = np.full(len(stream), -1, dtype="int64")
     order = np.argsort(stream, kind="stable")
     same = stream[order][1:] == stream[order][:-1]

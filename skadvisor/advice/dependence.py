@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from skadvisor.advice.expected import chance_above_noise, expected_pct, expected_us
 from skadvisor.gain import Assessment, reassess
@@ -15,6 +18,7 @@ from skadvisor.units import NS_PER_US
 
 if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
+    from skadvisor.fusion import Preview
     from skadvisor.fusion.rules import Fusible
 
 #: Verdicts that nothing could change: the kernel ran on the AI CPU.
@@ -66,10 +70,11 @@ def _operators(assessed: Assessment, advised: Recommendation, choose: Choose) ->
 def _judged_types(assessed: Assessment) -> dict[str, Fusible]:
     """The operator types of the widest scope with their verdicts, those at most boundaries first."""
     widest = max((scene.preview for scene in assessed.scenes.values()), key=lambda one: one.fragments.kernels)
-    table = widest.kernels[(widest.kernels["scope"] >= 0) & ~widest.kernels["reason"].isin(CERTAIN_REASONS)]
-    counts = table["op_type"].value_counts(sort=True)
-    verdicts = dict(zip(table["op_type"], table["fusible"], strict=True))
-    return {str(name): verdicts[name] for name in list(counts.index)[:MOST_OPERATORS]}
+    judged = widest.judged
+    open_ = widest.inside & ~np.isin(judged.reason, tuple(CERTAIN_REASONS))
+    verdicts = dict(zip(judged.op_type[open_].tolist(), judged.fusible[open_].tolist(), strict=True))
+    counts = Counter(judged.op_type[open_].tolist())
+    return {name: verdicts[name] for name, _count in counts.most_common(MOST_OPERATORS)}
 
 
 def _other_verdicts(given: Fusible) -> list[tuple[Fusible, float]]:
@@ -100,7 +105,7 @@ def _moved_pct(assessed: Assessment, template: Template, op_type: str, otherwise
     if otherwise == "likely":
         cost_us = sum(one.cost_us for one in template.breakers if one.op_type == op_type)
         return 100 * NS_PER_US * cost_us / scene.wall_ns if scene.wall_ns else 0.0
-    mine = scene.preview.kernels["op_type"].to_numpy() == op_type
+    mine = scene.preview.judged.op_type == op_type
     before, after = scene.preview.joined
     part = float((mine[after] | mine[before]).sum()) / max(len(after), 1)
     return max(expected_pct(template), 0.0) * part
@@ -110,10 +115,10 @@ def _facts(assessed: Assessment, situation: Situation, advised: Recommendation, 
     """Conditions of rules that nobody told: where they do not hold, the operators that need them do not fuse."""
     needing: dict[str, set[str]] = {}
     for scene in assessed.scenes.values():
-        table = scene.preview.kernels
-        for name, op_type, place in zip(*(table[name].tolist() for name in ("needs", "op_type", "scope")), strict=True):
-            if name is not None and place >= 0:
-                needing.setdefault(str(name), set()).add(str(op_type))
+        judged, inside = scene.preview.judged, scene.preview.inside
+        for name, op_type in set(zip(judged.needs[inside].tolist(), judged.op_type[inside].tolist(), strict=True)):
+            if name is not None:
+                needing.setdefault(name, set()).add(op_type)
     for name, op_types in sorted(needing.items()):
         if situation.conditions.get(name) is not None:
             continue
@@ -133,8 +138,7 @@ def _chips(
     assess_under: Callable[[Situation], Assessment],
 ) -> Iterator[Dependence]:
     """The families of chips that are left, where the capture does not tell and some verdict in scope depends on it."""
-    tables = (scene.preview.kernels for scene in assessed.scenes.values())
-    if not any("hardware" in words for table in tables for words in table.loc[table["scope"] >= 0, "depends_on"]):
+    if not any(_hangs_on_chip(scene.preview) for scene in assessed.scenes.values()):
         return
     left = FUSING_CHIPS if situation.hardware == "unknown" else tuple(situation.hardware.split("/"))
     for family in left:
@@ -149,6 +153,11 @@ def _chips(
                 becomes=becomes,
                 chance=round(1.0 / len(left), 4),
             )
+
+
+def _hangs_on_chip(preview: Preview) -> bool:
+    judgements = preview.judged.judgements
+    return any("hardware" in judgements[row].depends_on for row in np.flatnonzero(preview.inside).tolist())
 
 
 def _flips(templates: Sequence[Template], advised: Recommendation, becomes: str) -> bool:

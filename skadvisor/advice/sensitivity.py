@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skadvisor.advice.choice import LEAST_SHARE, recommend
 from skadvisor.advice.refusal import refuse
+from skadvisor.events import PlainColumns
 from skadvisor.fusion.templates import place, template_scopes
 from skadvisor.options import Options
 from skadvisor.records import Template
@@ -108,7 +109,8 @@ def _with_experts(situation: Situation) -> Situation:
 def _placed(labelled: pd.DataFrame) -> NDArray[np.int64]:
     """For every variant of every template and every kernel, the scope that it is in."""
     variants = [variant for scope in template_scopes() for variant in scope.variants]
-    return np.stack([place(labelled, variant) for variant in variants])
+    columns = PlainColumns(labelled)
+    return np.stack([place(columns, variant) for variant in variants])
 
 
 def _unattributed(labelled: pd.DataFrame) -> np.ndarray:

@@ -148,6 +148,7 @@ def _propose(
 
 
 def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
+    from skadvisor.events import PlainColumns
     from skadvisor.fusion.overlaps import count_streams
     from skadvisor.plan.compile_options import scope_kernels
     from skadvisor.plan.recipe_config import review
@@ -158,7 +159,7 @@ def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
         )
     inside = scope_kernels(kernels, plan.template, plan.variant)
     spoken = next(name for name in DIALECTS if name == plan.dialect)
-    return review(config, spoken, count_streams(inside, inside["scope"].to_numpy()) > 1)
+    return review(config, spoken, count_streams(PlainColumns(inside), inside["scope"].to_numpy()) > 1)
 
 
 def _diff(patch: Patch | Declined | None, reviewed: ConfigReview | None) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from skadvisor.fusion.overlaps import count_streams, find_overlaps
 from skadvisor.fusion.readings import cann_version, families, mode_of
@@ -19,27 +21,46 @@ if TYPE_CHECKING:
     from skadvisor.fusion.preview import Preview
 
 FIRST_CANN_OF_NPUGRAPH_EX = (9,)
+CUBE_CORES = ("AI_CORE", "MIX_AIC")
 
-#: What the checks ask of kernels, as plain words and numbers.
-_WORDS, _NUMBERS = ("name", "op_type", "core", "state", "region"), ("stream", "model", "blocks", "mix_blocks")
-
-#: A Situation, the step's kernels inside the scope and the preview lead to one finding, or none where it is no topic.
-Check = Callable[["Situation", "pd.DataFrame", "Preview"], "Finding | None"]
+#: A Situation, the kernels inside the scope and the preview lead to one finding, or none where it is no topic.
+Check = Callable[["Situation", "Inside", "Preview"], "Finding | None"]
 
 
-def check(situation: Situation, kernels: pd.DataFrame, preview: Preview) -> tuple[Finding, ...]:
-    """All findings on one template's scope; `kernels` are the step's kernels that `preview` looked at."""
-    rows = np.flatnonzero((preview.kernels["scope"] >= 0).to_numpy())
-    columns = {name: kernels[name].to_numpy(dtype=object)[rows] for name in _WORDS}
-    columns |= {name: kernels[name].to_numpy(dtype="float64", na_value=np.nan)[rows] for name in _NUMBERS}
-    columns |= {name: kernels[name].to_numpy()[rows] for name in ("start_ns", "dur_ns")}
-    inside = pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
-    inside.index = kernels.index[rows]
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """The kernels of a step that lie in a scope: positions in the step, and columns at these positions."""
+
+    preview: Preview
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def words(self, name: str) -> NDArray[np.object_]:
+        return cast("NDArray[np.object_]", self.preview.judged.step.plain.words(name)[self.rows])
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        return cast("NDArray[np.float64]", self.preview.judged.step.plain.numbers(name)[self.rows])
+
+    @cached_property
+    def streams(self) -> int:
+        """The most streams that one scope spans."""
+        return count_streams(self.preview.judged.step.plain, self.preview.scope)
+
+    def operators(self, chosen: NDArray[np.bool_], most: int) -> str:
+        """The operator types of some of the kernels, by name."""
+        return ", ".join(sorted(set(self.preview.judged.op_type[self.rows[chosen]].tolist()))[:most])
+
+
+def check(situation: Situation, preview: Preview) -> tuple[Finding, ...]:
+    """All findings on one template's scope."""
+    inside = Inside(preview, np.flatnonzero(preview.inside))
     found = (one(situation, inside, preview) for one in CHECKS)
     return tuple(finding for finding in found if finding is not None)
 
 
-def check_mode(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_mode(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """Fusion needs a compiled graph."""
     source = _("works in GE graphs and in npugraph_ex with static kernels, not in eager mode")
     if situation.mode == "eager":
@@ -69,11 +90,11 @@ def check_mode(situation: Situation, inside: pd.DataFrame, preview: Preview) -> 
     return Finding(check="mode", status="pass", message=Message(_("decode runs as a graph")), source=source)
 
 
-def check_shapes(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_shapes(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """Dynamic operators do not fuse; in eager mode every operator is dynamic, which says nothing."""
     source = _("compile log: SuperKernelPass only supports static graphs")
-    state = inside["state"].astype("object")
-    if situation.mode == "eager" or state.isna().all():
+    state = inside.words("state")
+    if situation.mode == "eager" or all(word is None for word in state):
         return Finding(
             check="shapes",
             status="unknown",
@@ -93,10 +114,10 @@ def check_shapes(situation: Situation, inside: pd.DataFrame, preview: Preview) -
     return Finding(check="shapes", status="pass", message=Message(_("all kernels in scope are static")), source=source)
 
 
-def check_streams(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_streams(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """More than one stream in a scope, and what would be lost if they no longer overlapped."""
     source = _("GE option stream-fusion; compile log: do not support more than 2 real stream")
-    if inside["stream"].isna().any():
+    if np.isnan(inside.numbers("stream")).any():
         return Finding(
             check="streams",
             status="unknown",
@@ -104,17 +125,15 @@ def check_streams(situation: Situation, inside: pd.DataFrame, preview: Preview) 
             remedy=Message(_("record at Level1")),
             source=source,
         )
-    scope = preview.kernels.loc[inside.index, "scope"].to_numpy()
-    streams = count_streams(inside, scope)
-    if streams <= 1:
+    if inside.streams <= 1:
         return Finding(check="streams", status="pass", message=Message(_("each scope has one stream")), source=source)
-    overlap = find_overlaps(inside, scope)
+    overlap = find_overlaps(preview.judged.step.plain, preview.scope)
     return Finding(
         check="streams",
         status="warn",
         message=Message(
             _("a scope spans {streams} streams; {us:.1f} us per step overlap and may be serialised"),
-            streams=streams,
+            streams=inside.streams,
             us=us(overlap.total_ns),
         ),
         remedy=Message(
@@ -124,30 +143,30 @@ def check_streams(situation: Situation, inside: pd.DataFrame, preview: Preview) 
     )
 
 
-def check_core_limits(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_core_limits(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """Streams that were given different numbers of cores need scopes of their own."""
-    if count_streams(inside, preview.kernels.loc[inside.index, "scope"].to_numpy()) <= 1:
+    if inside.streams <= 1:
         return None
-    blocks = inside[inside["blocks"].notna() & inside["stream"].notna()]
-    cube = blocks[blocks["core"].isin(["AI_CORE", "MIX_AIC"])]
-    limits = cube.groupby("stream")["blocks"].max()
-    if limits.nunique() <= 1:
+    blocks, stream = inside.numbers("blocks"), inside.numbers("stream")
+    cube = np.isin(inside.words("core"), CUBE_CORES) & ~np.isnan(blocks) & ~np.isnan(stream)
+    limits = {int(blocks[cube & (stream == one)].max()) for one in np.unique(stream[cube])}
+    if len(limits) <= 1:
         return None
     return Finding(
         check="core_limits",
         status="warn",
         message=Message(
             _("the streams of a scope use at most {limits} Cube cores: core limits differ"),
-            limits=", ".join(str(limit) for limit in sorted(int(limit) for limit in limits)),
+            limits=", ".join(map(str, sorted(limits))),
         ),
         remedy=Message(_("place one scope per stream and core limit, as the published three-scope example does")),
         source=_("different core limits need separate scopes"),
     )
 
 
-def check_already_fused(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_already_fused(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """A capture with SuperKernels in it is no baseline."""
-    found = int((preview.kernels["op_type"] == "SuperKernel").sum())
+    found = int((preview.judged.op_type == "SuperKernel").sum())
     if not found:
         return None
     return Finding(
@@ -159,10 +178,10 @@ def check_already_fused(situation: Situation, inside: pd.DataFrame, preview: Pre
     )
 
 
-def check_cores(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_cores(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """A SuperKernel runs with the most cores that any part uses; SyncAll parts with fewer cores can hang."""
     source = _("core counts of a SuperKernel; option feed-sync-all; 1:1 MIX runs at 1:2")
-    blocks, core, others = (inside[name].to_numpy() for name in ("blocks", "core", "mix_blocks"))
+    blocks, core, others = inside.numbers("blocks"), inside.words("core"), inside.numbers("mix_blocks")
     known = ~np.isnan(blocks)
     if not known.any():
         return Finding(
@@ -171,7 +190,7 @@ def check_cores(situation: Situation, inside: pd.DataFrame, preview: Preview) ->
             message=Message(_("the capture has no core counts (Block Dim)")),
             source=source,
         )
-    cube = blocks[known & ((core == "AI_CORE") | (core == "MIX_AIC"))]
+    cube = blocks[known & np.isin(core, CUBE_CORES)]
     mixed = known & ((core == "MIX_AIC") | (core == "MIX_AIV"))
     mix, one_to_one = int(mixed.sum()), int((mixed & (others == blocks)).sum())
     if not mix and len(np.unique(cube)) <= 1:
@@ -191,9 +210,9 @@ def check_cores(situation: Situation, inside: pd.DataFrame, preview: Preview) ->
     )
 
 
-def check_collectives(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_collectives(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """Stand-alone collectives inside the scope fuse only when they run on vector cores."""
-    found = int((inside["region"].astype("object") == "comm").sum())
+    found = int((inside.words("region") == "comm").sum())
     if not found:
         return None
     status = {True: "pass", False: "warn", None: "warn"}[situation.aiv_expansion]
@@ -206,49 +225,49 @@ def check_collectives(situation: Situation, inside: pd.DataFrame, preview: Previ
     )
 
 
-def check_aicpu(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_aicpu(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """AI CPU tasks always break."""
-    rows = inside[inside["core"].astype("object") == "AI_CPU"]
+    chosen = inside.words("core") == "AI_CPU"
     source = _("reason word DEFAULT_NODE")
-    if rows.empty:
+    if not chosen.any():
         return Finding(check="aicpu", status="pass", message=Message(_("no AI CPU task in scope")), source=source)
-    names = ", ".join(sorted(set(rows["op_type"].astype(str)))[:3])
+    names = ", ".join(sorted(set(map(str, inside.words("op_type")[chosen])))[:3])
     return Finding(
         check="aicpu",
         status="warn",
-        message=Message(_("{count} AI CPU tasks in scope: {names}"), count=len(rows), names=names),
+        message=Message(_("{count} AI CPU tasks in scope: {names}"), count=int(chosen.sum()), names=names),
         remedy=Message(_("change the data type or the operator so that it runs on AI Core, or move it out")),
         source=source,
     )
 
 
-def check_tiling(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_tiling(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """Operators whose tiling depends on values fuse only when the tiling is sunk to the device."""
-    needing = preview.kernels.loc[inside.index]
-    needing = needing[needing["needs"] == "tiling_sink"]
-    if needing.empty:
+    needing = preview.judged.needs[inside.rows] == "tiling_sink"
+    if not needing.any():
         return None
-    names = ", ".join(sorted(set(needing["op_type"]))[:3])
     return Finding(
         check="tiling",
         status={True: "pass", False: "warn", None: "unknown"}[situation.tiling_sink],  # type: ignore[arg-type]
         message=Message(
-            _("{names} ({count} per step): fused only where tiling is sunk"), names=names, count=len(needing)
+            _("{names} ({count} per step): fused only where tiling is sunk"),
+            names=inside.operators(needing, 3),
+            count=int(needing.sum()),
         ),
         remedy=Message(_("switch tiling sink on (tiling_schedule_optimize), or leave them outside the scope")),
         source=_("tiling-offload operators that are not tiling-sunk break; reason word DYNAMIC_TASK_UNSUPPORT"),
     )
 
 
-def check_custom(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_custom(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """Triton and operators that no rule knows: they may not be bound for SuperKernel, or break data coherence."""
-    judged = preview.kernels.loc[inside.index]
-    triton = inside["name"].astype(str).str.contains("triton", case=False).to_numpy()
-    unknown = (judged["fusible"] == "unknown").to_numpy() & ~triton
+    names = inside.words("name").tolist()
+    triton = np.array([name is not None and "triton" in name.lower() for name in names], dtype=bool)
+    unknown = (preview.judged.fusible[inside.rows] == "unknown") & ~triton
     if not triton.any() and not unknown.any():
         return Finding(check="custom", status="pass", message=Message(_("all operators in scope are known")))
     said = [
-        Message(sentence, count=int(chosen.sum()), names=", ".join(sorted(set(judged.loc[chosen, "op_type"]))[:4]))
+        Message(sentence, count=int(chosen.sum()), names=inside.operators(chosen, 4))
         for sentence, chosen in (
             (_("Triton kernels per step: {count} ({names})"), triton),
             (_("kernels per step that no rule settles: {count} ({names})"), unknown),
@@ -266,7 +285,7 @@ def check_custom(situation: Situation, inside: pd.DataFrame, preview: Preview) -
     )
 
 
-def check_single(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_single(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """A scope that falls apart into single kernels costs and wins nothing."""
     fragments = preview.fragments
     if not fragments.kernels:
@@ -294,7 +313,7 @@ def check_single(situation: Situation, inside: pd.DataFrame, preview: Preview) -
     )
 
 
-def check_hardware(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_hardware(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """A2, A3 and 950 by the newest documents."""
     source = _("newest documents: A2, A3 and 950; older ones say A3 only")
     known = {"A3": "pass", "950": "pass", "A2": "warn"}
@@ -313,7 +332,7 @@ def check_hardware(situation: Situation, inside: pd.DataFrame, preview: Preview)
     )
 
 
-def check_version(situation: Situation, inside: pd.DataFrame, preview: Preview) -> Finding | None:
+def check_version(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
     """npugraph_ex has had SuperKernel since CANN 9.0."""
     if mode_of(situation.graph_kind) != "npugraph_ex" or situation.cann is None:
         return None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from skadvisor.fusion.readings import Reading, list_readings, mode_of
 from skadvisor.fusion.rules import Judgement, Rule, index, load_rules, own_rules
@@ -16,10 +20,11 @@ from skadvisor.vocabulary.names import operator_type
 from skadvisor.vocabulary.superkernel_names import TYPE, is_superkernel
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from skadvisor.accounting.representative import StepKernels
     from skadvisor.accounting.situation import Situation
+    from skadvisor.events import PlainColumns
+
+Words = NDArray[np.object_]
 
 NO_CONDITIONS: Mapping[str, bool | None] = MappingProxyType({})
 
@@ -77,26 +82,63 @@ CIRCUMSTANCES: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
-def judge_step(step: StepKernels, situation: Situation, rules: Sequence[Path] = ()) -> tuple[Judgement, ...]:
-    """One judgement per kernel of the step, in its order, by the user's rules (files) and then ours.
+@dataclass(frozen=True, eq=False)
+class JudgedStep:
+    """A step with the judgement of each kernel, in its order; arrays (kernels,) of words."""
+
+    step: StepKernels
+    judgements: tuple[Judgement, ...]
+
+    @cached_property
+    def op_type(self) -> Words:
+        """What rules know each kernel by."""
+        return operator_labels(self.step.plain)
+
+    @cached_property
+    def role(self) -> Words:
+        """The role of each kernel."""
+        return np.array([role or "unknown" for role in self.step.plain.words("role").tolist()], dtype=object)
+
+    @cached_property
+    def fusible(self) -> Words:
+        """The verdict on each kernel."""
+        return self._said(lambda judgement: judgement.fusible)
+
+    @cached_property
+    def reason(self) -> Words:
+        """The word that a compile log would say of each."""
+        return self._said(lambda judgement: judgement.reason)
+
+    @cached_property
+    def needs(self) -> Words:
+        """The condition that each fuses under, None without."""
+        return self._said(lambda judgement: judgement.needs)
+
+    def _said(self, ask: Callable[[Judgement], object]) -> Words:
+        said = np.empty(len(self.judgements), dtype=object)
+        said[:] = [ask(judgement) for judgement in self.judgements]
+        return said
+
+
+def judge_step(step: StepKernels, situation: Situation, rules: Sequence[Path] = ()) -> JudgedStep:
+    """The kernels of the step judged by the user's rules (files) and then ours.
 
     Raises InputError for a file that is no rules file.
     """
-    return tuple(
-        judge(
-            step.kernels,
-            load_rules(*rules),
-            situation.hardware,
-            situation.graph_kind,
-            step.mode == "eager",
-            situation.cann,
-            situation.conditions,
-        )
+    judgements = judge(
+        step.plain,
+        load_rules(*rules),
+        situation.hardware,
+        situation.graph_kind,
+        step.mode == "eager",
+        situation.cann,
+        situation.conditions,
     )
+    return JudgedStep(step, tuple(judgements))
 
 
 def judge(
-    kernels: pd.DataFrame,
+    kernels: PlainColumns,
     rules: tuple[Rule, ...] | None = None,
     hardware: str = "unknown",
     graph_kind: str | None = None,
@@ -114,16 +156,15 @@ def judge(
     """
     rules = own_rules() if rules is None else rules
     left = possible_readings(rules, hardware, mode_of(graph_kind), cann)
-    columns = [kernels[name].astype("object") for name in ("op_type", "name", "core", "state", "kind")]
+    columns = [kernels.words(name).tolist() for name in ("name", "core", "state", "kind")]
     without_state = eager or graph_kind in ("acl_graph", "npugraph_ex")
     known: dict[tuple[Any, ...], Judgement] = {}
     found = []
-    for op_type, name, core, written_state, kind in zip(*columns, strict=True):
+    for label, name, core, written_state, kind in zip(operator_labels(kernels).tolist(), *columns, strict=True):
         state = "" if without_state else written_state
-        label = operator_label(op_type, name)
-        key = (label, core, state, kind, "triton" in str(name).lower())
+        key = (label, core, state, kind, name is not None and "triton" in name.lower())
         if key not in known:
-            task = Task(label, str(core), str(state), str(kind), key[-1])
+            task = Task(label, core or "", state or "", kind or "", key[-1])
             verdicts = _verdicts(task, index(rules).about(label), left)
             known[key] = agreed(left, [verdict.under(conditions) for verdict in verdicts])
         found.append(known[key])
@@ -180,15 +221,11 @@ def operator_label(op_type: object, name: object) -> str:
     return operator_type(name) if isinstance(name, str) else ""
 
 
-def operator_labels(kernels: pd.DataFrame) -> list[str]:
+def operator_labels(kernels: PlainColumns) -> Words:
     """`operator_label` of each kernel of a kernel table."""
-    known: dict[tuple[object, object], str] = {}
-    found = []
-    for pair in zip(*(kernels[name].to_numpy(dtype=object) for name in ("op_type", "name")), strict=True):
-        if pair not in known:
-            known[pair] = operator_label(*pair)
-        found.append(known[pair])
-    return found
+    pairs = list(zip(kernels.words("op_type").tolist(), kernels.words("name").tolist(), strict=True))
+    known = {pair: operator_label(*pair) for pair in set(pairs)}
+    return np.array([known[pair] for pair in pairs], dtype=object)
 
 
 def _hangs_on(name: str, left: Sequence[Reading], verdicts: Sequence[Judgement]) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from skadvisor.events import PlainColumns
 
 Ints = NDArray[np.int64]
 
@@ -18,18 +18,18 @@ CUBE = ("AI_CORE",)
 VECTOR = ("AI_VECTOR_CORE",)
 
 
-def count_streams(kernels: pd.DataFrame, scope: Ints) -> int:
+def count_streams(kernels: PlainColumns, scope: Ints) -> int:
     """The most streams that one scope spans, 0 where no kernel in a scope has a stream; scope -1 is outside.
 
     Pieces of one scope that are graphs of their own (`model`) have streams of their own, and are not fused together:
     a piece counts alone.
     """
-    stream = kernels["stream"].to_numpy(dtype="float64", na_value=np.nan)
-    known = (scope >= 0) & ~np.isnan(stream)
-    if known.any() and (stream[known] == stream[known][0]).all():
-        return 1
-    piece = [scope[known], kernels["model"].fillna(-1).to_numpy(dtype="int64")[known]]
-    return int(kernels["stream"][known].groupby(piece).nunique().max()) if known.any() else 0
+    stream = kernels.whole("stream")
+    known = (scope >= 0) & (stream >= 0)
+    if not known.any():
+        return 0
+    rows = np.unique(np.stack([scope[known], kernels.whole("model")[known], stream[known]]), axis=1)
+    return int(np.unique(rows[:2], axis=1, return_counts=True)[1].max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +51,13 @@ class Overlaps:
         return int(self.overlap_ns.sum())
 
 
-def find_overlaps(kernels: pd.DataFrame, scope: Ints) -> Overlaps:
+def find_overlaps(kernels: PlainColumns, scope: Ints) -> Overlaps:
     """All overlapping pairs across streams inside one scope; `kernels` in time order, scope -1 is outside.
 
     On each other stream the kernel that ends last is the partner, for kernels of one stream follow each other.
     """
-    start = kernels["start_ns"].to_numpy(dtype="int64")
-    end = start + kernels["dur_ns"].to_numpy(dtype="int64")
-    stream = kernels["stream"].fillna(-1).to_numpy(dtype="int64")
-    core = kernels["core"].astype("object").to_numpy()
+    start, stream, core = kernels.whole("start_ns"), kernels.whole("stream"), kernels.words("core")
+    end = start + kernels.whole("dur_ns")
     pairs: list[tuple[int, int, int]] = []
     running: dict[int, int] = {}
     starts, ends, streams, scopes = start.tolist(), end.tolist(), stream.tolist(), scope.tolist()

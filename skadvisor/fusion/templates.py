@@ -15,7 +15,7 @@ from skadvisor.files.data_files import read_toml
 from skadvisor.records import TemplateName
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from skadvisor.events import PlainColumns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,20 +103,18 @@ def template_variant(template: str, variant: str = "") -> Variant:
     raise KeyError(variant)
 
 
-def place(kernels: pd.DataFrame, variant: Variant) -> NDArray[np.int64]:
+def place(kernels: PlainColumns, variant: Variant) -> NDArray[np.int64]:
     """Which scope each labelled kernel is in: a number per scope, -1 for kernels outside.
 
     Scopes per layer are numbered by step and layer, scopes per step by step. Collectives belong to the scope of the
     region whose result they move (`owner`).
     """
-    step = kernels["step"].to_numpy(dtype="int64")
-    layer = kernels["layer"].fillna(-1).to_numpy(dtype="int64")
-    region = kernels["region"].astype("object").to_numpy()
-    owner = kernels["owner"].astype("object").to_numpy()
-    belongs = np.where((region == "comm") & np.isin(owner, variant.regions), owner.astype(str), region.astype(str))
-    inside = np.isin(belongs, variant.regions) & (layer >= 0)
+    step, layer = kernels.whole("step"), kernels.whole("layer")
+    region, owner = kernels.words("region"), kernels.words("owner")
+    owned = _one_of(owner, variant.regions)
+    inside = np.where((region == "comm") & owned, owned, _one_of(region, variant.regions)) & (layer >= 0)
     if variant.without_roles:
-        inside &= ~np.isin(kernels["role"].astype(str).to_numpy(), variant.without_roles)
+        inside &= ~_one_of(kernels.words("role"), variant.without_roles)
     if variant.everything:
         inside = np.full(len(kernels), variant.per == "step") | (layer >= 0)
     if variant.input_norm:
@@ -129,18 +127,26 @@ def place(kernels: pd.DataFrame, variant: Variant) -> NDArray[np.int64]:
     return np.where(inside, step * (int(layer.max(initial=0)) + 1) + layer, -1)
 
 
+def _one_of(words: NDArray[np.object_], wanted: tuple[str, ...]) -> NDArray[np.bool_]:
+    found = np.zeros(len(words), dtype=bool)
+    for word in wanted:
+        found |= words == word
+    return found
+
+
 def _layers_of_input_norms(
     step: NDArray[np.int64], layer: NDArray[np.int64], region: NDArray[Any]
 ) -> NDArray[np.int64]:
     """For each norm whose next kernel of substance is attention: the layer of that attention; else -1."""
     result = np.full(len(region), -1, dtype="int64")
+    steps, layers, regions = step.tolist(), layer.tolist(), region.tolist()
     ahead_region, ahead_layer, ahead_step = "", -1, -2
     for place_ in range(len(region) - 1, -1, -1):
-        if region[place_] == "norm":
-            if ahead_region == "attention" and ahead_step == step[place_]:
+        if regions[place_] == "norm":
+            if ahead_region == "attention" and ahead_step == steps[place_]:
                 result[place_] = ahead_layer
-        elif region[place_] != "comm":
-            ahead_region, ahead_layer, ahead_step = region[place_], layer[place_], step[place_]
+        elif regions[place_] != "comm":
+            ahead_region, ahead_layer, ahead_step = regions[place_], layers[place_], steps[place_]
     return result
 
 

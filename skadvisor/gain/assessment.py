@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from skadvisor.accounting.representative import StepKernels, step_kernels
-from skadvisor.accounting.timeline import Times, exposed_inside
+from skadvisor.accounting.representative import step_kernels
+from skadvisor.accounting.timeline import Times
 from skadvisor.fusion import Preview, check, judge_step, preview_scope
 from skadvisor.fusion.rules import Fusible
 from skadvisor.fusion.templates import TemplateScope, template_scopes
@@ -67,18 +67,18 @@ def assess(
         if not situation.graph_alone or len(kernels.kernels) < 2:
             return Assessment()
         scopes, kernels = fragment_scopes(), number_repetitions(kernels)
-    judgements = judge_step(kernels, situation, options.rules)
+    judged = judge_step(kernels, situation, options.rules)
     scale = rescale(times, step, situation)
     # What is saved before a wait is waited away; a graph alone is judged by its own time, whatever launches it next.
     waits = ("host", "wait") if situation.decoder_layers else ("wait",)
     held = times.gaps[(times.gaps["step"] == step) & times.gaps["kind"].isin(waits)]["after"].to_numpy()
-    constraints = read_constraints(kernels.kernels, held)
+    constraints = read_constraints(kernels.plain, held)
     model, measured = _own_outcomes(options.ledger, situation)
     templates: list[Template] = []
     scenes: dict[tuple[str, str], Scene] = {}
     for scope in scopes:
         for variant in scope.variants:
-            scene = make_scene(kernels, preview_scope(kernels, variant, judgements), scale, constraints, situation)
+            scene = make_scene(preview_scope(judged, variant), scale, constraints, situation)
             templates.append(_assess_one(scope, scene, model.draw(scene), measured.get(scope.name)))
             scenes[scope.name, variant.name] = scene
     return Assessment(tuple(templates), scenes, model)
@@ -91,8 +91,8 @@ def reassess(assessed: Assessment, op_types: Collection[str], fusible: Fusible) 
 
 def _reassess_one(template: Template, assessed: Assessment, op_types: Collection[str], fusible: Fusible) -> Template:
     scene = assessed.scenes[template.name, template.variant]
-    inside = scene.preview.kernels["scope"] >= 0
-    if template.estimate is None or not scene.preview.kernels["op_type"][inside].isin(op_types).any():
+    preview = scene.preview
+    if template.estimate is None or not np.isin(preview.judged.op_type[preview.inside], list(op_types)).any():
         return template
     draws = assessed.model.draw(scene, op_types, fusible)
     found = estimate(draws, scene)
@@ -101,13 +101,11 @@ def _reassess_one(template: Template, assessed: Assessment, op_types: Collection
     return replace(template, estimate=found, chance_above_noise=chance, verdict=verdict, reason=reason)
 
 
-def make_scene(
-    kernels: StepKernels, found: Preview, scale: Rescaling, constraints: Constraints, situation: Situation
-) -> Scene:
+def make_scene(found: Preview, scale: Rescaling, constraints: Constraints, situation: Situation) -> Scene:
     """Everything that a gain model needs of one variant on one step."""
-    inside = (found.kernels["scope"] >= 0).to_numpy()
-    in_scope = exposed_inside(kernels.kernels, inside) if inside.any() else 0
-    return Scene(kernels, found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale, scale.basis)
+    step = found.judged.step
+    in_scope = step.exposed.inside(found.inside) if found.inside.any() else 0
+    return Scene(step, found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale, scale.basis)
 
 
 def _own_outcomes(ledger: Path | None, situation: Situation) -> tuple[Model, Mapping[str, Measured]]:
@@ -138,7 +136,7 @@ def _measured(gains: Sequence[float]) -> Measured:
 def _assess_one(scope: TemplateScope, scene: Scene, draws: Draws, measured: Measured | None) -> Template:
     situation = scene.situation
     share = min(scene.in_scope_ns / scene.wall_ns, 1.0) if scene.wall_ns else 0.0
-    findings = check(situation, scene.step.kernels, scene.preview)
+    findings = check(situation, scene.preview)
     refused = _not_applicable(scope, scene, situation)
     found = None if refused else estimate(draws, scene)
     verdict, reason = _verdict(scene, findings, found, refused, measured)
@@ -189,7 +187,7 @@ def _not_applicable(scope: TemplateScope, scene: Scene, situation: Situation) ->
         return Message(
             _("only {kinds} fuses without scopes; this capture is {kind}"), kinds=scope.graph_kinds[0], kind=kind
         )
-    if not (scene.preview.kernels["scope"] >= 0).any():
+    if not scene.preview.inside.any():
         return Message(_("no kernel of this step lies in the scope"))
     return None
 
@@ -240,23 +238,21 @@ def _measured_verdict(measured: Measured) -> tuple[Verdict, Message]:
 
 
 def _breakers(scene: Scene, draws: Draws) -> tuple[Breaker, ...]:
-    layers = max(scene.step.kernels.loc[(scene.preview.kernels["scope"] >= 0).to_numpy(), "layer"].nunique(), 1)
-    found = []
-    cut: Any
-    for cut, cost in zip(scene.preview.cuts.itertuples(index=False), draws.price_breakers(), strict=True):
-        found.append(
-            Breaker(
-                op_type=str(cut.op_type),
-                role=str(cut.role),
-                cuts_per_layer=round(cut.cuts / layers, 3),
-                cuts_per_step=int(cut.cuts),
-                cost_us=round(cost, 3),
-                likelihood=BREAKS[cut.fusible],
-                reason=str(cut.reason),
-                source=str(cut.source),
-                remedy=cut.remedy,
-            )
+    layers = max(scene.preview.layers, 1)
+    found = [
+        Breaker(
+            op_type=cut.op_type,
+            role=cut.role,
+            cuts_per_layer=round(cut.cuts / layers, 3),
+            cuts_per_step=cut.cuts,
+            cost_us=round(cost, 3),
+            likelihood=BREAKS[cut.judgement.fusible],
+            reason=cut.judgement.reason,
+            source=cut.judgement.source,
+            remedy=cut.judgement.remedy,
         )
+        for cut, cost in zip(scene.preview.cuts, draws.price_breakers(), strict=True)
+    ]
     # an operator type is taken out or swapped as a whole, so types come by what they cost over all their roles
     by_type: dict[str, float] = defaultdict(float)
     for breaker in found:

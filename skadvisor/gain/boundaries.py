@@ -43,7 +43,7 @@ def find_boundaries(scene: Scene) -> Boundaries:
     A gap that is too long for tasks of one graph is no boundary: the device waits there, whatever for.
     """
     constraints = scene.constraints
-    previous = scene.preview.kernels["previous"].to_numpy()
+    previous = scene.preview.previous
     short = constraints.lag_ns <= GRAPH_FLOOR_NS
     after = np.flatnonzero((previous >= 0) & short & ~np.isfinite(constraints.held_until_ns))
     return make_boundaries(scene, previous[after], after)

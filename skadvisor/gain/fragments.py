@@ -41,7 +41,7 @@ def fragment_scopes() -> tuple[TemplateScope, ...]:
 def number_repetitions(kernels: StepKernels) -> StepKernels:
     """The same kernels with their repetition as `layer`; kernels outside all repetitions have none."""
     table = kernels.kernels
-    names = operator_labels(table)
+    names = operator_labels(kernels.plain).tolist()
     gap = idle_before(table["start_ns"].to_numpy(), table["dur_ns"].to_numpy())
     layer: Any = pd.Series(find_repetitions(names, gap), index=table.index)
     return replace(kernels, kernels=table.assign(layer=layer.where(layer >= 0).astype("Int64")))

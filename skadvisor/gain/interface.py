@@ -61,14 +61,16 @@ class Scene:
     @cached_property
     def waits_for_ranks(self) -> bool:
         """Whether the step talks to other ranks, so that it may wait for them instead of ending sooner."""
-        kernels = self.step.kernels
-        exchange = kernels["op_type"].astype("object").fillna("").astype(str).str.startswith(EXCHANGES)
-        return bool(exchange.any() or (kernels["region"].astype("object") == "comm").any())
+        kernels = self.step.plain
+        exchanging = (
+            word is not None and word.startswith(EXCHANGES) for word in set(kernels.words("op_type").tolist())
+        )
+        return any(exchanging) or bool((kernels.words("region") == "comm").any())
 
     @cached_property
     def overlaps(self) -> Overlaps:
         """The pairs of kernels in scope that overlap across streams."""
-        return find_overlaps(self.step.kernels, self.preview.kernels["scope"].to_numpy())
+        return find_overlaps(self.step.plain, self.preview.scope)
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,8 +56,8 @@ class Ground:
 
     def __init__(self, scene: Scene, lots: Lots) -> None:
         self.scene = scene
-        table = scene.preview.kernels
-        names = [table[name].to_numpy(dtype=object) for name in ("op_type", "fusible", "reason")]
+        judged = scene.preview.judged
+        names = [judged.op_type, judged.fusible, judged.reason]
         number: dict[Kind, int] = {}
         self.kind = np.array([number.setdefault(kind, len(number)) for kind in zip(*names, strict=True)], dtype="int64")
         self.kinds = tuple(number)

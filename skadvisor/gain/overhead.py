@@ -185,12 +185,11 @@ class _Drawing:
         """For each row of the preview's cuts, how much more the same draws would win without these kernels, us."""
         usual = self.reaches * self.shrinkage.factor(self._percent(alone * self.reaches))
         ratio = np.where(alone > 0, np.divide(shrunk, np.maximum(alone, 1.0)), usual)
-        table = self.scene.preview.kernels
-        labels, roles = table["op_type"].to_numpy(dtype=object), table["role"].to_numpy(dtype=object)
+        judged = self.scene.preview.judged
         now = float(shrunk[choose_draws(shrunk)["mid"]].mean())
         costs = []
-        for cut in self.scene.preview.cuts.itertuples(index=False):
-            gone = (labels == cut.op_type) & (roles == cut.role)
+        for cut in self.scene.preview.cuts:
+            gone = (judged.op_type == cut.op_type) & (judged.role == cut.role)
             touched = np.flatnonzero(gone[self.boundaries.before] | gone[self.boundaries.after])
             lost = (self.ground.most[touched] * self.removed[self.ground.pair[touched]]).sum(axis=0)
             joined = self._won(boundaries_without(self.scene, self.boundaries, gone)).sum(axis=0)

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.accounting.timeline import before_on_stream
+from skadvisor.events import PlainColumns
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -74,17 +74,16 @@ class Constraints:
         return float((self.start_ns + self.dur_ns).max(initial=0.0))
 
 
-def read_constraints(kernels: pd.DataFrame, host_gap_rows: Ints) -> Constraints:
+def read_constraints(kernels: PlainColumns, host_gap_rows: Ints) -> Constraints:
     """Infer the constraints of one step; `host_gap_rows` are the index labels of kernels that follow a host gap."""
-    start = kernels["start_ns"].to_numpy(dtype="int64")
+    start, stream = kernels.whole("start_ns"), kernels.whole("stream")
     origin = int(start.min()) if len(start) else 0
     start = start - origin
-    end = start + kernels["dur_ns"].to_numpy(dtype="int64")
-    stream = kernels["stream"].fillna(-1).to_numpy(dtype="int64")
-    before = before_on_stream(kernels)
+    end = start + kernels.whole("dur_ns")
+    before = before_on_stream(stream)
     waits_for = _waited_for(start, end, stream, before)
     held = np.full(len(start), -np.inf)
-    held[kernels.index.isin(host_gap_rows)] = 1.0
+    held[np.isin(kernels.table.index, host_gap_rows)] = 1.0
     held[(before < 0) & (waits_for < 0)] = 1.0
     held = np.where(held > 0, start, -np.inf)
     own_end = np.where(before >= 0, end[before], 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from skadvisor.events import PlainColumns
 from skadvisor.fusion.overlaps import count_streams
 from skadvisor.plan.records import Option
 from skadvisor.text.messages import Message, _
@@ -44,7 +45,9 @@ def scope_kernels(kernels: pd.DataFrame, template: str, variant: str) -> pd.Data
     """
     from skadvisor.fusion.templates import place, template_variant
 
-    inside = kernels.assign(scope=place(kernels, template_variant(template, published_variant(template, variant))))
+    inside = kernels.assign(
+        scope=place(PlainColumns(kernels), template_variant(template, published_variant(template, variant)))
+    )
     decode = inside[(inside["phase"] == "decode") & (inside["scope"] >= 0)]
     return decode[decode["kind"] != "collective_part"]
 
@@ -66,7 +69,7 @@ def options_text(options: tuple[Option, ...]) -> str:
 
 
 def _weigh_streams(inside: pd.DataFrame, mode: str) -> Option:
-    streams = count_streams(inside, inside["scope"].to_numpy())
+    streams = count_streams(PlainColumns(inside), inside["scope"].to_numpy())
 
     def left(reason: Message, measured: bool) -> Option:
         basis = "measured" if measured else "assumed"

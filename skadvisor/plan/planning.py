@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from skadvisor.errors import InputError
+from skadvisor.events import PlainColumns
 from skadvisor.fusion.overlaps import count_streams
 from skadvisor.plan import code, compile_options, scope_operators, troubleshooting
 from skadvisor.plan.patch import DIALECTS, Dialect
@@ -68,7 +69,7 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
     operators = scope_operators.list_operators(inside, record)
     in_scope = dialect in ("ge", "recipes")
     marked = dialect != "vllm-ascend" and template != "automatic"
-    streams = count_streams(inside, inside["scope"].to_numpy())
+    streams = count_streams(PlainColumns(inside), inside["scope"].to_numpy())
     weighed = (
         compile_options.weigh_options(inside, result.mode)
         if in_scope
