@@ -36,6 +36,8 @@ COMMANDS = {
 
 #: What newer versions of click raise where nothing was typed.
 NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+#: The columns that click takes at most for help.
+WIDEST_HELP = 80
 #: Options that stand before or behind the command.
 EVERYWHERE = ("--quiet", "--debug")
 
@@ -112,8 +114,6 @@ def cli(ctx: click.Context, debug: bool, quiet: bool, lang: str | None) -> None:
 
 def _set_defaults(ctx: click.Context, lang: str | None) -> None:
     """Make the user's defaults those of every command; `lang`, typed before the command, wins over them."""
-    import os
-
     from skadvisor.commands.defaults import any_set, read_defaults
 
     if not any_set() and lang is None:
@@ -195,7 +195,9 @@ def _run(arguments: list[str] | None, shared: dict[str, Any]) -> Any:
     """What click returns, in the language that is asked for."""
 
     def run(root: click.Command) -> Any:
-        return root.main(args=arguments, prog_name="skadvisor", standalone_mode=False, obj=shared)
+        return root.main(
+            args=arguments, prog_name="skadvisor", standalone_mode=False, obj=shared, terminal_width=_help_width()
+        )
 
     if shared["language"] == "en":
         return run(cli)
@@ -203,6 +205,18 @@ def _run(arguments: list[str] | None, shared: dict[str, Any]) -> Any:
 
     with speaking(shared["language"]):
         return run(translate_help(cli, translator(shared["language"])))
+
+
+def _help_width() -> int:
+    """The width of help as click chooses it, without `shutil`, which loads three compressions."""
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() else 0
+    if width == 0:
+        try:
+            width = os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
+        except (AttributeError, ValueError, OSError):
+            width = 0
+    return max(min(width or WIDEST_HELP, WIDEST_HELP) - 2, 50)
 
 
 def _report(error: Exception, translate: Callable[[str], str], *, as_json: bool) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 #: Options of the command line in a hint, and what they are in Python.
-_OPTION = re.compile(r"--([a-z][a-z-]+)( (?=\d))?")
+_OPTION = r"--([a-z][a-z-]+)( (?=\d))?"
 _SWITCHES = ("force", "write", "redact", "redact-ops", "runs")
 
 
@@ -48,7 +48,7 @@ class SkadvisorError(Exception):
         return "\n".join(said for template in self.templates if (said := self._said(template, translate)))
 
     def __str__(self) -> str:
-        return _OPTION.sub(_in_python, self.render())
+        return re.sub(_OPTION, _in_python, self.render())
 
     def _said(self, template: Any, translate: Callable[[str], str]) -> str:
         if hasattr(template, "render"):
