@@ -226,6 +226,27 @@ def test_events_of_an_unknown_phase_change_nothing(tmp_path: Path, phase: str | 
     assert after.files[0].rows == before.files[0].rows + 1
 
 
+def test_unusual_values_of_a_trace_are_read(tmp_path: Path) -> None:
+    """Durations in text, arrows without a number, tasks with text for ids, arguments that are none."""
+    events = json.loads(write_trace_view(example(kernels=60), tmp_path / "t.json").read_text())
+    usual = capture.load(tmp_path / "t.json")
+    for number, event in enumerate(events):
+        if "id" in event:
+            event["id"] = f"arrow {event['id']}"
+        if number % 3 == 0 and "dur" in event:
+            event["dur"] = str(event["dur"])
+        if "Physic Stream Id" in event.get("args", {}):
+            event["args"]["Physic Stream Id"] = str(event["args"]["Physic Stream Id"])
+        event.setdefault("args", ("none", [1], 2.5, None)[number % 4])
+    events.append({"ph": "X", "name": "x", "pid": 1, "tid": 1, "ts": "soon", "dur": 1.0})
+    # The arrows to the kernels of the first half begin in the second one.
+    (tmp_path / "t.json").write_text(json.dumps([*events[len(events) // 2 :], *events[: len(events) // 2]]))
+    unusual = capture.load(tmp_path / "t.json")
+    assert unusual.files[0].skipped == {"event without a time": 1}
+    pd.testing.assert_frame_equal(unusual.kernels, usual.kernels)
+    pd.testing.assert_frame_equal(unusual.host, usual.host)
+
+
 def test_two_processes_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from skadvisor.capture.trace import halves
 
