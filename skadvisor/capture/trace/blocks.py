@@ -34,15 +34,26 @@ JOINED_PIECES = 4
 TRIED_STARTS = 16
 
 
-#: Stands for absent arguments.
-NO_ARGS = msgspec.Raw(b"null")
+class Args(msgspec.Struct, gc=False):
+    """The arguments of events that matter here; other keys are passed over.
+
+    Fields stand in the order in which the profiler writes the keys: they are looked up from the last one on.
+    """
+
+    connection: int | str | None = msgspec.field(default=None, name="connection_id")
+    collective_model: int | str | None = msgspec.field(default=None, name="model id")
+    transfer: str | None = msgspec.field(default=None, name="task type")
+    model: int | str | None = msgspec.field(default=None, name="Model Id")
+    task_type: str | None = msgspec.field(default=None, name="Task Type")
+    stream: int | str | None = msgspec.field(default=None, name="Physic Stream Id")
+    task: int | str | None = msgspec.field(default=None, name="Task Id")
+    old_stream: int | str | None = msgspec.field(default=None, name="Stream Id")
+    name: str | None = None
+    labels: str | None = None
 
 
 class Event(msgspec.Struct, gc=False):
-    """One trace event, its fields in the order of the keys. `ts` is text: epoch microseconds do not fit a double.
-
-    `args` are JSON of the block that the event came in, to be decoded, for the few that need it, before the next block.
-    """
+    """One trace event, its fields in the order of the keys. `ts` is text: epoch microseconds do not fit a double."""
 
     ph: str = ""
     name: str = ""
@@ -51,7 +62,7 @@ class Event(msgspec.Struct, gc=False):
     ts: str = ""
     dur: float | str | None = None
     cat: str | None = None
-    args: msgspec.Raw = NO_ARGS
+    args: Args | None = None
     id: int | str | None = None
 
 
@@ -85,15 +96,14 @@ class LooseEvent(msgspec.Struct, gc=False):
     ts: msgspec.Raw = msgspec.Raw(b"")
     dur: Any = None
     id: Any = None
-    args: msgspec.Raw = NO_ARGS
+    args: Any = None
 
 
 _EVENTS: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[UsualEvent])
 _BARE_EVENTS = msgspec.json.Decoder(list[BareEvent])
 _BARE_EVENT = msgspec.json.Decoder(BareEvent)
 _LOOSE = msgspec.json.Decoder(LooseEvent)
-#: What decoding raises.
-BAD_JSON = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+_BAD = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 def is_trace(head: bytes) -> bool:
@@ -224,7 +234,7 @@ class EventStream:
         buffer[text_end : text_end + 1] = b"]"
         try:
             events = self._events(memoryview(buffer)[: text_end + 1])
-        except BAD_JSON as problem:
+        except _BAD as problem:
             events = self._decode_damaged(bytes(buffer[: text_end + 1]), problem)
         buffer[text_end] = kept
         self._used = comma
@@ -235,7 +245,7 @@ class EventStream:
         if self._quoted:
             try:
                 return _EVENTS.decode(text)
-            except BAD_JSON:
+            except _BAD:
                 pass
         events: list[Event] = [_with_text(event) for event in _BARE_EVENTS.decode(text)]
         self._quoted = False
@@ -248,7 +258,7 @@ class EventStream:
             position = block.rfind(b"]", 0, int(trailing.group(1))) + 1
             try:
                 events = self._events(block[:position])
-            except BAD_JSON:
+            except _BAD:
                 return self._one_by_one(block)
             if not self._wrapped and BOUNDARY.search(block, position):
                 return events + self._one_by_one(b"[" + block[position:].lstrip(b"],[ \r\n\t"))
@@ -266,12 +276,12 @@ class EventStream:
             return []
         try:
             return self._events(text)
-        except BAD_JSON as problem:
+        except _BAD as problem:
             trailing = TRAILING.search(str(problem))
             if trailing and self._wrapped:
                 try:
                     return self._events(text[: text.rfind(b"]", 0, int(trailing.group(1))) + 1])
-                except BAD_JSON:
+                except _BAD:
                     pass
         self.cut = not text.endswith(b"]")
         if self.cut:
@@ -330,12 +340,12 @@ def _loosely(piece: bytes) -> Event | None:
     """One event in whatever types and encoding it has; None where it is no event at all."""
     try:
         return _with_text(_BARE_EVENT.decode(piece))
-    except BAD_JSON:
+    except _BAD:
         pass
     for text in (piece, piece.decode("gb18030", errors="replace").encode()):
         try:
             loose = _LOOSE.decode(text)
-        except BAD_JSON:
+        except _BAD:
             continue
         return Event(
             ph=str(loose.ph),
@@ -346,7 +356,7 @@ def _loosely(piece: bytes) -> Event | None:
             ts=_time_text(loose.ts),
             dur=loose.dur if isinstance(loose.dur, (int, float, str)) else None,
             id=_identity(loose.id),
-            args=loose.args,
+            args=_loose_args(loose.args),
         )
     return None
 
@@ -362,3 +372,10 @@ def _inside(piece: bytes) -> list[Event]:
 
 def _identity(value: Any) -> int | str | None:
     return value if value is None or isinstance(value, (int, str)) else str(value)
+
+
+def _loose_args(value: Any) -> Args | None:
+    try:
+        return msgspec.convert(value, Args, strict=False)
+    except msgspec.ValidationError:
+        return None

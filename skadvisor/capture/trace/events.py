@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from skadvisor.capture.interface import MAX_ROWS
-from skadvisor.capture.trace.blocks import BAD_JSON, Event, EventStream
+from skadvisor.capture.trace.blocks import Args, Event, EventStream
 from skadvisor.errors import InputError
 from skadvisor.text.messages import _
 
@@ -28,8 +28,6 @@ ABSENT_ID = -1
 FLOWS = ("async_acl_npu", "HostToDevice", "async_npu")
 #: Categories of host ranges; device tasks have none.
 HOST_CATEGORIES = ("cpu_op", "python_function", "enqueue", "dequeue", "user_annotation")
-#: Phases of events that are no ranges and matter: begins and ends of arrows, and metadata.
-OTHER_PHASES = frozenset(("s", "f", "M"))
 #: The type that transfers inside a collective get here.
 TRANSFER = "\0transfer"
 
@@ -44,24 +42,6 @@ class Codes(dict[Any, int]):
     def __missing__(self, word: Any) -> int:
         self[word] = code = len(self)
         return code
-
-
-class Args(msgspec.Struct, gc=False):
-    """The arguments of events that matter here; other keys are passed over.
-
-    Fields stand in the order in which the profiler writes the keys: they are looked up from the last one on.
-    """
-
-    connection: Id = msgspec.field(default=None, name="connection_id")
-    collective_model: Id = msgspec.field(default=None, name="model id")
-    transfer: str | None = msgspec.field(default=None, name="task type")
-    model: Id = msgspec.field(default=None, name="Model Id")
-    task_type: str | None = msgspec.field(default=None, name="Task Type")
-    stream: Id = msgspec.field(default=None, name="Physic Stream Id")
-    task: Id = msgspec.field(default=None, name="Task Id")
-    old_stream: Id = msgspec.field(default=None, name="Stream Id")
-    name: str | None = None
-    labels: str | None = None
 
 
 class Texts(msgspec.Struct):
@@ -128,11 +108,10 @@ class DeviceTasks(msgspec.Struct):
 
     def extend(self, events: list[Event], device: Iterable[bool], first_row: int, words: Codes) -> None:
         """Add those of the events that are no host ranges and have a task type, or a model as collectives do."""
-        candidates = [*compress(enumerate(events, first_row), device)]
         found = [
             (row, args)
-            for (row, _), args in zip(candidates, _arguments([event for _, event in candidates]), strict=True)
-            if args is not None and (args.task_type is not None or args.collective_model is not None)
+            for row, event in compress(enumerate(events, first_row), device)
+            if (args := event.args) is not None and (args.task_type is not None or args.collective_model is not None)
         ]
         if not found:
             return
@@ -202,7 +181,6 @@ def gather(path: Path, begin: int = 0, end: int | None = None) -> Gathered:
                     path=path,
                     max_rows=MAX_ROWS,
                 )
-            del events  # the next block takes its memory, which is still in the cache
     finally:
         if collecting:
             gc.enable()
@@ -231,15 +209,14 @@ class _Gatherer:
             self.device.extend(ranges, map(self._may_be_device().__getitem__, codes), first_row, self.types)
         if len(ranges) == len(events):
             return
-        others = [event for event in events if event.ph in OTHER_PHASES]
+        others = [event for event in events if event.ph != "X" and event.ph != "C"]
         for phase, column in self.arrows.items():
             arrows = [event for event in others if event.ph == phase and event.cat in FLOWS]
             if arrows:
                 column.extend(arrows, self.kinds)
-        named = [event for event in others if event.ph == "M"]
-        for event, args in zip(named, _arguments(named), strict=True):
-            if args is not None:
-                self._add_name(event, args)
+        for event in [event for event in others if event.ph == "M"]:
+            if event.args is not None:
+                self._add_name(event, event.args)
 
     def _may_be_device(self) -> list[bool]:
         """Whether each kind is none of host ranges."""
@@ -272,27 +249,6 @@ class _Gatherer:
             faults=dict(stream.faults),
             cut=stream.cut,
         )
-
-
-_ARGS = msgspec.json.Decoder(list[Args | None])
-
-
-def _arguments(events: list[Event]) -> list[Args | None]:
-    """The arguments of events, None where an event has none that make sense."""
-    try:
-        return _ARGS.decode(b"[" + b",".join([event.args for event in events]) + b"]")
-    except BAD_JSON:
-        return [_loose_arguments(bytes(event.args)) for event in events]
-
-
-def _loose_arguments(text: bytes) -> Args | None:
-    """The arguments of one event in whatever types and encoding they have."""
-    for readable in (text, text.decode("gb18030", errors="replace").encode()):
-        try:
-            return msgspec.convert(msgspec.json.decode(readable), Args, strict=False)
-        except BAD_JSON:
-            continue
-    return None
 
 
 def _arrow_id(value: Id) -> int:
