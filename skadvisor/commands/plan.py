@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -49,14 +49,11 @@ def plan_command(
     variant: str | None,
     dialect: str | None,
     model: Path | None,
-    classes: tuple[str, ...],
-    methods: tuple[str, ...],
-    enable: str | None,
-    decode_when: str | None,
     config: Path | None,
     apply: bool,
     wish: Wish,
     options: Options,
+    **places: Any,
 ) -> None:
     """Print the code, configuration, options, risks and checks for a scope, from the capture that it is for."""
     from skadvisor.analysis import analyze
@@ -76,7 +73,7 @@ def plan_command(
     spoken = _dialect(dialect, config) or choose_dialect(analysis.result)
     variant = variant or (advised.variant if chosen == advised.choice else "")
     plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant)
-    patch = _propose(model, plan, classes, methods, enable, decode_when) if model else None
+    patch = _propose(model, plan, places) if model else None
     reviewed = _review(config, plan, analysis.kernels) if config else None
 
     def describe(language: str) -> Document:
@@ -119,14 +116,8 @@ def _give_none(advised: Recommendation, capture: Path, wish: Wish) -> None:
     click.echo(f"name one to see its plan all the same: --template {shown}", err=True)
 
 
-def _propose(
-    model: Path,
-    plan: Plan,
-    classes: tuple[str, ...],
-    methods: tuple[str, ...],
-    enable: str | None,
-    decode_when: str | None,
-) -> Patch | Declined:
+def _propose(model: Path, plan: Plan, places: dict[str, Any]) -> Patch | Declined:
+    """The change of the modeling file; `places` are the options of --class, --method, --enable and --decode-when."""
     from skadvisor.plan import patch
 
     request = patch.Request(
@@ -134,10 +125,7 @@ def _propose(
         variant=plan.variant or "a",
         dialect=next(name for name in DIALECTS if name == plan.dialect),
         options=plan.options,
-        classes=classes,
-        methods=methods,
-        enable=enable,
-        decode_when=decode_when,
+        **places,
     )
     try:
         return patch.propose(model, request)

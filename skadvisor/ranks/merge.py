@@ -68,31 +68,30 @@ class Merger:
 
     def result(self) -> Result:
         """The answer for all. Raises what stopped the first where none could be read, InputError for several runs."""
-        failed = sorted(self._failed, key=lambda pair: _order(pair[0]))
+        failed = sorted(self._failed, key=lambda pair: _order(pair[0].rank, pair[0].path))
         if not self._kept:
             raise _all_failed(failed)
         if len(self._kept) == 1 and not failed:
             return next(iter(self._best.values()))[1]
-        kept = sorted(self._kept, key=lambda rank: (rank.record.rank is None, rank.record.rank or 0, rank.place.path))
+        kept = sorted(self._kept, key=lambda rank: _order(rank.record.rank, rank.place.path))
         check_one_run([rank.member for rank in kept])
         stages = _stages(kept)
         reference = _reference(kept)
         base = self._best[reference.stage][1]
         waits = _waits(kept)
-        records = []
-        for rank, wait in zip(kept, waits, strict=True):
-            records.append(
-                replace(
-                    rank.record,
-                    reference=rank is reference,
-                    stage=stages.index(rank.stage),
-                    wait_us=None if wait is None else us(float(median(wait.wait))),
-                    estimate=rank.estimates.get(base.recommendation.choice),
-                )
+        records = [
+            replace(
+                rank.record,
+                reference=rank is reference,
+                stage=stages.index(rank.stage),
+                wait_us=None if wait is None else us(float(median(wait.wait))),
+                estimate=rank.estimates.get(base.recommendation.choice),
             )
+            for rank, wait in zip(kept, waits, strict=True)
+        ]
         read, notices = rank_findings(records, _pipeline(kept, stages))
         unread = [_unreadable(place, error) for place, error in failed]
-        everyone = sorted([*read, *unread], key=lambda record: (record.rank is None, record.rank or 0, record.path))
+        everyone = sorted([*read, *unread], key=lambda record: _order(record.rank, record.path))
         return replace(
             base,
             captures=tuple(capture for rank in kept for capture in rank.captures),
@@ -132,8 +131,9 @@ def _keep(place: Place, answer: RankAnswer) -> _Kept:
     )
 
 
-def _order(place: Place) -> tuple[bool, int, str]:
-    return (place.rank is None, place.rank or 0, place.path)
+def _order(rank: int | None, path: str) -> tuple[bool, int, str]:
+    """By rank and path; captures without a rank come last."""
+    return (rank is None, rank or 0, path)
 
 
 def _pace(kept: _Kept) -> tuple[float, float, int, str]:
@@ -184,9 +184,9 @@ def _pipeline(kept: Sequence[_Kept], stages: Sequence[Stage]) -> bool:
 
 def _kinds(layers: LayersRecord) -> dict[str, int]:
     """How many layers of each kind, whatever their attention."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for kind in layers.kinds:
-        counts[kind.kind] = counts.get(kind.kind, 0) + kind.count
+        counts[kind.kind] += kind.count
     return counts
 
 
@@ -194,13 +194,7 @@ def _agreed(recommendation: Recommendation, read: Sequence[RankRecord]) -> Recom
     """The recommendation with what the other ranks say to it."""
     agree = sum(record.choice == recommendation.choice for record in read)
     middles = [record.estimate.mid_pct for record in read if record.estimate is not None]
-    words = [
-        Message(
-            _("{agree} of {count} ranks would be told the same on their own"),
-            agree=agree,
-            count=len(read),
-        )
-    ]
+    words = [Message(_("{agree} of {count} ranks would be told the same on their own"), agree=agree, count=len(read))]
     if middles:
         words.append(
             Message(

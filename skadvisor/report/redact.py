@@ -108,19 +108,16 @@ def redact_kernels(kernels: pd.DataFrame, *, op_names: bool = False) -> pd.DataF
 def _map_strings(value: Any, hide: Hide) -> Any:
     """The same record with every free text hidden; field names, keys and templates of sentences stay."""
     if isinstance(value, Message):
-        if value.values:
-            hidden = {name: _map_strings(item, hide) for name, item in value.values.items()}
-            return Message(value.template, **hidden)
-        return Message(hide(value.template))
+        template = value.template if value.values else hide(value.template)
+        return Message(template, **_map_strings(value.values, hide))
     if is_dataclass(value) and not isinstance(value, type):
-        changes = {one.name: _hidden_field(one.name, getattr(value, one.name), hide) for one in fields(value)}
-        return type(value)(**changes)
+        return replace(
+            value, **{one.name: _hidden_field(one.name, getattr(value, one.name), hide) for one in fields(value)}
+        )
     if isinstance(value, str):
         return value if value in _VOCABULARY else hide(value)
-    if isinstance(value, tuple):
-        return tuple(_map_strings(item, hide) for item in value)
-    if isinstance(value, list):
-        return [_map_strings(item, hide) for item in value]
+    if isinstance(value, tuple | list):
+        return type(value)(_map_strings(item, hide) for item in value)
     if isinstance(value, dict):
         return {key: _map_strings(item, hide) for key, item in value.items()}
     return value
