@@ -6,16 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from deployments.catalogue import DEPLOYMENTS, VARIANTS, built, labelled, scored
-from deployments.encoders import NO_DECODERS
+from deployments.catalogue import DEPLOYMENTS, NO_DECODERS, VARIANTS, built, labelled, scored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_scores import Score, score
-from sample_builder.blocks import Card, gqa, mlp, moe
+from sample_builder.blocks import Card, gqa, mlp, moe, run, stack
 from sample_builder.build import BuiltCapture
 from sample_builder.perturb import from_trace, keep, level0
 from sample_builder.renaming import compiled_at_load, fashion, paths, renamed, snake_case, static_kernels
-from sample_builder.runs import layers_of, run
 
 from skadvisor.labelling.labels import label
 from skadvisor.records import LAYER_REGIONS
@@ -70,7 +68,7 @@ def test_sizes_that_coincide_do_not_mislead(
     card = Card(
         hidden=hidden, heads=heads, kv=kv, dim=dim, inter=times * hidden, vocab=151936, layers=4, rows=rows, quant=quant
     )
-    layers = layers_of(("dense", gqa, mlp), (feed, gqa, moe if feed == "moe" else mlp))
+    layers = stack(("dense", gqa, mlp), (feed, gqa, moe if feed == "moe" else mlp))
     assert placed(scored(run(card, layers)), sure=0.98)
 
 

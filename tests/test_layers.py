@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from deployments.catalogue import built, labelled
-from deployments.small import small
+from deployments.written import small
 from sample_builder.perturb import keep
 from sample_builder.runs import run
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from deployments.loose import encoder
-from deployments.small import SMALL, small
 from deployments.variants import BLOCK_VARIANTS
+from deployments.written import SMALL, encoded, small
+from sample_builder.blocks import dense_layers
 from sample_builder.perturb import change, level0
-from sample_builder.runs import DENSE_LAYERS, phased, run
+from sample_builder.runs import phased, run
 
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.mode import graph_kernels
@@ -30,7 +30,7 @@ VOCABULARY = load_vocabulary()
     ],
 )
 def test_phase_from_tokens_and_sequences(rows: int, sequences: int, phase: str) -> None:
-    labelled = label(phased(SMALL, DENSE_LAYERS, [(phase, rows, sequences)] * 2).capture, VOCABULARY)
+    labelled = label(phased(SMALL, dense_layers, [(phase, rows, sequences)] * 2).capture, VOCABULARY)
     assert labelled.steps["phase"].astype(str).tolist() == [phase, phase]
     assert labelled.steps["tokens"].tolist() == [rows, rows]
 
@@ -43,7 +43,7 @@ def test_an_unknown_kernel_that_is_called_chunk_proves_no_prefill() -> None:
 
 
 def test_without_shapes_and_graph_nothing_is_claimed() -> None:
-    recorded = level0(phased(SMALL, DENSE_LAYERS, [("prefill", 512, 1), ("mixed", 300, 5), ("decode", 6, 6)]))
+    recorded = level0(phased(SMALL, dense_layers, [("prefill", 512, 1), ("mixed", 300, 5), ("decode", 6, 6)]))
     assert set(label(recorded.capture, VOCABULARY).steps["phase"].astype(str)) == {"unknown"}
 
 
@@ -77,6 +77,6 @@ def test_of_three_lengths_the_longest_is_the_whole_step() -> None:
 
 @pytest.mark.parametrize("core", ["PromptFlashAttention", "FlashAttentionScore"])
 def test_an_encoder_is_neither_prefill_nor_decode(core: str) -> None:
-    labelled = label(encoder(core).capture, VOCABULARY)
+    labelled = label(encoded(core).capture, VOCABULARY)
     assert set(labelled.steps["phase"].astype(str)) == {"unknown"}
     assert not labelled.training

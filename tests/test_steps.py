@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from deployments.catalogue import labelled
-from deployments.small import SMALL
 from deployments.variants import cut
+from deployments.written import SMALL
+from sample_builder.blocks import dense_layers, forward, run
 from sample_builder.build import BuiltCapture
 from sample_builder.recorder import Recorder
-from sample_builder.runs import DENSE_LAYERS, forward, run
 
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.repetition import _is_regular
@@ -31,7 +31,7 @@ def test_steps_of_layers_alone_are_told_apart_like_whole_ones(steps: int, bare: 
 def test_the_pause_between_replays_need_not_be_long(pause: float) -> None:
     r = Recorder()
     for step in range(3):
-        forward(r, SMALL, DENSE_LAYERS, step, outside=False)
+        forward(r, SMALL, dense_layers, step, outside=False)
         r.pause(pause)
     assert layers_found(r.finish()) == [8, 8, 8]
 

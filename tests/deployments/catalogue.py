@@ -8,14 +8,7 @@ from functools import cache
 from label_scores import Score, score
 from sample_builder.build import BuiltCapture
 
-from deployments.dense import DENSE
-from deployments.experts import EXPERTS
-from deployments.hybrid import HYBRID
-from deployments.latent import LATENT_MODELS
-from deployments.loose import LOOSE_KERNELS
-from deployments.multimodal import MULTIMODAL
 from deployments.odd import ODD
-from deployments.odd_towers import ODD_TOWERS
 from deployments.published import STEPS, Published
 from deployments.published_drafts import DRAFTS
 from deployments.published_hyper import HYPER
@@ -25,12 +18,17 @@ from deployments.published_phases import PHASES
 from deployments.published_sparse import SPARSE_STEPS
 from deployments.serving import SERVING
 from deployments.variants import BLOCK_VARIANTS
+from deployments.written import CAPTURES
 from skadvisor.labelling.labels import Labelled, label
 from skadvisor.vocabulary.operators import load_vocabulary
 
-VARIANTS = {**BLOCK_VARIANTS, **LOOSE_KERNELS}
+VARIANTS = {**BLOCK_VARIANTS, **CAPTURES["loose"]}
+NO_DECODERS = CAPTURES["encoders"]
 PUBLISHED: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEPS, **DRAFTS, **LOOSE}
-DEPLOYMENTS = {**DENSE, **EXPERTS, **LATENT_MODELS, **HYBRID, **SERVING, **MULTIMODAL, **ODD, **ODD_TOWERS}
+DEPLOYMENTS = {
+    **CAPTURES["dense"], **CAPTURES["experts"], **CAPTURES["latent"], **CAPTURES["hybrid"],
+    **CAPTURES["towers"], **SERVING, **ODD,
+}  # fmt: skip
 _ALL: dict[str, Callable[[], BuiltCapture]] = {
     **VARIANTS, **DEPLOYMENTS, **{name: published.build for name, published in PUBLISHED.items()},
 }  # fmt: skip

@@ -21,44 +21,40 @@ from sample_builder.blocks import (
     attend,
     cache,
     core,
+    dense_layers,
+    embed,
     feed,
+    first_dense,
+    forward,
     gating,
     gqa,
     grouped,
+    head,
     linear,
     mlp,
     norm,
+    phased,
+    prepare,
     qkv,
     reduce,
+    run,
+    stack,
 )
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
-from sample_builder.runs import (
-    DENSE_LAYERS,
-    embed,
-    first_dense,
-    forward,
-    head,
-    layers_of,
-    phased,
-    prepare,
-    run,
-)
 
-from deployments.dense import QWEN3
-from deployments.experts import QWEN3_MOE, with_shared
-from deployments.latent import DEEPSEEK, KV_RANK, latent
+from deployments.written import DEEPSEEK, KV_RANK, QWEN3, QWEN3_MOE, latent, with_shared
 
-FALCON_H1 = Card(hidden=2048, heads=16, kv=2, dim=128, inter=6144, vocab=65537, add_norm="AddRmsNorm", cut="slices")
+FALCON_H1 = Card(hidden=2048, heads=16, kv=2, dim=128, inter=6144, vocab=65537, add_norm_op="AddRmsNorm", cut="slices")
 SPEECH = Card(hidden=896, heads=14, kv=2, dim=64, inter=4864, vocab=6564, layers=8, rows=4, cut="slices", bias=True)
 GEMMA3N = Card(
-    hidden=2048, heads=8, kv=2, dim=256, inter=8192, vocab=262400, norm="RmsNorm", add_norm="", cut="slices",
-    qk_norm=True, mlp="sliced", rope="RotaryMul",
+    hidden=2048, heads=8, kv=2, dim=256, inter=8192, vocab=262400, norm_op="RmsNorm", add_norm_op="", cut="slices",
+    qk_norm=True, form="sliced", rope="RotaryMul",
 )  # fmt: skip
 GPT_OSS = Card(
     hidden=2880, heads=64, kv=8, dim=64, inter=2880, vocab=201088, experts=128, top_k=4, expert_inter=2880, cut="split",
-    bias=True, rope="RotaryMul", cache="ScatterPaKvCache", tp=2,
+    bias=True, rope="RotaryMul", cache_op="ScatterPaKvCache", tp=2,
 )  # fmt: skip
 PLAIN = Card(hidden=3072, heads=24, kv=8, dim=128, inter=8192, vocab=128256, layers=5, rows=8)
 
@@ -112,7 +108,7 @@ def windowed(window: bool) -> Block:
             (c.heads // c.tp,),
         ]
         r.put("FusedInferAttentionScoreV2", A, ins, [c.query, None], 14.0 if window else 40.0, AIC)
-        linear(r, c, A, c.q, c.hidden)
+        linear(r, c, A, c.q_width, c.hidden)
         reduce(r, c)
 
     return attention
@@ -143,11 +139,11 @@ def sharing(keys: bool) -> Block:
             qkv(r, c)
             cache(r, c)
         else:
-            linear(r, c, A, c.hidden, c.q)
+            linear(r, c, A, c.hidden, c.q_width)
             r.put("RmsNorm", A, [c.query, (c.dim,)], [c.query, (*c.query[:-1], 1)], 2.4)
             r.put("RotaryMul", A, [(c.rows, 1, *c.query[1:]), (c.rows, 1, 1, c.dim)], us=2.4)
         core(r, c)
-        linear(r, c, A, c.q, c.hidden)
+        linear(r, c, A, c.q_width, c.hidden)
 
     return attention
 
@@ -161,8 +157,8 @@ def half_batches(c: Card, phase: str) -> BuiltCapture:
         embed(r, c)
         with r.beside(8, wait=False):
             r.clock[8] += 30.0
-            DENSE_LAYERS(r, half)
-        DENSE_LAYERS(r, half)
+            dense_layers(r, half)
+        dense_layers(r, half)
         r.join(8)
         head(r, c, c.sequences)
     return r.finish()
@@ -214,11 +210,11 @@ def adapters(r: Recorder, c: Card, region: str, inner: int, outer: int) -> None:
 
 
 def adapted_attention(r: Recorder, c: Card) -> None:
-    adapters(r, c, A, c.hidden, c.qkv)
+    adapters(r, c, A, c.hidden, c.qkv_width)
     r.put("split_qkv_rmsnorm_rope_kernel", A, us=4.0, core=V)
     cache(r, c)
     core(r, c)
-    adapters(r, c, A, c.q, c.hidden)
+    adapters(r, c, A, c.q_width, c.hidden)
 
 
 def adapted_feed(r: Recorder, c: Card) -> None:
@@ -262,7 +258,7 @@ def speech_tokens() -> BuiltCapture:
     logits = (c.rows, c.vocab)
     for _step in r.steps(4, 300.0):
         embed(r, c)
-        DENSE_LAYERS(r, c)
+        dense_layers(r, c)
         r.outside()
         linear(r, replace(c, bias=False), "head", c.hidden, c.vocab)
         r.put("LogSoftmaxV2", "sampling", logits, us=4.0)
@@ -278,7 +274,7 @@ def checked_drafts(guessed: int = 4) -> BuiltCapture:
     r = Recorder()
     for step in r.steps(4):
         r.outside()
-        forward(r, c, DENSE_LAYERS, step, rows=c.rows)
+        forward(r, c, dense_layers, step, rows=c.rows)
         for name in ("rejection_greedy_sample_kernel", "expand_kernel", "sample_recovered_tokens_kernel"):
             r.put(name, "sampling", us=4.0, core=V)
     return r.finish()
@@ -287,7 +283,7 @@ def checked_drafts(guessed: int = 4) -> BuiltCapture:
 def chunk_beside_decoding() -> BuiltCapture:
     """Prompts found in the prefix cache: the rest of one rides along with seven decoding sequences, twice."""
     plan = [("mixed", 135, 8), ("decode", 8, 8), ("mixed", 71, 8), ("decode", 8, 8), ("prefill", 200, 1)]
-    return phased(replace(QWEN3, tp=2), DENSE_LAYERS, plan, mode="graph")
+    return phased(replace(QWEN3, tp=2), dense_layers, plan, mode="graph")
 
 
 def quantised_router_beside() -> BuiltCapture:
@@ -333,7 +329,7 @@ def embedding_model() -> BuiltCapture:
                 norm(r, c)
             qkv(r, c)
             r.put("FlashAttentionScore", A, [c.query, c.key, c.key], c.query, 60.0, AIC)
-            linear(r, c, A, c.q, c.hidden)
+            linear(r, c, A, c.q_width, c.hidden)
             add_norm(r, c)
             mlp(r, c)
             add_norm(r, c)
@@ -347,25 +343,25 @@ def embedding_model() -> BuiltCapture:
 
 #: name -> how it is made.
 ODD: dict[str, Callable[[], BuiltCapture]] = {
-    "falcon-h1": lambda: run(FALCON_H1, layers_of(("dense", both_mixers, mlp))),
+    "falcon-h1": lambda: run(FALCON_H1, stack(("dense", both_mixers, mlp))),
     "granite-4": lambda: run(
-        replace(FALCON_H1, experts=64, top_k=6, expert_inter=512, add_norm="", layers=8),
-        layers_of(*[("moe", scan, gated_by_scan)] * 3, ("moe", gqa, gated_by_scan)),
+        replace(FALCON_H1, experts=64, top_k=6, expert_inter=512, add_norm_op="", layers=8),
+        stack(*[("moe", scan, gated_by_scan)] * 3, ("moe", gqa, gated_by_scan)),
     ),
     "gpt-oss-windows": lambda: run(
-        GPT_OSS, layers_of(("moe", windowed(True), loose_choice), ("moe", windowed(False), loose_choice))
+        GPT_OSS, stack(("moe", windowed(True), loose_choice), ("moe", windowed(False), loose_choice))
     ),
     "shared-keys": lambda: run(
-        replace(GEMMA3N, add_norm="AddRmsNorm", layers=8),
-        layers_of(*[("dense", sharing(True), mlp)] * 2, *[("dense", sharing(False), mlp)] * 2),
+        replace(GEMMA3N, add_norm_op="AddRmsNorm", layers=8),
+        stack(*[("dense", sharing(True), mlp)] * 2, *[("dense", sharing(False), mlp)] * 2),
     ),
     "half-batches": lambda: half_batches(replace(QWEN3, tp=4, rows=64, sequences=64), "decode"),
     "half-prompts": lambda: half_batches(
-        replace(QWEN3, tp=4, rows=2048, sequences=4, core="FlashAttentionScore"), "prefill"
+        replace(QWEN3, tp=4, rows=2048, sequences=4, core_op="FlashAttentionScore"), "prefill"
     ),
     "feed-forward-elsewhere": attention_only_rank,
     "four-bits": lambda: run(replace(DEEPSEEK, quant="dynamic"), first_dense(1, latent("MlaPrologV3"), four_bits)),
-    "adapters-by-token": lambda: run(PLAIN, layers_of(("dense", adapted_attention, adapted_feed))),
+    "adapters-by-token": lambda: run(PLAIN, stack(("dense", adapted_attention, adapted_feed))),
     "out-of-parts": lambda: run(DEEPSEEK, first_dense(1, out_of_parts, with_shared)),
     "head-of-parts": lambda: head_of_parts(DEEPSEEK, first_dense(1, latent(), with_shared)),
     "speech-tokens": speech_tokens,

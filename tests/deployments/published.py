@@ -23,16 +23,18 @@ from sample_builder.blocks import (
     add_norm,
     cache,
     core,
+    dense_layers,
     feed,
+    forward,
     linear,
     norm,
     reduce,
     split,
+    stack,
 )
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
-from sample_builder.runs import DENSE_LAYERS, forward, layers_of
 
 from skadvisor.capture.collectives import kinds
 
@@ -100,13 +102,13 @@ def scattered(r: Recorder, c: Card) -> None:
     if c.quant and r.layer == 0:
         r.put("AscendQuantV2", A, [c.wide, (c.hidden,), (c.hidden,)])
     project = "QuantBatchMatmulV3" if c.quant else "MatMulV2"
-    r.put(project, A, [c.wide, (c.qkv, c.hidden)], (c.rows, c.qkv))
+    r.put(project, A, [c.wide, (c.qkv_width, c.hidden)], (c.rows, c.qkv_width))
     r.put("split_qkv_rmsnorm_rope_kernel", A, core=V)
     cache(r, c, "ScatterPaKvCache")
     core(r, c)
     if c.quant:
-        r.put("AscendQuantV2", A, [(c.rows, c.q), (c.q,), (c.q,)])
-    r.put(project, A, [(c.rows, c.q), (c.hidden, c.q)], c.wide)
+        r.put("AscendQuantV2", A, [(c.rows, c.q_width), (c.q_width,), (c.q_width,)])
+    r.put(project, A, [(c.rows, c.q_width), (c.hidden, c.q_width)], c.wide)
     reduce(r, c)
 
 
@@ -122,7 +124,7 @@ def qwen3_moe_bf16() -> BuiltCapture:
         "MoeInitRoutingV3": 16.5, "split_qkv_rmsnorm_rope_kernel": 13.9, "AddRmsNormBias": 5.0, "Cast": 3.5,
         "MoeGatingTopK": 7.5, "MoeTokenUnpermute": 6.4, "ScatterPaKvCache": 5.2, "SwiGlu": 4.3,
     }  # fmt: skip
-    layers = layers_of(("moe", scattered, experts_at_hand))
+    layers = stack(("moe", scattered, experts_at_hand))
     return listed_twice(_recorded(QWEN3_MOE, layers, average))
 
 
@@ -167,7 +169,7 @@ def qwen3_eager() -> BuiltCapture:
     r = Recorder(mode="eager", gap_us=14.0, average=average)
     drawn = "RealDiv Sort MaskedFill ApplyTopKTopPCustom MaskedFill SoftmaxV2 DSARandomUniform RealDiv Mul"
     for step in r.steps(3):
-        forward(r, CUT_OUT, DENSE_LAYERS, step)
+        forward(r, CUT_OUT, dense_layers, step)
         for op in drawn.split():
             r.put(op, "sampling", (CUT_OUT.rows, CUT_OUT.vocab))
     return r.finish()
@@ -180,13 +182,13 @@ QWEN25 = Card(
 
 def rotated_by_library(r: Recorder, c: Card) -> None:
     """Qwen2.5: a projection with biases, the transformer library's rotation, collectives run by vector cores."""
-    linear(r, replace(c, bias=True), A, c.hidden, c.qkv)
-    split(r, c, A, c.qkv, c.q, c.kv_width, c.kv_width)
-    q, k = (c.rows, c.q), (c.rows, c.kv_width)
+    linear(r, replace(c, bias=True), A, c.hidden, c.qkv_width)
+    split(r, c, A, c.qkv_width, c.q_width, c.kv_width, c.kv_width)
+    q, k = (c.rows, c.q_width), (c.rows, c.kv_width)
     r.put("AtbRopeKernel", A, [q, k, (c.rows, c.dim), (c.rows, c.dim), (c.rows,)], [q, k], core=V)
     cache(r, c)
     core(r, c)
-    linear(r, c, A, c.q, c.hidden)
+    linear(r, c, A, c.q_width, c.hidden)
     reduce(r, c, "aiv_all_reduce_bfloat16_t")
 
 
@@ -201,7 +203,7 @@ def expanded_collectives() -> BuiltCapture:
         "MatMulV2": 10.3, "AtbRopeKernel": 4.3, "aiv_all_reduce_bfloat16_t": 6.6, "AddRmsNormBias": 2.6, "SwiGlu": 3.7,
         "FusedInferAttentionScore": 9.0, "RmsNorm": 6.7,
     }  # fmt: skip
-    r = _recorded(QWEN25, layers_of(("dense", rotated_by_library, expanded_mlp)), average)
+    r = _recorded(QWEN25, stack(("dense", rotated_by_library, expanded_mlp)), average)
     for row in r.rows:
         if row["op_type"] == "aiv_all_reduce_bfloat16_t":
             row["truth"] = (*row["truth"][:4], "comm")
@@ -209,7 +211,7 @@ def expanded_collectives() -> BuiltCapture:
 
 
 EXPORTED = Card(
-    hidden=896, heads=14, kv=2, dim=64, inter=4864, vocab=151936, layers=24, rows=2080, sequences=10, norm="RmsNorm",
+    hidden=896, heads=14, kv=2, dim=64, inter=4864, vocab=151936, layers=24, rows=2080, sequences=10, norm_op="RmsNorm",
 )  # fmt: skip
 
 

@@ -6,11 +6,10 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 
-from sample_builder.blocks import AIC, NORM, A, Card, V, dynamic, norm, quantised, reduce
+from sample_builder.blocks import AIC, NORM, A, Card, V, dynamic, embed, norm, quantised, reduce
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
-from sample_builder.runs import embed
 
 from deployments.published import Published
 from deployments.published_hyper import (
@@ -72,10 +71,10 @@ def picked(r: Recorder, c: Card, times: int = 1) -> None:
 def draft_context(r: Recorder, c: Card) -> None:
     """Keys of the draft layers for what the main model read, right behind its layers."""
     norm(r, c, NORM, op="RmsNorm")
-    dynamic(r, A, c.rows, c.hidden)
+    dynamic(r, c, A, c.rows, c.hidden)
     for number in range(3):
         r.layer, r.kind = c.layers + number, "mtp"
-        quantised(r, A, c.rows, c.hidden, RANK)
+        quantised(r, c, A, c.rows, c.hidden, RANK)
         norm(r, c, A, RANK, "RmsNorm")
         write(r, c.rows, 128, RANK)
 
@@ -86,14 +85,14 @@ def draft_layer(r: Recorder, c: Card, number: int) -> None:
     rows, rank = c.rows, 1280
     hyper_pre(r, c)
     r.put("RmsNormDynamicQuant", NORM, [c.wide, (c.hidden,)], [c.wide, (rows,)], core=V)
-    quantised(r, A, rows, c.hidden, rank)
-    quantised(r, A, rows, c.hidden, RANK)
+    quantised(r, c, A, rows, c.hidden, rank)
+    quantised(r, c, A, rows, c.hidden, RANK)
     norm(r, c, A, RANK, "RmsNorm")
     turn(r, rows, 1, RANK)
     write(r, rows, 128, RANK)
     norm(r, c, A, rank, "RmsNorm")
-    dynamic(r, A, rows, rank)
-    quantised(r, A, rows, rank, c.heads * c.dim)
+    dynamic(r, c, A, rows, rank)
+    quantised(r, c, A, rows, rank, c.heads * c.dim)
     turn(r, rows, c.heads, c.dim)
     query: Shape = (rows, c.heads, c.dim)
     r.put("SparseAttnSharedkv", A, [query, (34000, 128, 1, RANK)], core=AIC)

@@ -7,11 +7,28 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from sample_builder.blocks import AIC, AIV, BLOCKS, MOE, NORM, A, Block, Card, V, add, dynamic, norm, quantised, reduce
+from sample_builder.blocks import (
+    AIC,
+    AIV,
+    BLOCKS,
+    MOE,
+    NORM,
+    A,
+    Block,
+    Card,
+    V,
+    add,
+    dynamic,
+    embed,
+    head,
+    norm,
+    prepare,
+    quantised,
+    reduce,
+)
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
-from sample_builder.runs import embed, head, prepare
 
 from deployments.published import Published, decode
 from deployments.published_latent import RANK, ROPE
@@ -57,16 +74,16 @@ def source_attention(r: Recorder, c: Card, beside: Beside, spread: bool = False)
     """Every layer attends to a window; some compress keys and some choose among them, for the layers that follow."""
     rows, rank, number = c.rows, 1280, r.layer or 0
     norm(r, c, NORM, op="RmsNorm")
-    dynamic(r, A, rows, c.hidden)
-    quantised(r, A, rows, c.hidden, rank)
+    dynamic(r, c, A, rows, c.hidden)
+    quantised(r, c, A, rows, c.hidden, rank)
     with beside(132):
-        quantised(r, A, rows, c.hidden, RANK)
+        quantised(r, c, A, rows, c.hidden, RANK)
         norm(r, c, A, RANK, "RmsNorm")
         turn(r, rows, 1, RANK)
         write(r, rows, 128, RANK)
     norm(r, c, A, rank, "RmsNorm")
-    dynamic(r, A, rows, rank)
-    quantised(r, A, rows, rank, c.heads * c.dim)
+    dynamic(r, c, A, rows, rank)
+    quantised(r, c, A, rows, rank, c.heads * c.dim)
     turn(r, rows, c.heads, c.dim)
     if number in OWNS:
         norm(r, c, A, RANK, "RmsNorm")
@@ -74,13 +91,13 @@ def source_attention(r: Recorder, c: Card, beside: Beside, spread: bool = False)
         write(r, rows, 64, RANK)
         norm(r, c, A, 128, "RmsNorm")
         turn(r, rows, 1, 128)
-        dynamic(r, A, rows, 128)
+        dynamic(r, c, A, rows, 128)
         write(r, rows, 64, 128)
         write(r, rows, 64, 1)
     if number in CHOOSES:
-        quantised(r, A, rows, rank, 32 * 128)
+        quantised(r, c, A, rows, rank, 32 * 128)
         turn(r, rows, 32, 128)
-        dynamic(r, A, rows * 32, 128)
+        dynamic(r, c, A, rows * 32, 128)
         r.put("MatMulV2", A, [c.wide, (32, c.hidden)], (rows, 32))
         keys: list[Shape | None] = [(rows, 32, 128), (34000, 64, 1, 128), (rows, 32), (rows, 32), (34000, 64, 1)]
         r.put("QuantLightningIndexerV2", A, keys, (rows, 1, 512), core=AIC)
@@ -106,10 +123,10 @@ def hashed_experts(r: Recorder, c: Card, beside: Beside, casts: int = 0) -> None
     for _cast in range(casts):
         r.put("Cast", MOE, chosen, us=1.3)
     with beside(133):
-        dynamic(r, MOE, rows, c.hidden)
-        quantised(r, MOE, rows, c.hidden, 2 * part, "AI_CORE")
+        dynamic(r, c, MOE, rows, c.hidden)
+        quantised(r, c, MOE, rows, c.hidden, 2 * part, "AI_CORE")
         r.put("DequantSwigluQuant", MOE, [(rows, 2 * part), (2 * part,), (rows,)], [(rows, part), (rows,)], core=V)
-        quantised(r, MOE, rows, part, c.hidden)
+        quantised(r, c, MOE, rows, part, c.hidden)
     wide: Shape = (routed, c.hidden)
     r.put("MoeInitRoutingV3", MOE, [c.wide, chosen], [wide, (routed,), (c.local,), (routed,)], core=AIV)
     up: list[Shape | None] = [wide, (routed,), (c.local,), (c.local, 2 * width // 64, c.hidden // 16, 16, 64)]

@@ -16,6 +16,7 @@ from sample_builder.blocks import (
     add,
     add_norm,
     dynamic,
+    forward,
     gating,
     heads_norm,
     norm,
@@ -23,15 +24,15 @@ from sample_builder.blocks import (
     quantised_feed,
     reduce,
     split,
+    stack,
     static,
 )
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
-from sample_builder.runs import forward, layers_of
 
-from deployments.latent import absorbed_keys, cached_keys, turned_queries
 from deployments.published import Published, decode
+from deployments.written import absorbed_keys, cached_keys, turned_queries
 
 RANK, ROPE = 512, 64
 
@@ -46,11 +47,11 @@ def absorbed(r: Recorder, c: Card) -> None:
     """Static quantisation before each projection, key and value projections absorbed, layouts in between."""
     rows, heads, rank = c.rows, c.heads, 1536
     query: Shape = (rows, heads, RANK)
-    static(r, A, rows, c.hidden)
-    quantised(r, A, rows, c.hidden, rank + RANK + ROPE)
+    static(r, c, A, rows, c.hidden)
+    quantised(r, c, A, rows, c.hidden, rank + RANK + ROPE)
     norm(r, c, A, rank, "RmsNorm")
-    static(r, A, rows, rank)
-    quantised(r, A, rows, rank, heads * (c.dim + ROPE))
+    static(r, c, A, rows, rank)
+    quantised(r, c, A, rows, rank, heads * (c.dim + ROPE))
     r.put("AsStrided", A, (rows, heads, c.dim + ROPE), (rows, heads, ROPE))
     r.put("TransData", A, (heads, rows, c.dim), (heads, c.dim // 16, rows, 16))
     absorbed_keys(r, c)
@@ -60,8 +61,8 @@ def absorbed(r: Recorder, c: Card) -> None:
     ins: list[Shape | None] = [query, cached, cached, *[None] * 11, (rows, 64)]
     r.put("FusedInferAttentionScore", A, ins, [query, None], core=AIC)
     r.put("TransposeBatchMatMul", A, [query, (heads, RANK, c.dim)], (rows, heads * c.dim))
-    static(r, A, rows, heads * c.dim)
-    quantised(r, A, rows, heads * c.dim, c.hidden)
+    static(r, c, A, rows, heads * c.dim)
+    quantised(r, c, A, rows, heads * c.dim, c.hidden)
     r.put("hcom_reduceScatter_", "comm", c.wide, (max(1, rows // c.tp), c.hidden))
 
 
@@ -123,11 +124,11 @@ GLM5 = Card(
 
 def chosen_keys(r: Recorder, c: Card) -> None:
     rows, rank, heads = c.rows, 2048, c.heads
-    dynamic(r, A, rows, c.hidden)
-    quantised(r, A, rows, c.hidden, rank + RANK + ROPE)
+    dynamic(r, c, A, rows, c.hidden)
+    quantised(r, c, A, rows, c.hidden, rank + RANK + ROPE)
     norm(r, c, A, rank, "RmsNorm")
-    dynamic(r, A, rows, rank)
-    quantised(r, A, rows, rank, heads * (c.dim + ROPE))
+    dynamic(r, c, A, rows, rank)
+    quantised(r, c, A, rows, rank, heads * (c.dim + ROPE))
     absorbed_keys(r, c)
     cached_keys(r, c)
     r.put("_triton_rope_siso", A, (rows, heads, ROPE), core=V)
@@ -136,15 +137,15 @@ def chosen_keys(r: Recorder, c: Card) -> None:
     r.put("_triton_rope_siso", A, (rows, 1, 128), core=V)
     keys: Shape = (BLOCKS * 128, 128)
     r.put("ScatterNdUpdate", A, [keys, (rows, 1), (rows, 128)])
-    quantised(r, A, rows, rank, 32 * 128)
+    quantised(r, c, A, rows, rank, 32 * 128)
     r.put("MatMulV2", A, [c.wide, (32, c.hidden)], (rows, 32))
     index: list[Shape | None] = [(rows, 32, 128), (BLOCKS, 128, 1, 128), (rows, 32)]
     r.put("LightningIndexer", A, index, (rows, 1, 2048), core=AIC)
     query, cached = (rows, heads, RANK), (BLOCKS, 128, 1, RANK)
     r.put("SparseFlashAttention", A, [query, cached, cached, (rows, 1, 2048)], core=AIC)
     r.put("batch_matmul_transpose", A, [query, (heads, RANK, 256)], (rows, heads * 256), core=AIC)
-    dynamic(r, A, rows, heads * 256)
-    quantised(r, A, rows, heads * 256, c.hidden)
+    dynamic(r, c, A, rows, heads * 256)
+    quantised(r, c, A, rows, heads * 256, c.hidden)
     reduce(r, c)
 
 
@@ -178,65 +179,65 @@ def glm5() -> BuiltCapture:
         "MemSet": 26.0, "SparseFlashAttention": 36.0, "LightningIndexer": 30.0,
     }  # fmt: skip
     dense, moe = ("dense", chosen_keys, dense_quantised), ("moe", chosen_keys, padded_experts)
-    return decode(GLM5, layers_of(dense, dense, dense, *[moe] * 75), average)
+    return decode(GLM5, stack(dense, dense, dense, *[moe] * 75), average)
 
 
 Q35 = Card(
     hidden=4096, heads=16, kv=4, dim=256, inter=12288, vocab=248320, layers=32, rows=2048, sequences=1, tp=1,
-    add_norm="", norm="RmsNorm",
+    add_norm_op="", norm_op="RmsNorm",
 )  # fmt: skip
 
 
 def between_formats(r: Recorder, region: str, rows: int, inner: int, outer: int) -> None:
     """A projection with its input and its result carried from rows to fractals and back."""
     r.put("TransData", region, (rows, inner), (inner // 32 or 1, rows, 32))
-    quantised(r, region, rows, inner, outer, "AI_CORE")
+    quantised(r, None, region, rows, inner, outer, "AI_CORE")
     r.put("TransData", region, (outer // 16 or 1, rows, 16), (rows, outer))
 
 
 def delta_rule(r: Recorder, c: Card) -> None:
     rows, key, value = c.rows, 2048, 4096
-    static(r, A, rows, c.hidden)
+    static(r, c, A, rows, c.hidden)
     between_formats(r, A, rows, c.hidden, 2 * key + 2 * value)
     between_formats(r, A, rows, c.hidden, 64)
     r.put("CausalConv1dV310", A, [(rows, 2 * key + value), (4, 2 * key + value)], core=V)
     for _part in range(2):
-        heads_norm(r, (rows, 16, 128))
+        heads_norm(r, c, (rows, 16, 128))
     mixed: list[Shape | None] = [(rows, 16, 128), (rows, 16, 128), (rows, 32, 128), (rows, 32), (rows, 32)]
     if r.phase == "prefill":
         for op in ("ChunkGatedDeltaRuleComputeWy", "ChunkGatedDeltaRuleFwdH", "ChunkFwdO"):
             r.put(op, A, mixed, (rows, 32, 128), core=AIC)
     else:
         r.put("RecurrentGatedDeltaRule", A, mixed, (rows, 32, 128), core=AIV)
-    heads_norm(r, (rows, 32, 128))
-    static(r, A, rows, value)
+    heads_norm(r, c, (rows, 32, 128))
+    static(r, c, A, rows, value)
     between_formats(r, A, rows, value, c.hidden)
 
 
 def full_attention(r: Recorder, c: Card) -> None:
-    rows, width = c.rows, 2 * c.q + 2 * c.kv_width
-    static(r, A, rows, c.hidden)
+    rows, width = c.rows, 2 * c.q_width + 2 * c.kv_width
+    static(r, c, A, rows, c.hidden)
     between_formats(r, A, rows, c.hidden, width)
-    split(r, c, A, width, c.q, c.q, c.kv_width, c.kv_width)
+    split(r, c, A, width, c.q_width, c.q_width, c.kv_width, c.kv_width)
     q, k = c.query, c.key
-    heads_norm(r, q)
-    heads_norm(r, k)
+    heads_norm(r, c, q)
+    heads_norm(r, c, k)
     r.put("RotaryMul", A, [q, (rows, 1, 64), (rows, 1, 64)])
     r.put("RotaryMul", A, [k, (rows, 1, 64), (rows, 1, 64)])
     pages: Shape = (BLOCKS, c.kv_width // 16, 128, 16)
     r.put("ReshapeAndCacheNz", A, [k, k, pages, pages, (rows,)], [pages, pages])
     op = "UnpadFlashAttentionNz" if r.phase == "prefill" else "PagedAttentionNz"
     r.put(op, A, [q, pages, pages, (c.sequences or rows, 64)], core=AIC)
-    r.each("Sigmoid Mul", A, (rows, c.q))
-    static(r, A, rows, c.q)
-    between_formats(r, A, rows, c.q, c.hidden)
+    r.each("Sigmoid Mul", A, (rows, c.q_width))
+    static(r, c, A, rows, c.q_width)
+    between_formats(r, A, rows, c.q_width, c.hidden)
 
 
 def fractal_mlp(r: Recorder, c: Card) -> None:
-    static(r, MLP, c.rows, c.hidden)
+    static(r, c, MLP, c.rows, c.hidden)
     between_formats(r, MLP, c.rows, c.hidden, 2 * c.inter)
     r.put("SwiGlu", MLP, (c.rows, 2 * c.inter), (c.rows, c.inter))
-    static(r, MLP, c.rows, c.inter)
+    static(r, c, MLP, c.rows, c.inter)
     between_formats(r, MLP, c.rows, c.inter, c.hidden)
 
 
@@ -249,7 +250,7 @@ def qwen35() -> BuiltCapture:
     }  # fmt: skip
     quick = {"QuantBatchMatmulV3": 287.0, "MatMulV2": 11500.0, "RecurrentGatedDeltaRule": 60.0}
     rule, full = ("dense", delta_rule, fractal_mlp), ("dense", full_attention, fractal_mlp)
-    layers: Layers = layers_of(rule, rule, rule, full)
+    layers: Layers = stack(rule, rule, rule, full)
     r = Recorder(mode="eager", gap_us=14.0, average=slow)
     for step in r.steps(3):
         c = Q35 if step == 0 else Q35.at(1, 1)

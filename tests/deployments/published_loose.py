@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from sample_builder.blocks import AIC, AIV, MOE, NORM, A, Card, add, linear, reduce, split
+from sample_builder.blocks import AIC, AIV, MOE, NORM, A, Card, add, forward, linear, reduce, split
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
-from sample_builder.runs import forward
 
-from deployments.loose import loose_norm
 from deployments.published import Published
+from deployments.written import loose_norm
 
 CARD = Card(
     hidden=4096, heads=64, kv=4, dim=128, inter=12288, vocab=151936, layers=94, rows=4, tp=8, experts=128, top_k=8,
-    expert_inter=1536, local=128, add_norm="",
+    expert_inter=1536, local=128, add_norm_op="",
 )  # fmt: skip
 
 
 def gathered_keys(r: Recorder, c: Card) -> None:
     """Keys and values of all pages are gathered to one tensor before each attention."""
-    linear(r, c, A, c.hidden, c.qkv)
-    split(r, c, A, c.qkv, c.q, c.kv_width, c.kv_width)
+    linear(r, c, A, c.hidden, c.qkv_width)
+    split(r, c, A, c.qkv_width, c.q_width, c.kv_width, c.kv_width)
     q, k = c.query, c.key
     for heads in (q, k):
-        loose_norm(r, A, heads)
+        loose_norm(r, c, A, heads)
     r.put("ApplyRotaryPosEmb", A, [q, k, (c.rows, 1, c.dim), (c.rows, 1, c.dim)], [q, k], 4.0)
     cached: Shape = (4096 * 128, 1, c.dim)
     for _part in range(2):
@@ -31,8 +30,8 @@ def gathered_keys(r: Recorder, c: Card) -> None:
     for _part in range(2):
         r.put("Index", A, [(4096, 128, c.dim), (c.rows, 32)], (c.rows, 4096, c.dim))
     keys: Shape = (c.rows, 4096, c.dim)
-    r.put("IncreFlashAttention", A, [(c.rows, 1, c.q), keys, keys, None, (c.rows, 4096)], us=14.0)
-    linear(r, c, A, c.q, c.hidden)
+    r.put("IncreFlashAttention", A, [(c.rows, 1, c.q_width), keys, keys, None, (c.rows, 4096)], us=14.0)
+    linear(r, c, A, c.q_width, c.hidden)
     reduce(r, c)
 
 
@@ -56,11 +55,11 @@ def gathered_experts(r: Recorder, c: Card) -> None:
 def loose_layers(r: Recorder, c: Card) -> None:
     for number in r.layers(c.layers, "moe"):
         if number == 0:
-            loose_norm(r, NORM, c.wide)
+            loose_norm(r, c, NORM, c.wide)
         for block in (gathered_keys, gathered_experts):
             block(r, c)
             add(r, c)
-            loose_norm(r, NORM, c.wide)
+            loose_norm(r, c, NORM, c.wide)
 
 
 def loose() -> BuiltCapture:

@@ -16,20 +16,21 @@ from sample_builder.blocks import (
     cache,
     core,
     feed,
+    forward,
     heads_norm,
     linear,
     norm,
     quantised,
+    stack,
     static,
 )
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
-from sample_builder.runs import forward, layers_of
 
-from deployments.latent import cached_keys, turned_queries
 from deployments.published import QWEN3_32B, Published, as_read
 from deployments.published_latent import RANK, ROPE, V3, absorbed, v3_layers
+from deployments.written import cached_keys, turned_queries
 
 
 def gathered(r: Recorder, c: Card, back: bool = False) -> None:
@@ -46,7 +47,7 @@ def gathered(r: Recorder, c: Card, back: bool = False) -> None:
 def long_prompt(r: Recorder, c: Card) -> None:
     """Large projections are other kernels than in decode; a layer's first norm and rotation stay apart."""
     part = c.at(c.rows // c.tp)
-    width, inter = c.qkv, c.inter // c.tp
+    width, inter = c.qkv_width, c.inter // c.tp
     q, k = c.query, c.key
     for number in r.layers(c.layers):
         if number == 0:
@@ -54,14 +55,14 @@ def long_prompt(r: Recorder, c: Card) -> None:
         gathered(r, c)
         r.put("MatMulV2", A, [c.wide, (width, c.hidden)], (c.rows, width), 640.0)
         if number == 0:
-            heads_norm(r, q, us=300.0)
-            heads_norm(r, k, us=300.0)
+            heads_norm(r, c, q, us=300.0)
+            heads_norm(r, c, k, us=300.0)
             r.put("_triton_rope", A, [q, k, (40960, c.dim)], [q, k], 280.0, V)
         else:
             r.put("split_qkv_rmsnorm_rope_kernel", A, us=983.0, core=V)
         cache(r, c)
         r.put("FusedInferAttentionScore", A, [q, k, k, None, (2048, 2048)], [q, None], 1083.0, AIC)
-        r.put("MatMulV2", A, [(c.rows, c.q), (c.hidden, c.q)], c.wide, 1030.0)
+        r.put("MatMulV2", A, [(c.rows, c.q_width), (c.hidden, c.q_width)], c.wide, 1030.0)
         r.put("TensorMove", A, c.wide, us=33.0)
         gathered(r, c, back=True)
         add_norm(r, part)
@@ -79,11 +80,11 @@ def graph_layers(r: Recorder, c: Card) -> None:
     for number in r.layers(c.layers):
         if number == 0:
             norm(r, c)
-        linear(r, c, A, c.hidden, c.qkv)
+        linear(r, c, A, c.hidden, c.qkv_width)
         r.put("split_qkv_rmsnorm_rope_kernel_0", A, us=6.0, core=V)
         r.put("reshape_and_cache_200000000", A, us=4.0, core=V, name="reshape_and_cache_200000000")
         core(r, c)
-        linear(r, c, A, c.q, c.hidden)
+        linear(r, c, A, c.q_width, c.hidden)
         r.put("hcom_allReduce_", "comm", c.wide, us=79.9)
         add_norm(r, c)
         feed(r, c)
@@ -105,11 +106,11 @@ def qwen3_phases() -> BuiltCapture:
 def chunked(r: Recorder, c: Card) -> None:
     """Keys and values are projected anew; the part before this chunk is loaded, and two results are joined."""
     rows, heads, rank = c.rows, c.heads, 1536
-    static(r, A, rows, c.hidden)
-    quantised(r, A, rows, c.hidden, rank + RANK + ROPE)
+    static(r, c, A, rows, c.hidden)
+    quantised(r, c, A, rows, c.hidden, rank + RANK + ROPE)
     norm(r, c, A, rank, "RmsNorm")
-    static(r, A, rows, rank)
-    quantised(r, A, rows, rank, heads * (c.dim + ROPE))
+    static(r, c, A, rows, rank)
+    quantised(r, c, A, rows, rank, heads * (c.dim + ROPE))
     pages = [(BLOCKS, 128, 1, ROPE), (BLOCKS, 128, 1, RANK)]
     cached_keys(r, c)
     turned_queries(r, c, 20.0)
@@ -121,8 +122,8 @@ def chunked(r: Recorder, c: Card) -> None:
         r.put("FusedInferAttentionScore", A, [query, query, (rows, heads, c.dim)], (rows, heads, c.dim), 700.0)
     parts: list[Shape | None] = [(rows * heads,)] * 2 + [(rows * heads, c.dim)] * 2
     r.put("AttentionUpdate", A, parts, (rows * heads, c.dim), 714.0, V)
-    static(r, A, rows, heads * c.dim)
-    quantised(r, A, rows, heads * c.dim, c.hidden)
+    static(r, c, A, rows, heads * c.dim)
+    quantised(r, c, A, rows, heads * c.dim, c.hidden)
     r.put("hcom_reduceScatter_", "comm", c.wide, (max(1, rows // c.tp), c.hidden), 320.0)
 
 
@@ -144,21 +145,21 @@ def deepseek_v3_phases() -> BuiltCapture:
 
 
 QWEN25_3B = Card(
-    hidden=2048, heads=16, kv=2, dim=128, inter=11008, vocab=151936, layers=36, rows=8, add_norm="AddRmsNorm"
+    hidden=2048, heads=16, kv=2, dim=128, inter=11008, vocab=151936, layers=36, rows=8, add_norm_op="AddRmsNorm"
 )
 
 
 def paged(r: Recorder, c: Card) -> None:
-    width = c.qkv
+    width = c.qkv_width
     linear(r, replace(c, bias=True), A, c.hidden, width)
-    q, k = (c.rows, c.q), (c.rows, c.kv_width)
+    q, k = (c.rows, c.q_width), (c.rows, c.kv_width)
     r.put("AtbRopeKernel", A, [q, k, (c.rows, c.dim), (c.rows, c.dim), (c.rows,)], [q, k], 1.5, V)
     cache(r, c)
     out: Shape = (c.rows, c.heads, c.dim)
     r.put("ZerosLike", A, out)
     pages: Shape = (BLOCKS, 128, c.kv, c.dim)
     r.put("PagedAttentionMaskNdKernel", A, [out, pages, pages, (c.rows, 64), (c.rows,)], us=4.5, core=AIC)
-    linear(r, c, A, c.q, c.hidden)
+    linear(r, c, A, c.q_width, c.hidden)
 
 
 def other_engine() -> BuiltCapture:
@@ -169,7 +170,7 @@ def other_engine() -> BuiltCapture:
     for step in r.steps(3):
         r.outside()
         r.put("Cumsum", "prepare", [(c.rows,), (1,)], us=40.0)
-        forward(r, c, layers_of(("dense", paged, feed)), step)
+        forward(r, c, stack(("dense", paged, feed)), step)
         logits: Shape = (c.rows, c.vocab)
         for op in (*drawn.split(), "RealDiv", "ArgMaxV2"):
             r.put(op, "sampling", logits, us=36.0)

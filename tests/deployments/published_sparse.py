@@ -3,11 +3,10 @@ for the experts; published.py says how they are made."""
 
 from __future__ import annotations
 
-from sample_builder.blocks import AIC, AIV, BLOCKS, MLP, MOE, NORM, A, Card, V, dynamic, norm, quantised
+from sample_builder.blocks import AIC, AIV, BLOCKS, MLP, MOE, NORM, A, Card, V, dynamic, forward, norm, quantised
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
-from sample_builder.runs import forward
 
 from deployments.published import Published, listed_twice
 from deployments.published_latent import RANK, ROPE
@@ -29,7 +28,7 @@ def prolog(r: Recorder, c: Card) -> None:
 def indexer(r: Recorder, c: Card) -> None:
     """Queries and keys of the indexer are cut, rotated, joined again, turned by a fixed matrix and quantised."""
     rows, heads, width = c.rows, 64, 128
-    quantised(r, A, rows, 1536, heads * width)
+    quantised(r, c, A, rows, 1536, heads * width)
     r.put("MatMulV2", A, [c.wide, (width, c.hidden)], (rows, width))
     r.put("LayerNormV3", A, [(rows, width), (width,), (width,)], [(rows, width), (rows, 1), (rows, 1)])
     for many in (heads, 1):
@@ -39,7 +38,7 @@ def indexer(r: Recorder, c: Card) -> None:
         r.put("ConcatV2", A, [(rows, many, ROPE), (rows, many, width - ROPE)], whole, 2.2)
         r.put("MatMulV2", A, [(rows * many, width), (width, width)], us=5.0)
         r.put("Cast", A, whole, us=1.6)
-    dynamic(r, A, rows * heads, width)
+    dynamic(r, c, A, rows * heads, width)
     for page in (width, 1):
         cached: Shape = (BLOCKS * 128, page)
         r.put("ScatterNdUpdate", A, [cached, (rows, 1), (rows, page)])
@@ -56,7 +55,7 @@ def chosen(r: Recorder, c: Card, quant: str = "DynamicQuant") -> None:
     r.put("TransposeBatchMatMul", A, [query, (c.heads, RANK, c.dim)], (c.rows, c.heads * c.dim), 12.0)
     inner = c.heads * c.dim
     r.put(quant, A, (c.rows, inner), [(c.rows, inner), (c.rows,)], 3.4)
-    quantised(r, A, c.rows, inner, c.hidden)
+    quantised(r, c, A, c.rows, inner, c.hidden)
 
 
 def recipe_layer(r: Recorder, c: Card, dense: bool, first: bool, fused_next: bool) -> None:
@@ -64,16 +63,16 @@ def recipe_layer(r: Recorder, c: Card, dense: bool, first: bool, fused_next: boo
         norm(r, c, NORM, op="RmsNorm")
     r.put("Cast", A, c.wide, us=1.6)
     prolog(r, c)
-    dynamic(r, A, c.rows, c.hidden)
+    dynamic(r, c, A, c.rows, c.hidden)
     indexer(r, c)
     chosen(r, c)
     sums: list[Shape | None] = [c.wide, c.wide, (c.hidden,)]
     if dense:
         r.put("AddRmsNormDynamicQuant", NORM, [*sums, None, None], [c.wide, c.wide, c.wide, (c.rows,)], 5.0)
         width = c.inter // c.tp
-        quantised(r, MLP, c.rows, c.hidden, 2 * width)
+        quantised(r, c, MLP, c.rows, c.hidden, 2 * width)
         r.put("DequantSwigluQuant", MLP, [(c.rows, 2 * width), (2 * width,)], [(c.rows, width), (c.rows,)], 4.0)
-        quantised(r, MLP, c.rows, width, c.hidden)
+        quantised(r, c, MLP, c.rows, width, c.hidden)
     else:
         r.put("AddRmsNormCast", NORM, sums, [c.wide, c.wide, (c.rows, 1), c.wide], 5.0)
         routed_and_shared(r, c)
@@ -85,10 +84,10 @@ def routed_and_shared(r: Recorder, c: Card) -> None:
     rows, routed, picks, width = c.rows, c.rows * c.top_k, (c.rows, c.top_k), c.expert_inter
     r.put("MatMulV2", MOE, [c.wide, (c.experts, c.hidden)], (rows, c.experts), 9.0)
     r.put("MoeGatingTopKHash", MOE, [(rows, c.experts), (c.experts,)], [picks, picks, (rows, c.experts)], 5.0)
-    dynamic(r, MOE, rows, c.hidden)
-    quantised(r, MOE, rows, c.hidden, 2 * width)
+    dynamic(r, c, MOE, rows, c.hidden)
+    quantised(r, c, MOE, rows, c.hidden, 2 * width)
     r.put("DequantSwigluQuant", MOE, [(rows, 2 * width), (2 * width,)], [(rows, width), (rows,)], 4.0)
-    quantised(r, MOE, rows, width, c.hidden)
+    quantised(r, c, MOE, rows, width, c.hidden)
     wide: Shape = (routed, c.hidden)
     r.put("MoeDistributeDispatchV2", MOE, [c.wide, picks], [wide, (routed,)], 30.0, AIV)
     r.put("GroupedMatmul", MOE, [wide, (c.local, c.hidden, 2 * width)], (routed, 2 * width), 60.0, AIC)
@@ -161,7 +160,7 @@ def mega_layers(r: Recorder, c: Card) -> None:
         r.put("DynamicMxQuant", A, c.wide, [c.wide, (rows, c.hidden // 64, 2)], 3.4)
         prolog(r, c)
         if number < 3 or (number % 4 == 2 and number > 3):
-            quantised(r, A, rows, 2048, 32 * 128)
+            quantised(r, c, A, rows, 2048, 32 * 128)
             r.put("MatMulV3", A, [c.wide, (128, c.hidden)], (rows, 128), 6.0)
             r.put("LayerNormV3", A, [(rows, 128), (128,), (128,)], [(rows, 128), (rows, 1), (rows, 1)])
             r.put("ScatterNdUpdate", A, [(BLOCKS * 128, 128), (rows, 1), (rows, 128)])
@@ -181,10 +180,10 @@ def mega_layers(r: Recorder, c: Card) -> None:
 
 def mx_mlp(r: Recorder, c: Card, region: str, width: int) -> None:
     r.put("DynamicMxQuant", region, c.wide, [c.wide, (c.rows, c.hidden // 64, 2)], 3.4)
-    quantised(r, region, c.rows, c.hidden, 2 * width)
+    quantised(r, c, region, c.rows, c.hidden, 2 * width)
     r.put("SwiGlu", region, (c.rows, 2 * width), (c.rows, width), 2.2)
     r.put("DynamicMxQuant", region, (c.rows, width), [(c.rows, width), (c.rows, width // 64, 2)], 3.4)
-    quantised(r, region, c.rows, width, c.hidden)
+    quantised(r, c, region, c.rows, width, c.hidden)
 
 
 def one_kernel_and_list(r: Recorder, c: Card) -> None:

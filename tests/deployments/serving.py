@@ -19,34 +19,30 @@ from sample_builder.blocks import (
     attend,
     cache,
     core,
+    dense_layers,
+    embed,
     feed,
+    first_dense,
+    forward,
     gating,
     gqa,
     grouped,
+    head,
     linear,
     mlp,
+    moe_layers,
     norm,
+    phased,
+    prepare,
     qkv,
+    run,
+    stack,
 )
 from sample_builder.build import BuiltCapture
 from sample_builder.operation import Shape
 from sample_builder.recorder import Recorder
-from sample_builder.runs import (
-    DENSE_LAYERS,
-    MOE_LAYERS,
-    embed,
-    first_dense,
-    forward,
-    head,
-    layers_of,
-    phased,
-    prepare,
-    run,
-)
 
-from deployments.dense import QWEN3
-from deployments.experts import QWEN3_MOE, with_shared
-from deployments.latent import DEEPSEEK, latent
+from deployments.written import DEEPSEEK, QWEN3, QWEN3_MOE, latent, with_shared
 
 WIDE4 = replace(QWEN3, tp=4)
 
@@ -59,7 +55,7 @@ def fused_sum(r: Recorder, c: Card) -> None:
         qkv(r, c)
         cache(r, c)
         core(r, c)
-        for region, inner in ((A, c.q), (MLP, c.inter // c.tp)):
+        for region, inner in ((A, c.q_width), (MLP, c.inter // c.tp)):
             if region == MLP:
                 linear(r, c, MLP, c.hidden, 2 * inner)
                 r.put("SwiGlu", MLP, (c.rows, 2 * inner), (c.rows, inner), 2.8)
@@ -80,11 +76,11 @@ def gathered_matmul(r: Recorder, c: Card) -> None:
     for number in r.layers(c.layers):
         if number == 0:
             norm(r, part)
-        gather(A, c.qkv, 30.0)
+        gather(A, c.qkv_width, 30.0)
         r.put("split_qkv_rmsnorm_rope_kernel_0", A, us=4.0, core=V)
         cache(r, c)
         core(r, c)
-        scatter(A, c.q, 24.0)
+        scatter(A, c.q_width, 24.0)
         add_norm(r, part)
         gather(MLP, 2 * inter, 44.0)
         r.put("SwiGlu", MLP, (c.rows, 2 * inter), (c.rows, inter), 2.8)
@@ -120,7 +116,7 @@ def context_parallel_decode(r: Recorder, c: Card) -> None:
     r.put("ConcatD", A, [(c.rows, c.heads, c.dim), (c.rows, c.heads, 1)], packed, 2.2)
     r.put("hcom_alltoall_", "comm", packed, us=12.0)
     joined_parts(r, c, 5.0)
-    linear(r, c, A, c.q, c.hidden)
+    linear(r, c, A, c.q_width, c.hidden)
 
 
 def context_parallel_prefill(r: Recorder, c: Card) -> None:
@@ -131,13 +127,13 @@ def context_parallel_prefill(r: Recorder, c: Card) -> None:
     for _half in range(2):
         r.put("FusedInferAttentionScore", A, [c.query, c.key, c.key], [c.query, (c.rows, c.heads, 1)], 90.0, AIC)
     joined_parts(r, c, 12.0)
-    linear(r, c, A, c.q, c.hidden)
+    linear(r, c, A, c.q_width, c.hidden)
 
 
 def context_parallel() -> BuiltCapture:
     blocks = (context_parallel_prefill, context_parallel_decode, context_parallel_decode)
     plan = [("prefill", 1024, 1), ("decode", 8, 8), ("decode", 8, 8)]
-    return phased(QWEN3, [layers_of(("dense", block, mlp)) for block in blocks], plan)
+    return phased(QWEN3, [stack(("dense", block, mlp)) for block in blocks], plan)
 
 
 def split_cores(r: Recorder, c: Card) -> None:
@@ -149,12 +145,12 @@ def split_cores(r: Recorder, c: Card) -> None:
     r.put("FusedInferAttentionScore", A, [prompt, keys, keys], [prompt, None], 60.0, AIC)
     core(r, c.at(decoding), "PagedAttentionMaskNdKernel")
     r.put("ConcatD", A, [prompt, (decoding, c.heads, c.dim)], c.query)
-    linear(r, c, A, c.q, c.hidden)
+    linear(r, c, A, c.q_width, c.hidden)
 
 
 def mixed_batch() -> BuiltCapture:
     plan = [("mixed", 262, 7), ("decode", 7, 7), ("decode", 7, 7)]
-    return phased(QWEN3, [layers_of(("dense", split_cores, mlp)), DENSE_LAYERS, DENSE_LAYERS], plan)
+    return phased(QWEN3, [stack(("dense", split_cores, mlp)), dense_layers, dense_layers], plan)
 
 
 def adapted(r: Recorder, c: Card, region: str, inner: int, outer: int, slices: int) -> None:
@@ -166,11 +162,11 @@ def adapted(r: Recorder, c: Card, region: str, inner: int, outer: int, slices: i
 
 
 def lora_attention(r: Recorder, c: Card) -> None:
-    adapted(r, c, A, c.hidden, c.qkv, 3)
+    adapted(r, c, A, c.hidden, c.qkv_width, 3)
     r.put("split_qkv_rmsnorm_rope_kernel", A, us=4.0, core=V)
     cache(r, c)
     core(r, c)
-    adapted(r, c, A, c.q, c.hidden, 1)
+    adapted(r, c, A, c.q_width, c.hidden, 1)
 
 
 def lora_mlp(r: Recorder, c: Card) -> None:
@@ -188,8 +184,8 @@ def two_batches() -> BuiltCapture:
         embed(r, c)
         with r.beside(8, wait=False):
             r.clock[8] += 40.0
-            MOE_LAYERS(r, half)
-        MOE_LAYERS(r, half)
+            moe_layers(r, half)
+        moe_layers(r, half)
         r.join(8)
         head(r, c)
     return r.finish()
@@ -281,7 +277,7 @@ def three_states(drafts: int = 3) -> BuiltCapture:
     r, c = Recorder(), replace(QWEN3, rows=32)
     sequences = c.rows // (drafts + 1)
     for step in r.steps(3):
-        forward(r, replace(c, sequences=sequences), DENSE_LAYERS, step, rows=c.rows)
+        forward(r, replace(c, sequences=sequences), dense_layers, step, rows=c.rows)
         r.outside()
         r.put("ConcatD", "other", [c.wide] * 3, (c.rows, 3 * c.hidden), 2.2)
         r.mm("other", c.rows, 3 * c.hidden, c.hidden)
@@ -293,11 +289,11 @@ def three_states(drafts: int = 3) -> BuiltCapture:
             norm(r, now)
             norm(r, now)
             r.put("ConcatD", A, [now.wide, now.wide], (now.rows, 2 * c.hidden), 2.0)
-            linear(r, now, A, 2 * c.hidden, now.qkv)
+            linear(r, now, A, 2 * c.hidden, now.qkv_width)
             r.put("_triton_rope", A, core=V)
             cache(r, now)
             core(r, now)
-            linear(r, now, A, now.q, now.hidden)
+            linear(r, now, A, now.q_width, now.hidden)
             add_norm(r, now)
             mlp(r, now)
             add_norm(r, now)
@@ -308,12 +304,12 @@ def three_states(drafts: int = 3) -> BuiltCapture:
 def eager_then_graph() -> BuiltCapture:
     """Prompts run eagerly on one stream, decoding is replayed from a graph on another."""
     r = Recorder(mode="eager", gap_us=14.0)
-    forward(r, QWEN3_MOE.at(600, 1), MOE_LAYERS, 0, "prefill", rows=1)
+    forward(r, QWEN3_MOE.at(600, 1), moe_layers, 0, "prefill", rows=1)
     r.pause(900.0)
     r.mode, r.gap_us, r.stream = "graph", 0.2, 21
     r.clock[21] = max(r.clock.values())
     for step in range(1, 4):
-        forward(r, QWEN3_MOE.at(8, 8), MOE_LAYERS, step, "decode", rows=8)
+        forward(r, QWEN3_MOE.at(8, 8), moe_layers, step, "decode", rows=8)
         r.pause(350.0)
     return r.finish()
 
@@ -328,7 +324,7 @@ def full_sampling() -> BuiltCapture:
         r.put("GatherV2", "embedding", [(c.vocab // c.tp, c.hidden), ids, (1,)], c.wide, 4.0)
         r.put("MaskedFill", "embedding", [c.wide, (c.rows, 1), (1,)], us=2.0)
         r.put("hcom_allReduce_", "comm", c.wide, us=12.0)
-        DENSE_LAYERS(r, c)
+        dense_layers(r, c)
         r.outside()
         r.put("Index", "head", [c.wide, (1,), (2,), ids], c.wide, 2.8)
         linear(r, c, "head", c.hidden, c.vocab // c.tp)
@@ -356,18 +352,18 @@ SERVING: dict[str, Callable[[], BuiltCapture]] = {
     "flash-communication": lambda: run(replace(WIDE4, rows=64), sequence_parallel),
     "context-parallel": context_parallel,
     "mixed-batch": mixed_batch,
-    "lora": lambda: run(QWEN3, layers_of(("dense", lora_attention, lora_mlp))),
+    "lora": lambda: run(QWEN3, stack(("dense", lora_attention, lora_mlp))),
     "two-batches": two_batches,
-    "attention-rank": lambda: run(QWEN3_MOE, layers_of(("moe", gqa, away))),
+    "attention-rank": lambda: run(QWEN3_MOE, stack(("moe", gqa, away))),
     "expert-rank": expert_rank,
     "first-stage": lambda: stage(first=True, last=False),
     "middle-stage": lambda: stage(first=False, last=False),
     "last-stage": lambda: stage(first=False, last=True),
     "deepseek-mtp": lambda: mtp(DEEPSEEK, MTP_LAYERS, with_shared, latent(), 1),
     "deepseek-mtp-3": lambda: mtp(replace(DEEPSEEK, rows=32), MTP_LAYERS, with_shared, latent(), 3),
-    "qwen3-eagle": lambda: mtp(replace(QWEN3, rows=32), DENSE_LAYERS, mlp, gqa, 3),
+    "qwen3-eagle": lambda: mtp(replace(QWEN3, rows=32), dense_layers, mlp, gqa, 3),
     "eagle-3": three_states,
     "eager-then-graph": eager_then_graph,
     "full-sampling": full_sampling,
-    "bare-graph": lambda: run(QWEN3_MOE, MOE_LAYERS, steps=4, outside=False),
+    "bare-graph": lambda: run(QWEN3_MOE, moe_layers, steps=4, outside=False),
 }

@@ -6,24 +6,46 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
-from sample_builder.blocks import AIC, PAGED, A, add_norm, cache, core, gqa, linear, mlp, moe, norm, qkv
+from sample_builder.blocks import (
+    AIC,
+    PAGED,
+    A,
+    add_norm,
+    cache,
+    core,
+    dense_layers,
+    embed,
+    forward,
+    gqa,
+    head,
+    linear,
+    mlp,
+    moe,
+    norm,
+    phased,
+    qkv,
+    run,
+    sandwiched,
+    stack,
+)
 from sample_builder.build import BuiltCapture
 from sample_builder.perturb import change, from_trace, keep, level0, without_shapes
 from sample_builder.recorder import Recorder
 from sample_builder.renaming import named, renamed
-from sample_builder.runs import DENSE_LAYERS, embed, forward, head, layers_of, phased, run, sandwiched
 
-from deployments.dense import ATB, parallel_layers
-from deployments.experts import exchanged, one_kernel
 from deployments.serving import fused_sum, mtp, sequence_parallel
-from deployments.small import (
+from deployments.written import (
+    ATB,
     SMALL,
     convolution_scan,
+    exchanged,
     gathered,
     latent_prolog,
     looped,
     moe_of,
+    one_kernel,
     overlapping,
+    parallel_layers,
     separate_indexed,
     separate_latent,
     shared_after,
@@ -39,7 +61,7 @@ def warm_up() -> BuiltCapture:
     r = Recorder()
     for step in r.steps(4, 300.0):
         r.slow = 5.0 if step == 0 else 1.0
-        forward(r, SMALL, DENSE_LAYERS, step)
+        forward(r, SMALL, dense_layers, step)
     return r.finish()
 
 
@@ -62,7 +84,7 @@ def two_models() -> BuiltCapture:
     r = Recorder()
     draft = small(layers=2, hidden=1024, heads=8, kv=2, inter=2816, rows=4)
     for step in r.steps(3, 300.0):
-        forward(r, small(sequences=4), DENSE_LAYERS, step)
+        forward(r, small(sequences=4), dense_layers, step)
         for number in range(4):
             r.pause(15.0)
             embed(r, draft)
@@ -94,7 +116,7 @@ def pieces() -> BuiltCapture:
                 if stream == 7:
                     cache(r, c)
                     core(r, c)
-            linear(r, c, A, c.q, c.hidden)
+            linear(r, c, A, c.q_width, c.hidden)
             add_norm(r, c)
             mlp(r, c)
             add_norm(r, c)
@@ -123,7 +145,7 @@ def fused_rows(scope: str, whole: bool) -> BuiltCapture:
 
 def mindspore() -> BuiltCapture:
     """Names as MindSpore writes them: the path of the cell, then the operator with its number."""
-    built = run(small(add_norm="", cut="separate", mlp="swish"))
+    built = run(small(add_norm_op="", cut="separate", form="swish"))
     cells = {A: "attention-LlamaAttention", "mlp": "feed_forward-LlamaFeedForward", "norm": "norm-RMSNorm"}
     truth = built.truth
     names = [
@@ -149,19 +171,20 @@ def without_pause() -> BuiltCapture:
     """Graph replays back to back: only the repetition of layers is left."""
     r = Recorder()
     for step in r.steps(4, 8.0):
-        forward(r, SMALL, DENSE_LAYERS, step, outside=False)
+        forward(r, SMALL, dense_layers, step, outside=False)
     return r.finish()
 
 
-PLAIN = small(add_norm="", cut="separate", mlp="swish")
-GEMMA = small(add_norm="", kv=8, inter=6144, qk_norm=True)
+PLAIN = small(add_norm_op="", cut="separate", form="swish")
+GEMMA = small(add_norm_op="", kv=8, inter=6144, qk_norm=True)
 GPT = small(
-    norm="LayerNormV4", add_norm="", rope="", kv=16, inter=8192, cut="separate", mlp="plain", act="Gelu", bias_add=True
-)
-OLD = small(add_norm="", core=PAGED)
+    norm_op="LayerNormV4", add_norm_op="", rope="", kv=16, inter=8192, cut="separate", form="plain", act="Gelu",
+    bias_add=True,
+)  # fmt: skip
+OLD = small(add_norm_op="", core_op=PAGED)
 MLA = small(hidden=4096, heads=32, kv=32, quant="dynamic")
-HYBRID = layers_of(("moe", unnamed_delta, moe), ("moe", unnamed_delta, moe), ("moe", gqa, moe))
-SCANS = layers_of(*[("dense", convolution_scan, mlp)] * 3, ("dense", gqa, mlp))
+HYBRID = stack(("moe", unnamed_delta, moe), ("moe", unnamed_delta, moe), ("moe", gqa, moe))
+SCANS = stack(*[("dense", convolution_scan, mlp)] * 3, ("dense", gqa, mlp))
 EXPERTS = run(SMALL, moe_of(shared_between))
 BARE = run(SMALL, steps=4, outside=False)
 CHUNKED = [("prefill", 512, 1), ("mixed", 300, 5), ("decode", 6, 6)]
@@ -172,7 +195,7 @@ TRITON = small(cut="kernel", qk_norm=True)
 BLOCK_VARIANTS: dict[str, Callable[[], BuiltCapture]] = {
     "sandwich": lambda: run(GEMMA, sandwiched(gqa, mlp)),
     "sandwich-level0": lambda: level0(run(GEMMA, sandwiched(gqa, mlp))),
-    "parallel": lambda: run(replace(GEMMA, mlp="plain", act="Gelu"), parallel_layers()),
+    "parallel": lambda: run(replace(GEMMA, form="plain", act="Gelu"), parallel_layers()),
     "parallel-swiglu": lambda: run(GEMMA, parallel_layers()),
     "post-norm": lambda: run(replace(GEMMA, kv=16), sandwiched(gqa, mlp, before=False)),
     "gpt": lambda: run(GPT),
@@ -182,15 +205,15 @@ BLOCK_VARIANTS: dict[str, Callable[[], BuiltCapture]] = {
     "square": lambda: run(small(kv=16, cut="separate")),
     "square-renamed": lambda: renamed(run(small(kv=16, cut="separate"))),
     "tiny": lambda: run(small(hidden=64, heads=4, kv=2, dim=16, inter=172, vocab=512, rows=2)),
-    "hidden-is-intermediate": lambda: run(small(inter=2048, mlp="swish", cut="separate", kv=16)),
+    "hidden-is-intermediate": lambda: run(small(inter=2048, form="swish", cut="separate", kv=16)),
     "qkv-like-gated": lambda: run(small(kv=8)),
     "qkv-like-gated-renamed": lambda: renamed(run(small(kv=8))),
     "separate-tp": lambda: run(small(cut="separate", tp=4)),
     "sequence-parallel": lambda: run(small(rows=64, tp=4), sequence_parallel),
     "fused-reduce": lambda: run(small(tp=2), fused_sum),
-    "sigmoid-mul": lambda: run(small(mlp="sigmoid")),
-    "swish-mul": lambda: run(small(mlp="swish", cut="separate")),
-    "swish-between": lambda: run(small(mlp="swish-between", add_norm="")),
+    "sigmoid-mul": lambda: run(small(form="sigmoid")),
+    "swish-mul": lambda: run(small(form="swish", cut="separate")),
+    "swish-between": lambda: run(small(form="swish-between", add_norm_op="")),
     "w8a8-static": lambda: run(small(quant="static", dequant=True)),
     "w8a8-static-level0": lambda: level0(run(small(quant="static", dequant=True))),
     "w4a8": lambda: run(small(quant="w4a8")),
@@ -213,22 +236,22 @@ BLOCK_VARIANTS: dict[str, Callable[[], BuiltCapture]] = {
     "moe-overlapping": lambda: run(SMALL, overlapping),
     "moe-first-dense": lambda: run(SMALL, moe_of(shared_between, 3)),
     "moe-first-dense-level0": lambda: level0(run(SMALL, moe_of(shared_between, 3))),
-    "moe-interleaved": lambda: run(SMALL, layers_of(("dense", gqa, mlp), ("moe", gqa, shared_between))),
+    "moe-interleaved": lambda: run(SMALL, stack(("dense", gqa, mlp), ("moe", gqa, shared_between))),
     "moe-renamed": lambda: renamed(EXPERTS),
     "hybrid-scan": lambda: run(SMALL, SCANS),
     "hybrid-delta": lambda: run(small(layers=9), HYBRID),
     "hybrid-delta-level0": lambda: level0(run(small(layers=9), HYBRID)),
-    "only-scan": lambda: run(SMALL, layers_of(("dense", convolution_scan, mlp))),
+    "only-scan": lambda: run(SMALL, stack(("dense", convolution_scan, mlp))),
     "mla": lambda: run(MLA, moe_of(shared_beside, 1, separate_latent())),
     "mla-two-streams": lambda: run(MLA, moe_of(shared_between, 1, separate_latent(11))),
     "mla-prolog": lambda: run(MLA, moe_of(shared_between, 1, latent_prolog)),
     "mla-prolog-level0": lambda: level0(run(MLA, moe_of(shared_between, 1, latent_prolog))),
     "indexer": lambda: run(MLA, moe_of(shared_between, 1, separate_indexed)),
-    "drafts-3": lambda: mtp(SMALL, DENSE_LAYERS, mlp, gqa, 3),
+    "drafts-3": lambda: mtp(SMALL, dense_layers, mlp, gqa, 3),
     "drafts-1": lambda: mtp(SMALL, moe_of(shared_between), mlp, gqa, 1),
-    "speculative": lambda: phased(SMALL, DENSE_LAYERS, [("decode", 64, 16)] * 3, "graph"),
-    "chunked": lambda: phased(SMALL, DENSE_LAYERS, CHUNKED),
-    "batches": lambda: phased(SMALL, DENSE_LAYERS, BATCHES, "graph"),
+    "speculative": lambda: phased(SMALL, dense_layers, [("decode", 64, 16)] * 3, "graph"),
+    "chunked": lambda: phased(SMALL, dense_layers, CHUNKED),
+    "batches": lambda: phased(SMALL, dense_layers, BATCHES, "graph"),
     "no-head": lambda: without(run(SMALL, steps=4), "head", "sampling"),
     "no-embedding": lambda: without(run(SMALL, steps=4), "embedding"),
     "no-sampling": lambda: without(run(SMALL, steps=4), "sampling"),
