@@ -8,7 +8,6 @@ from functools import cache
 from label_scores import Score, score
 from sample_builder.build import BuiltCapture
 
-from deployments.odd import ODD
 from deployments.published import STEPS, Published
 from deployments.published_drafts import DRAFTS
 from deployments.published_hyper import HYPER
@@ -16,7 +15,6 @@ from deployments.published_latent import LATENT
 from deployments.published_loose import LOOSE
 from deployments.published_phases import PHASES
 from deployments.published_sparse import SPARSE_STEPS
-from deployments.serving import SERVING
 from deployments.variants import BLOCK_VARIANTS
 from deployments.written import CAPTURES
 from skadvisor.labelling.labels import Labelled, label
@@ -27,7 +25,7 @@ NO_DECODERS = CAPTURES["encoders"]
 PUBLISHED: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEPS, **DRAFTS, **LOOSE}
 DEPLOYMENTS = {
     **CAPTURES["dense"], **CAPTURES["experts"], **CAPTURES["latent"], **CAPTURES["hybrid"],
-    **CAPTURES["towers"], **SERVING, **ODD,
+    **CAPTURES["towers"], **CAPTURES["serving"], **CAPTURES["odd"],
 }  # fmt: skip
 _ALL: dict[str, Callable[[], BuiltCapture]] = {
     **VARIANTS, **DEPLOYMENTS, **{name: published.build for name, published in PUBLISHED.items()},

@@ -33,21 +33,23 @@ from sample_builder.perturb import change, from_trace, keep, level0, without_sha
 from sample_builder.recorder import Recorder
 from sample_builder.renaming import named, renamed
 
-from deployments.serving import fused_sum, mtp, sequence_parallel
 from deployments.written import (
     ATB,
     SMALL,
     convolution_scan,
     exchanged,
+    fused_sum,
     gathered,
     latent_prolog,
     looped,
     moe_of,
+    mtp,
     one_kernel,
     overlapping,
     parallel_layers,
     separate_indexed,
     separate_latent,
+    sequence_parallel,
     shared_after,
     shared_before,
     shared_beside,

@@ -12,7 +12,7 @@ from sample_builder.renaming import named, renamed
 from sample_builder.runs import WORDS as COMMON
 from sample_builder.sequences import read
 
-FILES = ("small", "dense", "experts", "latent", "hybrid", "loose", "encoders", "towers")
+FILES = ("small", "dense", "experts", "latent", "hybrid", "loose", "encoders", "towers", "serving", "odd")
 WORDS: dict[str, Any] = {
     **COMMON, "change": change, "from_trace": from_trace, "keep": keep, "level0": level0, "named": named,
     "renamed": renamed, "without_shapes": without_shapes,
