@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from deployments.variants import BLOCK_VARIANTS
-from deployments.written import SMALL, encoded, small
+from deployments.written import CAPTURES, SMALL, encoded, small
 from sample_builder.blocks import dense_layers
 from sample_builder.perturb import change, level0
 from sample_builder.runs import phased, run
@@ -36,7 +35,7 @@ def test_phase_from_tokens_and_sequences(rows: int, sequences: int, phase: str) 
 
 
 def test_an_unknown_kernel_that_is_called_chunk_proves_no_prefill() -> None:
-    recorded = BLOCK_VARIANTS["only-scan"]()
+    recorded = CAPTURES["variants"]["only-scan"]()
     renamed = change(recorded, op_type=lambda op: "mixer_chunk_k" if op == "ssd_state_k" else op)
     labelled = label(renamed.capture, VOCABULARY)
     assert set(labelled.steps["phase"].astype(str)) == {"decode"}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from deployments.catalogue import labelled
-from deployments.variants import cut
-from deployments.written import SMALL
+from deployments.written import SMALL, cut_off
 from sample_builder.blocks import dense_layers, forward, run
 from sample_builder.build import BuiltCapture
 from sample_builder.recorder import Recorder
@@ -37,7 +36,7 @@ def test_the_pause_between_replays_need_not_be_long(pause: float) -> None:
 
 
 def test_a_capture_of_layers_that_begins_and_ends_within_steps() -> None:
-    found = layers_found(cut(run(SMALL, steps=4, outside=False), 30, 40))
+    found = layers_found(cut_off(run(SMALL, steps=4, outside=False), 30, 40))
     assert len(found) == 4
     assert found[1:3] == [8, 8]
 

@@ -42,7 +42,7 @@ _BLOCK = re.compile(r"block (\w+)(?:\((.*?)\))?(?: in (\w+))?: .*")
 _FIGURES = re.compile(r"(card|times) (\w+)(?: as (\w+))?: (.*)")
 _COUNTED = re.compile(r"counted (.+), (\d+) layers(?: as (\w+))?: (.*)")
 _CAPTURE = re.compile(r"capture (.+?) = (.*)")
-_PYTHON = re.compile(r"return\b|[\w.]+(\[\w+\])?(, [\w.()]+|, \([\w., ]+\))* [-+*]?= ")
+_PYTHON = re.compile(r"return\b|[\w.]+(\[\w+\])?(, [\w.()\[\]]+|, \([\w., ]+\))* [-+*]?= ")
 _OPENING = re.compile(r"((?:if|elif|for|with|beside) .+?|else):(?: (.*))?")
 _TIMES = re.compile(r"(\d+)x (.*)")
 

@@ -15,12 +15,11 @@ from deployments.published_latent import LATENT
 from deployments.published_loose import LOOSE
 from deployments.published_phases import PHASES
 from deployments.published_sparse import SPARSE_STEPS
-from deployments.variants import BLOCK_VARIANTS
 from deployments.written import CAPTURES
 from skadvisor.labelling.labels import Labelled, label
 from skadvisor.vocabulary.operators import load_vocabulary
 
-VARIANTS = {**BLOCK_VARIANTS, **CAPTURES["loose"]}
+VARIANTS = {**CAPTURES["variants"], **CAPTURES["loose"]}
 NO_DECODERS = CAPTURES["encoders"]
 PUBLISHED: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEPS, **DRAFTS, **LOOSE}
 DEPLOYMENTS = {

@@ -6,17 +6,58 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from sample_builder.build import BuiltCapture
 from sample_builder.perturb import change, from_trace, keep, level0, without_shapes
 from sample_builder.renaming import named, renamed
 from sample_builder.runs import WORDS as COMMON
 from sample_builder.sequences import read
 
-FILES = ("small", "dense", "experts", "latent", "hybrid", "loose", "encoders", "towers", "serving", "odd")
-WORDS: dict[str, Any] = {
-    **COMMON, "change": change, "from_trace": from_trace, "keep": keep, "level0": level0, "named": named,
-    "renamed": renamed, "without_shapes": without_shapes,
-}  # fmt: skip
+FILES = ("small", "dense", "experts", "latent", "hybrid", "loose", "encoders", "towers", "serving", "odd", "variants")
+
+
+def cut_off(built: BuiltCapture, first: int, last: int) -> BuiltCapture:
+    """Without the first and the last kernels."""
+    count = len(built.truth)
+    return keep(built, [first <= row < count - last for row in range(count)])
+
+
+def without(built: BuiltCapture, *regions: str) -> BuiltCapture:
+    """Without the kernels of these regions."""
+    return keep(built, ~built.truth["region"].isin(regions).to_numpy())
+
+
+def thinned(built: BuiltCapture, every: int) -> BuiltCapture:
+    """Without one kernel of so many."""
+    return keep(built, [row % every != every // 2 for row in range(len(built.truth))])
+
+
+def mindspore(built: BuiltCapture) -> BuiltCapture:
+    """Names as MindSpore writes them: the path of the cell, then the operator with its number."""
+    cells = {"attention": "attention-LlamaAttention", "mlp": "feed_forward-LlamaFeedForward", "norm": "norm-RMSNorm"}
+    truth = built.truth
+    names = [
+        f"Default/network-LlamaForCausalLM/model-LlamaModel/layers-CellList/{layer}-LlamaDecodeLayer/"
+        f"{cells.get(region, region)}/{op}-op{number}"
+        for number, (op, layer, region) in enumerate(
+            zip(built.capture.kernels["op_type"], truth["layer"].fillna(-1), truth["region"], strict=True)
+        )
+    ]
+    return change(built, name=pd.Series(names), op_type=None, input_shapes=None, output_shapes=None)
+
+
+def marked(built: BuiltCapture, several: int, lost: bool) -> BuiltCapture:
+    """Profiler step ids that hold several passes each, or lack on some rows."""
+    ids = pd.Series([10 + step // several for step in built.truth["step"]], dtype=object)
+    if lost:
+        ids[[row % 7 == 3 for row in range(len(ids))]] = None
+    return change(built, step_id=ids)
+
+
+_CHANGES = (
+    change, cut_off, from_trace, level0, marked, mindspore, named, renamed, thinned, without, without_shapes,
+)  # fmt: skip
+WORDS: dict[str, Any] = {**COMMON, **{one.__name__: one for one in _CHANGES}}
 
 
 def _read(name: str) -> dict[str, Callable[[], BuiltCapture]]:
