@@ -7,13 +7,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from deployments.catalogue import DEPLOYMENTS, NO_DECODERS, VARIANTS, built, labelled, scored
+from deployments.written import gqa, mlp, moe, stack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_scores import Score, score
-from sample_builder.blocks import Card, gqa, mlp, moe, run, stack
 from sample_builder.build import BuiltCapture
+from sample_builder.cards import Card
 from sample_builder.perturb import from_trace, keep, level0
 from sample_builder.renaming import compiled_at_load, fashion, paths, renamed, snake_case, static_kernels
+from sample_builder.runs import run
 
 from skadvisor.labelling.labels import label
 from skadvisor.records import LAYER_REGIONS

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from deployments.written import CAPTURES, SMALL, encoded, small
-from sample_builder.blocks import dense_layers
+from deployments.written import CAPTURES, SMALL, dense_layers, encoded, small
 from sample_builder.perturb import change, level0
 from sample_builder.runs import phased, run
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from deployments.catalogue import PUBLISHED, built, labelled, scored
-from deployments.published_latent import LATENT
-from deployments.published_sparse import SPARSE_STEPS
+from deployments.written import CAPTURES, COUNTED
 from label_scores import Score, score
 from sample_builder.perturb import from_trace, level0
 from sample_builder.renaming import compiled_at_load, static_kernels
@@ -22,12 +21,12 @@ def right(found: Score, told: bool = True) -> bool:
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_each_kernel_runs_as_often_as_was_published(name: str) -> None:
-    step, published = built(name), PUBLISHED[name]
+    step, (layers, per_step) = built(name), COUNTED[name]
     kernels = step.capture.kernels
     inside = (step.truth["step"] == 0) & (kernels["kind"].astype(str) != "collective_part")
     found = Counter(kernels["op_type"][inside].astype(str))
-    assert {op: found[op] for op in published.per_step} == published.per_step
-    assert step.truth["layer"].nunique() == published.layers
+    assert {op: found[op] for op in per_step} == per_step
+    assert step.truth["layer"].nunique() == layers
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
@@ -64,7 +63,7 @@ def test_published_steps_are_labelled_by_names_and_order(name: str, change) -> N
     assert right(scored(change(built(name))), told=name not in NO_PHASE)
 
 
-@pytest.mark.parametrize("name", sorted({**LATENT, **SPARSE_STEPS}))
+@pytest.mark.parametrize("name", sorted({**CAPTURES["published_latent"], **CAPTURES["published_sparse"]}))
 @pytest.mark.parametrize("change", [static_kernels, compiled_at_load])
 def test_published_steps_are_labelled_under_compiled_names(name: str, change) -> None:  # type: ignore[no-untyped-def]
     assert right(scored(change(built(name))))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from deployments.catalogue import labelled
-from deployments.written import SMALL, cut_off
-from sample_builder.blocks import dense_layers, forward, run
+from deployments.written import SMALL, cut_off, replayed
 from sample_builder.build import BuiltCapture
-from sample_builder.recorder import Recorder
+from sample_builder.runs import recorded, run
 
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.repetition import _is_regular
@@ -28,11 +27,7 @@ def test_steps_of_layers_alone_are_told_apart_like_whole_ones(steps: int, bare: 
 
 @pytest.mark.parametrize("pause", [0.5, 8.0, 300.0])
 def test_the_pause_between_replays_need_not_be_long(pause: float) -> None:
-    r = Recorder()
-    for step in range(3):
-        forward(r, SMALL, dense_layers, step, outside=False)
-        r.pause(pause)
-    assert layers_found(r.finish()) == [8, 8, 8]
+    assert layers_found(recorded(SMALL, body=replayed, pause=pause)) == [8, 8, 8]
 
 
 def test_a_capture_of_layers_that_begins_and_ends_within_steps() -> None:

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
 from label_scores import Score, score
 from sample_builder.build import BuiltCapture
 
-from deployments.published import STEPS, Published
-from deployments.published_drafts import DRAFTS
-from deployments.published_hyper import HYPER
-from deployments.published_latent import LATENT
-from deployments.published_loose import LOOSE
-from deployments.published_phases import PHASES
-from deployments.published_sparse import SPARSE_STEPS
-from deployments.written import CAPTURES
+from deployments.written import CAPTURES, COUNTED
 from skadvisor.labelling.labels import Labelled, label
 from skadvisor.vocabulary.operators import load_vocabulary
 
 VARIANTS = {**CAPTURES["variants"], **CAPTURES["loose"]}
 NO_DECODERS = CAPTURES["encoders"]
-PUBLISHED: dict[str, Published] = {**STEPS, **LATENT, **HYPER, **PHASES, **SPARSE_STEPS, **DRAFTS, **LOOSE}
+#: Published steps; `COUNTED` has how often each kernel runs in them.
+PUBLISHED = {name: made for captures in CAPTURES.values() for name, made in captures.items() if name in COUNTED}
 DEPLOYMENTS = {
-    **CAPTURES["dense"], **CAPTURES["experts"], **CAPTURES["latent"], **CAPTURES["hybrid"],
-    **CAPTURES["towers"], **CAPTURES["serving"], **CAPTURES["odd"],
-}  # fmt: skip
-_ALL: dict[str, Callable[[], BuiltCapture]] = {
-    **VARIANTS, **DEPLOYMENTS, **{name: published.build for name, published in PUBLISHED.items()},
-}  # fmt: skip
+    name: made
+    for file in ("dense", "experts", "latent", "hybrid", "towers", "serving", "odd")
+    for name, made in CAPTURES[file].items()
+}
+_ALL = {**VARIANTS, **DEPLOYMENTS, **PUBLISHED}
 assert len(_ALL) == len(VARIANTS) + len(DEPLOYMENTS) + len(PUBLISHED), "two captures of one name"
 
 

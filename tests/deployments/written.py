@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from sample_builder.build import BuiltCapture
 from sample_builder.perturb import change, from_trace, keep, level0, without_shapes
+from sample_builder.recorder import Recorder
 from sample_builder.renaming import named, renamed
 from sample_builder.runs import WORDS as COMMON
 from sample_builder.sequences import read
 
-FILES = ("small", "dense", "experts", "latent", "hybrid", "loose", "encoders", "towers", "serving", "odd", "variants")
+from skadvisor.capture.collectives import kinds
+
+FILES = (
+    "small",
+    "dense",
+    "experts",
+    "latent",
+    "hybrid",
+    "loose",
+    "encoders",
+    "towers",
+    "serving",
+    "odd",
+    "variants",
+    "published",
+    "published_latent",
+    "published_sparse",
+    "published_hyper",
+)
 
 
 def cut_off(built: BuiltCapture, first: int, last: int) -> BuiltCapture:
@@ -54,7 +74,30 @@ def marked(built: BuiltCapture, several: int, lost: bool) -> BuiltCapture:
     return change(built, step_id=ids)
 
 
+def as_read(built: BuiltCapture) -> BuiltCapture:
+    """With the kinds that a reader gives the rows: collectives expanded on vector cores are known by their names."""
+    kernels = built.capture.kernels
+    columns = {name: kernels[name] for name in ("start_ns", "dur_ns", "name", "core")}
+    found = kernels.assign(kind=kinds(columns))
+    return replace(built, capture=replace(built.capture, kernels=found))
+
+
+def listed_twice(r: Recorder) -> BuiltCapture:
+    """Collectives that the profiler lists as a whole and, on the stream that runs them, as a kernel."""
+    for row in [row for row in r.rows if row["kind"] == "collective"]:
+        part = {
+            "name": "AivKernel",
+            "op_type": "AivKernel",
+            "core": "AI_VECTOR_CORE",
+            "stream": r.stream,
+            "task": len(r.rows),
+        }
+        r.rows.append({**row, **part})
+    return as_read(r.finish())
+
+
 _CHANGES = (
+    as_read, listed_twice,
     change, cut_off, from_trace, level0, marked, mindspore, named, renamed, thinned, without, without_shapes,
 )  # fmt: skip
 WORDS: dict[str, Any] = {**COMMON, **{one.__name__: one for one in _CHANGES}}
@@ -68,6 +111,8 @@ def _read(name: str) -> dict[str, Callable[[], BuiltCapture]]:
 
 #: file -> the captures that it makes.
 CAPTURES = {name: _read(name) for name in FILES}
+#: capture -> the layers and the kernels of a step by its source.
+COUNTED: dict[str, tuple[int, dict[str, int]]] = WORDS["counted"]
 
 
 def __getattr__(name: str) -> Any:
