@@ -152,6 +152,21 @@ def random_labels(draw_from: np.random.Generator, size: int) -> list[dict[str, A
     ]
 
 
+#: A dense decoder layer: op type, input shapes, output shapes.
+DENSE_ROWS = [
+    ("RmsNorm", "4,2048;2048", "4,2048;4,1"),
+    ("MatMulV2", "4,2048;3072,2048", "4,3072"),
+    ("RotaryPositionEmbedding", "4,16,128;4,1,128", "4,16,128"),
+    ("FusedInferAttentionScore", "4,16,128;900,128,512;900,128,512", "4,16,128"),
+    ("MatMulV2", "4,2048;2048,2048", "4,2048"),
+    ("AddRmsNorm", "4,2048;4,2048;2048", "4,2048;4,1;4,2048"),
+    ("MatMulV2", "4,2048;11264,2048", "4,11264"),
+    ("SwiGlu", "4,11264", "4,5632"),
+    ("MatMulV2", "4,5632;2048,5632", "4,2048"),
+    ("Add", "4,2048;4,2048", "4,2048"),
+]
+
+
 def capture_of(rows: Iterable[tuple[Any, ...]], gap_us: float = 0.3, **every: Any) -> Capture:
     """A capture of rows (op type, input shapes, output shapes[, columns that differ]), one after the other.
 

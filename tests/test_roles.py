@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 from label_scores import score
 from label_variants import build_variant
-from small_tables import capture_of
+from small_tables import DENSE_ROWS, capture_of
 
 from skadvisor.labelling.labels import Labelled, label
 from skadvisor.vocabulary.operators import load_vocabulary
@@ -98,25 +98,10 @@ def test_products_round_a_softmax_are_attention() -> None:
     }  # fmt: skip
 
 
-#: A dense decoder layer: op type, input shapes, output shapes.
-DENSE = [
-    ("RmsNorm", "4,2048;2048", "4,2048;4,1"),
-    ("MatMulV2", "4,2048;3072,2048", "4,3072"),
-    ("RotaryPositionEmbedding", "4,16,128;4,1,128", "4,16,128"),
-    ("FusedInferAttentionScore", "4,16,128;900,128,512;900,128,512", "4,16,128"),
-    ("MatMulV2", "4,2048;2048,2048", "4,2048"),
-    ("AddRmsNorm", "4,2048;4,2048;2048", "4,2048;4,1;4,2048"),
-    ("MatMulV2", "4,2048;11264,2048", "4,11264"),
-    ("SwiGlu", "4,11264", "4,5632"),
-    ("MatMulV2", "4,5632;2048,5632", "4,2048"),
-    ("Add", "4,2048;4,2048", "4,2048"),
-]
-
-
 def test_a_number_added_to_a_gain_belongs_to_the_norm() -> None:
     rows = []
     for _layer in range(8):
-        for row in DENSE:
+        for row in DENSE_ROWS:
             gain = "Norm" in row[0]
             rows += [("Adds", "2048", "2048"), row] if gain else [row]
     kernels = label(capture_of(rows), VOCABULARY).kernels
@@ -127,7 +112,7 @@ def test_a_task_of_the_ai_cpu_belongs_to_the_one_kernel_that_it_runs_beside() ->
     rows: list[tuple[object, ...]] = []
     now = 1000.0
     for layer in range(8):
-        for op_type, inputs, outputs in DENSE:
+        for op_type, inputs, outputs in DENSE_ROWS:
             fused = op_type == "FusedInferAttentionScore" and layer % 2
             length = 90.0 if fused else 8.0
             name = "pypto_kernel_0" if fused else op_type
@@ -156,7 +141,7 @@ def test_a_task_of_the_ai_cpu_belongs_to_the_one_kernel_that_it_runs_beside() ->
     ],
 )
 def test_marks_and_exchanges_stand_outside_a_layer(op_type: str, region: str, role: str) -> None:
-    rows = [row for _layer in range(8) for row in [*DENSE[:4], (op_type, "", "", {"core": None}), *DENSE[4:]]]
+    rows = [row for _layer in range(8) for row in [*DENSE_ROWS[:4], (op_type, "", "", {"core": None}), *DENSE_ROWS[4:]]]
     found = label(capture_of(rows), VOCABULARY)
     marks = found.kernels["op_type"] == op_type
     named = found.kernels.loc[marks]
@@ -171,13 +156,19 @@ def test_a_users_region_holds_wherever_the_operator_runs(tmp_path, region: str) 
     file.write_text(
         f'[[operator]]\nrole = "elementwise"\nregion = "{region}"\nnames = ["ourkernel"]\nsource = "ours"\n'
     )
-    rows = [row for _layer in range(8) for row in [*DENSE[:7], ("OurKernel", "4,11264", "4,11264"), *DENSE[7:]]]
+    rows = [
+        row for _layer in range(8) for row in [*DENSE_ROWS[:7], ("OurKernel", "4,11264", "4,11264"), *DENSE_ROWS[7:]]
+    ]
     kernels = label(capture_of(rows), load_vocabulary(file)).kernels
     assert set(kernels.loc[kernels["op_type"] == "OurKernel", "region"]) == {region}
 
 
 def test_an_ai_cpu_multiplies_no_matrices() -> None:
-    rows = [row for _layer in range(8) for row in [*DENSE[:7], ("Frobnicate", "", "", {"core": "AI_CPU"}), *DENSE[7:]]]
+    rows = [
+        row
+        for _layer in range(8)
+        for row in [*DENSE_ROWS[:7], ("Frobnicate", "", "", {"core": "AI_CPU"}), *DENSE_ROWS[7:]]
+    ]
     kernels = label(capture_of(rows), VOCABULARY).kernels
     assert "expert_matmul" not in set(kernels["role"])
 
@@ -191,7 +182,7 @@ def test_activations_in_blocks_are_read_as_rows_and_columns() -> None:
     plain: list[tuple[object, ...]] = [("GatherV2", "32000,2048;4;1", "4,2048")]
     blocked = list(plain)
     for _layer in range(8):
-        for op_type, inputs, outputs in DENSE:
+        for op_type, inputs, outputs in DENSE_ROWS:
             wide = op_type not in ("RotaryPositionEmbedding", "FusedInferAttentionScore")
             first, *rest = inputs.split(";")
             if not wide:
@@ -202,7 +193,7 @@ def test_activations_in_blocks_are_read_as_rows_and_columns() -> None:
             written = [_blocked(outputs.split(";")[0]), *outputs.split(";")[1:]]
             forms = _formats(";".join("FRACTAL_NZ" if one.count(",") == 3 else "ND" for one in changed), "FRACTAL_NZ")
             blocked.append((op_type, ";".join(changed), ";".join(written), forms))
-        plain += DENSE
+        plain += DENSE_ROWS
     tail = [
         ("RmsNorm", "4,2048;2048", "4,2048;4,1"),
         ("MatMulV2", "4,2048;32000,2048", "4,32000"),

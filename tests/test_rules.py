@@ -6,7 +6,7 @@ import ablate
 import numpy as np
 import pytest
 from label_variants import build_variant
-from small_tables import capture_of
+from small_tables import DENSE_ROWS, capture_of
 
 from skadvisor.analysis import analyze_capture
 from skadvisor.labelling.explanation import explain
@@ -65,19 +65,7 @@ def test_contributions_sum_to_the_score_and_labels_to_at_most_one(pattern: str) 
 
 
 def test_kernels_are_found_by_their_role() -> None:
-    layer = [
-        ("RmsNorm", "4,2048;2048", "4,2048;4,1"),
-        ("MatMulV2", "4,2048;3072,2048", "4,3072"),
-        ("RotaryMul", "4,16,128;4,1,128", "4,16,128"),
-        ("FusedInferAttentionScore", "4,16,128;900,128,512", "4,16,128"),
-        ("MatMulV2", "4,2048;2048,2048", "4,2048"),
-        ("AddRmsNorm", "4,2048;4,2048;2048", "4,2048;4,1;4,2048"),
-        ("MatMulV2", "4,2048;11264,2048", "4,11264"),
-        ("SwiGlu", "4,11264", "4,5632"),
-        ("MatMulV2", "4,5632;2048,5632", "4,2048"),
-        ("Add", "4,2048;4,2048", "4,2048"),
-    ]
-    analysis = analyze_capture(capture_of(layer * 8))
-    assert set(analysis.explain("rope")["op_type"]) == {"RotaryMul"}
+    analysis = analyze_capture(capture_of(DENSE_ROWS * 8))
+    assert set(analysis.explain("rope")["op_type"]) == {"RotaryPositionEmbedding"}
     assert set(analysis.explain("gate_up")["role"]) == {"gate_up"}
     assert len(analysis.explain("gate_up")["reasons"].iloc[0]) > 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 AttentionKind = Literal["gqa", "mla", "sparse", "linear_hybrid", "compressed", "encoder"]
 Quantisation = Literal["bf16", "w8a8", "w8a8_dynamic", "w4a8"]
@@ -84,6 +84,10 @@ class ModelDescription:
     decode_kernel: Literal["FusedInferAttentionScore", "PagedAttentionMaskNdKernel"] = "FusedInferAttentionScore"
 
     matmul_type: Literal["MatMulV2", "MatMulV3"] = "MatMulV2"
+
+    def but(self, **changes: Any) -> ModelDescription:
+        """The same model with some figures changed."""
+        return replace(self, **changes)
 
     @property
     def local_heads(self) -> int:

@@ -18,22 +18,9 @@ from sample_builder.sequences import read
 from skadvisor.capture.collectives import kinds
 
 FILES = (
-    "small",
-    "dense",
-    "experts",
-    "latent",
-    "hybrid",
-    "loose",
-    "encoders",
-    "towers",
-    "serving",
-    "odd",
-    "variants",
-    "published",
-    "published_latent",
-    "published_sparse",
-    "published_hyper",
-)
+    "small", "dense", "experts", "latent", "hybrid", "loose", "encoders", "towers", "serving", "odd", "variants",
+    "published", "published_latent", "published_sparse", "published_hyper",
+)  # fmt: skip
 
 
 def cut_off(built: BuiltCapture, first: int, last: int) -> BuiltCapture:
@@ -97,8 +84,8 @@ def listed_twice(r: Recorder) -> BuiltCapture:
 
 
 _CHANGES = (
-    as_read, listed_twice,
-    change, cut_off, from_trace, level0, marked, mindspore, named, renamed, thinned, without, without_shapes,
+    as_read, change, cut_off, from_trace, level0, listed_twice, marked, mindspore, named, renamed, thinned, without,
+    without_shapes,
 )  # fmt: skip
 WORDS: dict[str, Any] = {**COMMON, **{one.__name__: one for one in _CHANGES}}
 
