@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sample_builder.attention import attention, attention_kind
-from sample_builder.double_block import double_block
 from sample_builder.feed_forward import feed_forward
 from sample_builder.hyper_connections import layer_with_hyper_connections
 from sample_builder.model import ModelDescription, Pass
@@ -59,7 +58,7 @@ def decoder_layer(model: ModelDescription, step: Pass, layer: int) -> list[Opera
         return layer_with_hyper_connections(model, step, layer)
     operations = _before(model, step, layer)
     if model.double_block:
-        return operations + double_block(model, step, layer)
+        return operations + _double_block(model, step, layer)
     operations += attention(model, step, layer)
     dense = model.layer_kind(layer) == "dense"
     operations += add_norm(model, step, quantise=dense and norm_quantises(model, step), for_router=not dense)
@@ -86,3 +85,31 @@ def first_norm(model: ModelDescription, step: Pass) -> list[Operation]:
         quant = static_quant if model.quantisation == "w8a8" else dynamic_quant
         operations.append(quant(step.tokens, model.hidden, "attention"))
     return operations
+
+
+def _double_block(model: ModelDescription, step: Pass, layer: int) -> list[Operation]:
+    """Attention, norm, (experts aside,) feed-forward, norm, attention, norm, feed-forward, sum, norm (LongCat-Flash).
+
+    The experts start from the first of these norms and run on a stream of their own until the end of the layer.
+    """
+    beside = model.shared_stream and step.mode != "eager"
+    dense, attend = feed_forward(model, step), attention(model, step, layer)
+    norm = add_norm(model, step, quantise=norm_quantises(model, step))
+    main, routed = [*dense, *norm, *attend, *norm, *dense], experts(model, step)
+    body = _beside(routed, main) if beside else [*routed, *main]
+    hidden = (step.tokens, model.hidden)
+    joined = vector("Add", "moe", "combine", (hidden, hidden), hidden, joins=("experts",) if beside else ())
+    last = layer == model.layers - 1
+    return [*attend, *add_norm(model, step), *body, joined, *add_norm(model, step, quantise=not last)]
+
+
+def _beside(routed: list[Operation], main: list[Operation]) -> list[Operation]:
+    """Issue the expert kernels between the main ones, as the host does; each waits only for its own stream."""
+    aside = [op.on("experts", fork=index == 0) for index, op in enumerate(routed)]
+    every = max(1, len(main) // (len(aside) + 1))
+    merged: list[Operation] = []
+    for index, operation in enumerate(main):
+        if index % every == 0 and aside:
+            merged.append(aside.pop(0))
+        merged.append(operation)
+    return merged + aside
