@@ -75,6 +75,10 @@ SENTENCES = {
     "fusion/fusibility.toml": ("remedy", "source"),
     "gain/priors.toml": ("source",),
     "fusion/templates.toml": ("where",),
+    "plan/guidance.toml": (
+        *("suits", "strengths", "weaknesses", "risk", "effort", "next_step"),
+        *("meaning", "symptom"),
+    ),
 }
 
 

@@ -68,7 +68,7 @@ def skeleton(
 
     `fused_projections` and `shared` say whether q, k and v come from one matmul, and whether there are shared experts.
     """
-    text = (_SKELETONS / f"{_FILES[_key(template, variant)]}.txt").read_text(encoding="utf-8")
+    text = _read(_FILES[_key(template, variant)])
     if fused_projections:
         text = text.replace(_THREE_PROJECTIONS, _ONE_PROJECTION)
     text = text.replace("        # the router stays outside\n", "") if variant == "b" else text
@@ -89,46 +89,25 @@ def scope_code(template: str, variant: str, dialect: Dialect, options: str, **op
     return Snippet(title=Message(_("The scope")), language="python", code=patched.after.decode())
 
 
-_SWITCH = """\
-import os
-
-# before the model is built; SUPERKERNEL=0 for the baseline
-config.enable_superkernel = os.environ.get("SUPERKERNEL", "1") == "1"
-"""
-#: Source: cann-recipes-infer, compile_model_forward: attention fuses only where its tiling is sunk.
-_GE_COMPILE = """\
-import torch
-import torchair
-from torchair.configs.compiler_config import CompilerConfig
-
-compiler_config = CompilerConfig()
-compiler_config.experimental_config.frozen_parameter = True
-compiler_config.experimental_config.tiling_schedule_optimize = True
-compiler_config.experimental_config.topology_sorting_strategy = "StableRDFS"
-backend = torchair.get_npu_backend(compiler_config=compiler_config)
-model = torch.compile(model, backend=backend, dynamic=False, fullgraph=True)
-"""
-#: Source: torch_npu, options of npugraph_ex; cann-recipes-infer, compile_model_forward.
-_NPUGRAPH_COMPILE = """\
-import os
-
-import torch
-import torch_npu
-
-model = torch.compile(
-    model,
-    backend="npugraph_ex",
-    options={
-        "frozen_parameter": True,
-        "static_kernel_compile": True,
-        "super_kernel_optimize": os.environ.get("SUPERKERNEL", "1") == "1",  # 0 for the baseline
-        "super_kernel_optimize_options": {"dcci_disable_on_kernel": [".*"]},
-        "super_kernel_debug_options": {},
-    },
-    dynamic=False,
-    fullgraph=True,
-)
-"""
+#: How the model is compiled so that scopes take effect. Sources: cann-recipes-infer, compile_model_forward (attention
+#: fuses only where its tiling is sunk); torch_npu, options of npugraph_ex.
+_COMPILES: dict[Dialect, tuple[str, str]] = {
+    "ge": (_("Compile to one static graph"), "compile_ge"),
+    "npugraph_ex": (_("Compile with SuperKernel on"), "compile_npugraph_ex"),
+}
+#: Title, language and file. Sources of the switches of frameworks: cann-recipes-infer, integration/sglang/qwen3-moe
+#: (patches 0004 and 0009); omni-infer, its Pangu Pro MoE.
+_CONFIGURATIONS: dict[Dialect, tuple[tuple[str, str, str], ...]] = {
+    "ge": ((_("Switches of frameworks that have scopes (as read, not run)"), "bash", "frameworks"),),
+    "recipes": (
+        (_("Configuration, new form"), "yaml", "recipes_nested"),
+        (_("Configuration, old flat form"), "yaml", "recipes_flat"),
+    ),
+    "vllm-ascend": (
+        (_("Configuration in Python"), "python", "vllm_python"),
+        (_("Configuration on the command line"), "bash", "vllm_shell"),
+    ),
+}
 
 
 def compile_code(dialect: Dialect, marked: bool = True) -> tuple[Snippet, ...]:
@@ -136,62 +115,26 @@ def compile_code(dialect: Dialect, marked: bool = True) -> tuple[Snippet, ...]:
 
     `marked` says whether the source has scopes, whose switch is then set, too.
     """
-    if dialect not in ("ge", "npugraph_ex"):
+    if dialect not in _COMPILES:
         return ()
-    title = _("Compile to one static graph") if dialect == "ge" else _("Compile with SuperKernel on")
-    code = _GE_COMPILE if dialect == "ge" else _NPUGRAPH_COMPILE
-    switch = Snippet(title=Message(_("Switch the scope on")), language="python", code=_SWITCH)
-    return (*((switch,) if marked else ()), Snippet(title=Message(title), language="python", code=code))
-
-
-#: Sources: cann-recipes-infer, integration/sglang/qwen3-moe (patches 0004 and 0009); omni-infer, its Pangu Pro MoE.
-_OTHERS = """\
-# SGLang with the patches of cann-recipes-infer: scopes for attention, experts or whole layers
-python -m sglang.launch_server --model-path "$MODEL" --enable-superkernel
-# omni-infer: operator_opt_config.use_super_kernel in its model_extra_config; experts must not be placed by it
-"""
+    compiled = _snippet(_COMPILES[dialect][0], "python", _COMPILES[dialect][1])
+    return (_snippet(_("Switch the scope on"), "python", "switch"), compiled) if marked else (compiled,)
 
 
 def config_code(dialect: Dialect, several_streams: bool) -> tuple[Snippet, ...]:
     """The configuration of the framework."""
-    streams = "True" if several_streams else "False"
-    if dialect == "ge":
-        return (
-            Snippet(
-                title=Message(_("Switches of frameworks that have scopes (as read, not run)")),
-                language="bash",
-                code=_OTHERS,
-            ),
-        )
-    if dialect == "recipes":
-        new = (
-            "model_config:\n  exe_mode: ge_graph\n"
-            "  enable_cache_compile: False  # True again once the scope has proved itself\n"
-            f"  custom_params:\n    enable_superkernel: True\n    enable_multi_streams: {streams}\n"
-        )
-        old = (
-            "exe_mode: ge_graph\nmodel_config:\n  enable_superkernel: True\n"
-            f"  enable_multi_streams: {streams}\n  enable_cache_compile: False\n"
-        )
-        return (
-            Snippet(title=Message(_("Configuration, new form")), language="yaml", code=new),
-            Snippet(title=Message(_("Configuration, old flat form")), language="yaml", code=old),
-        )
-    if dialect == "vllm-ascend":
-        switches = '"enable_npugraph_ex": True, "enable_static_kernel": True, "enable_super_kernel": True'
-        python = (
-            "from vllm import LLM\n\nllm = LLM(\n    model=model,\n    additional_config={\n"
-            f'        "ascend_compilation_config": {{{switches}}},\n    }},\n)\n'
-        )
-        shell = (
-            'vllm serve "$MODEL" --additional-config '
-            f"'{{\"ascend_compilation_config\": {{{switches.replace('True', 'true')}}}}}'\n"
-        )
-        return (
-            Snippet(title=Message(_("Configuration in Python")), language="python", code=python),
-            Snippet(title=Message(_("Configuration on the command line")), language="bash", code=shell),
-        )
-    return ()
+    return tuple(_snippet(*parts, STREAMS=several_streams) for parts in _CONFIGURATIONS.get(dialect, ()))
+
+
+def _snippet(title: str, language: str, file: str, **values: object) -> Snippet:
+    code = _read(file)
+    for name, value in values.items():
+        code = code.replace(f"@{name}@", str(value))
+    return Snippet(title=Message(title), language=language, code=code)
+
+
+def _read(file: str) -> str:
+    return (_SKELETONS / f"{file}.txt").read_text(encoding="utf-8")
 
 
 def _key(template: str, variant: str) -> tuple[str, str]:

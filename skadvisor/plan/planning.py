@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from skadvisor.errors import InputError
 from skadvisor.events import PlainColumns
 from skadvisor.fusion.overlaps import count_streams
-from skadvisor.plan import code, compile_options, scope_operators, troubleshooting
+from skadvisor.plan import code, compile_options, guidance, scope_operators
 from skadvisor.plan.patch import DIALECTS, Dialect
 from skadvisor.plan.proof import proof_commands
 from skadvisor.plan.records import Expected, Plan, Risk
 from skadvisor.plan.stream_scopes import list_stream_scopes
-from skadvisor.plan.template_profiles import template_profile
 from skadvisor.records import Breaker, Result, Template, find_template
 from skadvisor.text.messages import Message, _, often
 
@@ -92,11 +91,11 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         config=code.config_code(dialect, streams > 1),
         expected=_expect(record),
         risks=(*_risks(record, inside, dialect), *_stream_risks(streams, result.mode, dialect)),
-        log_checks=troubleshooting.log_checks(dialect),
-        remedies=troubleshooting.remedies(dialect),
+        log_checks=guidance.log_checks(dialect),
+        remedies=guidance.remedies(dialect),
         wider=wider_scope(template, result) if in_scope or dialect == "npugraph_ex" else None,
         narrower=_NARROWER[template] if in_scope or dialect == "npugraph_ex" else None,
-        profile=template_profile(template, dialect),
+        profile=guidance.template_profile(template, dialect),
         operators=operators,
         proof=proof_commands(template, dialect),
         notes=(
