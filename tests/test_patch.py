@@ -113,6 +113,14 @@ def test_attention_that_stands_in_the_layer(monkeypatch: Any, dialect: str, vari
     assert recorder.inside() == [("attention_layer_4", "", expected)]
 
 
+def test_the_method_that_is_named_is_the_way_through_the_loop() -> None:
+    again = sources.MODEL.partition("    def forward")[2].replace("(self", "    def verify(self", 1)
+    source = WHOLE + f"\n{again}"
+    assert "several ways" in str(decline(source, template="full-model").reason)
+    patch = change(source, template="full-model", methods=("forward",))
+    assert [str(place).partition(" ")[0] for place in patch.places] == ["TinyModel.forward"]
+
+
 @pytest.mark.parametrize("dialect", SOURCE_DIALECTS)
 def test_a_loop_in_decode_is_taken_and_prefill_left_alone(monkeypatch: Any, dialect: str) -> None:
     source = sources.HEAD + sources.ATTENTION + sources.MLP + sources.LAYER + sources.DECODE_MODEL

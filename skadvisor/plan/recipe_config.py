@@ -16,6 +16,7 @@ from typing import Any, Literal
 from skadvisor.errors import InputError
 from skadvisor.plan import yaml_edits
 from skadvisor.plan.patch.dialects import Dialect
+from skadvisor.plan.patch.files import read_file, replace_file, unified_diff
 from skadvisor.plan.recipe_model import GRAPH_MODES, OTHER_MODES, RecipeModel, find_model, listed_modes, switch_mode
 from skadvisor.plan.yaml_edits import ABSENT, Edit, get, load
 from skadvisor.records import Status
@@ -85,14 +86,8 @@ def review(path: str | Path, dialect: Dialect = "recipes", several_streams: bool
 
 
 def _read(path: Path) -> bytes:
-    try:
-        if path.is_dir() or path.stat().st_size > LARGEST_BYTES:
-            raise InputError(
-                _("{path} is no configuration file"), _("Name the YAML file: --config config.yaml"), path=path
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(_("cannot read {path}: {strerror}"), path=path, strerror=error.strerror or error) from error
+    unfit = InputError(_("{path} is no configuration file"), _("Name the YAML file: --config config.yaml"), path=path)
+    return read_file(path, LARGEST_BYTES, unfit, unfit)
 
 
 def review_content(
@@ -103,8 +98,6 @@ def review_content(
     model: RecipeModel | None = None,
 ) -> ConfigReview:
     """As `review`, for content that is at hand, with the `model` that it configures if that is known. Pure."""
-    from skadvisor.plan.patch.files import unified_diff
-
     try:
         text = content.decode("utf-8")
         data = load(text)
@@ -143,8 +136,6 @@ def review_content(
 
 def write(reviewed: ConfigReview) -> Path | None:
     """Apply the changes after a backup; returns the backup's path, None where nothing had to change."""
-    from skadvisor.plan.patch.files import replace_file
-
     if reviewed.after == reviewed.before:
         return None
     return replace_file(reviewed.path, reviewed.after, reviewed.before)

@@ -35,12 +35,7 @@ def list_stream_scopes(inside: pd.DataFrame, template: str, dialect: Dialect) ->
     for number, (_stream, rows) in enumerate(streams, start=1):
         label = scope_label("per-block" if template == "full-model" else template, f"_part{number}")
         scope = Scope("self.enable_superkernel", "not is_prefill", label, "")
-        held = f"...  # {_operators(rows)}: {_cores(rows)}\n"
-        if dialects.opens_with_statement(dialect):
-            lines.append(f"{dialects.with_header(dialect, scope)}\n    {held}")
-        else:
-            begin, end = dialects.pair_calls(scope)
-            lines.append(f"{begin}{held}{end}")
+        lines.append(dialects.example(dialect, scope, f"...  # {_operators(rows)}: {_cores(rows)}"))
     title = Message(_("One scope per stream and core limit, as the streams of this capture are"))
     return (Snippet(title=title, language="python", code="".join(lines)),)
 

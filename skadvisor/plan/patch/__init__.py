@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skadvisor.errors import InputError
+from skadvisor.plan.patch import dialects
 from skadvisor.plan.patch.dialects import DIALECTS, SOURCE_DIALECTS, Dialect, Scope
+from skadvisor.plan.patch.files import read_file, replace_file, unified_diff
 from skadvisor.plan.recipe_model import RecipeModel, find_model
 from skadvisor.text.messages import Message, _
 
@@ -101,37 +103,22 @@ class Declined:
 def propose(path: str | Path, request: Request) -> Patch | Declined:
     """Work out the change; the file is only read. Raises InputError where there is no such readable file."""
     path = Path(path)
-    content = _read(path)
+    folder = InputError(_("{path} is a folder"), _("Name the modeling file in it: --model modeling_x.py"), path=path)
+    too_large = InputError(
+        _("{path} is larger than {value} MB, which no modeling file is"), path=path, value=LARGEST_BYTES // 1_000_000
+    )
+    content = read_file(path, LARGEST_BYTES, folder, too_large)
     return propose_for(path, content, request, find_model(path))
 
 
 def propose_for(path: Path, content: bytes, request: Request, model: RecipeModel | None = None) -> Patch | Declined:
     """As `propose`, for content that is at hand, with the `model` that it belongs to if that is known. Pure."""
-    import libcst as cst
-
     from skadvisor.plan.patch.placement import Doubt, find_places
-    from skadvisor.plan.patch.reading import read_source
     from skadvisor.plan.patch.rewriting import rewrite
 
-    if request.dialect not in SOURCE_DIALECTS:
-        return Declined(
-            path=path,
-            reason=Message(_("vLLM-Ascend takes SuperKernel from its configuration; the model file stays as it is")),
-        )
-    if request.template not in _LABELS:
-        return Declined(path=path, reason=Message(_("{name} marks no scope in the source"), name=request.template))
-    objection = model.objection("npugraph_ex" if request.dialect == "npugraph_ex" else "ge_graph") if model else None
-    if objection is not None:
-        return Declined(path=path, reason=Message(_("a scope would have no effect: {reason}"), reason=objection))
-    try:
-        source = read_source(content)
-    except cst.ParserSyntaxError as error:
-        where = Message(_("it is no Python that can be parsed (line {line})"), line=error.raw_line)
-        return Declined(path=path, reason=where)
-    except (SyntaxError, LookupError, ValueError, RecursionError) as error:
-        return Declined(path=path, reason=Message(_("it cannot be read as text: {error}"), error=error))
-    if not source.exact:
-        return Declined(path=path, reason=Message(_("its bytes cannot be kept exactly (mixed encodings?)")))
+    source = _source(content, request, model)
+    if isinstance(source, Message):
+        return Declined(path=path, reason=source)
     if source.scope_calls:
         return _has_scopes(path, source, request)
     places = find_places(source, request.template, request.variant, request.classes, request.methods)
@@ -149,28 +136,32 @@ def propose_for(path: Path, content: bytes, request: Request, model: RecipeModel
     return _patch(path, content, changed, edits)
 
 
+def _source(content: bytes, request: Request, model: RecipeModel | None) -> Source | Message:
+    """The parsed file, or why no scope can be put into it."""
+    import libcst as cst
+
+    from skadvisor.plan.patch.reading import read_source
+
+    if request.dialect not in SOURCE_DIALECTS:
+        return Message(_("vLLM-Ascend takes SuperKernel from its configuration; the model file stays as it is"))
+    if request.template not in _LABELS:
+        return Message(_("{name} marks no scope in the source"), name=request.template)
+    mode = "npugraph_ex" if request.dialect == "npugraph_ex" else "ge_graph"
+    objection = model.objection(mode) if model else None
+    if objection is not None:
+        return Message(_("a scope would have no effect: {reason}"), reason=objection)
+    try:
+        source = read_source(content)
+    except cst.ParserSyntaxError as error:
+        return Message(_("it is no Python that can be parsed (line {line})"), line=error.raw_line)
+    except (SyntaxError, LookupError, ValueError, RecursionError) as error:
+        return Message(_("it cannot be read as text: {error}"), error=error)
+    return source if source.exact else Message(_("its bytes cannot be kept exactly (mixed encodings?)"))
+
+
 def write(patch: Patch) -> Path:
     """Apply a patch to its file; returns the backup's path. Raises InputError where the file changed meanwhile."""
-    from skadvisor.plan.patch.files import replace_file
-
     return replace_file(patch.path, patch.after, patch.before)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise InputError(
-                _("{path} is a folder"), _("Name the modeling file in it: --model modeling_x.py"), path=path
-            )
-        if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(
-                _("{path} is larger than {value} MB, which no modeling file is"),
-                path=path,
-                value=LARGEST_BYTES // 1000000,
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(_("cannot read {path}: {strerror}"), path=path, strerror=error.strerror or error) from error
 
 
 def _make_edit(source: Source, place: Place, request: Request) -> Edit | Doubt:
@@ -180,7 +171,7 @@ def _make_edit(source: Source, place: Place, request: Request) -> Edit | Doubt:
 
     if request.enable is not None:
         given = expressions.operand(request.enable)
-        switch: expressions.Switch | Doubt = phases.check_names(source, place, given) or expressions.Switch(given)
+        switch = phases.check_names(source, place, given) or expressions.Expression(given)
     else:
         switch = expressions.find_switch(source, place, request.dialect)
     if isinstance(switch, Doubt):
@@ -189,21 +180,17 @@ def _make_edit(source: Source, place: Place, request: Request) -> Edit | Doubt:
     if isinstance(test, Doubt):
         return test
     base = _LABELS[request.template]
-    if request.template == "full-model":
-        label = expressions.Label(f'"{base}"', False)
-    else:
-        label = expressions.name_scope(source, place, base)
-    needed = [(item.owner, line) for item in (label, switch) if item.owner for line in item.assignments]
-    scope = Scope(switch.expression, test.expression, label.expression, request.options)
-    assignments = tuple((owner, line) for owner, line in needed if owner is not None)
+    whole = request.template == "full-model"
+    label = expressions.Expression(f'"{base}"') if whole else expressions.name_scope(source, place, base)
+    scope = Scope(switch.text, test.expression, label.text, request.options)
     notes = (*place.notes, *((test.note,) if test.note else ()), *_core_limits(source, place, request.template))
-    return Edit(place, scope, assignments, test.opening, notes)
+    return Edit(place, scope, (*label.needs, *switch.needs), test.opening, notes)
 
 
 def _core_limits(source: Source, place: Place, template: str) -> tuple[Message, ...]:
     """A word on files that give parts of a layer their own cores: one scope runs on one set of them."""
-    inside = place.model_class.uses(place.method.node.body, place.method).functions
-    if "limit_core_num" not in (source.functions if template in ("full-model", "per-block") else inside):
+    functions = source.functions if template in ("full-model", "per-block") else place.method.uses.functions
+    if "limit_core_num" not in functions:
         return ()
     text = _(
         "the file limits cores (limit_core_num): what runs with other limits or beside it wants a scope of its own"
@@ -212,8 +199,6 @@ def _core_limits(source: Source, place: Place, template: str) -> tuple[Message, 
 
 
 def _patch(path: Path, content: bytes, changed: cst.Module, edits: list[Edit]) -> Patch | Declined:
-    from skadvisor.plan.patch.files import unified_diff
-
     after = changed.bytes
     encoding = "utf-8" if changed.encoding == "utf-8-sig" else changed.encoding  # the mark stays in the text
     try:
@@ -240,25 +225,12 @@ def _patch(path: Path, content: bytes, changed: cst.Module, edits: list[Edit]) -
 
 
 def _declined(path: Path, doubt: Doubt, request: Request, place: Place | None = None) -> Declined:
-    from skadvisor.plan.patch import dialects
-
-    base = _LABELS[request.template]
-    scope = Scope(
-        request.enable or "self.enable_superkernel",
-        request.decode_when or "not is_prefill",
-        f'"{base}"',
-        request.options,
-    )
-    if dialects.opens_with_statement(request.dialect):
-        lines = f"{dialects.with_header(request.dialect, scope)}\n    ...\n"
-    else:
-        begin, end = dialects.pair_calls(scope)
-        lines = f"{begin}...\n{end}"
-    imports = "".join(f"{line}\n" for line in dialects.imports(request.dialect))
-    seen = doubt.seen
-    if place is not None and not seen:
-        seen = (Message(_("{place}, line {line}"), place=place.title, line=place.method.line),)
-    return Declined(path=path, reason=doubt.reason, seen=seen, by_hand=f"{imports}\n{lines}")
+    enable, decode = request.enable or "self.enable_superkernel", request.decode_when or "not is_prefill"
+    scope = Scope(enable, decode, f'"{_LABELS[request.template]}"', request.options)
+    imports = "".join(f"{line}\n" for line in dialects.IMPORTS[request.dialect])
+    seen = doubt.seen or ((place.method.where,) if place is not None else ())
+    by_hand = f"{imports}\n{dialects.example(request.dialect, scope, '...')}"
+    return Declined(path=path, reason=doubt.reason, seen=seen, by_hand=by_hand)
 
 
 def _has_scopes(path: Path, source: Source, request: Request) -> Declined:
@@ -266,8 +238,8 @@ def _has_scopes(path: Path, source: Source, request: Request) -> Declined:
     from skadvisor.plan.patch.existing import find_existing
 
     found = find_existing(source)
-    lines = tuple(Message(_("{call}, line {line}"), call=name, line=line) for line, name in source.scope_calls)
-    strange = tuple(
+    seen = [Message(_("{call}, line {line}"), call=name, line=line) for line, name in source.scope_calls]
+    strange = [
         Message(
             _("{place}: {text} is no option of a scope; they read key=value, for example stream-fusion=1"),
             place=scope.place,
@@ -275,16 +247,19 @@ def _has_scopes(path: Path, source: Source, request: Request) -> Declined:
         )
         for scope in found
         for text in scope.strange
-    )
+    ]
     kinds = {scope.template for scope in found}
     named = ", ".join(sorted(kind for kind in kinds if kind)) or _("a split of its own")
-    if kinds == {request.template}:
+    done = kinds == {request.template}
+    if done:
         reason = Message(_("it has the scope of {name} already"), name=named)
         left = Message(_("nothing is left to do in it; the switch is in the configuration"))
-        return Declined(path=path, reason=reason, seen=(*lines, *strange, *(() if strange else (left,))), done=True)
-    reason = Message(
-        _("it has a scope already ({found}): take it out before that of {name} goes in"),
-        found=named,
-        name=request.template,
-    )
-    return Declined(path=path, reason=reason, seen=(*lines, *strange))
+        seen += strange or [left]
+    else:
+        reason = Message(
+            _("it has a scope already ({found}): take it out before that of {name} goes in"),
+            found=named,
+            name=request.template,
+        )
+        seen += strange
+    return Declined(path=path, reason=reason, seen=tuple(seen), done=done)

@@ -16,6 +16,14 @@ DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 #: Dialects that mark scopes in the model's source.
 SOURCE_DIALECTS: tuple[Dialect, ...] = ("ge", "recipes", "npugraph_ex")
 
+#: Those whose scope is a `with` block, not a pair of calls.
+WITH_BLOCK: tuple[Dialect, ...] = ("ge", "recipes")
+#: The import statements that the lines of a dialect rest on.
+IMPORTS: dict[Dialect, tuple[str, ...]] = {
+    "ge": ("import contextlib", "import torchair"),
+    "recipes": ("from executor.utils import superkernel_scope",),
+    "npugraph_ex": ("import torch", "import torch_npu"),
+}
 #: Names whose call means that a source already marks a scope, in whichever dialect.
 SCOPE_CALLS = frozenset({"superkernel_scope", "super_kernel_scope", "super_kernel", "super_kernel_scope_begin"})
 
@@ -51,11 +59,6 @@ class Scope:
         return self.enable if self.decode is None else f"{self.enable} and {self.decode}"
 
 
-def opens_with_statement(dialect: Dialect) -> bool:
-    """Whether the scope is a `with` block (else a pair of calls)."""
-    return dialect in ("ge", "recipes")
-
-
 def with_header(dialect: Dialect, scope: Scope, torchair: str = "torchair", indent: str = "    ") -> str:
     """The line that opens the block, or several where it would be long.
 
@@ -63,18 +66,13 @@ def with_header(dialect: Dialect, scope: Scope, torchair: str = "torchair", inde
     """
     options = f'"{scope.options}"'
     if dialect == "recipes":
-        return _fit("with superkernel_scope", [scope.condition, scope.label, options], indent)
-    if dialect == "ge":
+        opening, parts = "with superkernel_scope(", [f"{scope.condition},", f"{scope.label},", f"{options},"]
+        line = f"{opening}{' '.join(parts)[:-1]}):"
+    else:
         opened = f"{torchair}.scope.super_kernel({scope.label}, {options})"
-        parts = [opened, f"if {scope.condition}", "else contextlib.nullcontext()"]
+        opening, parts = "with (", [opened, f"if {scope.condition}", "else contextlib.nullcontext()"]
         line = f"with {' '.join(parts)}:"
-        return line if len(line) <= _LINE else "\n".join(["with (", *(indent + part for part in parts), "):"])
-    raise ValueError(f"{dialect} has no with statement")
-
-
-def _fit(call: str, arguments: list[str], indent: str) -> str:
-    line = f"{call}({', '.join(arguments)}):"
-    return line if len(line) <= _LINE else "\n".join([f"{call}(", *(f"{indent}{item}," for item in arguments), "):"])
+    return line if len(line) <= _LINE else "\n".join([opening, *(indent + part for part in parts), "):"])
 
 
 def pair_calls(scope: Scope) -> tuple[str, str]:
@@ -85,10 +83,9 @@ def pair_calls(scope: Scope) -> tuple[str, str]:
     )
 
 
-def imports(dialect: Dialect) -> tuple[str, ...]:
-    """The import statements that the lines of a dialect rest on."""
-    if dialect == "recipes":
-        return ("from executor.utils import superkernel_scope",)
-    if dialect == "ge":
-        return ("import contextlib", "import torchair")
-    return ("import torch", "import torch_npu") if dialect == "npugraph_ex" else ()
+def example(dialect: Dialect, scope: Scope, held: str) -> str:
+    """The scope round a line that stands for what it holds."""
+    if dialect in WITH_BLOCK:
+        return f"{with_header(dialect, scope)}\n    {held}\n"
+    begin, end = pair_calls(scope)
+    return f"{begin}{held}\n{end}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import libcst as cst
 
 from skadvisor.plan.patch import roles
 from skadvisor.plan.patch.dialects import KNOWN_OPTIONS, SCOPE_CALLS
 from skadvisor.plan.patch.loops import layer_loops
-from skadvisor.plan.patch.structure import Method, ModelClass, Source, dotted_name
+from skadvisor.plan.patch.structure import Method, Source, Uses, dotted_name, nodes
 
 #: Where a call has its options: the helper of cann-recipes is given the switch first.
 _OPTIONS_AT = {"superkernel_scope": 2, "super_kernel": 1}
@@ -29,100 +31,64 @@ def find_existing(source: Source) -> list[Existing]:
     """The scopes inside methods; those that stand elsewhere are in `source.scope_calls` only."""
     return [
         Existing(
-            template=_template(model_class, method, held),
-            place=f"{model_class.name}.{method.name}",
+            template=_template(method, held),
+            place=method.title,
             strange=tuple(text for text in _option_texts(method, call) if not _is_option(text)),
         )
         for model_class in source.classes.values()
         for method in model_class.methods.values()
-        for call, held in _scopes(method.node.body)
+        for node in nodes(method.node.body, (cst.With, cst.IndentedBlock))
+        for call, held in _scopes(node)
     ]
 
 
-def _scopes(node: cst.CSTNode) -> Iterator[tuple[cst.Call, list[cst.CSTNode]]]:
+def _scopes(node: cst.CSTNode) -> Iterator[tuple[cst.Call, Sequence[cst.CSTNode]]]:
     """The call that opens each scope and what it holds: a `with` block, or the statements between a pair of calls."""
     if isinstance(node, cst.With):
         for item in node.items:
             for call in _calls(item):
                 yield call, [node.body]
-    if isinstance(node, cst.IndentedBlock):
-        begins = [(i, call) for i, item in enumerate(node.body) for call in _calls(item, within=False) if _opens(call)]
-        for index, call in begins:
-            end = next((i for i in range(index + 1, len(node.body)) if _closes(node.body[i])), None)
-            if end is not None:
-                yield call, list(node.body[index + 1 : end])
-    for child in node.children:
-        yield from _scopes(child)
+        return
+    statements = node.body if isinstance(node, cst.IndentedBlock) else ()
+    for index, statement in enumerate(statements):
+        for call in _calls(statement, cst.With):
+            if dotted_name(call.func)[-1] == "super_kernel_scope_begin":
+                end = next((i for i in range(index + 1, len(statements)) if _closes(statements[i])), index)
+                if end > index:
+                    yield call, statements[index + 1 : end]
 
 
-def _calls(node: cst.CSTNode, within: bool = True) -> list[cst.Call]:
-    found: list[cst.Call] = []
-
-    class Finder(cst.CSTVisitor):
-        def visit_With(self, node: cst.With) -> bool:
-            return within
-
-        def visit_Call(self, node: cst.Call) -> None:
-            if dotted_name(node.func)[-1:] and dotted_name(node.func)[-1] in SCOPE_CALLS:
-                found.append(node)
-
-    node.visit(Finder())
-    return found
-
-
-def _opens(call: cst.Call) -> bool:
-    return dotted_name(call.func)[-1] == "super_kernel_scope_begin"
+def _calls(node: cst.CSTNode, outside: type[cst.CSTNode] | tuple[()] = ()) -> list[cst.Call]:
+    return [call for call in nodes(node, cst.Call, outside) if SCOPE_CALLS & {*dotted_name(call.func)[-1:]}]
 
 
 def _closes(node: cst.CSTNode) -> bool:
-    names: set[str] = set()
-
-    class Finder(cst.CSTVisitor):
-        def visit_Attribute(self, node: cst.Attribute) -> None:
-            names.add(node.attr.value)
-
-    node.visit(Finder())
-    return "super_kernel_scope_end" in names
+    return any(item.attr.value == "super_kernel_scope_end" for item in nodes(node, cst.Attribute))
 
 
-def _template(model_class: ModelClass, method: Method, held: Iterable[cst.CSTNode]) -> str | None:
-    nodes = list(held)
+def _template(method: Method, held: Sequence[cst.CSTNode]) -> str | None:
     loops = [suite.body[index] for suite, index in layer_loops(method)]
-    if any(_holds(node, loop) for node in nodes for loop in loops):
+    if any(inner is loop for node in held for inner in nodes(node, cst.For) for loop in loops):
         return "full-model"
-    uses = [model_class.uses(node, method) for node in nodes]
-    names = {name for item in uses for name in item.attributes}
-    attends = any(roles.is_attention(name, model_class) for name in names) or (
-        any(map(roles.is_input_projection, names)) and any(map(roles.is_output_projection, names))
-    )
-    feeds = any(roles.is_mlp(name) or roles.is_experts(name, model_class) for name in names)
-    if attends:
-        return "per-block" if feeds else "attention-only"
-    return "moe-only" if any(roles.is_experts(name, model_class) for name in names) else None
-
-
-def _holds(outer: cst.CSTNode, inner: cst.CSTNode) -> bool:
-    return outer is inner or any(_holds(child, inner) for child in outer.children)
+    uses = reduce(or_, map(method.uses_of, held), Uses())
+    if roles.attends(uses, method.owner) or (roles.projects_in(uses) and roles.projects_out(uses)):
+        whole = roles.feeds_forward(uses) or roles.computes_experts(uses, method.owner)
+        return "per-block" if whole else "attention-only"
+    return "moe-only" if roles.computes_experts(uses, method.owner) else None
 
 
 def _option_texts(method: Method, call: cst.Call) -> list[str]:
     """The texts that a scope's options can have: written in the call, or assigned to the name that it is given."""
-    position = _OPTIONS_AT.get(dotted_name(call.func)[-1])
-    given = call.args[position].value if position is not None and len(call.args) > position else None
-    if isinstance(given, cst.SimpleString):
-        return [str(given.evaluated_value)]
-    if not isinstance(given, cst.Name):
-        return []
-    name, texts = given.value, list[str]()
-
-    class Finder(cst.CSTVisitor):
-        def visit_Assign(self, node: cst.Assign) -> None:
-            named = any(dotted_name(target.target) == (name,) for target in node.targets)
-            if named and isinstance(node.value, cst.SimpleString):
-                texts.append(str(node.value.evaluated_value))
-
-    method.node.visit(Finder())
-    return texts
+    position = _OPTIONS_AT.get(dotted_name(call.func)[-1], len(call.args))
+    given = [argument.value for argument in call.args[position : position + 1]]
+    if given and isinstance(given[0], cst.Name):
+        name = given[0].value
+        given = [
+            item.value
+            for item in nodes(method.node, cst.Assign)
+            if any(dotted_name(target.target) == (name,) for target in item.targets)
+        ]
+    return [str(value.evaluated_value) for value in given if isinstance(value, cst.SimpleString)]
 
 
 def _is_option(text: str) -> bool:

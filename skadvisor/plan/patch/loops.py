@@ -2,87 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import libcst as cst
 
 from skadvisor.plan.patch import roles
-from skadvisor.plan.patch.structure import Method, dotted_name
+from skadvisor.plan.patch.structure import Method, dotted_name, nodes
 
 
 def layer_loops(method: Method) -> list[tuple[cst.IndentedBlock, int]]:
     """The loops of a method that run the decoder layers, as (suite, place in it), also inside `if` and `with`."""
     found: list[tuple[cst.IndentedBlock, int]] = []
-
-    def search(suite: cst.BaseSuite) -> None:
-        if not isinstance(suite, cst.IndentedBlock):
-            return
-        for index, statement in enumerate(suite.body):
+    within: set[int] = set()
+    for suite in nodes(method.node.body, cst.IndentedBlock, (cst.FunctionDef, cst.ClassDef)):
+        for index, statement in enumerate(suite.body if id(suite) not in within else ()):
             if isinstance(statement, cst.For) and _runs_layers(statement, method):
                 found.append((suite, index))
-            elif isinstance(statement, (cst.If, cst.With, cst.For, cst.While, cst.Try)):
-                for inner in _suites(statement):
-                    search(inner)
-
-    search(method.node.body)
+                within.update(id(inner) for inner in nodes(statement, cst.IndentedBlock))
     return found
-
-
-def _suites(statement: cst.If | cst.With | cst.For | cst.While | cst.Try) -> Iterable[cst.BaseSuite]:
-    yield statement.body
-    following: cst.CSTNode | None = getattr(statement, "orelse", None)
-    while following is not None:
-        yield following.body  # type: ignore[attr-defined]
-        following = getattr(following, "orelse", None)
 
 
 def _runs_layers(loop: cst.For, method: Method) -> bool:
     """Whether the loop goes over a layer list of self and calls what it takes from it."""
-    over = _names_in(loop.iter)
-    lists = {name for name in over if roles.is_layer_list(name)} | {
-        method.aliases[name] for name in over if roles.is_layer_list(method.aliases.get(name, ""))
-    }
-    counts_layers = any("layer" in name for name in over)
-    taken = set(_names_in(loop.target))
-    calls = _Calls()
-    loop.body.visit(calls)
-    by_item = bool(lists) and any(name and name[0] in taken for name in calls.names)
-    by_index = any(len(name) == 2 and name[0] == "self" and roles.is_layer_list(name[1]) for name in calls.subscripted)
-    assigned = any(roles.is_layer_list(name) for name in calls.picked_layers)
-    return by_item or ((bool(lists) or counts_layers) and (by_index or assigned))
+    over, taken = (_names_in(node) for node in (loop.iter, loop.target))
+    lists = any(roles.is_layer_list(name) or roles.is_layer_list(method.aliases.get(name, "")) for name in over)
+    calls = [call.func for call in nodes(loop.body, cst.Call)]
+    if lists and any(name and name[0] in taken for name in map(_called, calls)):
+        return True
+    # By an index: `self.layers[i](...)`, or `layer = self.layers[i]`.
+    picked = [call.value for call in calls if isinstance(call, cst.Subscript)]
+    picked += [item.value.value for item in nodes(loop.body, cst.Assign) if isinstance(item.value, cst.Subscript)]
+    names = [name for name in map(dotted_name, picked) if len(name) == 2 and name[0] == "self"]
+    return any(roles.is_layer_list(name) for _self, name in names) and (lists or any("layer" in name for name in over))
 
 
-class _Calls(cst.CSTVisitor):
-    """Names called in a loop, and layer lists of self that an index picks from."""
-
-    def __init__(self) -> None:
-        self.names: list[tuple[str, ...]] = []
-        self.subscripted: list[tuple[str, ...]] = []
-        self.picked_layers: list[str] = []
-
-    def visit_Call(self, node: cst.Call) -> None:
-        if isinstance(node.func, cst.Name):
-            self.names.append((node.func.value,))
-        elif isinstance(node.func, cst.Attribute) and node.func.attr.value in ("forward", "decode"):
-            self.names.append(dotted_name(node.func.value))
-        elif isinstance(node.func, cst.Subscript):
-            self.subscripted.append(dotted_name(node.func.value))
-
-    def visit_Assign(self, node: cst.Assign) -> None:
-        if isinstance(node.value, cst.Subscript):
-            name = dotted_name(node.value.value)
-            if len(name) == 2 and name[0] == "self":
-                self.picked_layers.append(name[1])
+def _called(function: cst.BaseExpression) -> tuple[str, ...]:
+    """The name of what a call runs, with `forward` and `decode` of it; empty for other calls."""
+    if isinstance(function, cst.Name):
+        return (function.value,)
+    named = isinstance(function, cst.Attribute) and function.attr.value in ("forward", "decode")
+    return dotted_name(function.value) if named else ()  # type: ignore[attr-defined]
 
 
-def _names_in(node: cst.CSTNode) -> list[str]:
-    class Names(cst.CSTVisitor):
-        def __init__(self) -> None:
-            self.found: list[str] = []
-
-        def visit_Name(self, node: cst.Name) -> None:
-            self.found.append(node.value)
-
-    names = Names()
-    node.visit(names)
-    return names.found
+def _names_in(node: cst.CSTNode) -> set[str]:
+    return {name.value for name in nodes(node, cst.Name)}

@@ -11,14 +11,9 @@ import libcst as cst
 
 from skadvisor.plan.patch import roles
 from skadvisor.plan.patch.expressions import operand
-from skadvisor.plan.patch.placement import Doubt, Place
+from skadvisor.plan.patch.placement import Doubt, Place, doubt
 from skadvisor.plan.patch.reading import method_reads
-from skadvisor.plan.patch.structure import (
-    Method,
-    Source,
-    assigned_names,
-    dotted_name,
-)
+from skadvisor.plan.patch.structure import Method, Source, Uses, assigned_names, dotted_name, nodes
 from skadvisor.text.messages import Message, _
 
 #: Objects that carry `is_prefill`, as cann-recipes passes them.
@@ -65,13 +60,9 @@ def find_decode_test(source: Source, place: Place, given: str | None = None) -> 
         test = _at_the_top(source, place, one) if "hidden_states" in method.parameters else DecodeTest(one)
         note = Message(_("one token per sequence is taken for decode ({test}), so drafts are not"), test=one)
         return replace(test, note=note) if isinstance(test, DecodeTest) else test
-    return Doubt(
-        Message(
-            _("nothing in {place} tells decode from prefill; name a test of what is bound there with --decode-when"),
-            place=place.title,
-        ),
-        (Message(_("bound there: {names}"), names=", ".join(sorted({*method.parameters, *before}))),),
-    )
+    bound = Message(_("bound there: {names}"), names=_listed({*method.parameters, *before}))
+    reason = _("nothing in {place} tells decode from prefill; name a test of what is bound there with --decode-when")
+    return doubt(reason, bound, place=place.title)
 
 
 def check_names(source: Source, place: Place, expression: str) -> Doubt | None:
@@ -79,22 +70,21 @@ def check_names(source: Source, place: Place, expression: str) -> Doubt | None:
     every = place.method.node.params
     stars = {item.name.value for item in (every.star_arg, every.star_kwarg) if isinstance(item, cst.Param)}
     here = {*place.method.parameters, *stars, *_bound_before(place)}
-    bound = here | _names_of_module(source) | set(dir(builtins))
-    unbound = sorted(
-        {item.id for item in ast.walk(ast.parse(expression, mode="eval")) if isinstance(item, ast.Name)} - bound
-    )
+    unbound = _names(expression) - here - _names_of_module(source) - set(dir(builtins))
     if not unbound:
         return None
-    return Doubt(
-        Message(
-            _("{names} is not bound where the scope of {place} begins"), names=", ".join(unbound), place=place.title
-        ),
-        (Message(_("bound there: {names}"), names=", ".join(sorted(here))),),
-    )
+    bound = Message(_("bound there: {names}"), names=_listed(here))
+    reason = _("{names} is not bound where the scope of {place} begins")
+    return doubt(reason, bound, names=_listed(unbound), place=place.title)
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _names(expression: str) -> set[str]:
-    return {item.id for item in ast.walk(ast.parse(expression.strip(), mode="eval")) if isinstance(item, ast.Name)}
+    tree = ast.parse(expression.strip(), mode="eval")
+    return {item.id for item in ast.walk(tree) if isinstance(item, ast.Name)}
 
 
 def _names_of_module(source: Source) -> set[str]:
@@ -133,9 +123,7 @@ def _at_the_top(source: Source, place: Place, expression: str) -> DecodeTest | D
     if not changed:
         return DecodeTest(expression)
     if place.suite is not place.method.suite:
-        return Doubt(
-            Message(_("{place} changes {names} before the scope"), place=place.title, names=", ".join(sorted(changed)))
-        )
+        return doubt(_("{place} changes {names} before the scope"), place=place.title, names=_listed(changed))
     return DecodeTest(_IS_DECODE, f"{_IS_DECODE} = {expression}")
 
 
@@ -154,7 +142,7 @@ def _one_token(source: Source, place: Place, before: set[str]) -> str | None:
     """The test for one token per sequence: as the class asks it itself, else by transformers' conventions."""
     code = _code(place.method)
     for name in re.findall(r"\w+, (\w+), \w+ = \w+\.(?:shape|size\(\))", code):
-        asked = any(re.search(rf"\b{name} == 1\b", _code(method)) for method in place.model_class.methods.values())
+        asked = any(re.search(rf"\b{name} == 1\b", _code(method)) for method in place.method.owner.methods.values())
         if name in before and asked:
             return f"{name} == 1"
     return "hidden_states.shape[1] == 1" if _keeps_a_cache(source) and _is_three_dimensional(place) else None
@@ -181,32 +169,19 @@ def _is_three_dimensional(place: Place) -> bool:
     """
     if "hidden_states" not in {*place.method.parameters, *_bound_before(place)}:
         return False
-    if any(
-        roles.is_layer_list(name) or roles.is_attention(name, place.model_class) for name in place.model_class.parts
-    ):
+    owner = place.method.owner
+    if any(roles.is_layer_list(name) or roles.is_attention(name, owner) for name in owner.parts):
         return True
-    owner = place.model_class
     flattens = re.search(
         r"\w+, \w+, \w+ = hidden_states\.(shape|size\(\))|hidden_states\.(view|reshape)\(-1,", _code(place.method)
     )
-    projects = any(map(roles.is_output_projection, owner.parts))
-    return projects or flattens is not None
+    return flattens is not None or roles.projects_out(Uses(frozenset(owner.parts)))
 
 
 def _index_of(outer: cst.IndentedBlock, inner: cst.IndentedBlock) -> int:
     """The statement of `outer` in which `inner` lies."""
-    for index, statement in enumerate(outer.body):
-        found: list[bool] = []
-
-        class Finder(cst.CSTVisitor):
-            def on_visit(self, node: cst.CSTNode) -> bool:
-                found.append(node is inner)  # noqa: B023
-                return True
-
-        statement.visit(Finder())
-        if any(found):
-            return index
-    return 0
+    places = enumerate(outer.body)
+    return next((i for i, item in places if any(node is inner for node in nodes(item, cst.IndentedBlock))), 0)
 
 
 def _is_metadata(method: Method, name: str) -> bool:

@@ -5,30 +5,63 @@ Nothing is executed or imported; the source is read with libcst, so that every b
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from skadvisor.plan.patch.dialects import SCOPE_CALLS
-from skadvisor.plan.patch.structure import Method, ModelClass, Source, alias_of, assignments, dotted_name
+from skadvisor.plan.patch.structure import Method, ModelClass, Source, alias_of, dotted_name, nodes
 
 
 def read_source(content: bytes) -> Source:
     """Parse a file. Raises `libcst.ParserSyntaxError`, UnicodeDecodeError or LookupError where it is no Python."""
     module = cst.parse_module(content)
-    wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
-    positions = wrapper.resolve(PositionProvider)
-    reader = _Reader(positions)
-    module.visit(reader)
+    lines = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
+    calls = [(name, call) for call in nodes(module, cst.Call) if (name := dotted_name(call.func))]
+    # Also under `if` and `try`, but not in functions and other classes.
+    classes = nodes(module, cst.ClassDef, (cst.ClassDef, cst.FunctionDef))
     return Source(
-        module,
-        module.bytes == content,
-        reader.classes,
-        tuple(reader.scope_calls),
-        frozenset(reader.dotted),
-        frozenset(reader.keyed),
-        reader.decode_calls(),
-        frozenset(reader.functions),
+        module=module,
+        exact=module.bytes == content,
+        classes={node.name.value: _class(node, lines) for node in classes},
+        scope_calls=tuple((_line(lines, call), ".".join(name)) for name, call in calls if name[-1] in SCOPE_CALLS),
+        attribute_reads=frozenset(_dotted(module)),
+        mapping_reads=frozenset(_keyed(module)),
+        part_calls=_decode_calls(module),
+        functions=frozenset(name[-1] for name, _call in calls),
     )
+
+
+def method_reads(method: Method) -> set[str | tuple[str, str]]:
+    """The dotted names and the (name, key) pairs that one method reads."""
+    return {*_dotted(method.node.body), *_keyed(method.node.body)}
+
+
+def _line(lines: Mapping[cst.CSTNode, Any], node: cst.CSTNode) -> int:
+    return int(lines[node].start.line)
+
+
+def _dotted(node: cst.CSTNode) -> Iterator[str]:
+    return (".".join(dotted_name(item)) for item in nodes(node, cst.Attribute))
+
+
+def _keyed(node: cst.CSTNode) -> Iterator[tuple[str, str]]:
+    """(name, key) of `name["key"]` and `name.get("key")`."""
+    found = [
+        (dotted_name(item.value), element.slice.value)
+        for item in nodes(node, cst.Subscript)
+        for element in item.slice
+        if isinstance(element.slice, cst.Index)
+    ]
+    for call in nodes(node, cst.Call):
+        name = dotted_name(call.func)
+        if name[-1:] == ("get",) and call.args:
+            found.append((name[:-1], call.args[0].value))
+    for name, key in found:
+        if name and isinstance(key, cst.SimpleString):
+            yield ".".join(name), str(key.evaluated_value)
 
 
 #: Stands for a function's name where only prefill comes.
@@ -42,112 +75,68 @@ def _asks_for_prefill(test: cst.BaseExpression) -> bool:
     return dotted_name(test)[-1:] == ("is_prefill",)
 
 
-class _Reader(cst.CSTVisitor):
-    """Classes at module level (also under `if` and `try`), calls that open a scope, dotted names that are read."""
+def _decode_calls(module: cst.Module) -> frozenset[str]:
+    """The methods that are called on a part where decode may come: not in what only prefill's branches use."""
+    found = _Callers()
+    module.visit(found)
+    only_prefill = {_PREFILL}
+    while more := {name for name, places in found.uses.items() if places - {name} <= only_prefill} - only_prefill:
+        only_prefill |= more
+    return frozenset(name for name, place in found.part_calls if place not in only_prefill)
 
-    def __init__(self, positions: object) -> None:
-        self.positions = positions
-        self.classes: dict[str, ModelClass] = {}
-        self.scope_calls: list[tuple[int, str]] = []
-        self.dotted: set[str] = set()
-        self.keyed: set[tuple[str, str]] = set()
+
+class _Callers(cst.CSTVisitor):
+    """Where methods are used (`uses`, by name) and which of them are called on a part: the function round them."""
+
+    def __init__(self) -> None:
         self.part_calls: set[tuple[str, str]] = set()
-        self.own_uses: dict[str, set[str]] = {}
-        self.inside: list[str] = []
-        self.functions: set[str] = set()
-        self.depth = 0
+        self.uses: dict[str, set[str]] = {}
+        self.inside = [""]
 
-    def visit_ClassDef(self, node: cst.ClassDef) -> bool:
-        if self.depth == 0:
-            self.classes[node.name.value] = self._class(node)
-        self.depth += 1
-        return True
-
-    def leave_ClassDef(self, original_node: cst.ClassDef) -> None:
-        self.depth -= 1
-
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:
-        self.depth += 1
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         self.inside.append(node.name.value)
-        return True
 
     def leave_FunctionDef(self, original_node: cst.FunctionDef) -> None:
-        self.depth -= 1
         self.inside.pop()
 
     def visit_If_body(self, node: cst.If) -> None:
-        self.inside.append(_PREFILL if _asks_for_prefill(node.test) else self._where())
+        self.inside.append(_PREFILL if _asks_for_prefill(node.test) else self.inside[-1])
 
     def leave_If_body(self, node: cst.If) -> None:
         self.inside.pop()
 
-    def _where(self) -> str:
-        """The function in which the reader is, or that it is where only prefill comes."""
-        return self.inside[-1] if self.inside else ""
-
-    def decode_calls(self) -> frozenset[str]:
-        """The methods that are called on a part where decode may come: not in what only prefill's branches use."""
-        uses = {name: set(places) for name, places in self.own_uses.items()}
-        for name, place in self.part_calls:
-            uses.setdefault(name, set()).add(place)
-        only_prefill = {_PREFILL}
-        while more := {name for name, places in uses.items() if places - {name} <= only_prefill} - only_prefill:
-            only_prefill |= more
-        return frozenset(name for name, place in self.part_calls if place not in only_prefill)
-
-    def visit_Call(self, node: cst.Call) -> bool:
+    def visit_Call(self, node: cst.Call) -> None:
         name = dotted_name(node.func)
-        if name and name[-1] in SCOPE_CALLS and self.positions:
-            self.scope_calls.append((self._line(node), ".".join(name)))
-        self.functions.update(name[-1:])
         if len(name) > 1 and name != ("self", name[-1]):
-            self.part_calls.add((name[-1], self._where()))
-        if name[-1:] == ("get",) and node.args:
-            self._key(name[:-1], node.args[0].value)
-        return True
+            self.part_calls.add((name[-1], self.inside[-1]))
+            self.uses.setdefault(name[-1], set()).add(self.inside[-1])
 
-    def visit_Subscript(self, node: cst.Subscript) -> bool:
-        for element in node.slice:
-            if isinstance(element.slice, cst.Index):
-                self._key(dotted_name(node.value), element.slice.value)
-        return True
-
-    def _key(self, name: tuple[str, ...], key: cst.BaseExpression) -> None:
-        if name and isinstance(key, cst.SimpleString):
-            self.keyed.add((".".join(name), str(key.evaluated_value)))
-
-    def visit_Attribute(self, node: cst.Attribute) -> bool:
+    def visit_Attribute(self, node: cst.Attribute) -> None:
         name = dotted_name(node)
-        self.dotted.add(".".join(name))
         if len(name) == 2 and name[0] == "self":
-            self.own_uses.setdefault(name[1], set()).add(self._where())
-        return True
-
-    def _line(self, node: cst.CSTNode) -> int:
-        return int(self.positions[node].start.line)  # type: ignore[index]
-
-    def _class(self, node: cst.ClassDef) -> ModelClass:
-        bases = tuple(name[-1] for base in node.bases if (name := dotted_name(base.value)))
-        methods = {
-            item.name.value: _method(item, self._line(item))
-            for item in node.body.body
-            if isinstance(item, cst.FunctionDef)
-        }
-        start = methods.get("__init__")
-        built = _parts(start.node) if start else []
-        every = frozenset(item for _name, item in built)
-        return ModelClass(node.name.value, self._line(node), bases, methods, dict(built), every)
+            self.uses.setdefault(name[1], set()).add(self.inside[-1])
 
 
-def _method(node: cst.FunctionDef, line: int) -> Method:
+def _class(node: cst.ClassDef, lines: Mapping[cst.CSTNode, Any]) -> ModelClass:
+    bases = tuple(name[-1] for base in node.bases if (name := dotted_name(base.value)))
+    functions = {item.name.value: item for item in node.body.body if isinstance(item, cst.FunctionDef)}
+    built = _parts(functions["__init__"]) if "__init__" in functions else []
+    every = frozenset(item for _name, item in built)
+    owner = ModelClass(node.name.value, _line(lines, node), bases, dict(built), every)
+    owner.methods.update({name: _method(owner, item, _line(lines, item)) for name, item in functions.items()})
+    return owner
+
+
+def _method(owner: ModelClass, node: cst.FunctionDef, line: int) -> Method:
     every = [*node.params.posonly_params, *node.params.params, *node.params.kwonly_params]
-    aliases: dict[str, str] = {}
-    for assign in assignments(node.body):
-        alias = alias_of(assign)
-        if alias is not None:
-            aliases[alias[0]] = alias[1]
+    aliases = dict(alias for assign in _assignments(node) if (alias := alias_of(assign)) is not None)
     optional = frozenset(item.name.value for item in every if _may_be_none(item))
-    return Method(node.name.value, line, node, tuple(item.name.value for item in every), aliases, optional)
+    parameters = tuple(item.name.value for item in every)
+    return Method(owner, node.name.value, line, node, parameters, aliases, optional)
+
+
+def _assignments(function: cst.FunctionDef) -> list[cst.Assign]:
+    return nodes(function.body, cst.Assign, cst.FunctionDef)
 
 
 def _may_be_none(parameter: cst.Param) -> bool:
@@ -167,7 +156,7 @@ def _parts_of_type(annotation: cst.BaseExpression) -> list[cst.BaseExpression]:
 def _parts(start: cst.FunctionDef) -> list[tuple[str, str]]:
     """(attribute of self, class that is built for it), in order; an attribute may come several times."""
     parts: list[tuple[str, str]] = []
-    for assign in assignments(start.body):
+    for assign in _assignments(start):
         built = _built_class(assign.value)
         for target in assign.targets:
             name = dotted_name(target.target)
@@ -188,11 +177,3 @@ def _built_class(value: cst.BaseExpression) -> str:
         if isinstance(inner, (cst.List, cst.Tuple)) and inner.elements:
             return _built_class(inner.elements[0].value)
     return name[-1] if name else ""
-
-
-def method_reads(method: Method) -> set[str | tuple[str, str]]:
-    """The dotted names and the (name, key) pairs that one method reads."""
-    reader = _Reader({})
-    reader.depth = 1  # positions are not asked for
-    method.node.body.visit(reader)
-    return {*reader.dotted, *reader.keyed}

@@ -6,16 +6,17 @@ Only nodes are moved and added; libcst keeps every other byte, comments and line
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import libcst as cst
+import libcst.matchers as m
 
 from skadvisor.plan.patch import dialects
 from skadvisor.plan.patch.dialects import Dialect, Scope
-from skadvisor.plan.patch.placement import Doubt, Place
-from skadvisor.plan.patch.structure import ModelClass, contains, dotted_name
+from skadvisor.plan.patch.placement import Doubt, Place, doubt
+from skadvisor.plan.patch.structure import ModelClass, contains, dotted_name, nodes
 from skadvisor.text.messages import Message, _
 
 #: Holds what a `return` inside a scope would have returned, where the scope has to be closed before it.
@@ -49,14 +50,14 @@ def rewrite(module: cst.Module, edits: Sequence[Edit], dialect: Dialect) -> cst.
         if edit.opening is not None:
             before.insert(1 if before and _is_docstring(before[0]) else 0, _statement(f"{edit.opening}\n"))
         suites[id(suite)] = suite.with_changes(body=[*before, *enclosed, *suite.body[edit.place.last + 1 :]])
-    for owner, lines in _by_owner(edits):
+    needed: dict[ModelClass, dict[str, None]] = {}
+    for owner, line in (pair for edit in edits for pair in edit.assignments):
+        needed.setdefault(owner, {})[line] = None
+    for owner, lines in needed.items():
         start = owner.methods["__init__"].suite
         assert start is not None
-        base = suites.get(id(start), start)
-        suites[id(start)] = _add_assignments(base, lines)
-    touched = {edit.place.model_class.name for edit in edits} | {
-        owner.name for edit in edits for owner, _line in edit.assignments
-    }
+        suites[id(start)] = _add_assignments(suites.get(id(start), start), lines)
+    touched = {owner.name for owner in (*needed, *(edit.place.method.owner for edit in edits))}
     replacer = _SuiteReplacer(suites)
     body = [
         item if isinstance(item, cst.ClassDef) and item.name.value not in touched else item.visit(replacer)
@@ -73,20 +74,10 @@ class _SuiteReplacer(cst.CSTTransformer):
         return self.suites.get(id(original_node), updated_node)
 
 
-def _by_owner(edits: Sequence[Edit]) -> list[tuple[ModelClass, list[str]]]:
-    collected: dict[str, tuple[ModelClass, list[str]]] = {}
-    for edit in edits:
-        for owner, line in edit.assignments:
-            lines = collected.setdefault(owner.name, (owner, []))[1]
-            if line not in lines:
-                lines.append(line)
-    return list(collected.values())
-
-
 def _enclose(module: cst.Module, edit: Edit, dialect: Dialect, torchair: str) -> list[cst.BaseStatement] | Doubt:
     statements = list(edit.place.statements)
     blank, statements[0] = _split_blank_lines(statements[0])
-    if dialects.opens_with_statement(dialect):
+    if dialect in dialects.WITH_BLOCK:
         header = dialects.with_header(dialect, edit.scope, torchair, module.default_indent)
         opened = _statement(f"{header}\n    pass\n")
         assert isinstance(opened, cst.With)
@@ -94,12 +85,10 @@ def _enclose(module: cst.Module, edit: Edit, dialect: Dialect, torchair: str) ->
         return [opened.with_changes(body=block, leading_lines=blank)]
     begin, end = (_statement(text) for text in dialects.pair_calls(edit.scope))
     if _rebinds(edit.scope.condition, statements):
-        return Doubt(
-            Message(
-                _("{place} changes inside the scope what its begin and end are decided by ({condition})"),
-                place=edit.place.title,
-                condition=edit.scope.condition,
-            )
+        return doubt(
+            _("{place} changes inside the scope what its begin and end are decided by ({condition})"),
+            place=edit.place.title,
+            condition=edit.scope.condition,
         )
     closing = _EndBeforeReturn(end)
     inside: list[cst.BaseStatement] = []
@@ -107,11 +96,9 @@ def _enclose(module: cst.Module, edit: Edit, dialect: Dialect, torchair: str) ->
         changed: Any = item.visit(closing)
         inside += changed if isinstance(changed, cst.FlattenSentinel) else [changed]
     if closing.unclosed:
-        return Doubt(
-            Message(
-                _("{place} returns from inside the scope, which would leave a begin without its end"),
-                place=edit.place.title,
-            )
+        return doubt(
+            _("{place} returns from inside the scope, which would leave a begin without its end"),
+            place=edit.place.title,
         )
     returns = isinstance(inside[-1], cst.SimpleStatementLine) and isinstance(inside[-1].body[-1], cst.Return)
     return [begin.with_changes(leading_lines=blank), *inside, *(() if returns else (end,))]
@@ -150,20 +137,12 @@ class _EndBeforeReturn(cst.CSTTransformer):
 
 def _rebinds(condition: str, statements: list[cst.BaseStatement]) -> bool:
     """Whether a statement binds a name or attribute of the condition: the end would then not follow its begin."""
-
-    class Bound(cst.CSTVisitor):
-        def __init__(self) -> None:
-            self.names: set[tuple[str, ...]] = set()
-
-        def visit_AssignTarget(self, node: cst.AssignTarget) -> None:
-            several = node.target.elements if isinstance(node.target, (cst.Tuple, cst.List)) else ()
-            self.names.update(dotted_name(target) for target in (node.target, *(item.value for item in several)))
-
-    bound = Bound()
-    for statement in statements:
-        statement.visit(bound)
-    words = set(re.findall(r"[\w.]+", condition))
-    return bool({".".join(name) for name in bound.names} & words)
+    found = [item for statement in statements for item in nodes(statement, cst.AssignTarget)]
+    targets: list[cst.CSTNode] = [item.target for item in found]
+    for target in list(targets):
+        if isinstance(target, (cst.Tuple, cst.List)):
+            targets += [item.value for item in target.elements]
+    return bool({".".join(dotted_name(target)) for target in targets} & set(re.findall(r"[\w.]+", condition)))
 
 
 def _split_blank_lines(statement: cst.BaseStatement) -> tuple[list[cst.EmptyLine], cst.BaseStatement]:
@@ -173,7 +152,7 @@ def _split_blank_lines(statement: cst.BaseStatement) -> tuple[list[cst.EmptyLine
     return lines[:count], statement.with_changes(leading_lines=lines[count:])
 
 
-def _add_assignments(suite: cst.IndentedBlock, lines: list[str]) -> cst.IndentedBlock:
+def _add_assignments(suite: cst.IndentedBlock, lines: Iterable[str]) -> cst.IndentedBlock:
     """Put them behind `super().__init__(...)`, or at the end where that is not called."""
     body = list(suite.body)
     place = next((i + 1 for i, statement in enumerate(body) if _calls_super(statement)), len(body))
@@ -182,76 +161,54 @@ def _add_assignments(suite: cst.IndentedBlock, lines: list[str]) -> cst.Indented
 
 
 def _calls_super(statement: cst.CSTNode) -> bool:
-    if not isinstance(statement, cst.SimpleStatementLine) or not isinstance(statement.body[0], cst.Expr):
-        return False
-    call = statement.body[0].value
-    return isinstance(call, cst.Call) and isinstance(call.func, cst.Attribute) and call.func.attr.value == "__init__"
+    call = m.Expr(m.Call(func=m.Attribute(attr=m.Name("__init__"))))
+    return m.matches(statement, m.SimpleStatementLine([call, m.ZeroOrMore()]))
 
 
 def _add_imports(module: cst.Module, dialect: Dialect) -> cst.Module:
-    missing = [line for line in dialects.imports(dialect) if not _is_imported(module, line)]
-    if not missing:
-        return module
+    missing = [line for line in dialects.IMPORTS[dialect] if not _is_imported(module, line)]
     body = list(module.body)
     head = next((i for i, item in enumerate(body) if isinstance(item, (cst.ClassDef, cst.FunctionDef))), len(body))
-    last = max((i for i, statement in enumerate(body[:head]) if _is_import(statement)), default=None)
-    added = [_statement(f"{line}\n") for line in missing]
-    if last is not None:
-        return module.with_changes(body=[*body[: last + 1], *added, *body[last + 1 :]])
-    place = 1 if body and _is_docstring(body[0]) else 0
-    return module.with_changes(body=[*body[:place], *added, *body[place:]])
+    simple = [i for i, item in enumerate(body[:head]) if isinstance(item, cst.SimpleStatementLine)]
+    imports = [i for i in simple if contains(body[i], _IMPORTS)]
+    place = imports[-1] + 1 if imports else 1 if body and _is_docstring(body[0]) else 0
+    return module.with_changes(body=[*body[:place], *(_statement(f"{line}\n") for line in missing), *body[place:]])
 
 
-def _is_import(statement: cst.CSTNode) -> bool:
-    return isinstance(statement, cst.SimpleStatementLine) and any(
-        isinstance(small, (cst.Import, cst.ImportFrom)) for small in statement.body
-    )
+_IMPORTS = (cst.Import, cst.ImportFrom)
 
 
 def _is_docstring(statement: cst.CSTNode) -> bool:
-    return (
-        isinstance(statement, cst.SimpleStatementLine)
-        and isinstance(statement.body[0], cst.Expr)
-        and isinstance(statement.body[0].value, (cst.SimpleString, cst.ConcatenatedString))
+    return m.matches(
+        statement, m.SimpleStatementLine([m.Expr(m.SimpleString() | m.ConcatenatedString()), m.ZeroOrMore()])
     )
 
 
+def _imported(node: cst.CSTNode) -> list[tuple[type[cst.CSTNode], str, str]]:
+    """(kind of import, what is imported, the name that it gets) of the statements at the top level of a module."""
+    body = node.body if isinstance(node, cst.Module) else [node]
+    return [
+        (type(small), ".".join(dotted_name(item.name)), item.evaluated_alias or "")
+        for line in body
+        if isinstance(line, cst.SimpleStatementLine)
+        for small in line.body
+        if isinstance(small, _IMPORTS) and not isinstance(small.names, cst.ImportStar)
+        for item in small.names
+    ]
+
+
 def _is_imported(module: cst.Module, line: str) -> bool:
-    """Whether the file has the import at its top level already, whatever else it imports in the same statement."""
-    wanted = cst.parse_statement(line)
-    assert isinstance(wanted, cst.SimpleStatementLine)
-    small = wanted.body[0]
-    for statement in module.body:
-        if not isinstance(statement, cst.SimpleStatementLine):
-            continue
-        for have in statement.body:
-            if isinstance(small, cst.Import) and isinstance(have, cst.Import):
-                name = dotted_name(small.names[0].name)
-                if any(dotted_name(item.name) == name and _usable(item, name) for item in have.names):
-                    return True
-            elif isinstance(small, cst.ImportFrom) and isinstance(have, cst.ImportFrom):
-                names = () if isinstance(have.names, cst.ImportStar) else have.names
-                assert not isinstance(small.names, cst.ImportStar)
-                wanted_name = dotted_name(small.names[0].name)
-                if any(dotted_name(item.name) == wanted_name and item.asname is None for item in names):
-                    return True
-    return False
+    """Whether the file has the import at its top level already, whatever else it imports in the same statement.
 
-
-def _usable(item: cst.ImportAlias, name: tuple[str, ...]) -> bool:
-    """torchair is called by the name it was given; other modules only by their own."""
-    return item.asname is None or name == ("torchair",)
+    torchair is called by the name it was given; other modules only by their own.
+    """
+    ((kind, name, _alias),) = _imported(_statement(f"{line}\n"))
+    return any(item[:2] == (kind, name) and (not item[2] or name == "torchair") for item in _imported(module))
 
 
 def _name_of_torchair(module: cst.Module) -> str:
-    for statement in module.body:
-        if isinstance(statement, cst.SimpleStatementLine):
-            for small in statement.body:
-                if isinstance(small, cst.Import):
-                    for item in small.names:
-                        if dotted_name(item.name) == ("torchair",) and item.asname is not None:
-                            return ".".join(dotted_name(item.asname.name))
-    return "torchair"
+    aliases = [alias for kind, name, alias in _imported(module) if (kind, name) == (cst.Import, "torchair") and alias]
+    return aliases[0] if aliases else "torchair"
 
 
 def _statement(text: str) -> cst.BaseStatement:

@@ -7,6 +7,7 @@ says nothing, the class that `__init__` builds for it decides.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from skadvisor.plan.patch.structure import ModelClass, Uses
 
@@ -46,26 +47,20 @@ _LAYERS = re.compile(r"(decoder_|transformer_|moe_)?(layers|blocks)|h")
 _NOT_DECODER = re.compile(r"Vision|Visual|ViT|Audio|Speech|Image|Encoder")
 
 
-def is_input_projection(name: str) -> bool:
-    """q/k/v or latent projections."""
-    return bool(_INPUT_PROJECTION.fullmatch(name))
+def _named(pattern: re.Pattern[str]) -> Callable[[str], bool]:
+    return lambda name: pattern.fullmatch(name) is not None
 
 
-def is_output_projection(name: str) -> bool:
-    return bool(_OUTPUT_PROJECTION.fullmatch(name))
+is_mlp = _named(_MLP)
+is_router = _named(_ROUTER)
+is_layer_list = _named(_LAYERS)
 
 
 def is_attention(name: str, model_class: ModelClass) -> bool:
     """A self-attention block as a part of a decoder layer; attention to an encoder is another one."""
-    built = model_class.parts.get(name, "")
-    if (
-        is_norm(name)
-        or "mask" in name
-        or "cross" in name
-        or "encoder" in name
-        or name.startswith(("use_", "enable_", "has_", "is_"))
-    ):
+    if is_norm(name) or re.search(r"mask|cross|encoder|^(use|enable|has|is)_", name):
         return False
+    built = model_class.parts.get(name, "")
     return bool(_ATTENTION.fullmatch(name)) or bool(_ATTENTION_CLASS.search(built) and "Norm" not in built)
 
 
@@ -74,39 +69,53 @@ def is_norm(name: str) -> bool:
     return bool(_NORM.fullmatch(name)) and not _HEAD_NORM.fullmatch(name)
 
 
-def is_mlp(name: str) -> bool:
-    """A feed-forward or MoE block as a part of a decoder layer."""
-    return bool(_MLP.fullmatch(name))
+def attends(uses: Uses, model_class: ModelClass) -> bool:
+    """Whether an attention block runs."""
+    return any(is_attention(name, model_class) for name in uses.attributes)
 
 
-def is_experts(name: str, model_class: ModelClass) -> bool:
-    """The routed experts of a MoE block."""
-    built = model_class.parts.get(name, "")
-    if is_shared_experts(name):
-        return False
-    return bool(_EXPERTS.fullmatch(name)) or bool(_EXPERTS_CLASS.search(built))
+def projects_in(uses: Uses) -> bool:
+    """Whether q/k/v or latent projections run."""
+    return any(map(_INPUT_PROJECTION.fullmatch, uses.attributes))
 
 
-def is_shared_experts(name: str) -> bool:
-    return bool(_SHARED_EXPERTS.fullmatch(name))
+def projects_out(uses: Uses) -> bool:
+    """Whether an output projection runs."""
+    return any(map(_OUTPUT_PROJECTION.fullmatch, uses.attributes))
 
 
-def is_router(name: str) -> bool:
-    return bool(_ROUTER.fullmatch(name))
+def normalises(uses: Uses) -> bool:
+    """Whether a norm between sub-blocks runs."""
+    return any(map(is_norm, uses.attributes))
+
+
+def feeds_forward(uses: Uses) -> bool:
+    """Whether a feed-forward or MoE block runs."""
+    return any(map(is_mlp, uses.attributes))
+
+
+def shares_experts(uses: Uses) -> bool:
+    """Whether shared experts run."""
+    return any(map(_SHARED_EXPERTS.fullmatch, uses.attributes))
+
+
+def computes_experts(uses: Uses, model_class: ModelClass) -> bool:
+    """Whether the routed experts of a MoE block run."""
+    return any(
+        not _SHARED_EXPERTS.fullmatch(name)
+        and (_EXPERTS.fullmatch(name) or _EXPERTS_CLASS.search(model_class.parts.get(name, "")))
+        for name in uses.attributes
+    )
 
 
 def routes(uses: Uses) -> bool:
     """Whether something chooses experts by a function: a top-k over scores, a gating kernel."""
-    return any(_ROUTER_CALLS.fullmatch(name) for name in uses.functions)
+    return any(map(_ROUTER_CALLS.fullmatch, uses.functions))
 
 
 def exchanges(uses: Uses) -> bool:
     """Whether something brings tokens to their experts or back."""
-    return any(_EXCHANGE_CALLS.fullmatch(name) for name in uses.functions)
-
-
-def is_layer_list(name: str) -> bool:
-    return bool(_LAYERS.fullmatch(name))
+    return any(map(_EXCHANGE_CALLS.fullmatch, uses.functions))
 
 
 def is_decoder_class(name: str) -> bool:

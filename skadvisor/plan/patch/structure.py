@@ -6,12 +6,17 @@ Nothing is executed or imported; the source is read with libcst, so that every b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
 import libcst as cst
 
+from skadvisor.text.messages import Message, _
+
+Node = TypeVar("Node", bound=cst.CSTNode)
+Kind = type[Node] | tuple[type[Node], ...]
 #: `self.q_proj.weight.dtype` asks about a part; it does not work with it.
 _ASKING = frozenset({"dtype", "device", "shape", "ndim", "in_features", "out_features"})
 #: What is read from a part to work with it, in a function that is called: `self.experts.w13_weight`.
@@ -26,9 +31,9 @@ class Uses:
     to a function), and `functions` called, by their last name.
     """
 
-    attributes: frozenset[str]
-    applied: frozenset[str]
-    functions: frozenset[str]
+    attributes: frozenset[str] = frozenset()
+    applied: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()
 
     def __or__(self, other: Uses) -> Uses:
         return Uses(self.attributes | other.attributes, self.applied | other.applied, self.functions | other.functions)
@@ -36,11 +41,9 @@ class Uses:
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """One function of a class; `optional` are the parameters that may be None.
+    """One function of a class; `optional` are the parameters that may be None."""
 
-    `suite` is None where the body stands on the line of the `def`.
-    """
-
+    owner: ModelClass
     name: str
     line: int
     node: cst.FunctionDef
@@ -50,7 +53,46 @@ class Method:
 
     @property
     def suite(self) -> cst.IndentedBlock | None:
+        """The body; None where it stands on the line of the `def`."""
         return self.node.body if isinstance(self.node.body, cst.IndentedBlock) else None
+
+    @property
+    def title(self) -> str:
+        """Class and method."""
+        return f"{self.owner.name}.{self.name}"
+
+    @property
+    def where(self) -> Message:
+        """The method with its line."""
+        return Message(_("{place}, line {line}"), place=self.title, line=self.line)
+
+    @cached_property
+    def uses(self) -> Uses:
+        """What all of it works with."""
+        return self.uses_of(self.node.body)
+
+    @cached_property
+    def statement_uses(self) -> list[Uses]:
+        """What each statement of the suite works with."""
+        return [self.uses_of(statement) for statement in self.suite.body] if self.suite else []
+
+    @cached_property
+    def assigned(self) -> dict[str, list[cst.BaseExpression]]:
+        """Attribute of self -> what is assigned to it."""
+        found: dict[str, list[cst.BaseExpression]] = {}
+        for item in nodes(self.node, cst.Assign):
+            for name in {dotted_name(target.target) for target in item.targets}:
+                if len(name) == 2 and name[0] == "self":
+                    found.setdefault(name[1], []).append(item.value)
+        return found
+
+    def uses_of(self, node: cst.CSTNode, seen: frozenset[str] = frozenset()) -> Uses:
+        """What a part of the method works with, through the class's own methods (but those `seen`) as well."""
+        total, seen = _own_uses(node, self), seen | {self.name}
+        for name in sorted(total.attributes & self.owner.methods.keys() - seen):
+            called = self.owner.methods[name]
+            total |= called.uses_of(called.node.body, seen)
+        return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +105,9 @@ class ModelClass:
     name: str
     line: int
     bases: tuple[str, ...]
-    methods: dict[str, Method]
-    parts: dict[str, str] = field(default_factory=dict)
-    builds: frozenset[str] = frozenset()
-
-    def uses(self, node: cst.CSTNode, method: Method) -> Uses:
-        """What `node` (a part of `method`) works with, through the class's own methods as well."""
-        return self._follow(node, method, frozenset({method.name}))
-
-    def _follow(self, node: cst.CSTNode, method: Method, seen: frozenset[str]) -> Uses:
-        total = _own_uses(node, method)
-        for name in sorted(total.attributes & self.methods.keys() - seen):
-            called = self.methods[name]
-            total = total | self._follow(called.node.body, called, seen | {name})
-        return total
+    parts: dict[str, str]
+    builds: frozenset[str]
+    methods: dict[str, Method] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=20_000)
@@ -129,22 +160,27 @@ def dotted_name(node: cst.CSTNode) -> tuple[str, ...]:
     return ()
 
 
-def contains(node: cst.CSTNode, kinds: type[cst.CSTNode] | tuple[type[cst.CSTNode], ...]) -> bool:
-    """Whether a node of one of the kinds lies in `node`, functions and classes defined inside left out."""
-    finder = _Finder(kinds)
+def nodes(node: cst.CSTNode, kinds: Kind[Node], outside: Kind[cst.CSTNode] = ()) -> list[Node]:
+    """The nodes of one of the kinds in `node`, itself included, in order; nothing in nodes of the `outside` kinds."""
+    finder = _Finder(kinds, outside)
     node.visit(finder)
     return finder.found
 
 
 class _Finder(cst.CSTVisitor):
-    def __init__(self, kinds: type[cst.CSTNode] | tuple[type[cst.CSTNode], ...]) -> None:
-        self.kinds = kinds
-        self.found = False
+    def __init__(self, kinds: Any, outside: Any) -> None:
+        self.kinds, self.outside = kinds, outside
+        self.found: list[Any] = []
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         if isinstance(node, self.kinds):
-            self.found = True
-        return not self.found and not isinstance(node, (cst.FunctionDef, cst.ClassDef, cst.Lambda))
+            self.found.append(node)
+        return not isinstance(node, self.outside)
+
+
+def contains(node: cst.CSTNode, kinds: Kind[Node]) -> bool:
+    """Whether a node of one of the kinds lies in `node`, functions and classes defined inside left out."""
+    return bool(nodes(node, kinds, (cst.FunctionDef, cst.ClassDef, cst.Lambda)))
 
 
 class _Collector(cst.CSTVisitor):
@@ -205,40 +241,19 @@ def alias_of(node: cst.Assign) -> tuple[str, str] | None:
     return (node.targets[0].target.value, name[1]) if len(name) == 2 and name[0] == "self" else None
 
 
-def assignments(body: cst.BaseSuite) -> Sequence[cst.Assign]:
-    finder = _AssignFinder()
-    body.visit(finder)
-    return finder.found
-
-
-class _AssignFinder(cst.CSTVisitor):
-    def __init__(self) -> None:
-        self.found: list[cst.Assign] = []
-
-    def visit_Assign(self, node: cst.Assign) -> None:
-        self.found.append(node)
-
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:
-        return False
-
-
 def assigned_names(statements: Iterable[cst.CSTNode]) -> set[str]:
     """Names that plain top-level assignments among the statements bind for certain."""
     names: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, cst.SimpleStatementLine):
-            for small in statement.body:
-                if isinstance(small, cst.Assign):
-                    for target in small.targets:
-                        names.update(_target_names(target.target))
-                elif isinstance(small, cst.AnnAssign) and small.value is not None:
-                    names.update(_target_names(small.target))
+    for line in statements:
+        for small in line.body if isinstance(line, cst.SimpleStatementLine) else ():
+            if isinstance(small, cst.Assign):
+                names.update(*(_target_names(target.target) for target in small.targets))
+            elif isinstance(small, cst.AnnAssign) and small.value is not None:
+                names |= _target_names(small.target)
     return names
 
 
 def _target_names(target: cst.BaseExpression) -> set[str]:
-    if isinstance(target, cst.Name):
-        return {target.value}
     if isinstance(target, (cst.Tuple, cst.List)):
         return {name for element in target.elements for name in _target_names(element.value)}
-    return set()
+    return {target.value} if isinstance(target, cst.Name) else set()
