@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from skadvisor.errors import InputError
 from skadvisor.verification.checks import verify
 from skadvisor.verification.compile_log import read_lines
 from skadvisor.verification.performance_files import read_performance
@@ -223,3 +225,28 @@ def test_outputs_of_each_framework_are_compared_as_text(tmp_path: Path, form: st
     files[1].write_text(form.format(time="2026-11-02 11:30:10.456", pid=97, cost=13.01, answer=answer))
     check = verify(outputs=[files]).checks[0]
     assert check.answer == ("proven" if same else "refuted"), check.message
+
+
+@pytest.mark.parametrize(("name", "end"), [("bench.json", ""), ("bench.jsonl", "\n"), ("run.log", "\n")])
+def test_json_is_read_however_long_its_lines_are(tmp_path: Path, name: str, end: str) -> None:
+    path = tmp_path / name
+    path.write_text(json.dumps({"itls": ["0.0152" * 10] * 1000, "median_tpot_ms": 15.2}) + end)
+    assert read_performance([path]).values["decode_latency_ms"] == (15.2,)
+
+
+def test_long_lines_of_outputs_are_compared_by_value(tmp_path: Path) -> None:
+    off, on = tmp_path / "off.jsonl", tmp_path / "on.jsonl"
+    off.write_text(json.dumps({"logits": [1.5] * 10_000}) + "\n")
+    on.write_text(json.dumps({"logits": [1.5] * 9_999 + [1.25]}) + "\n")
+    (found,) = verify(outputs=[(off, on)]).outputs
+    assert (found.different, found.largest) == (1, 0.25)
+
+
+def test_a_saved_result_is_sent_to_compare(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(
+        '{"schema_version": "1.1", "tool": {"name": "skadvisor", "version": "0.2.0"}, "command": "analyze"}'
+    )
+    with pytest.raises(InputError, match="is a result of skadvisor") as raised:
+        verify(performance=([path], []))
+    assert "skadvisor compare" in str(raised.value.hint)

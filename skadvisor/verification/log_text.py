@@ -6,6 +6,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, cast
 
@@ -64,24 +65,32 @@ def named_like_log(file: Path, suffixes: tuple[str, ...] = ()) -> bool:
 
 def read_lines_of(file: Path) -> Iterator[str]:
     """The lines without colours and line ends, each at most LONGEST_LINE bytes. Raises InputError."""
+    with _opened(file) as stream:
+        while chunk := stream.readline(LONGEST_LINE):
+            text = chunk.decode("utf-8", errors="replace").rstrip("\r\n")
+            text = _COLOUR.sub("", text) if "\x1b" in text else text
+            # What a progress bar wrote over is not shown.
+            yield text.rpartition("\r")[2]
+
+
+def read_text_of(file: Path) -> str:
+    """All of a file whose lines may be long, such as JSON. Raises InputError."""
+    with _opened(file) as stream:
+        return stream.read().decode("utf-8", errors="replace")
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
     try:
-        with _opened(file) as stream:
-            while chunk := stream.readline(LONGEST_LINE):
-                text = chunk.decode("utf-8", errors="replace").rstrip("\r\n")
-                text = _COLOUR.sub("", text) if "\x1b" in text else text
-                # What a progress bar wrote over is not shown.
-                yield text.rpartition("\r")[2]
+        with file.open("rb") as plain:
+            compressed = plain.read(2) == b"\x1f\x8b"
+            plain.seek(0)
+            with gzip.open(plain) if compressed else nullcontext(plain) as stream:
+                yield cast("IO[bytes]", stream)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             _("cannot read {file}: {why}"), file=file, why=getattr(error, "strerror", None) or error
         ) from error
-
-
-def _opened(file: Path) -> IO[bytes]:
-    stream = file.open("rb")
-    magic = stream.read(2)
-    stream.seek(0)
-    return cast("IO[bytes]", gzip.open(stream)) if magic == b"\x1f\x8b" else stream
 
 
 def strip_prefix(line: str) -> tuple[str, bool]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from skadvisor.errors import InputError
 from skadvisor.text.messages import Message, _, listed
-from skadvisor.verification.log_text import read_lines_of
+from skadvisor.verification.log_text import read_lines_of, read_text_of
 from skadvisor.verification.output_text import compare_said, generated_texts, result_lines
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _judged(kind: str, compared: int, different: int, largest: float | None, fir
 def _json(path: Path) -> Any:
     try:
         if path.suffix.lower() == ".jsonl":
-            return [json.loads(line) for line in read_lines_of(path) if line.strip()]
+            return [json.loads(line) for line in read_text_of(path).split("\n") if line.strip()]
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise InputError(

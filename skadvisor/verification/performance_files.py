@@ -15,10 +15,11 @@ from pathlib import Path
 from statistics import median, stdev
 from typing import Any
 
+from skadvisor.capture.saved import is_saved
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.text.messages import _
 from skadvisor.units import percent
-from skadvisor.verification.log_text import log_files, read_lines_of
+from skadvisor.verification.log_text import log_files, read_lines_of, read_text_of
 from skadvisor.verification.timing_lines import Figures, read_timings
 
 LARGEST_BYTES = 50_000_000
@@ -35,24 +36,18 @@ METRICS: dict[str, bool] = {
 #: What decides whether a run is faster; the others are shown beside it.
 DECIDING = ("decode_latency_ms", "throughput_tokens_per_sec", "request_latency_ms")
 #: Names in JSON files, the better ones first, with the factor to the metric's unit.
-_NAMES: dict[str, tuple[tuple[str, float], ...]] = {
-    "decode_latency_ms": (
-        ("decode_latency_ms", 1),
-        ("median_tpot_ms", 1),
-        ("mean_tpot_ms", 1),
-        ("tpot_ms", 1),
-        ("median_itl_ms", 1),
-        ("mean_itl_ms", 1),
-        ("median_decode_latency", 1000),
+_NAMES: dict[str, dict[str, float]] = {
+    "decode_latency_ms": {
+        **dict.fromkeys(("decode_latency_ms", "median_tpot_ms", "mean_tpot_ms", "tpot_ms"), 1),
+        **dict.fromkeys(("median_itl_ms", "mean_itl_ms"), 1),
+        "median_decode_latency": 1000,
+    },
+    "throughput_tokens_per_sec": dict.fromkeys(
+        ("throughput_tokens_per_sec", "output_throughput", "median_decode_throughput"), 1
     ),
-    "throughput_tokens_per_sec": (
-        ("throughput_tokens_per_sec", 1),
-        ("output_throughput", 1),
-        ("median_decode_throughput", 1),
-    ),
-    "request_latency_ms": (("avg_latency", 1000),),
-    "prefill_latency_ms": (("prefill_latency_ms", 1),),
-    "memory_usage_gb": (("memory_usage_gb", 1),),
+    "request_latency_ms": {"avg_latency": 1000},
+    "prefill_latency_ms": {"prefill_latency_ms": 1},
+    "memory_usage_gb": {"memory_usage_gb": 1},
 }
 STATED = "improvement_percent"
 #: How a launcher names the logs of the ranks of one run. Source: cann-recipes-infer writes log_<rank>.log.
@@ -86,15 +81,6 @@ class Measured:
         return self.stated_cv_pct / math.sqrt(self.runs)
 
 
-@dataclass(frozen=True)
-class _File:
-    figures: Figures
-    info: dict[str, Any]
-    runs: int = 1
-    stated: float | None = None
-    stated_cv_pct: float = 0.0
-
-
 def read_performance(paths: Sequence[Path]) -> Measured:
     """Read the files of one side: one run each, or a folder or files `log_<rank>.log` with the ranks of one run.
 
@@ -121,8 +107,8 @@ def read_performance(paths: Sequence[Path]) -> Measured:
         files=tuple(path.name for path in paths),
         runs=sum(max(file.runs for file in files) for files in runs),
         ranks=max(len(files) for files in runs),
-        steps=sum(file.figures.steps for file in everything),
-        dropped=sum(file.figures.dropped for file in everything),
+        steps=sum(file.steps for file in everything),
+        dropped=sum(file.dropped for file in everything),
         stated=stated,
         stated_cv_pct=max(file.stated_cv_pct for file in everything),
     )
@@ -149,24 +135,30 @@ def _has_figures(file: Path) -> bool:
         found = _read(file)
     except InputError:
         return False
-    return bool(found.figures.values) or found.stated is not None
+    return bool(found.values) or found.stated is not None
 
 
-def _worst(files: Sequence[_File]) -> dict[str, float]:
+def _worst(files: Sequence[Figures]) -> dict[str, float]:
     """The step is as long as that of the slowest rank."""
     worst = {}
     for metric, lower in METRICS.items():
-        numbers = [median(file.figures.values[metric]) for file in files if metric in file.figures.values]
+        numbers = [median(file.values[metric]) for file in files if metric in file.values]
         if numbers:
             worst[metric] = max(numbers) if lower else min(numbers)
     return worst
 
 
-def _read(path: Path) -> _File:
+def _read(path: Path) -> Figures:
     try:
         size = path.stat().st_size
     except OSError as error:
         raise InputError(_("cannot read {path}: {strerror}"), path=path, strerror=error.strerror or error) from error
+    if is_saved(path):
+        raise InputError(
+            _("{path} is a result of skadvisor, not the log or the timings of a run"),
+            _("Two captures, or results saved of them, are judged by: skadvisor compare BEFORE AFTER"),
+            path=path,
+        )
     is_json = path.suffix.lower() in (".json", ".jsonl")
     if is_json and size > LARGEST_BYTES:
         raise InputError(
@@ -174,19 +166,15 @@ def _read(path: Path) -> _File:
             path=path,
             value=LARGEST_BYTES // 1000000,
         )
-    if not is_json and not _begins_as_json(path, size):
-        return _File(read_timings(read_lines_of(path)), {})
-    text = "\n".join(read_lines_of(path))
+    begins = size <= LARGEST_BYTES and next(read_lines_of(path), "").lstrip().startswith("{")
+    if not is_json and not begins:
+        return read_timings(read_lines_of(path))
     try:
-        entries = [json.loads(text)]
+        entries = _json_entries(read_text_of(path))
     except (ValueError, RecursionError) as error:
-        entries = _json_lines(text)
-        if not entries and is_json:
+        if is_json:
             raise InputError(_("{path} is no JSON: {error}"), path=path, error=error) from error
-        if not entries:
-            return _File(read_timings(text.splitlines()), {})
-    if len(entries) == 1 and isinstance(entries[0], list):
-        entries = entries[0]
+        return read_timings(read_lines_of(path))
     if not entries or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(
             _("{path} is no performance file"),
@@ -196,38 +184,39 @@ def _read(path: Path) -> _File:
     return _from_json(entries)
 
 
-def _begins_as_json(path: Path, size: int) -> bool:
-    return size <= LARGEST_BYTES and next(read_lines_of(path), "").lstrip().startswith("{")
-
-
-def _json_lines(text: str) -> list[Any]:
-    """The objects of a file with one per line; empty where a line is something else."""
-    entries = []
-    for line in filter(str.strip, text.splitlines()):
+def _json_entries(text: str) -> list[Any]:
+    """The objects of a JSON file, or of one with an object per line. Raises ValueError and RecursionError."""
+    try:
+        whole = json.loads(text)
+        return whole if isinstance(whole, list) else [whole]
+    except ValueError:
+        lines = [line for line in text.split("\n") if line.strip()]
         try:
-            entries.append(json.loads(line))
-        except (ValueError, RecursionError):
-            return []
-    return entries
+            entries = [json.loads(line) for line in lines]
+        except ValueError:
+            entries = []
+        if not entries:
+            raise
+        return entries
 
 
-def _from_json(entries: Sequence[dict[str, Any]]) -> _File:
-    values: dict[str, list[float]] = {}
+def _from_json(entries: Sequence[dict[str, Any]]) -> Figures:
+    values: dict[str, tuple[float, ...]] = {}
     for entry in entries:
         inner = entry.get("performance")
         figures = {**entry, **inner} if isinstance(inner, dict) else entry
         for metric, names in _NAMES.items():
-            found = next((figures[name] * factor for name, factor in names if _is_figure(figures.get(name))), None)
-            if found is not None:
-                values.setdefault(metric, []).append(float(found))
+            found = [figures[name] * factor for name, factor in names.items() if _is_figure(figures.get(name))]
+            if found:
+                values[metric] = (*values.get(metric, ()), float(found[0]))
     info, statistics, stated = (entries[0].get(name) for name in ("test_info", "statistics", STATED))
     runs = statistics.get("runs") if isinstance(statistics, dict) else None
-    return _File(
-        Figures(values={metric: tuple(numbers) for metric, numbers in values.items()}),
-        info if isinstance(info, dict) else {},
-        runs if isinstance(runs, int) and 0 < runs < 10_000 else 1,
-        float(stated) if stated is not None and _is_number(stated) else None,
-        _stated_cv_pct(statistics, values),
+    return Figures(
+        values=values,
+        info=info if isinstance(info, dict) else {},
+        runs=runs if isinstance(runs, int) and 0 < runs < 10_000 else 1,
+        stated=float(stated) if _is_number(stated) else None,
+        stated_cv_pct=_stated_cv_pct(statistics, values),
     )
 
 
@@ -265,14 +254,10 @@ def compare_performance(before: Measured, after: Measured) -> dict[str, Any]:
             listed=", ".join(before.values) or "nothing",
             listed2=", ".join(after.values) or "nothing",
         )
-    rows = {
-        metric: {
-            "baseline": median(before.values[metric]),
-            "optimized": median(after.values[metric]),
-            STATED: improvement(metric, median(before.values[metric]), median(after.values[metric])),
-        }
-        for metric in shared
-    }
+    rows = {}
+    for metric in shared:
+        old, new = median(before.values[metric]), median(after.values[metric])
+        rows[metric] = {"baseline": old, "optimized": new, STATED: improvement(metric, old, new)}
     main = shared[0]
     return {
         STATED: rows[main][STATED],

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 _VALUE = r"(?P<value>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _UNIT = r"(?P<unit>ms|us|s)\b"
@@ -72,11 +73,19 @@ SHORTEST = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What one log says: metric -> measurements; `steps` are decode steps counted, `dropped` those of warm-up."""
+    """What one file says: metric -> measurements; `steps` are decode steps counted, `dropped` those of warm-up.
+
+    A file of JSON may also say for how many `runs` it stands, with which spread, and the improvement that a comparison
+    made before `stated`, percent; `info` is its `test_info`.
+    """
 
     values: dict[str, tuple[float, ...]]
     steps: int = 0
     dropped: int = 0
+    info: dict[str, Any] = field(default_factory=dict)
+    runs: int = 1
+    stated: float | None = None
+    stated_cv_pct: float = 0.0
 
 
 @dataclass
