@@ -115,12 +115,6 @@ def _not_comparable(reasons: tuple[Reason, ...], runs_before: int, runs_after: i
         unit="steps",
         runs_before=runs_before,
         runs_after=runs_after,
-        before=None,
-        after=None,
-        improvement_us=None,
-        improvement_pct=None,
-        improvement_low_pct=None,
-        improvement_high_pct=None,
         action=Message(_("capture both again with the same model, batch, shapes and ranks")),
     )
 

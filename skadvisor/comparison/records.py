@@ -143,12 +143,12 @@ class Comparison:
     unit: Literal["steps", "executions", "blocks", "runs"]
     runs_before: int
     runs_after: int
-    before: Spread | None
-    after: Spread | None
-    improvement_us: float | None
-    improvement_pct: float | None
-    improvement_low_pct: float | None
-    improvement_high_pct: float | None
+    before: Spread | None = None
+    after: Spread | None = None
+    improvement_us: float | None = None
+    improvement_pct: float | None = None
+    improvement_low_pct: float | None = None
+    improvement_high_pct: float | None = None
     action: Message
     phases: tuple[PhaseChange, ...] = ()
     regions: tuple[RegionChange, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -224,14 +224,15 @@ def _divide(
     """Share the free rows out among SuperKernels in order, by the operators in their names; empty where that fails."""
     answers: list[tuple[int, ...]] = []
     position = 0
-    for number, name in enumerate(names):
-        ends = _ends(name)
-        following = _ends(names[number + 1]) if number + 1 < len(names) else None
-        first = _find(ends[0], free, position, names_before, tokens_before) if ends else None
-        last = None
+    for name, next_name in itertools.zip_longest(names, names[1:], fillvalue=""):
+        ends, following = _ends(name), _ends(next_name)
+        first = last = None
+        if ends is not None:
+            first = _find(ends[0], free, range(position, len(free)), names_before, tokens_before)
         if ends is not None and first is not None:
             limit = _limit(ends[1], following, free, first, names_before, tokens_before)
-            last = _find_last(ends[1], free, first, limit, names_before, tokens_before)
+            # The last one: static kernels of the same operator and shapes share one name.
+            last = _find(ends[1], free, range(limit - 1, first - 1, -1), names_before, tokens_before)
         answers.append(tuple(free[first : last + 1]) if first is not None and last is not None else ())
         position = last + 1 if last is not None else position
     return answers
@@ -272,23 +273,13 @@ def _matches(wanted: str, place: int, names: Sequence[str], tokens: Sequence[Tok
     return names[place] == wanted, base in (base_operator(None, names[place]), base_operator(tokens[place][0], None))
 
 
-def _find(wanted: str, free: Sequence[int], start: int, names: Sequence[str], tokens: Sequence[Token]) -> int | None:
-    judged = [_matches(wanted, free[i], names, tokens) for i in range(start, len(free))]
-    exact = next((i for i, (same, _alike) in enumerate(judged) if same), None)
-    similar = next((i for i, (_same, alike) in enumerate(judged) if alike), None)
-    found = exact if exact is not None else similar
-    return None if found is None else start + found
-
-
-def _find_last(
-    wanted: str, free: Sequence[int], start: int, limit: int, names: Sequence[str], tokens: Sequence[Token]
+def _find(
+    wanted: str, free: Sequence[int], places: Iterable[int], names: Sequence[str], tokens: Sequence[Token]
 ) -> int | None:
-    judged = [_matches(wanted, free[i], names, tokens) for i in range(start, limit)]
-    # The last one: static kernels of the same operator and shapes share one name.
-    exact = next((i for i in range(len(judged) - 1, -1, -1) if judged[i][0]), None)
-    similar = next((i for i in range(len(judged) - 1, -1, -1) if judged[i][1]), None)
-    found = exact if exact is not None else similar
-    return None if found is None else start + found
+    """The first of the places whose kernel has the name, else the first with the same operator."""
+    judged = [(place, *_matches(wanted, free[place], names, tokens)) for place in places]
+    exact = (place for place, same, _alike in judged if same)
+    return next(exact, next((place for place, _same, alike in judged if alike), None))
 
 
 def _plain_names(kernels: pd.DataFrame) -> list[str]:

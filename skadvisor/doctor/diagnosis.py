@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,9 +107,6 @@ def diagnose(path: str | os.PathLike[str], *, rank: int | None = None, dialect: 
 
 def _diagnosis(read: Read, findings: tuple[Finding, ...], dialect: str) -> Diagnosis:
     result = read.analysis.result if read.analysis else None
-    phases: dict[str, int] = {}
-    for step in result.steps if result else ():
-        phases[step.phase] = phases.get(step.phase, 0) + 1
     better = any(finding.status in ("warn", "block") for finding in findings)
     return Diagnosis(
         path=str(read.path),
@@ -119,7 +117,7 @@ def _diagnosis(read: Read, findings: tuple[Finding, ...], dialect: str) -> Diagn
         mode=result.mode if result else "unknown",
         kernels=len(read.kernels),
         steps=len(result.steps) if result else 0,
-        phases=phases,
+        phases=dict(Counter(step.phase for step in result.steps)) if result else {},
         findings=findings,
         grades=grade(findings),
         dialect=dialect if better else "",

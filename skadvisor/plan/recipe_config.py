@@ -9,7 +9,7 @@ order, quotes and everything else stay byte for byte.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,9 +69,9 @@ def fitting_dialect(path: str | Path) -> Dialect | None:
         return None
     modes = [get(data, place) for place in _MODE_PLACES if get(data, place) is not ABSENT]
     present = next((mode for mode in modes if mode in GRAPH_MODES), None)
-    model = find_model(Path(path))
-    possible = [mode for mode in GRAPH_MODES if _hindrance(mode, text, model) is None]
-    mode = present or next(iter(possible), None)
+    check = _Check({}, text, "", find_model(Path(path)))
+    possible = (mode for mode in GRAPH_MODES if check.hindrance(mode) is None)
+    mode = present or next(possible, None)
     return None if mode is None else "recipes" if mode == "ge_graph" else "npugraph_ex"
 
 
@@ -98,40 +98,73 @@ def review_content(
     model: RecipeModel | None = None,
 ) -> ConfigReview:
     """As `review`, for content that is at hand, with the `model` that it configures if that is known. Pure."""
+    unchanged = ConfigReview(path=path, form=None, findings=(), before=content, after=content, diff="")
     try:
         text = content.decode("utf-8")
         data = load(text)
     except (UnicodeDecodeError, ValueError) as error:
-        return _decline(path, content, Message(_("it is no YAML that can be read: {error}"), error=_first_line(error)))
+        reason = Message(_("it is no YAML that can be read: {error}"), error=_first_line(error))
+        return replace(unchanged, declined=reason)
     if not isinstance(data, Mapping) or not isinstance(data.get("model_config"), Mapping):
-        return _decline(path, content, Message(_("it has no model_config, so it is no cann-recipes configuration")))
-    form = _form(data)
-    findings: list[ConfigFinding] = []
-    edits: list[Edit] = []
-    reason = _prefill_only(path, data) or _check_mode(data, text, dialect, model, findings, edits)
-    if reason is not None:
-        return _decline(path, content, reason, form, tuple(findings))
-    _check_switches(data, needed_mode(dialect), several_streams, findings, edits)
+        reason = Message(_("it has no model_config, so it is no cann-recipes configuration"))
+        return replace(unchanged, declined=reason)
+    check = _Check(data, text, needed_mode(dialect), model)
+    declined = _prefill_only(path, data) or _check_mode(check, dialect)
+    if declined is None:
+        _check_switch(check)
+        _check_cache(check)
+        _check_streams(check, several_streams)
+        _check_static_kernel(check)
+    unchanged = replace(unchanged, form=_form(data), findings=tuple(check.findings), declined=declined)
+    if declined is not None:
+        return unchanged
     try:
-        changed = yaml_edits.apply(text, edits)
+        changed = yaml_edits.apply(text, check.edits)
     except ValueError as error:
-        return ConfigReview(
-            path=path,
-            form=form,
-            findings=tuple(findings),
-            before=content,
-            after=content,
-            diff="",
-            declined=Message(_("it is written in a way that cannot be changed safely: {error}"), error=error),
-        )
-    return ConfigReview(
-        path=path,
-        form=form,
-        findings=tuple(findings),
-        before=content,
-        after=changed.encode("utf-8"),
-        diff=unified_diff(text, changed, path.name) if changed != text else "",
-    )
+        unsafe = Message(_("it is written in a way that cannot be changed safely: {error}"), error=error)
+        return replace(unchanged, declined=unsafe)
+    diff = unified_diff(text, changed, path.name) if changed != text else ""
+    return replace(unchanged, after=changed.encode("utf-8"), diff=diff)
+
+
+@dataclass
+class _Check:
+    """A configuration under check: its data and text, the mode that the scope needs, and what comes of it."""
+
+    data: Mapping[str, Any]
+    text: str
+    mode: str
+    model: RecipeModel | None
+    findings: list[ConfigFinding] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
+
+    def find(self, path: tuple[str, ...], status: Status, template: str, **values: Any) -> None:
+        """Note what is said of an entry."""
+        self.findings.append(ConfigFinding(key=".".join(path), status=status, message=Message(template, **values)))
+
+    def change(self, path: tuple[str, ...], value: str, template: str, **values: Any) -> None:
+        """Note an entry that has to become `value`, and why."""
+        self.find(path, "block", template, **values)
+        self.edits.append(Edit(path, value))
+
+    def places(self, name: str) -> list[tuple[str, ...]]:
+        """Where a switch is set."""
+        paths = [("model_config", "custom_params", name), ("model_config", name), (name,)]
+        return [path for path in paths if get(self.data, path) is not ABSENT]
+
+    def hindrance(self, mode: str) -> Message | None:
+        """Why SuperKernel cannot run in this mode with this file and its model; None where nothing does."""
+        listed = listed_modes(self.text)
+        if listed is not None and mode not in listed:
+            return Message(
+                _("its own comment allows {modes} only, and {needed} is needed"),
+                modes=", ".join(sorted(listed)),
+                needed=mode,
+            )
+        only = switch_mode(self.text)
+        if only is not None and only != mode:
+            return Message(_("its own comment on enable_superkernel says: {mode} only"), mode=only)
+        return self.model.objection(mode, named=listed is None) if self.model is not None else None
 
 
 def write(reviewed: ConfigReview) -> Path | None:
@@ -143,18 +176,6 @@ def write(reviewed: ConfigReview) -> Path | None:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _decline(
-    path: Path,
-    content: bytes,
-    reason: Message,
-    form: Form | None = None,
-    findings: tuple[ConfigFinding, ...] = (),
-) -> ConfigReview:
-    return ConfigReview(
-        path=path, form=form, findings=findings, before=content, after=content, diff="", declined=reason
-    )
 
 
 def _form(data: Mapping[str, Any]) -> Form:
@@ -176,60 +197,41 @@ def _prefill_only(path: Path, data: Mapping[str, Any]) -> Message | None:
     return None
 
 
-def _check_switches(
-    data: Mapping[str, Any], mode: str, several_streams: bool, findings: list[ConfigFinding], edits: list[Edit]
-) -> None:
-    _check_switch(data, findings, edits)
-    _check_cache(data, findings, edits)
-    _check_streams(data, mode, several_streams, findings)
-    _check_static_kernel(data, mode, findings, edits)
-
-
-def _check_mode(
-    data: Mapping[str, Any],
-    text: str,
-    dialect: Dialect,
-    model: RecipeModel | None,
-    findings: list[ConfigFinding],
-    edits: list[Edit],
-) -> Message | None:
+def _check_mode(check: _Check, dialect: Dialect) -> Message | None:
     """Whether the mode is the one that the dialect needs, or can become it; the reason where it cannot."""
-    needed = needed_mode(dialect)
-    places = [path for path in _MODE_PLACES if get(data, path) is not ABSENT]
-    other = next((mode for path in places if (mode := get(data, path)) in GRAPH_MODES and mode != needed), None)
+    needed = check.mode
+    places = [path for path in _MODE_PLACES if get(check.data, path) is not ABSENT]
+    other = next((mode for path in places if (mode := get(check.data, path)) in GRAPH_MODES and mode != needed), None)
     if other is not None:
-        findings.append(_finding(places[0], "block", _wrong_graph(str(other), needed, text, model)))
+        check.find(places[0], "block", "{reason}", reason=_wrong_graph(check, str(other)))
         return Message(_("scopes of the {dialect} dialect have no effect under {mode}"), dialect=dialect, mode=other)
-    hindrance = _hindrance(needed, text, model)
+    hindrance = check.hindrance(needed)
     if hindrance is not None:
-        return _other_way(hindrance, needed, text, model)
+        return _other_way(check, hindrance)
     if not places:
-        target = ("exe_mode",) if _form(data) == "flat" else ("model_config", "exe_mode")
-        findings.append(_finding(target, "block", Message(_("no exe_mode is set; {mode} is needed"), mode=needed)))
-        edits.append(Edit(target, f'"{needed}"'))
+        target = ("exe_mode",) if _form(check.data) == "flat" else ("model_config", "exe_mode")
+        check.change(target, f'"{needed}"', _("no exe_mode is set; {mode} is needed"), mode=needed)
     for path in places:
-        mode = get(data, path)
+        mode = get(check.data, path)
         if mode == needed:
-            findings.append(_finding(path, "pass", Message(_("{mode} is a graph mode"), mode=mode)))
+            check.find(path, "pass", _("{mode} is a graph mode"), mode=mode)
         else:
             known = _("{mode} runs without a graph for SuperKernel; {needed} is needed")
             unknown = _("the mode {mode} is not known; {needed} is needed")
-            template = known if mode in OTHER_MODES else unknown
-            findings.append(_finding(path, "block", Message(template, mode=mode, needed=needed)))
-            edits.append(Edit(path, needed))
+            check.change(path, needed, known if mode in OTHER_MODES else unknown, mode=mode, needed=needed)
     return None
 
 
-def _other_way(hindrance: Message, needed: str, text: str, model: RecipeModel | None) -> Message:
+def _other_way(check: _Check, hindrance: Message) -> Message:
     """Why the mode cannot be, with the other graph mode where that can."""
-    mode, dialect = ("ge_graph", "recipes") if needed == "npugraph_ex" else ("npugraph_ex", "npugraph_ex")
-    if _hindrance(mode, text, model) is not None:
+    mode, dialect = ("ge_graph", "recipes") if check.mode == "npugraph_ex" else ("npugraph_ex", "npugraph_ex")
+    if check.hindrance(mode) is not None:
         return hindrance
     way = _("{reason}; one way out is exe_mode: {mode} with --dialect {dialect}")
     return Message(way, reason=hindrance, mode=mode, dialect=dialect)
 
 
-def _wrong_graph(mode: str, needed: str, text: str, model: RecipeModel | None) -> Message:
+def _wrong_graph(check: _Check, mode: str) -> Message:
     """Both ways out of a dialect that the configured graph does not know, or why one is closed."""
     captured = mode == "npugraph_ex"
     what = (
@@ -237,105 +239,63 @@ def _wrong_graph(mode: str, needed: str, text: str, model: RecipeModel | None) -
         if captured
         else _("a GE graph does not know scopes of npugraph_ex")
     )
-    ways = {"--dialect npugraph_ex" if captured else "--dialect recipes": mode, f"exe_mode: {needed}": needed}
-    said = {way: _hindrance(wanted, text, model) for way, wanted in ways.items()}
+    ways = {"--dialect npugraph_ex" if captured else "--dialect recipes": mode, f"exe_mode: {check.mode}": check.mode}
     first, second = (
         Message(_("one way out is {way}"), way=way)
-        if reason is None
+        if (reason := check.hindrance(wanted)) is None
         else Message(_("not {way}: {reason}"), way=way, reason=reason)
-        for way, reason in said.items()
+        for way, wanted in ways.items()
     )
     return Message("{what}; {first}; {second}", what=Message(what), first=first, second=second)
 
 
-def _hindrance(mode: str, text: str, model: RecipeModel | None) -> Message | None:
-    """Why SuperKernel cannot run in this mode with this file and its model, None where nothing speaks against it."""
-    listed = listed_modes(text)
-    if listed is not None and mode not in listed:
-        return Message(
-            _("its own comment allows {modes} only, and {needed} is needed"),
-            modes=", ".join(sorted(listed)),
-            needed=mode,
-        )
-    only = switch_mode(text)
-    if only is not None and only != mode:
-        return Message(_("its own comment on enable_superkernel says: {mode} only"), mode=only)
-    return model.objection(mode, named=listed is None) if model is not None else None
-
-
-def _check_switch(data: Mapping[str, Any], findings: list[ConfigFinding], edits: list[Edit]) -> None:
-    places = _switch_places(data, "enable_superkernel")
+def _check_switch(check: _Check) -> None:
+    places = check.places("enable_superkernel")
     if not places:
-        target = _switch_target(data, "enable_superkernel")
-        findings.append(_finding(target, "block", Message(_("enable_superkernel is not set"))))
-        edits.append(Edit(target, "True"))
+        nested = isinstance(get(check.data, ("model_config", "custom_params")), Mapping)
+        inner = ("custom_params",) if nested or _form(check.data) == "nested" else ()
+        check.change(("model_config", *inner, "enable_superkernel"), "True", _("enable_superkernel is not set"))
     for path in places:
-        if get(data, path) is True:
-            findings.append(_finding(path, "pass", Message(_("SuperKernel is on"))))
+        if get(check.data, path) is True:
+            check.find(path, "pass", _("SuperKernel is on"))
         else:
-            findings.append(_finding(path, "block", Message(_("SuperKernel is off"))))
-            edits.append(Edit(path, "True"))
+            check.change(path, "True", _("SuperKernel is off"))
 
 
-def _check_cache(data: Mapping[str, Any], findings: list[ConfigFinding], edits: list[Edit]) -> None:
-    for path in _switch_places(data, "enable_cache_compile"):
-        if get(data, path) is True:
-            reason = Message(
-                _("a graph compiled before the scope was there may come from the cache: off until the scope is proved")
-            )
-            findings.append(_finding(path, "block", reason))
-            edits.append(Edit(path, "False"))
+def _check_cache(check: _Check) -> None:
+    stale = _("a graph compiled before the scope was there may come from the cache: off until the scope is proved")
+    for path in check.places("enable_cache_compile"):
+        if get(check.data, path) is True:
+            check.change(path, "False", stale)
         else:
-            findings.append(_finding(path, "pass", Message(_("every run compiles anew"))))
+            check.find(path, "pass", _("every run compiles anew"))
 
 
-def _check_streams(data: Mapping[str, Any], mode: str, several_streams: bool, findings: list[ConfigFinding]) -> None:
+def _check_streams(check: _Check, several_streams: bool) -> None:
     """Streams are the user's choice: what does not fit the plan is said, not changed."""
-    for path in _switch_places(data, "enable_multi_streams"):
-        on = bool(get(data, path))
-        if on and not several_streams:
-            in_scope = _(
-                "several streams are on, but the capture shows one in this scope: if the log speaks of streams, "
-                "set stream-fusion=1"
-            )
-            captured = _("several streams are on, but the capture shows one in this scope: measure with one setting")
-            findings.append(_finding(path, "warn", Message(in_scope if mode == "ge_graph" else captured)))
-        elif not on and several_streams:
-            reason = Message(
-                _("the capture ran on several streams, this file switches them off: measure with one setting")
-            )
-            findings.append(_finding(path, "warn", reason))
+    in_scope = _(
+        "several streams are on, but the capture shows one in this scope: if the log speaks of streams, "
+        "set stream-fusion=1"
+    )
+    captured = _("several streams are on, but the capture shows one in this scope: measure with one setting")
+    off = _("the capture ran on several streams, this file switches them off: measure with one setting")
+    for path in check.places("enable_multi_streams"):
+        on = bool(get(check.data, path))
+        if on == several_streams:
+            check.find(path, "pass", _("streams are as in the capture"))
         else:
-            findings.append(_finding(path, "pass", Message(_("streams are as in the capture"))))
+            check.find(path, "warn", off if not on else in_scope if check.mode == "ge_graph" else captured)
 
 
-def _check_static_kernel(data: Mapping[str, Any], mode: str, findings: list[ConfigFinding], edits: list[Edit]) -> None:
+def _check_static_kernel(check: _Check) -> None:
     """npugraph_ex fuses static kernels only; with another mode cann-recipes refuses the switch."""
-    needed = mode == "npugraph_ex"
-    reason = Message(_("npugraph_ex fuses static kernels only") if needed else _("it is for npugraph_ex only"))
-    places = _switch_places(data, "enable_static_kernel")
+    needed = check.mode == "npugraph_ex"
+    reason = _("npugraph_ex fuses static kernels only") if needed else _("it is for npugraph_ex only")
+    places = check.places("enable_static_kernel")
     if not places and needed:
-        target = ("model_config", "enable_static_kernel")
-        findings.append(_finding(target, "block", reason))
-        edits.append(Edit(target, "True"))
+        check.change(("model_config", "enable_static_kernel"), "True", reason)
     for path in places:
-        if bool(get(data, path)) is needed:
-            fits = Message(_("static kernels are on") if needed else _("static kernels are off"))
-            findings.append(_finding(path, "pass", fits))
+        if bool(get(check.data, path)) is needed:
+            check.find(path, "pass", _("static kernels are on") if needed else _("static kernels are off"))
         else:
-            findings.append(_finding(path, "block", reason))
-            edits.append(Edit(path, str(needed)))
-
-
-def _switch_places(data: Mapping[str, Any], name: str) -> list[tuple[str, ...]]:
-    paths = [("model_config", "custom_params", name), ("model_config", name), (name,)]
-    return [path for path in paths if get(data, path) is not ABSENT]
-
-
-def _switch_target(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    nested = isinstance(get(data, ("model_config", "custom_params")), Mapping)
-    return ("model_config", "custom_params", name) if nested or _form(data) == "nested" else ("model_config", name)
-
-
-def _finding(path: tuple[str, ...], status: Status, message: Message) -> ConfigFinding:
-    return ConfigFinding(key=".".join(path), status=status, message=message)
+            check.change(path, str(needed), reason)

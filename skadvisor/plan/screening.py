@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist, stdev
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from skadvisor.records import Result, Template, Trial, find_template
 from skadvisor.text.messages import Message, _
@@ -56,13 +56,13 @@ class Run:
     order: int
     name: str
     kind: Literal["baseline", "smoke_test", "screen", "confirm"]
-    template: str | None
-    variant: str
-    options: str
+    template: str | None = None
+    variant: str = ""
+    options: str = ""
     repeats: int
-    expected_low_pct: float | None
-    expected_mid_pct: float | None
-    expected_high_pct: float | None
+    expected_low_pct: float | None = None
+    expected_mid_pct: float | None = None
+    expected_high_pct: float | None = None
     go_on_if: Message
     stop_if: Message
 
@@ -178,27 +178,16 @@ def _template(result: Result, trial: Trial) -> Template:
     return found
 
 
-def _mid(template: Template) -> float:
-    return template.estimate.mid_pct if template.estimate else 0.0
-
-
 def _left_out(result: Result, tried: set[str]) -> list[Message]:
-    """Why the other templates are not on the sheet."""
+    """Why the other templates are not on the sheet: those that do not win, then those that win too little."""
     others = [template for template in result.templates if template.name not in tried]
-    said = [
-        Message(_("{name}: {reason}"), name=_name(template.name, template.variant), reason=template.reason)
-        for template in others
-        if template.verdict != "worthwhile"
-    ]
-    said += [
-        Message(
-            _("{name}: {mid:.1f} % expected; another scope wins as much with less"),
-            name=_name(template.name, template.variant),
-            mid=_mid(template),
-        )
-        for template in others
-        if template.verdict == "worthwhile"
-    ]
+    said = []
+    for template in sorted(others, key=lambda template: template.verdict == "worthwhile"):
+        worthwhile = template.verdict == "worthwhile"
+        wins = _("{name}: {mid:.1f} % expected; another scope wins as much with less")
+        text = wins if worthwhile else _("{name}: {reason}")
+        mid = template.estimate.mid_pct if template.estimate else 0.0
+        said.append(Message(text, name=_name(template.name, template.variant), mid=mid, reason=template.reason))
     return said
 
 
@@ -211,13 +200,7 @@ def _baseline(repeats: int) -> Run:
         order=1,
         name="baseline",
         kind="baseline",
-        template=None,
-        variant="",
-        options="",
         repeats=max(FEWEST_OFF, repeats),
-        expected_low_pct=None,
-        expected_mid_pct=None,
-        expected_high_pct=None,
         go_on_if=Message(_("the run medians vary by less than 5 %")),
         stop_if=Message(_("they vary by more than 20 %: find the cause first")),
     )
@@ -228,24 +211,19 @@ def _screen(
 ) -> Run:
     from skadvisor.plan.compile_options import options_text, scope_kernels, weigh_options
 
-    estimate = template.estimate
-    assert estimate is not None
+    assert template.estimate is not None
     inside = scope_kernels(kernels, template.name, template.variant)
     smoke = trial.purpose == "smoke_test"
-    go_on = (
-        Message(_("it compiles and the output is the same, whatever it wins"))
-        if smoke
-        else Message(_("it compiles, the output is the same, and the median gains more than 2 %"))
-    )
-    stop = (
-        Message(_("it does not compile or the output differs: find out why before anything wider"))
-        if smoke
-        else Message(
+    if smoke:
+        go_on = Message(_("it compiles and the output is the same, whatever it wins"))
+        stop = Message(_("it does not compile or the output differs: find out why before anything wider"))
+    else:
+        go_on = Message(_("it compiles, the output is the same, and the median gains more than 2 %"))
+        stop = Message(
             _("the output differs, or after {few} runs the median gains less than {low:.1f} %"),
             few=FEWEST_ON,
-            low=min(0.0, estimate.low_pct),
+            low=min(0.0, template.estimate.low_pct),
         )
-    )
     return Run(
         order=before + 1,
         name=_name(template.name, template.variant),
@@ -254,28 +232,24 @@ def _screen(
         variant=template.variant,
         options=options_text(weigh_options(inside, mode)) if dialect in ("ge", "recipes") else "",
         repeats=1 if smoke else max(FEWEST_ON, repeats),
-        expected_low_pct=estimate.low_pct,
-        expected_mid_pct=estimate.mid_pct,
-        expected_high_pct=estimate.high_pct,
+        **_expected(template),
         go_on_if=go_on,
         stop_if=stop,
     )
 
 
 def _confirm(target: Template, before: int) -> Run:
-    estimate = target.estimate
-    assert estimate is not None
     return Run(
         order=before + 1,
         name="confirm the best",
         kind="confirm",
-        template=None,
-        variant="",
-        options="",
         repeats=2 * FEWEST_OFF,
-        expected_low_pct=estimate.low_pct,
-        expected_mid_pct=estimate.mid_pct,
-        expected_high_pct=estimate.high_pct,
+        **_expected(target),
         go_on_if=Message(_("off and on in turns, freshly compiled each: compare --runs says beneficial")),
         stop_if=Message(_("compare says neutral: keep SuperKernel off")),
     )
+
+
+def _expected(template: Template) -> dict[str, Any]:
+    assert template.estimate is not None
+    return {f"expected_{part}_pct": getattr(template.estimate, f"{part}_pct") for part in ("low", "mid", "high")}

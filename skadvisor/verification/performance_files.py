@@ -215,7 +215,7 @@ def _from_json(entries: Sequence[dict[str, Any]]) -> Figures:
         values=values,
         info=info if isinstance(info, dict) else {},
         runs=runs if isinstance(runs, int) and 0 < runs < 10_000 else 1,
-        stated=float(stated) if _is_number(stated) else None,
+        stated=float(stated) if stated is not None and _is_number(stated) else None,
         stated_cv_pct=_stated_cv_pct(statistics, values),
     )
 
