@@ -25,7 +25,8 @@ from skadvisor.comparison.records import (
     SuperKernelChange,
     Unmapped,
 )
-from skadvisor.comparison.statistics import FEWEST, Interval, Spread
+from skadvisor.comparison.statistics import FEWEST, Interval, Shown, Spread
+from skadvisor.comparison.superkernel_steps import Step
 from skadvisor.gain.population import recompile_pct
 from skadvisor.options import Options, choose_options
 from skadvisor.plan.planning import wider_scope
@@ -41,7 +42,6 @@ CV_REFUSES_PCT = 20.0
 CV_WARNS_PCT = 5.0
 SUPERKERNEL_FLOOR_PCT = 3.0
 SUPERKERNEL_FLOOR_US = 1.0
-#: How npugraph_ex names the scope of what no scope marks.
 
 
 def compare(
@@ -77,7 +77,10 @@ def _compare(before: Sequence[Analysis], after: Sequence[Analysis], template: st
     spread_before, spread_after = statistics.describe(first), statistics.describe(second)
     same = _same_files(before, after)
     measured = statistics.improvement_pct(first, second)
-    judged = measured if same else _with_recompile(measured, runs, min(len(before), len(after)))
+    judged = measured
+    if not same:
+        share, count = _share_in_scope(runs), min(len(before), len(after))
+        judged = statistics.with_recompile(measured, count, share, level=_level(runs))
     chosen = template or used_template(runs.sites, runs.unit)
     wider = wider_scope(chosen, before[0].result) if chosen else None
     verdict, why = _judge_step(measured, judged, spread_before, min(len(first), len(second)), same, wider)
@@ -124,16 +127,16 @@ def _samples(
 ) -> tuple[Literal["steps", "executions", "blocks", "runs"], list[float], list[float]]:
     """The times to compare, us: the median of each run where there are enough runs, else all steps."""
     if min(runs_before, runs_after) >= FEWEST:
-        sides = []
-        for steps in (runs.before, runs.after):
-            numbers = sorted({step.run for step in steps})
-            sides.append([us(float(np.median([s.wall_ns for s in steps if s.run == run]))) for run in numbers])
-        return "runs", sides[0], sides[1]
+        first, second = (_run_medians(steps) for steps in (runs.before, runs.after))
+        return "runs", first, second
     return runs.unit, [us(step.wall_ns) for step in runs.before], [us(step.wall_ns) for step in runs.after]
 
 
-def _with_recompile(measured: Interval, runs: AlignedRuns, count: int) -> Interval:
-    return statistics.with_recompile(measured, count, _share_in_scope(runs), level=_level(runs))
+def _run_medians(steps: Sequence[Step]) -> list[float]:
+    walls: dict[int, list[int]] = {}
+    for step in sorted(steps, key=lambda step: step.run):
+        walls.setdefault(step.run, []).append(step.wall_ns)
+    return [us(median(times)) for times in walls.values()]
 
 
 def _level(runs: AlignedRuns) -> Literal["step", "block"]:
@@ -170,29 +173,27 @@ def _judge_step(
             cv=spread.cv_pct,
             limit=CV_REFUSES_PCT,
         )
-    shown = statistics.judge(measured, judged)
-    if shown == "faster":
-        return "beneficial", Message(
-            _("keep it, and try the next wider scope: {name}") if wider else _("keep it; there is no wider scope"),
-            name=wider,
-        )
-    if shown == "perhaps_faster":
-        return "promising", Message(
-            _("one run a side, and a recompile alone may move as much: compare {count} runs or more each with --runs"),
-            count=FEWEST,
-        )
-    if shown == "slower":
-        return "regressed", Message(_("take the scope out, or make it smaller: see which SuperKernels lost"))
-    if shown == "perhaps_slower":
-        return "insufficient_evidence", Message(
-            _("slower, but a recompile alone may move as much: compare {count} runs or more each with --runs"),
-            count=FEWEST,
-        )
-    if shown == "same":
-        return "neutral", Message(
-            _("within the noise of {floor:.0f} % per step: keep it only if it costs nothing"), floor=NOISE_PCT
-        )
-    return "insufficient_evidence", Message(_("measure more: the interval still holds gain and loss"))
+    outcome, template = _SHOWN[statistics.judge(measured, judged)]
+    if outcome == "beneficial" and wider is None:
+        template = _("keep it; there is no wider scope")
+    return outcome, Message(template, name=wider, count=FEWEST, floor=NOISE_PCT)
+
+
+#: What is shown -> the verdict, and what to do.
+_SHOWN: dict[Shown, tuple[Outcome, str]] = {
+    "faster": ("beneficial", _("keep it, and try the next wider scope: {name}")),
+    "perhaps_faster": (
+        "promising",
+        _("one run a side, and a recompile alone may move as much: compare {count} runs or more each with --runs"),
+    ),
+    "slower": ("regressed", _("take the scope out, or make it smaller: see which SuperKernels lost")),
+    "perhaps_slower": (
+        "insufficient_evidence",
+        _("slower, but a recompile alone may move as much: compare {count} runs or more each with --runs"),
+    ),
+    "same": ("neutral", _("within the noise of {floor:.0f} % per step: keep it only if it costs nothing")),
+    "open": ("insufficient_evidence", _("measure more: the interval still holds gain and loss")),
+}
 
 
 def _judge_superkernel(site: SuperKernelSite) -> SuperKernelChange:

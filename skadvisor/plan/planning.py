@@ -48,9 +48,8 @@ def named_dialect(name: str) -> Dialect:
     for dialect in DIALECTS:
         if dialect == name:
             return dialect
-    raise InputError(
-        _("there is no dialect {dialect!r}"), _("Choose one of: {listed}"), dialect=name, listed=", ".join(DIALECTS)
-    )
+    text = _("there is no dialect {dialect!r}")
+    raise InputError(text, _("Choose one of: {listed}"), dialect=name, listed=", ".join(DIALECTS))
 
 
 def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dialect, variant: str = "") -> Plan:
@@ -123,19 +122,9 @@ _WHOLE_GRAPH = _("nowhere in the model: vLLM-Ascend hands the whole captured gra
 
 def _check(template: str, dialect: Dialect, variant: str) -> None:
     if template not in TEMPLATES:
-        raise InputError(
-            _("there is no template {template!r}"),
-            _("Choose one of: {listed}"),
-            template=template,
-            listed=", ".join(TEMPLATES),
-        )
-    if dialect not in DIALECTS:
-        raise InputError(
-            _("there is no dialect {dialect!r}"),
-            _("Choose one of: {listed}"),
-            dialect=dialect,
-            listed=", ".join(DIALECTS),
-        )
+        text = _("there is no template {template!r}")
+        raise InputError(text, _("Choose one of: {listed}"), template=template, listed=", ".join(TEMPLATES))
+    named_dialect(dialect)
     if variant.lower() not in ("", "a", "b"):
         raise InputError(
             _("there is no variant {variant!r}"),
@@ -259,20 +248,13 @@ def wider_scope(template: str, result: Result) -> str | None:
 def _notes(result: Result, template: str, dialect: Dialect, record: Template | None) -> tuple[Message, ...]:
     notes: list[Message] = []
     if result.mode == "eager":
-        notes.append(
-            Message(
-                _("The capture is eager: SuperKernel needs graph mode. First run in graph mode, then capture again.")
-            )
-        )
+        first = _("The capture is eager: SuperKernel needs graph mode. First run in graph mode, then capture again.")
+        notes.append(Message(first))
     if result.phase != "decode":
         notes.append(Message(_("The capture has no decode step: options and gain are not known from it.")))
     if dialect == "vllm-ascend" and template not in ("full-model", "automatic"):
-        notes.append(
-            Message(
-                _("There is no switch for {name} in vLLM-Ascend: it hands over the whole graph, as the figures do."),
-                name=template,
-            )
-        )
+        text = _("There is no switch for {name} in vLLM-Ascend: it hands over the whole graph, as the figures do.")
+        notes.append(Message(text, name=template))
     advised = result.recommendation
     if template == advised.choice and record is not None and record.verdict == "within_noise":
         notes.append(Message(_("Taken at high risk: {reason}"), reason=advised.reason))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from skadvisor.errors import InputError
 from skadvisor.text.messages import Message, _, listed
 from skadvisor.verification.log_text import read_lines_of, read_text_of
-from skadvisor.verification.output_text import compare_said, generated_texts, result_lines
+from skadvisor.verification.output_text import Difference, compare_said, generated_texts, result_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +73,7 @@ def compare_outputs(before: Path, after: Path) -> OutputCheck:
 
 def _compare_files(before: Path, after: Path) -> OutputCheck:
     if _same_bytes(before, after):
-        return _judged("bytes", before.stat().st_size, 0, 0.0, "")
+        return _judged("bytes", Difference(before.stat().st_size))
     kinds = {path.suffix.lower() for path in (before, after)}
     if kinds & set(_PICKLES):
         raise InputError(
@@ -83,7 +83,7 @@ def _compare_files(before: Path, after: Path) -> OutputCheck:
     if kinds <= {".npy", ".npz", ".safetensors"}:
         return _compare_arrays(_arrays(before), _arrays(after))
     if max(before.stat().st_size, after.stat().st_size) > LARGEST_TEXT_BYTES:
-        return _judged("bytes", 1, 1, None, str(Message(_("the files are too large to say where"))))
+        return _judged("bytes", Difference(1, 1, None, str(Message(_("the files are too large to say where")))))
     if kinds <= {".json", ".jsonl"}:
         return _compare_values(_json(before), _json(after))
     return _compare_text(before, after)
@@ -120,24 +120,23 @@ _SENTENCES = {
 }
 
 
-def _judged(kind: str, compared: int, different: int, largest: float | None, first: str) -> OutputCheck:
+def _judged(kind: str, found: Difference) -> OutputCheck:
     equal, by_number, otherwise = _SENTENCES.get(kind, _SENTENCES["values"])
-    if not (compared or different) and kind != "bytes":
-        message = Message(_("nothing to compare: no generated text and no result line"))
-    elif different == 0:
-        message = Message(equal, count=compared)
-    elif largest is None:
-        message = Message(otherwise, different=different, count=compared, first=first)
+    if not (found.compared or found.different) and kind != "bytes":
+        template = _("nothing to compare: no generated text and no result line")
+    elif found.different == 0:
+        template = equal
     else:
-        message = Message(by_number, different=different, count=compared, largest=largest, first=first)
+        template = otherwise if found.largest is None else by_number
+    values = {"different": found.different, "count": found.compared, "largest": found.largest, "first": found.first}
     return OutputCheck(
-        identical=different == 0,
+        identical=found.different == 0,
         kind=kind,
-        compared=compared,
-        different=different,
-        largest=0.0 if different == 0 else largest,
-        first=first,
-        message=message,
+        compared=found.compared,
+        different=found.different,
+        largest=found.largest,
+        first=found.first,
+        message=Message(template, **values),
     )
 
 
@@ -172,19 +171,13 @@ def _compare_values(before: Any, after: Any) -> OutputCheck:
     old, new = dict(_leaves(before, "$")), dict(_leaves(after, "$"))
     places = list(dict.fromkeys([*old, *new]))
     kept = [place for place in places if not _VOLATILE_KEYS.match(place.rpartition(".")[2].partition("[")[0])]
-    different = 0
-    largest, first, comparable = 0.0, "", True
+    found = Difference(len(kept))
     for place in kept:
         value, other = old.get(place, _MISSING), new.get(place, _MISSING)
-        if _same(value, other):
-            continue
-        different += 1
-        first = first or f"{place}: {_short(value)} / {_short(other)}"
-        difference = _difference(value, other)
-        comparable &= difference is not None
-        largest = max(largest, difference or 0.0)
-    judged = _judged("json", len(kept), different, largest if comparable else None, first)
-    return _with_left_out(judged, {"keys": len(places) - len(kept)})
+        if not _same(value, other):
+            first = found.first or f"{place}: {_short(value)} / {_short(other)}"
+            found.add(_difference(value, other), first)
+    return _with_left_out(_judged("json", found), {"keys": len(places) - len(kept)})
 
 
 class _Missing:
@@ -228,7 +221,7 @@ def _compare_text(before: Path, after: Path) -> OutputCheck:
     if not (one.items or other.items):
         one, other = (result_lines(read_lines_of(path)) for path in (before, after))
     found = compare_said(one, other)
-    judged = _judged("texts" if one.texts else "lines", found.compared, found.different, found.largest, found.first)
+    judged = _judged("texts" if one.texts else "lines", found)
     return _with_left_out(judged, {kind: one.left_out.get(kind, 0) + other.left_out.get(kind, 0) for kind in _LEFT_OUT})
 
 
@@ -307,28 +300,25 @@ def _compare_arrays(before: dict[str, NDArray[Any]], after: dict[str, NDArray[An
 
     if before.keys() != after.keys():
         names = sorted(before.keys() ^ after.keys())
-        return _judged("arrays", 0, len(names), None, f"{names[0]!r} is in one file only")
-    compared = different = 0
-    largest, first, comparable = 0.0, "", True
+        return _judged("arrays", Difference(0, len(names), None, f"{names[0]!r} is in one file only"))
+    found = Difference()
     for name, old in before.items():
         new = after[name]
         if old.shape != new.shape or old.dtype != new.dtype:
-            return _judged("arrays", compared, 1, None, f"{name}: {old.dtype}{old.shape} / {new.dtype}{new.shape}")
-        compared += old.size
+            kinds = f"{name}: {old.dtype}{old.shape} / {new.dtype}{new.shape}"
+            return _judged("arrays", Difference(found.compared, 1, None, kinds))
+        found.compared += old.size
         changed = ~_equal(old, new)
-        count = int(np.count_nonzero(changed))
-        if not count:
+        if not changed.any():
             continue
-        different += count
         place = tuple(int(i) for i in np.argwhere(changed)[0])
-        first = first or f"{name}{list(place)}: {old[place]!r} / {new[place]!r}"
+        step = None
         if old.dtype.kind in "fiub":
             with np.errstate(all="ignore"):
-                step = np.abs(old[changed].astype("f8") - new[changed].astype("f8"))
-            largest = max(largest, float(np.where(np.isnan(step), np.inf, step).max()))
-        else:
-            comparable = False
-    return _judged("arrays", compared, different, largest if comparable else None, first)
+                steps = np.abs(old[changed].astype("f8") - new[changed].astype("f8"))
+            step = float(np.where(np.isnan(steps), np.inf, steps).max())
+        found.add(step, f"{name}{list(place)}: {old[place]!r} / {new[place]!r}", int(np.count_nonzero(changed)))
+    return _judged("arrays", found)
 
 
 def _equal(old: NDArray[Any], new: NDArray[Any]) -> NDArray[np.bool_]:

@@ -75,14 +75,20 @@ class Said:
     left_out: Mapping[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Difference:
     """`different` of `compared` items; `largest` the largest difference of numbers, None where words differ."""
 
-    compared: int
-    different: int
-    largest: float | None
-    first: str
+    compared: int = 0
+    different: int = 0
+    largest: float | None = 0.0
+    first: str = ""
+
+    def add(self, step: float | None, first: str, count: int = 1) -> None:
+        """Count a difference: by how much numbers differ, None for words, and what to say of it if it is the first."""
+        self.different += count
+        self.largest = None if step is None or self.largest is None else max(self.largest, step)
+        self.first = self.first or first
 
 
 def generated_texts(lines: Iterable[str]) -> Said:
@@ -140,24 +146,19 @@ def _result(message: str, logged: bool) -> tuple[str, set[str]]:
 
 def compare_said(before: Said, after: Said) -> Difference:
     """Item by item. Texts have to be the same to the letter; numbers in lines are compared by value."""
-    compared = different = 0
-    largest: float | None = 0.0
-    first = ""
+    found = Difference()
     for one, other in _aligned(before.items, after.items):
-        compared += 1
+        found.compared += 1
         mine = before.items[one] if one is not None else None
         theirs = after.items[other] if other is not None else None
         if mine == theirs:
             continue
         step = None if before.texts or mine is None or theirs is None else line_difference(mine, theirs)
-        if step == 0.0:
-            continue
-        different += 1
-        largest = None if step is None or largest is None else max(largest, step)
-        if not first:
-            place = before.places[one] if one is not None else after.places[other or 0]
-            first = _where(before.texts, (one if one is not None else other or 0) + 1, place, mine, theirs, step)
-    return Difference(compared, different, largest, first)
+        if step != 0.0:
+            number = one if one is not None else other or 0
+            line = before.places[number] if one is not None else after.places[number]
+            found.add(step, found.first or _where(before.texts, number + 1, line, mine, theirs, step))
+    return found
 
 
 def _aligned(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[int | None, int | None]]:
