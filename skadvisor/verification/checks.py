@@ -30,17 +30,19 @@ from skadvisor.verification.performance_files import (
 Answer = Literal["proven", "refuted", "not_proven"]
 CheckName = Literal["compile", "output", "performance"]
 
-#: How to get the logs that prove it. Sources: CANN's log reference; graph-autofusion, super_kernel/src/aot.
-PROVE_COMPILE = (
-    "export ASCEND_GLOBAL_LOG_LEVEL=1 ASCEND_PROCESS_LOG_PATH=$PWD/plog ASCEND_OP_COMPILE_SAVE_KERNEL_META=1\n"
-    "# run it again, then:\n"
-    "skadvisor verify --compile-log plog --compile-log sk_meta"
-)
-PROVE_PERFORMANCE = (
-    "skadvisor verify --before off-1.log --before off-2.log --before off-3.log "
-    "--after on-1.log --after on-2.log --after on-3.log"
-)
-PROVE_OUTPUT = "skadvisor verify --outputs off.txt on.txt"
+#: What proves it. Sources: CANN's log reference; graph-autofusion, super_kernel/src/aot.
+_PROVE: dict[CheckName, str] = {
+    "compile": (
+        "export ASCEND_GLOBAL_LOG_LEVEL=1 ASCEND_PROCESS_LOG_PATH=$PWD/plog ASCEND_OP_COMPILE_SAVE_KERNEL_META=1\n"
+        "# run it again, then:\n"
+        "skadvisor verify --compile-log plog --compile-log sk_meta"
+    ),
+    "output": "skadvisor verify --outputs off.txt on.txt",
+    "performance": (
+        "skadvisor verify --before off-1.log --before off-2.log --before off-3.log "
+        "--after on-1.log --after on-2.log --after on-3.log"
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +89,7 @@ def verify(
         try:
             figures, check = _check_performance(*performance)
         except NotEnoughError as error:
-            message = Message(_("nothing to compare: {text}"), text=error.message)
-            check = Check(name="performance", answer="not_proven", message=message, prove=PROVE_PERFORMANCE)
+            check = _answered("performance", "not_proven", Message(_("nothing to compare: {text}"), text=error.message))
         checks.append(check)
     return Verification(checks=tuple(checks), compile_log=log, outputs=compared, performance=figures)
 
@@ -97,7 +98,7 @@ def _files_of(off: Path, on: Path) -> list[tuple[Path, Path]]:
     """The pair itself; of two folders the files of the same name."""
     if not (off.is_dir() and on.is_dir()):
         return [(off, on)]
-    found = [(side, log_files(side, PROVE_OUTPUT, suffixes=OUTPUT_SUFFIXES)) for side in (off, on)]
+    found = [(side, log_files(side, _PROVE["output"], suffixes=OUTPUT_SUFFIXES)) for side in (off, on)]
     names = [{file.relative_to(side) for file in files} for side, files in found]
     if names[0] != names[1]:
         lone = min(names[0] ^ names[1])
@@ -111,15 +112,19 @@ def _files_of(off: Path, on: Path) -> list[tuple[Path, Path]]:
     return [(off / name, on / name) for name in sorted(names[0])]
 
 
+def _answered(name: CheckName, answer: Answer, message: Message) -> Check:
+    return Check(name=name, answer=answer, message=message, prove=_PROVE[name] if answer == "not_proven" else "")
+
+
 def _check_compile(log: CompileLog) -> Check:
     if log.failures:
-        message = Message(_("it was not compiled in, or failed: {why}"), why=listed(log.failures, "; "))
-        return Check(name="compile", answer="refuted", message=message)
+        why = listed(log.failures, "; ")
+        return _answered("compile", "refuted", Message(_("it was not compiled in, or failed: {why}"), why=why))
     if log.built is False:
-        message = Message(_("no SuperKernel was built: {why}"), why=listed(log.problems, "; "))
-        return Check(name="compile", answer="refuted", message=message)
+        why = listed(log.problems, "; ")
+        return _answered("compile", "refuted", Message(_("no SuperKernel was built: {why}"), why=why))
     if log.built is None:
-        return Check(name="compile", answer="not_proven", message=_what_is_missing(log), prove=PROVE_COMPILE)
+        return _answered("compile", "not_proven", _what_is_missing(log))
     scopes = ", ".join(scope.name for scope in log.scopes[:5]) + (", ..." if len(log.scopes) > 5 else "")
     cuts = sum(scope.cuts for scope in log.scopes)
     template = (
@@ -128,7 +133,7 @@ def _check_compile(log: CompileLog) -> Check:
         else _("SuperKernel was built, scopes: {count} ({scopes})")
     )
     message = Message(template, count=len(log.scopes), scopes=scopes, left_out=log.left_out_count, cuts=cuts)
-    return Check(name="compile", answer="proven", message=message)
+    return _answered("compile", "proven", message)
 
 
 def _what_is_missing(log: CompileLog) -> Message:
@@ -148,15 +153,13 @@ def _what_is_missing(log: CompileLog) -> Message:
 
 def _check_output(result: OutputCheck, tolerance: float) -> Check:
     if not (result.compared or result.different):
-        return Check(name="output", answer="not_proven", message=result.message, prove=PROVE_OUTPUT)
+        return _answered("output", "not_proven", result.message)
     if result.identical:
-        return Check(name="output", answer="proven", message=result.message)
+        return _answered("output", "proven", result.message)
     if result.largest is not None and result.largest <= tolerance:
-        within = Message(
-            _("{difference} (within the tolerance of {tolerance:g})"), difference=result.message, tolerance=tolerance
-        )
-        return Check(name="output", answer="proven", message=within)
-    return Check(name="output", answer="refuted", message=result.message)
+        text = _("{difference} (within the tolerance of {tolerance:g})")
+        return _answered("output", "proven", Message(text, difference=result.message, tolerance=tolerance))
+    return _answered("output", "refuted", result.message)
 
 
 def _check_performance(before: Sequence[Path], after: Sequence[Path]) -> tuple[dict[str, Any], Check]:
@@ -164,9 +167,8 @@ def _check_performance(before: Sequence[Path], after: Sequence[Path]) -> tuple[d
         figures = stated_performance(read_performance([*before, *after]))
         gain = float(figures["improvement_percent"])
         stated = Interval(gain, gain, gain)
-        return figures, _judge(
-            statistics.judge(stated, stated), Message(_("{gain:+.2f} % as the file states"), gain=gain)
-        )
+        said = Message(_("{gain:+.2f} % as the file states"), gain=gain)
+        return figures, _judge(statistics.judge(stated, stated), said)
     sides = read_performance(before), read_performance(after)
     if sides[1].stated is not None and not (sides[0].values and sides[1].values):
         return _check_performance((), after)
@@ -210,12 +212,11 @@ def _shown(gain: float, metric: str, sides: tuple[Measured, Measured]) -> Shown:
 def _judge(shown: Shown, said: Message) -> Check:
     """Slower is refuted even where a recompile may have been the cause: nothing then speaks for the scope."""
     if shown == "faster":
-        return Check(name="performance", answer="proven", message=said)
+        return _answered("performance", "proven", said)
     if shown in ("slower", "perhaps_slower"):
-        return Check(name="performance", answer="refuted", message=Message(_("{said}: slower"), said=said))
+        return _answered("performance", "refuted", Message(_("{said}: slower"), said=said))
     why = {
         "same": _("{said}: within the noise of {floor:g} %"),
         "perhaps_faster": _("{said}: one run a side, and another compilation alone may bring as much"),
     }.get(shown, _("{said}: as much as the runs differ by"))
-    message = Message(why, said=said, floor=NOISE_PCT)
-    return Check(name="performance", answer="not_proven", message=message, prove=PROVE_PERFORMANCE)
+    return _answered("performance", "not_proven", Message(why, said=said, floor=NOISE_PCT))

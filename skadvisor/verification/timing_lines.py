@@ -55,6 +55,7 @@ _THROUGHPUTS = (
     re.compile(rf"(?i)throughput[^\n\d]{{0,30}}\({_RATE}\)\s*:?\s*{_VALUE}"),
     re.compile(rf"(?i)throughput[^\n\d]{{0,30}}{_VALUE}\s*{_RATE}"),
 )
+_RANKED = {"rows": _ROWS, "rates": _THROUGHPUTS, "requests": _REQUESTS}
 _NOT_DECODE = re.compile(
     r"(?i)\b(?:peak|total|input|prefill|request|last)\b[^:]*throughput|prefill|throughput \(req/s\)"
 )
@@ -95,9 +96,7 @@ class _Log:
     drafts: list[float] = field(default_factory=list)
     prefills: list[float] = field(default_factory=list)
     averages: dict[str, list[float]] = field(default_factory=dict)
-    rows: dict[int, list[float]] = field(default_factory=dict)
-    requests: dict[int, list[float]] = field(default_factory=dict)
-    rates: dict[int, list[float]] = field(default_factory=dict)
+    ranked: dict[str, dict[int, list[float]]] = field(default_factory=lambda: {kind: {} for kind in _RANKED})
     batches: list[float] = field(default_factory=list)
     batch_steps: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
@@ -113,7 +112,7 @@ def read_timings(lines: Iterable[str]) -> Figures:
     steps, dropped = _steady(log.generations)
     decode = (
         steps
-        or _first(log.rows)
+        or _first(log.ranked["rows"])
         or log.batches
         or log.averages.get("decode")
         or log.batch_steps
@@ -122,8 +121,8 @@ def read_timings(lines: Iterable[str]) -> Figures:
     )
     values = {
         "decode_latency_ms": decode,
-        "throughput_tokens_per_sec": _first(log.rates),
-        "request_latency_ms": [1e3 * seconds for seconds in _first(log.requests)],
+        "throughput_tokens_per_sec": _first(log.ranked["rates"]),
+        "request_latency_ms": [1e3 * seconds for seconds in _first(log.ranked["requests"])],
         "draft_latency_ms": log.drafts or log.averages.get("draft", []),
         "prefill_latency_ms": log.prefills or log.averages.get("prefill", []),
     }
@@ -136,7 +135,7 @@ def read_timings(lines: Iterable[str]) -> Figures:
 
 def _read(line: str, log: _Log) -> None:
     if _BEGIN.match(line):
-        log.batches, log.batch_steps, log.rates, log.prefills = [], [], {}, []
+        log.batches, log.batch_steps, log.ranked["rates"], log.prefills = [], [], {}, []
         return
     for pattern in _STEPS:
         if match := pattern.search(line):
@@ -147,13 +146,10 @@ def _read(line: str, log: _Log) -> None:
     elif match := _ONE_BATCH.search(line):
         log.batches.append(_milliseconds(match))
         if match["rate"]:
-            log.rates.setdefault(0, []).append(float(match["rate"]))
+            log.ranked["rates"].setdefault(0, []).append(float(match["rate"]))
     elif match := _ONE_BATCH_STEP.search(line):
         log.batch_steps.append(_milliseconds(match))
-    elif any(
-        _row(line, patterns, found)
-        for patterns, found in ((_ROWS, log.rows), (_THROUGHPUTS, log.rates), (_REQUESTS, log.requests))
-    ):
+    elif any(_row(line, kind, log) for kind in _RANKED):
         return
     elif match := _OTHER.search(line):
         log.others.append(_milliseconds(match))
@@ -182,15 +178,15 @@ def _kind_of_average(before: str) -> str:
     return "draft" if _DRAFT.search(before) else "decode"
 
 
-def _row(line: str, patterns: tuple[re.Pattern[str], ...], found: dict[int, list[float]]) -> bool:
+def _row(line: str, kind: str, log: _Log) -> bool:
     """Keep a row under the rank of its pattern; the best rank of the log is used."""
-    if patterns is _THROUGHPUTS and _NOT_DECODE.search(line):
+    if kind == "rates" and _NOT_DECODE.search(line):
         return False
-    for rank, pattern in enumerate(patterns):
+    for rank, pattern in enumerate(_RANKED[kind]):
         if match := pattern.search(line):
             value = float(match["value"] or match["ms"])
             if value > 0:
-                found.setdefault(rank, []).append(value)
+                log.ranked[kind].setdefault(rank, []).append(value)
             return True
     return False
 
