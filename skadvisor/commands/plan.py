@@ -58,7 +58,7 @@ def plan_command(
     """Print the code, configuration, options, risks and checks for a scope, from the capture that it is for."""
     from skadvisor.analysis import analyze
     from skadvisor.plan import choose_dialect, describe_plan, make_plan
-    from skadvisor.plan.changes_text import change_sections
+    from skadvisor.plan.text import change_sections
     from skadvisor.report import Answer
 
     if apply and model is None and config is None:

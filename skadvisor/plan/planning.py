@@ -12,7 +12,6 @@ from skadvisor.plan import code, compile_options, guidance, scope_operators
 from skadvisor.plan.patch import DIALECTS, Dialect
 from skadvisor.plan.proof import proof_commands
 from skadvisor.plan.records import Expected, Plan, Risk
-from skadvisor.plan.stream_scopes import list_stream_scopes
 from skadvisor.records import Breaker, Result, Template, find_template
 from skadvisor.text.messages import Message, _, often
 
@@ -84,7 +83,7 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         weighed=weighed,
         code=(
             *((code.scope_code(template, variant, dialect, text, **code_operators),) if marked else ()),
-            *(list_stream_scopes(inside, template, dialect) if marked and not inside.empty else ()),
+            *(scope_operators.list_stream_scopes(inside, template, dialect) if marked and not inside.empty else ()),
             *code.compile_code(dialect, marked),
         ),
         config=code.config_code(dialect, streams > 1),

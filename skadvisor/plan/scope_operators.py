@@ -1,16 +1,28 @@
-"""What one scope holds in this capture: its operators with their time, and what its code looks like for them."""
+"""What one scope holds in this capture: its operators with their time, what its code looks like for them, and one scope
+per stream where the streams have cores of their own.
+
+The latter is published for LongCat-Flash (cann-recipes-infer): one SuperKernel runs on one number of cores, so what
+runs beside it with other limits wants a scope of its own.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skadvisor.plan.records import ScopeOperator
+from skadvisor.plan.patch import Dialect, Scope, dialects, scope_label
+from skadvisor.plan.records import ScopeOperator, Snippet
+from skadvisor.text.messages import Message, _
 from skadvisor.units import us
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from skadvisor.records import Template
+
+#: More streams than this are pieces of a graph, not parts of a layer.
+MOST_STREAMS = 4
+_SHOWN = 4
+_CUBE, _VECTOR = ("AI_CORE", "MIX_AIC"), ("AI_VECTOR_CORE", "MIX_AIV")
 
 
 def list_operators(inside: pd.DataFrame, record: Template | None) -> tuple[ScopeOperator, ...]:
@@ -19,7 +31,7 @@ def list_operators(inside: pd.DataFrame, record: Template | None) -> tuple[Scope
         return ()
     scopes = int(inside["scope"].nunique())
     breaks = {item.op_type: item.likelihood for item in (record.breakers if record else ())}
-    types = inside["op_type"].astype("object").fillna(inside["name"].astype("object")).astype(str)
+    types = _types(inside)
     roles = inside["role"].astype("object").fillna("unknown").astype(str)
     totals = inside.assign(_type=types, _role=roles).groupby(["_type", "_role"])["dur_ns"].agg(["size", "sum"])
     found = [
@@ -43,3 +55,43 @@ def code_operators(operators: tuple[ScopeOperator, ...]) -> dict[str, bool]:
         "fused_projections": round(sum(item.per_scope for item in matmuls)) == 1,
         "shared": not experts or any(item.role == "shared_expert" for item in operators),
     }
+
+
+def list_stream_scopes(inside: pd.DataFrame, template: str, dialect: Dialect) -> tuple[Snippet, ...]:
+    """The scopes by stream with what each holds in this capture; empty where all run on one stream or number of cores.
+
+    `inside` are the kernels of `compile_options.scope_kernels`. A scope round all layers is parted within each layer.
+    """
+    known = inside.dropna(subset=["stream"])
+    streams = list(known.groupby("stream", sort=True))
+    limits = {_most(rows, _CUBE) for _stream, rows in streams} - {0}
+    if not 1 < len(streams) <= MOST_STREAMS or len(limits) < 2:
+        return ()
+    lines = ["# in place of the one scope, inside the blocks that switch streams and limit cores\n"]
+    for number, (_stream, rows) in enumerate(streams, start=1):
+        label = scope_label("per-block" if template == "full-model" else template, f"_part{number}")
+        scope = Scope("self.enable_superkernel", "not is_prefill", label, "")
+        lines.append(dialects.example(dialect, scope, f"...  # {_operators(rows)}: {_cores(rows)}"))
+    title = Message(_("One scope per stream and core limit, as the streams of this capture are"))
+    return (Snippet(title=title, language="python", code="".join(lines)),)
+
+
+def _most(rows: pd.DataFrame, cores: tuple[str, ...]) -> int:
+    blocks = rows[rows["core"].astype("object").isin(cores)]["blocks"].max()
+    return 0 if blocks != blocks else int(blocks)
+
+
+def _cores(rows: pd.DataFrame) -> str:
+    found = {"Cube": _most(rows, _CUBE), "Vector": _most(rows, _VECTOR)}
+    return ", ".join(f"{count} {kind} cores" for kind, count in found.items() if count)
+
+
+def _operators(rows: pd.DataFrame) -> str:
+    """The operator types of one scope on this stream, in the order in which they run."""
+    first = rows[rows["scope"] == rows["scope"].min()].sort_values("start_ns")
+    types = list(dict.fromkeys(_types(first)))
+    return ", ".join(types[:_SHOWN]) + (", ..." if len(types) > _SHOWN else "")
+
+
+def _types(rows: pd.DataFrame) -> pd.Series:
+    return rows["op_type"].astype("object").fillna(rows["name"].astype("object")).astype(str)

@@ -1,10 +1,12 @@
-"""A plan put into words: the document of the plan command, and the sections that other reports take over."""
+"""A plan put into words: its document, the sections that other reports take over, and the user's own files changed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from skadvisor.plan.patch import Declined, Patch
 from skadvisor.plan.records import Plan, Snippet
 from skadvisor.report.cells import number, text
 from skadvisor.report.document import Cell, Code, Column, Document, Item, Points, Section, Summary, Table
@@ -19,7 +21,10 @@ from skadvisor.report.wording import (
     Wording,
     clip,
 )
-from skadvisor.text.messages import _
+from skadvisor.text.messages import Message, _
+
+if TYPE_CHECKING:
+    from skadvisor.plan.recipe_config import ConfigReview
 
 #: Operator types of a scope that a terminal shows.
 MOST_OPERATORS = 8
@@ -212,3 +217,44 @@ def _remedies(plan: Plan, wording: Wording) -> Section | None:
     )
     title = wording.say(_("If it fails"))
     return Section("failures", title, tables=(Table("failures", title, columns, rows),)) if rows else None
+
+
+def change_sections(
+    patch: Patch | Declined | None, reviewed: ConfigReview | None, language: str = "en"
+) -> tuple[Section, ...]:
+    """One section for each file that was looked at."""
+    wording = Wording(language)
+    made = (_model_change(patch, wording) if patch else None, _config_change(reviewed, wording) if reviewed else None)
+    return tuple(section for section in made if section is not None)
+
+
+def _model_change(answer: Patch | Declined, wording: Wording) -> Section:
+    name = clip(answer.path.name)
+    if isinstance(answer, Patch):
+        items = tuple(Item(wording.sentence(message)) for message in (*answer.places, *answer.notes))
+        return Section("model", name, items=items, codes=(Code("", "diff", answer.diff.rstrip("\n")),))
+    stays = wording.full_sentence(Message(_STAYS, reason=answer.reason))
+    items = (Item(stays, "warn"), *(Item(wording.sentence(message)) for message in answer.seen))
+    by_hand = Code(wording.say(_("To place by hand:")), "python", answer.by_hand.rstrip("\n"))
+    return Section("model", name, items=items, codes=(by_hand,) if answer.by_hand else ())
+
+
+def _config_change(reviewed: ConfigReview, wording: Wording) -> Section:
+    items = tuple(
+        Item(f"`{finding.key}`: {wording.sentence(finding.message)}", status, wording.name(STATUS_NAMES, status))
+        for finding in reviewed.findings
+        for status in [finding.status]
+    )
+    name, lead = clip(reviewed.path.name), ""
+    codes: tuple[Code, ...] = ()
+    if reviewed.declined is not None:
+        stays = wording.full_sentence(Message(_STAYS, reason=reviewed.declined))
+        items = (Item(stays, "warn"), *items)
+    elif reviewed.diff:
+        codes = (Code("", "diff", reviewed.diff.rstrip("\n")),)
+    else:
+        lead = wording.say(_("Nothing has to change."))
+    return Section("configuration", name, lead, items=items, codes=codes)
+
+
+_STAYS = _("The file stays as it is: {reason}")
