@@ -1,8 +1,7 @@
-"""What one scope holds in this capture: its operators with their time, what its code looks like for them, and one scope
-per stream where the streams have cores of their own.
+"""What one scope holds in this capture: its operators, what its code looks like for them, and a scope per stream.
 
-The latter is published for LongCat-Flash (cann-recipes-infer): one SuperKernel runs on one number of cores, so what
-runs beside it with other limits wants a scope of its own.
+One scope per stream is for streams with cores of their own. It is published for LongCat-Flash (cann-recipes-infer): one
+SuperKernel runs on one number of cores, so what runs beside it with other limits wants a scope of its own.
 """
 
 from __future__ import annotations
