@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skadvisor.vocabulary.names import base_operator, without_kernel_suffix
+from skadvisor.vocabulary.names import base_operator, without_counter, without_kernel_suffix
 from skadvisor.vocabulary.superkernel_names import parse, scope_of
 
 
@@ -84,6 +84,19 @@ def test_any_text_has_a_base_name(name: str) -> None:
 @settings(max_examples=20, deadline=None)
 def test_counters_do_not_matter(number: int) -> None:
     assert base_operator(None, f"QuantBatchMatmulV3_{number}") == "quantbatchmatmul"
+
+
+@given(
+    stem=st.lists(
+        st.sampled_from(["MatMulV2", "te_", "static_kernel_", "_ca12bf08", "_", "/", "-op3", "_d0", "ND", "x"])
+    ),
+    number=st.integers(0, 10**9),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_name_means_the_same_without_its_counter(stem: list[str], number: int) -> None:
+    name = f"{''.join(stem)}_{number}"
+    assert base_operator(None, without_counter(name)) == base_operator(None, name)
+    assert without_counter(without_counter(name)) == without_counter(name)
 
 
 def test_parts_of_superkernel_names() -> None:

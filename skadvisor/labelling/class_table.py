@@ -12,7 +12,7 @@ from skadvisor.labelling import model_size
 from skadvisor.labelling.fractal_shapes import plain_shapes
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.vocabulary import superkernel_names
-from skadvisor.vocabulary.names import base_operator
+from skadvisor.vocabulary.names import base_operator, distinct_names, is_missing
 from skadvisor.vocabulary.operators import Vocabulary
 from skadvisor.vocabulary.shapes import Shape, matmul_dims, parse_shapes
 from skadvisor.vocabulary.unknown_operators import guess_role
@@ -183,17 +183,20 @@ def _factorize(columns: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], lis
 
 def _bases(kernels: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
     """Distinct base operators and the code of each kernel's, from its type or, where that is null, its name."""
-    codes, unique = _factorize([kernels[name].cat.codes.to_numpy().astype(np.int64) for name in ("op_type", "name")])
-    types, names = _categories(kernels["op_type"]), _categories(kernels["name"])
-    bases = [_base(types[type_code], names[name_code]) for type_code, name_code in unique]
+    types = _categories(kernels["op_type"])
+    of_type = kernels["op_type"].cat.codes.to_numpy().astype(np.int64)
+    names, of_name = distinct_names(kernels["name"])
+    fused = [superkernel_names.base_of(name) for name in names]
+    # a name tells nothing that the type does not, but of a SuperKernel
+    typed = np.array([not is_missing(text) for text in types])[of_type]
+    of_name = np.where(typed & np.array([base is None for base in [*fused, None]])[of_name], -1, of_name)
+    codes, unique = _factorize([of_type, of_name])
+    fused, known = [*fused, None], [*names, None]
+    bases = [fused[name] or base_operator(types[op_type], known[name]) for op_type, name in unique]
     base_of_pair, distinct = pd.factorize(np.array(bases, dtype=object))
     return list(distinct), base_of_pair[codes]
 
 
-def _base(op_type: str | None, name: str | None) -> str:
-    return (superkernel_names.base_of(name) if name else None) or base_operator(op_type, name)
-
-
 def _categories(column: pd.Series) -> list[str | None]:
     """Categories by code; the last entry, code -1, is None."""
-    return [*(str(category) for category in column.cat.categories), None]
+    return [*map(str, column.cat.categories.tolist()), None]

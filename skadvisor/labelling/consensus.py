@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.labelling.levels import CERTAIN, SLIGHT, STRONG
-from skadvisor.vocabulary.states import LAYER_STATES, MLP_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.vocabulary.states import LAYER_STATES, MLP_STATES, STATES, State, by_region
 
 #: Fewer kernels of one look than this teach nothing.
 FEWEST = 5
@@ -32,8 +32,6 @@ _OUTSIDE = np.array([state for state in State if state not in LAYER_STATES], dty
 _FEED_FORWARD = np.array(
     [*MLP_STATES, State.SHARED_BEFORE, State.SHARED_AFTER, State.ROUTER, State.EXPERTS], dtype=np.intp
 )
-_REGIONS = sorted(set(REGION_OF_STATE.values()))
-_MEMBERS = np.array([[REGION_OF_STATE[state] == region for region in _REGIONS] for state in State], dtype=np.float64)
 
 
 def consensus_scores(
@@ -57,9 +55,7 @@ def consensus_scores(
         codes = _looks(keys)
         counts = np.bincount(codes, weights=weight).astype(np.float64)
         mean = _means(codes, counts, posterior, weight)
-        agreed = mean @ _MEMBERS
-        agreed = agreed.max(axis=1)
-        useful = ((counts >= FEWEST) & (agreed >= AGREEMENT))[codes] & open_rows
+        useful = ((counts >= FEWEST) & (by_region(mean).max(axis=1) >= AGREEMENT))[codes] & open_rows
         scores[useful] = np.maximum(np.log(np.maximum(mean[codes[useful]], 1e-9)), -WEIGHT)
         open_rows &= ~useful
     blind = ~shaped

@@ -19,7 +19,7 @@ from skadvisor.labelling.consensus import consensus_scores, same_work_scores
 from skadvisor.labelling.hidden_markov import Order
 from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
 from skadvisor.labelling.superkernel_spans import Tokens
-from skadvisor.vocabulary.states import MLP_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.vocabulary.states import MLP_STATES, MOE_STATES, REGION_NUMBER, STATES, State
 
 S = State
 _LATE = [S.FINAL_NORM, S.HEAD, S.SAMPLING]
@@ -138,8 +138,7 @@ def _side_scores(
 ) -> NDArray[np.float64]:
     """What the main chain does meanwhile, as scores for kernels beside it, (len(rows), STATES)."""
     beside, in_moe_layer = meanwhile(kernels, rows, main, state)
-    same_region = np.array([[REGION_OF_STATE[a] == REGION_OF_STATE[b] for b in State] for a in State])
-    scores = np.where(same_region[beside], SLIGHT, 0.0)
+    scores = np.where(REGION_NUMBER[beside, None] == REGION_NUMBER, SLIGHT, 0.0)
     scores[np.ix_(in_moe_layer, np.array(MLP_STATES))] -= CERTAIN
     return scores
 

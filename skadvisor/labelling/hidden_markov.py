@@ -74,9 +74,14 @@ def posterior(emissions: Scores, order: Order) -> Scores:
     if not len(emissions):
         return np.zeros(emissions.shape)
     likelihood = np.exp(emissions - emissions.max(axis=1, keepdims=True))
-    joint = _forward(likelihood, order)
-    # What follows a kernel does not hold its own likelihood, which the reversed sequence ends with.
-    joint *= _forward(likelihood[::-1], order.backwards(), before=True)[::-1]
+    lead = LEAD
+    while True:
+        pieces = _Pieces.of(len(emissions), lead)
+        upto, behind, joins = _sweep(likelihood, order, pieces)
+        if joins or len(pieces.begins) == 1:
+            break
+        lead *= 4
+    joint = upto * behind
     joint /= joint.sum(axis=1, keepdims=True)
     return joint
 
@@ -94,35 +99,33 @@ class _Pieces:
         length = max(lead, int((lead * count * _LANE_COST) ** 0.5))
         return cls(np.arange(0, count, length), length, lead) if count > 2 * length else cls(np.zeros(1, int), count, 0)
 
-    def rows(self, step: int, count: int) -> Ints:
-        """Which kernel each piece is at, after so many steps; before its begin and behind its end the nearest one."""
-        return np.clip(self.begins - self.lead + step, 0, count - 1)
-
-    @property
-    def steps(self) -> int:
-        return self.lead + self.length
+    def rows(self, count: int) -> Ints:
+        """Which kernel each piece is at after so many steps, (steps, pieces); beyond the ends the nearest one."""
+        steps = np.arange(self.lead + self.length)
+        return np.clip(self.begins - self.lead + steps[:, None], 0, count - 1)
 
 
 def _best_before(emissions: Scores, order: Order, pieces: _Pieces) -> tuple[NDArray[np.int8], Scores, bool]:
     """The best state before each state of each kernel, the scores at the end, and whether the pieces join."""
     count, states = emissions.shape
+    rows = pieces.rows(count)
     back = np.zeros((len(pieces.begins), pieces.length, states), dtype=np.int8)
     towards = np.ascontiguousarray(order.transitions.transpose(0, 2, 1))
     marked = np.flatnonzero(order.restarts.T.ravel())
-    score = emissions[pieces.rows(0, count)]
-    ends = score
-    met = score
+    seen, ways, restart = emissions[rows], order.ways[rows], order.restart[rows][:, :, None]
+    unusual = set(np.flatnonzero(ways.any(axis=1)).tolist())
+    ends = met = score = seen[0]
+    firsts = np.arange(0, score.size * states, states)
     last = count - 1 - int(pieces.begins[-1]) + pieces.lead
-    for step in range(1, pieces.steps):
-        rows = pieces.rows(step, count)
+    for step in range(1, len(rows)):
         paths = score[:, None, :] + towards[0]
-        for way in np.unique(order.ways[rows]).tolist():
-            if way:
-                lanes = np.flatnonzero(order.ways[rows] == way)
-                paths[lanes] = score[lanes, None, :] + towards[way]
-        paths.reshape(len(rows), -1)[:, marked] += order.restart[rows, None]
+        if step in unusual:
+            for lane in np.flatnonzero(ways[step]).tolist():
+                paths[lane] = score[lane] + towards[ways[step, lane]]
+        if len(marked):
+            paths.reshape(len(score), -1)[:, marked] += restart[step]
         best = paths.argmax(axis=2)
-        score = np.take_along_axis(paths, best[:, :, None], axis=2)[:, :, 0] + emissions[rows]
+        score = paths.take(firsts + best.ravel()).reshape(score.shape) + seen[step]
         if step <= pieces.lead:
             score[0] = emissions[0]
         if step == pieces.lead - 1:
@@ -136,49 +139,40 @@ def _best_before(emissions: Scores, order: Order, pieces: _Pieces) -> tuple[NDAr
     return back.reshape(-1, states)[:count], ends[-1], joins
 
 
-def _forward(likelihood: Scores, order: Order, before: bool = False) -> Scores:
-    """How likely each state is given the kernels up to each one, itself left out with `before`; in any unit."""
-    lead = LEAD
-    while True:
-        pieces = _Pieces.of(len(likelihood), lead)
-        found, joins = _forward_pieces(likelihood, order, pieces, before)
-        if joins or len(pieces.begins) == 1:
-            return found
-        lead *= 4
+def _sweep(likelihood: Scores, order: Order, pieces: _Pieces) -> tuple[Scores, Scores, bool]:
+    """How likely each state is given the kernels up to each one, and given those behind it; whether the pieces join.
 
-
-def _forward_pieces(likelihood: Scores, order: Order, pieces: _Pieces, before: bool) -> tuple[Scores, bool]:
+    (N, S) each, in any unit. Both are worked out side by side, the second from the end.
+    """
     count, states = likelihood.shape
-    found = np.empty((len(pieces.begins), pieces.length, states))
-    weights = np.exp(order.transitions)
+    rows = pieces.rows(count)
+    sides = (order, order.backwards())
     # a restart scales the marked transitions only: weights + (factor - 1) * (weights where marked)
-    columns = np.flatnonzero(order.restarts.any(axis=0))
-    marked = np.where(order.restarts, weights, 0.0)[:, :, columns]
-    both = np.concatenate([weights, marked], axis=2)
-    factor = np.exp(order.restart) - 1.0
-    unusual = order.ways > 0
-    any_unusual = bool(unusual.any())
-    rows = pieces.rows(0, count)
-    reached = np.ones((len(rows), states))
-    values = likelihood[rows] / likelihood[rows].sum(axis=1, keepdims=True)
-    met = values
+    weights = np.exp([side.transitions for side in sides])
+    both = np.concatenate([weights, np.where([[side.restarts] for side in sides], weights, 0.0)], axis=3)
+    factor = np.stack([np.exp(side.restart[rows]) - 1.0 for side in sides], axis=1)[..., None]
+    ways = np.stack([side.ways[rows] for side in sides], axis=1)
+    seen = np.stack([likelihood[rows], likelihood[::-1][rows]], axis=1)
+    unusual = set(np.flatnonzero(ways.any(axis=(1, 2))).tolist())
+    values = met = seen[0] / seen[0].sum(axis=2, keepdims=True)
+    reached = np.ones_like(values)
+    found = np.empty((2, len(pieces.begins), pieces.length, states))
     if not pieces.lead:
-        found[:, 0] = reached if before else values
-    for step in range(1, pieces.steps):
-        rows = pieces.rows(step, count)
-        moved = values @ both[0]
-        if any_unusual and unusual[rows].any():
-            for lane in np.flatnonzero(unusual[rows]).tolist():
-                moved[lane] = values[lane] @ both[order.ways[rows[lane]]]
-        reached = moved[:, :states]
-        reached[:, columns] += factor[rows, None] * moved[:, states:]
+        found[:, :, 0] = values[0], reached[1]
+    for step in range(1, len(rows)):
+        moved = values @ both[:, 0]
+        if step in unusual:
+            for side, lane in zip(*np.nonzero(ways[step]), strict=True):
+                moved[side, lane] = values[side, lane] @ both[side, ways[step, side, lane]]
+        reached = moved[..., :states] + factor[step] * moved[..., states:]
         if step <= pieces.lead:
-            reached[0] = 1.0
-        values = reached * likelihood[rows]
-        values /= values.sum(axis=1, keepdims=True)
+            reached[:, 0] = 1.0
+        values = reached * seen[step]
+        values /= values.sum(axis=2, keepdims=True)
         if step == pieces.lead - 1:
             met = values
         if step >= pieces.lead:
-            found[:, step - pieces.lead] = reached if before else values
-    joins = bool((np.abs(values[:-1] - met[1:]) < SAME_PROBABILITY).all())
-    return found.reshape(-1, states)[:count], joins
+            found[0, :, step - pieces.lead], found[1, :, step - pieces.lead] = values[0], reached[1]
+    joins = bool((np.abs(values[:, :-1] - met[:, 1:]) < SAME_PROBABILITY).all())
+    upto, behind = found.reshape(2, -1, states)[:, :count]
+    return upto, behind[::-1], joins

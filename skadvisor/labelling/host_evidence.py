@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from skadvisor.labelling.levels import SETTLED, STRONG
 from skadvisor.text.messages import Message, _
-from skadvisor.vocabulary.states import ATTENTION_STATES, MOE_STATES, REGION_OF_STATE, STATES, State
+from skadvisor.vocabulary.states import (
+    ATTENTION_STATES,
+    MOE_STATES,
+    REGION_OF_STATE,
+    STATE_REGIONS,
+    STATES,
+    State,
+    by_region,
+)
 from skadvisor.vocabulary.word_lists import WORD_LISTS
 
 S = State
@@ -124,26 +132,26 @@ def host_hints(kernels: pd.DataFrame) -> HostHints | None:
     code = np.full(len(kernels), -1, dtype=np.int64)
     layer = np.full(len(kernels), -1, dtype=np.int64)
     names: list[str] = []
-    allowed: list[NDArray[np.bool_]] = []
     launched = _launched_alone(kernels)
     for column in ("module", "range", "name"):
-        texts = [str(text) for text in kernels[column].cat.categories]
-        said = [_path_of_name(text) if column == "name" else text for text in texts]
-        own = np.full(len(texts) + 1, -1, dtype=np.int64)
-        for number, text in enumerate(said):
-            if regions := regions_of(text):
-                own[number] = len(names)
-                names.append(text)
-                allowed.append(_states_in(regions))
-        numbers = np.array([*(layer_of(text) for text in said), -1], dtype=np.int64)
-        of_row = kernels[column].cat.codes.to_numpy()
+        texts = [str(text) for text in kernels[column].cat.categories.tolist()]
+        said = [_path_of_name(text) for text in texts] if column == "name" else texts
+        # many names have one path, most have none
+        numbers = {path: place for place, path in enumerate(dict.fromkeys(said))}
+        speaking = [path for path in numbers if regions_of(path)]
+        own, layers = np.full(len(numbers) + 1, -1), np.array([*map(layer_of, numbers), -1])
+        own[[numbers[path] for path in speaking]] = np.arange(len(names), len(names) + len(speaking))
+        names += speaking
+        of_row = np.array([*(numbers[path] for path in said), -1])[kernels[column].cat.codes.to_numpy()]
+        own, layers = own[of_row], layers[of_row]
         counts = launched if column != "name" else np.ones(len(kernels), dtype=bool)
-        code = np.where((code < 0) & counts, own[of_row], code)
-        layer = np.where((layer < 0) & counts, numbers[of_row], layer)
+        code = np.where((code < 0) & counts, own, code)
+        layer = np.where((layer < 0) & counts, layers, layer)
     code[(kernels["kind"] != "kernel").to_numpy()] = -1
     if (code < 0).all() and (layer < 0).all():
         return None
-    return HostHints(tuple(names), np.array(allowed, dtype=np.bool_).reshape(-1, STATES), code, layer)
+    allowed = np.array([_states_in(regions_of(text)) for text in names], dtype=np.bool_).reshape(-1, STATES)
+    return HostHints(tuple(names), allowed, code, layer)
 
 
 def _path_of_name(name: str) -> str:
@@ -198,17 +206,13 @@ def disagreements(
     """
     if hints is None:
         return ()
-    names = sorted(set(REGION_OF_STATE.values()))
-    members = np.array([[REGION_OF_STATE[one] == name for name in names] for one in State], dtype=np.float64)
-    by_region = structural @ members
-    best = by_region.argmax(axis=1)
-    allowed = np.vstack([hints.allowed, np.ones((1, STATES), dtype=bool)]) @ members > 0
-    rows = np.flatnonzero((hints.code >= 0) & (by_region.max(axis=1) >= SURE))
+    of_region = by_region(structural)
+    best = of_region.argmax(axis=1)
+    allowed = by_region(hints.allowed) > 0
+    rows = np.flatnonzero((hints.code >= 0) & (of_region.max(axis=1) >= SURE))
     rows = rows[~allowed[hints.code[rows], best[rows]]]
-    agreed = hints.agrees(state)
-    counted = Counter(
-        (_COUNTER.sub("", hints.names[hints.code[row]]), names[best[row]], bool(agreed[row])) for row in rows.tolist()
-    )
+    said = zip(hints.code[rows].tolist(), best[rows].tolist(), hints.agrees(state)[rows].tolist(), strict=True)
+    counted = Counter((_COUNTER.sub("", hints.names[code]), STATE_REGIONS[region], host) for code, region, host in said)
     followed = _("{count} kernels of {scope}: their order says {region}; the host is followed")
     kept = _("{count} kernels of {scope}: they work for {region} all the same")
     return tuple(

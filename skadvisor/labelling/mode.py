@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.records import Mode
+from skadvisor.vocabulary.names import distinct_names
 from skadvisor.vocabulary.word_lists import WORD_LISTS
 
 #: Log odds for a graph (positive) and for eager launches (negative) that each witness adds.
@@ -94,14 +95,12 @@ def _launches(kernels: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool
 
 
 def _by_name(kernels: pd.DataFrame) -> NDArray[np.float64]:
-    """What names say, log odds, (N,); each pair of a name and a type is read once."""
-    names, types = (kernels[column].cat for column in ("name", "op_type"))
-    kinds = [*map(str, types.categories), ""]
-    pairs = names.codes.to_numpy().astype(np.int64) * len(kinds) + types.codes.to_numpy() % len(kinds)
-    codes, distinct = pd.factorize(pairs)
-    said = [
-        _name_says(str(names.categories[pair // len(kinds)]), kinds[pair % len(kinds)]) for pair in distinct.tolist()
-    ]
+    """What names say, log odds, (N,); each pair of a name, whatever its counter, and a type is read once."""
+    names, of_name = distinct_names(kernels["name"])
+    types = kernels["op_type"].cat
+    names, kinds = [*names, ""], [*map(str, types.categories.tolist()), ""]
+    codes, distinct = pd.factorize(of_name * len(kinds) + types.codes.to_numpy() % len(kinds))
+    said = [_name_says(names[pair // len(kinds)], kinds[pair % len(kinds)]) for pair in distinct.tolist()]
     return np.array([*said, 0.0])[codes]
 
 

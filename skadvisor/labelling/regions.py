@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from skadvisor.labelling.roles import OWN_ROLES, find_roles
 from skadvisor.labelling.structure import Structure
-from skadvisor.vocabulary.states import REGION_OF_STATE, STATES, State
+from skadvisor.vocabulary.states import REGION_NUMBER, STATE_REGIONS, State, by_region
 
 S = State
 #: Below this probability a kernel's region is not stated.
@@ -52,16 +52,11 @@ def label_regions(structure: Structure, trust: float = 1.0) -> Labels:
 
     `trust` is how likely the order can be believed at all, a probability: no label is surer.
     """
-    region_names = sorted(set(REGION_OF_STATE.values()))
-    membership = np.zeros((STATES, len(region_names)))
-    for state, its_region in REGION_OF_STATE.items():
-        membership[state, region_names.index(its_region)] = 1.0
-    by_region = structure.probability @ membership
-    region_of_state = np.array([region_names.index(REGION_OF_STATE[state]) for state in State])
-    likely = _likely_states(structure, by_region, region_of_state)
-    decided = np.where(likely >= 0, region_of_state[likely], 0)
-    confidence = trust * by_region[np.arange(len(decided)), decided]
-    region = np.array(region_names, dtype=object)[decided]
+    of_region = by_region(structure.probability)
+    likely = _likely_states(structure, of_region)
+    decided = np.where(likely >= 0, REGION_NUMBER[likely], 0)
+    confidence = trust * of_region[np.arange(len(decided)), decided]
+    region = np.array(STATE_REGIONS, dtype=object)[decided]
     roles = find_roles(structure, likely, confidence)
     role = roles.role
     draft = _draft_projections(structure)
@@ -73,19 +68,17 @@ def label_regions(structure: Structure, trust: float = 1.0) -> Labels:
     )
 
 
-def _likely_states(
-    structure: Structure, by_region: NDArray[np.float64], region_of_state: NDArray[np.int64]
-) -> NDArray[np.int8]:
+def _likely_states(structure: Structure, of_region: NDArray[np.float64]) -> NDArray[np.int8]:
     """The decoded state of every kernel, (N,), or another one where that one's region is unlikely and another likely.
 
     The best sequence as a whole can differ from what most sequences say of one kernel.
     """
     state = structure.state.copy()
-    decided = np.where(state >= 0, region_of_state[state], 0)
-    unlikely = (by_region[np.arange(len(state)), decided] < LEAST_CONFIDENCE) & (by_region.max(axis=1) >= LIKELY)
+    decided = np.where(state >= 0, REGION_NUMBER[state], 0)
+    unlikely = (of_region[np.arange(len(state)), decided] < LEAST_CONFIDENCE) & (of_region.max(axis=1) >= LIKELY)
     swap = unlikely & (state >= 0)
-    best = by_region[swap].argmax(axis=1)
-    inside = region_of_state[None, :] == best[:, None]
+    best = of_region[swap].argmax(axis=1)
+    inside = best[:, None] == REGION_NUMBER
     state[swap] = np.where(inside, structure.probability[swap], -1.0).argmax(axis=1)
     return state
 

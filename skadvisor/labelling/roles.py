@@ -22,6 +22,7 @@ from skadvisor.vocabulary.states import (
     ATTENTION_STATES,
     MLP_STATES,
     NORM_STATES,
+    REGION_NUMBER,
     REGION_OF_STATE,
     STATES,
     State,
@@ -79,11 +80,9 @@ def find_roles(structure: Structure, state: NDArray[np.int8], region_confidence:
     names, of_class = _roles_of_classes(structure.classes)
     of_kernel = structure.classes.of_kernel
     codes = of_class[of_kernel, np.maximum(state, 0)] if len(of_kernel) else np.zeros(0, dtype=np.int64)
-    regions = sorted(set(REGION_OF_STATE.values()))
-    region_of = np.array([regions.index(REGION_OF_STATE[one]) for one in State])
     same = np.zeros((len(of_kernel), STATES), dtype=bool)
     if len(of_kernel):
-        same = (of_class[of_kernel] == codes[:, None]) & (region_of[None, :] == region_of[state][:, None])
+        same = (of_class[of_kernel] == codes[:, None]) & (REGION_NUMBER[state][:, None] == REGION_NUMBER)
     confidence = (structure.probability * same).sum(axis=1)
     role = np.array(names, dtype=object)[codes]
     told = _told_by_others(structure, state)

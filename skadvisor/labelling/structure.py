@@ -33,7 +33,7 @@ from skadvisor.labelling.repeats import Repeats, find_repeats
 from skadvisor.labelling.rules import Votes, chain_votes, class_votes
 from skadvisor.labelling.superkernel_spans import Joined
 from skadvisor.vocabulary.operators import Vocabulary
-from skadvisor.vocabulary.states import NEVER, REGION_OF_STATE, STATES, State, role_scores
+from skadvisor.vocabulary.states import NEVER, REGION_NUMBER, STATE_REGIONS, STATES, State, role_scores
 
 S = State
 #: A chain of this length, compared with the main one's, and this share of kernels like its is the batch's other half.
@@ -42,8 +42,6 @@ _LAYER_ROLES = {
     "matmul", "fused_matmul_comm", "fused_matmul_norm", "attention_core", "indexer", "kv_cache", "rope", "qkv_proj",
     "router", "dispatch", "expert_matmul", "combine", "activation",
 }  # fmt: skip
-_REGIONS = sorted(set(REGION_OF_STATE.values()))
-_REGION_NUMBER = np.array([_REGIONS.index(REGION_OF_STATE[state]) for state in State])
 #: With this share of training operators a capture is a training run.
 TRAINING_SHARE = 0.02
 
@@ -210,7 +208,7 @@ class _Given:
         of_chain = self.classes.of_kernel[rows]
         said = self.hints.scores(rows) if self.hints else None
         met, with_experts = meanwhile(self.kernels, rows, main, state)
-        look = (of_chain * len(_REGIONS) + _REGION_NUMBER[met]) * 2 + with_experts
+        look = (of_chain * len(STATE_REGIONS) + REGION_NUMBER[met]) * 2 + with_experts
         repeats = Repeats.none(len(rows)) if said is not None else find_repeats(look)
         of_kept = of_chain[repeats.kept]
         votes = chain_votes(self.classes, of_kept, self.without, repeats.like)

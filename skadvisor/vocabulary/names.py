@@ -10,8 +10,14 @@ The same operator is written `MatMulV2` (type), `aclnnMm_MatMulCommon_MatMulV2` 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-MISSING = {"", "n/a", "na", "none", "unknown"}
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+_MISSING = {"", "n/a", "na", "none", "unknown"}
 
 _EAGER = re.compile(r"^aclnn\w*?_(?P<rest>.+)$")
 #: What a compiler or GE writes before an operator: kernels compiled for fixed shapes, at load, and inserted nodes.
@@ -45,12 +51,38 @@ def base_operator(op_type: str | None, name: str | None) -> str:
     >>> base_operator(None, "AddRmsNorm_3/AddRmsNormCast")
     'addrmsnormcast'
     """
-    if op_type is not None and op_type.strip().lower() not in MISSING:
+    if op_type is not None and not is_missing(op_type):
         # custom kernels bear their compiled name as type: `mla_preprocess_0_mix_aic`
         return _fold(_operator_of_name(op_type.strip()))
-    if name is None or name.strip().lower() in MISSING:
+    if name is None or is_missing(name):
         return ""
     return _fold(_operator_of_name(name.strip()))
+
+
+def is_missing(text: str | None) -> bool:
+    """Whether a type or name says nothing."""
+    return text is None or text.strip().lower() in _MISSING
+
+
+def without_counter(name: str) -> str:
+    """The name with one counter for all behind it, where the operator is read the same whatever the counter is.
+
+    >>> without_counter("Default/MatMulV2_12"), without_counter("MatMulV2"), without_counter("aclnnMul_12")
+    ('Default/MatMulV2_0', 'MatMulV2', 'aclnnMul_12')
+    """
+    stem = name.rstrip("0123456789")
+    numbered = stem != name and stem.endswith("_") and stem[-2:-1] not in ("", "/") and not stem.startswith("aclnn")
+    return stem + "0" if numbered else name
+
+
+def distinct_names(names: pd.Series) -> tuple[list[str], NDArray[np.int64]]:
+    """The names without their counters, each once, and which of them each kernel has, (N,), -1 where it has none."""
+    import numpy as np
+    import pandas as pd
+
+    bare = [without_counter(str(name)) for name in names.cat.categories.tolist()]
+    numbers, distinct = pd.factorize(np.array(bare, dtype=object))
+    return distinct.tolist(), np.append(numbers, -1)[names.cat.codes.to_numpy()]
 
 
 def operator_type(name: str) -> str:

@@ -78,6 +78,9 @@ REGION_OF_STATE: dict[State, str] = {
     **dict.fromkeys(MLP_STATES, "mlp"),
     **dict.fromkeys(MOE_STATES, "moe"),
 }
+#: The regions that states belong to, in alphabetical order, and the place of each state's region among them, (STATES,).
+STATE_REGIONS = tuple(sorted(set(REGION_OF_STATE.values())))
+REGION_NUMBER = np.array([STATE_REGIONS.index(REGION_OF_STATE[state]) for state in State])
 
 #: Only a SuperKernel can be whole layers.
 NEVER = -60.0
@@ -134,3 +137,12 @@ def role_scores(role: str) -> NDArray[np.float64]:
     for state, score in ROLES[role].items():
         scores[state] = score
     return scores
+
+
+def by_region(values: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Sums over the states of each region, (N, regions in the order of STATE_REGIONS), of values (N, STATES)."""
+    found = np.zeros((len(STATE_REGIONS), len(values)))
+    # column by column: a product of matrices this narrow would wake the threads of the linear algebra library
+    for state, region in enumerate(REGION_NUMBER.tolist()):
+        found[region] += values[:, state]
+    return found.T
