@@ -1,17 +1,19 @@
 """Learned scores for operators that no vocabulary names: what kernels like these work for in labelled captures.
 
 A logistic regression over the pieces of the name, the shapes relative to the model's sizes, the core, the operators
-before and after, and how long and how often the kernel runs. It is fitted at first use from `learning.csv.gz`, which
-profiles/train_labels.py makes from built captures, and only where a capture holds such operators. What it says is
-added to the other evidence, bounded, so that the order of a step can still overrule it.
+before and after, and how long and how often the kernel runs. profiles/train_labels.py fits it to built captures and
+keeps what was learned in `learning.npz`. What it says is added to the other evidence, bounded, so that the order of a
+step can still overrule it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +26,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 S = State
-DATA = Path(__file__).with_name("learning.csv.gz")
+#: Pieces of the name, and facts: words parted by blanks.
+Example = tuple[str, str]
+DATA = Path(__file__).with_name("learning.npz")
+#: Names are compared by groups of so many letters.
+LETTERS = (2, 3, 4)
 #: The learned log odds count for this much of their weight ...
 WEIGHT = 0.8
 #: ... and move a state by this much at the most (natural log): less than a known operator's name does.
 BOUND = 3.0
-#: How much a name counts against the facts, and how far weights are held back: chosen by leaving families and names
-#: out, so that a probability of 0.9 is right that often.
-NAME_WEIGHT, REGULARISATION = 3.0, 0.3
 #: Unknown operators with a smaller share of the kernels and of the time are left to the order: nothing hangs on them.
 NEGLIGIBLE = 0.005
 #: States that a kernel cannot be told apart in by itself, learned as one; SuperKernels over a layer bear their name.
@@ -47,24 +50,75 @@ GROUPS: dict[str, tuple[State, ...]] = {
 GROUP_OF_STATE = {state: group for group, states in GROUPS.items() for state in states}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
-    """A fitted pipeline and how frequent each of its groups was among the examples, as natural logarithms."""
+    """What was learned of each of `groups` (G,): how frequent it was, and how its odds grow with what is seen.
 
-    pipeline: Any
-    groups: tuple[str, ...]
+    `letters` (L,) are letter groups of names with their `rarity` (L,), the logarithm of their inverse frequency;
+    `facts` (F,) are words. `weights` (L + F, G), `log_prior` and `intercept` (G,) are natural logarithms.
+    """
+
+    groups: NDArray[np.str_]
     log_prior: NDArray[np.float64]
+    letters: NDArray[np.str_]
+    rarity: NDArray[np.float64]
+    facts: NDArray[np.str_]
+    weights: NDArray[np.float64]
+    intercept: NDArray[np.float64]
 
-    def log_odds(self, examples: pd.DataFrame) -> NDArray[np.float64]:
-        """How much likelier each group is than among all examples, natural log, (examples, groups)."""
-        probability = np.clip(self.pipeline.predict_proba(examples), 1e-6, None)
-        return np.log(probability) - self.log_prior
+    @classmethod
+    def read(cls, path: Path = DATA) -> Model:
+        """The model that a file holds."""
+        with np.load(path, allow_pickle=False) as file:
+            return cls(**{one.name: file[one.name] for one in fields(cls)})
+
+    def write(self, path: Path = DATA) -> None:
+        """Keep the model; the same one gives the same bytes."""
+        np.savez_compressed(path, **{one.name: getattr(self, one.name) for one in fields(self)})
+
+    def probability(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        """How likely each group is, (examples, G); rows sum to 1."""
+        scores = np.array([self._score(name, facts) for name, facts in examples]).reshape(-1, len(self.groups))
+        likely = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return likely / likely.sum(axis=1, keepdims=True)
+
+    def log_odds(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        """How much likelier each group is than among all examples, natural log, (examples, G)."""
+        return np.log(np.clip(self.probability(examples), 1e-6, None)) - self.log_prior
+
+    def _score(self, name: str, facts: str) -> NDArray[np.float64]:
+        of_letters, of_facts = self._rows
+        counts = Counter(of_letters[group] for group in letter_groups(name) if group in of_letters)
+        rows = np.array([*counts], dtype=np.int64)
+        # rare groups tell more, repeated ones little more; a long name as a whole as much as a short one
+        seen = (1.0 + np.log([*counts.values()])) * self.rarity[rows]
+        named = seen @ self.weights[rows] / max(float(np.sqrt((seen**2).sum())), 1e-300)
+        true = sorted({of_facts[fact] for fact in facts.split() if fact in of_facts})
+        return named + self.weights[true].sum(axis=0) + self.intercept
+
+    @cached_property
+    def _rows(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The row of each letter group and of each fact among the weights."""
+        letters, facts = self.letters.tolist(), self.facts.tolist()
+        return dict(zip(letters, range(len(letters)), strict=True)), {
+            fact: row for row, fact in enumerate(facts, start=len(letters))
+        }
+
+
+def letter_groups(name: str) -> Iterator[str]:
+    """Every group of two to four letters within the words of a name, their edges counted as blanks."""
+    for word in name.split():
+        edged = f" {word} "
+        for size in LETTERS:
+            yield from (edged[at : at + size] for at in range(max(1, len(edged) - size + 1)))
+            if len(edged) <= size:
+                break
 
 
 def unknown_scores(classes: Classes, kernels: pd.DataFrame) -> NDArray[np.float64]:
     """Learned log scores per class and state, (classes, STATES); zeros for all classes that have a role.
 
-    Loads scikit-learn only where more than a NEGLIGIBLE part of the kernels has none.
+    Zeros for all where no more than a NEGLIGIBLE part of the kernels has none.
     """
     scores = np.zeros((len(classes.items), STATES))
     unknown = [number for number, item in enumerate(classes.items) if item.role == "unknown"]
@@ -73,7 +127,7 @@ def unknown_scores(classes: Classes, kernels: pd.DataFrame) -> NDArray[np.float6
     model = shipped_model()
     odds = model.log_odds(examples(classes, kernels, unknown))
     bounded = np.clip(WEIGHT * odds, -BOUND, BOUND)
-    for column, group in enumerate(model.groups):
+    for column, group in enumerate(model.groups.tolist()):
         for state in GROUPS[group]:
             scores[unknown, state] = bounded[:, column]
     return scores
@@ -85,56 +139,13 @@ def _matter(unknown: list[int], classes: Classes, kernels: pd.DataFrame) -> bool
     return bool(inside.sum() > NEGLIGIBLE * len(inside) or time[inside].sum() > NEGLIGIBLE * time.sum())
 
 
-def examples(classes: Classes, kernels: pd.DataFrame, chosen: list[int]) -> pd.DataFrame:
-    """What is known of the chosen classes: columns `name` (pieces of it) and `facts`, words parted by blanks."""
-    import pandas as pd
-
+def examples(classes: Classes, kernels: pd.DataFrame, chosen: list[int]) -> list[Example]:
+    """What is known of the chosen classes."""
     context = Context.of(classes, kernels)
-    return pd.DataFrame(
-        {
-            "name": [name_pieces(classes.items[number].base) for number in chosen],
-            "facts": [" ".join(facts_of_class(number, context)) for number in chosen],
-        }
-    )
+    return [(name_pieces(classes.items[number].base), " ".join(facts_of_class(number, context))) for number in chosen]
 
 
 @lru_cache(maxsize=1)
 def shipped_model() -> Model:
-    """The model fitted from the shipped examples, once per process."""
-    return fit(read_examples())
-
-
-def read_examples(path: Path = DATA) -> pd.DataFrame:
-    """Labelled examples: family (of architectures), name, facts, group, weight."""
-    import pandas as pd
-
-    return pd.read_csv(path, dtype={"weight": "float64"}, keep_default_na=False, compression="gzip")
-
-
-def fit(labelled: pd.DataFrame) -> Model:
-    """Fit the pipeline to labelled examples (see `read_examples`); the same examples give the same model."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    weight = labelled["weight"].to_numpy(dtype="float64")
-    pipeline = build_pipeline()
-    with threadpool_limits(1):  # threads cost more than they gain on so few examples
-        pipeline.fit(labelled[["name", "facts"]], labelled["group"], classifier__sample_weight=weight)
-    groups = tuple(str(name) for name in pipeline.classes_)
-    total = labelled.groupby("group")["weight"].sum().reindex(groups).to_numpy(dtype="float64")
-    return Model(pipeline, groups, np.log(total / total.sum()))
-
-
-def build_pipeline() -> Any:
-    """The unfitted scikit-learn pipeline over the columns `name` and `facts`."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import Pipeline
-
-    names = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), min_df=4, max_features=1500, sublinear_tf=True)
-    facts = CountVectorizer(token_pattern=r"\S+", lowercase=False, binary=True, min_df=3)
-    columns = ColumnTransformer(
-        [("name", names, "name"), ("facts", facts, "facts")], transformer_weights={"name": NAME_WEIGHT, "facts": 1.0}
-    )
-    classifier = LogisticRegression(C=REGULARISATION, max_iter=300, tol=1e-3, random_state=0)
-    return Pipeline([("columns", columns), ("classifier", classifier)])
+    """The model that ships with the package, read once per process."""
+    return Model.read()

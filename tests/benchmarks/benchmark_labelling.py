@@ -4,7 +4,7 @@
 
 Builds a DeepSeek-V3-like decode step with as many layers as give about that many kernels, labels it, and prints the
 best of some runs, the processor time per kernel and its ratio to that of the first size. `--renamed` gives all specific
-operators unknown names, so that learned scores take part; fitting them is told apart, it happens once per process.
+operators unknown names, so that learned scores take part.
 """
 
 from __future__ import annotations
@@ -60,13 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--renamed", action="store_true")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)
-    seconds_to_label(one_step(500, False), 1)  # imports and the vocabulary are not what is measured
-    if options.renamed:
-        from skadvisor.labelling.learning import shipped_model
-
-        begin = time.perf_counter()
-        shipped_model()
-        print(f"scikit-learn loaded and fitted once: {time.perf_counter() - begin:.2f} s")
+    seconds_to_label(one_step(500, options.renamed), 1)  # imports and data files are not what is measured
     print(f"{'kernels':>9}{'layers':>8}{'seconds':>9}{'processor':>11}{'us per kernel':>15}{'ratio':>7}")
     first: float | None = None
     for wanted in options.kernels:
