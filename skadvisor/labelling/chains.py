@@ -2,6 +2,8 @@
 
 Every piece of a replayed graph may have a stream of its own, so a stream is no unit of work. Streams that never
 run at the same time form one chain, read in time order; a stream that overlaps the main chain is a chain beside it.
+Tasks of the AI CPU that serve one kernel, such as the server that feeds its tiles, are in no chain: they run on streams
+of their own, and belong to the kernel that they serve.
 """
 
 from __future__ import annotations
@@ -26,6 +28,11 @@ MOST_LANES = 8
 KERNELS_IN_SUPERKERNEL = 6
 #: A tower of layers beside the decoder's has more kernels, norms and projections than latent attention has.
 SHORTEST_TOWER, FEWEST_NORMS, FEWEST_PROJECTIONS = 16, 3, 4
+AI_CPU = "AI_CPU"
+#: A task runs beside a kernel for its whole time with this share of it, and beside another with more than this one.
+WHOLE, TOUCHING = 0.9, 0.05
+#: A task that overlaps more kernels than this is no kernel's own.
+MOST_BESIDE = 8
 
 
 def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_], fused: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
@@ -121,6 +128,32 @@ def _conflicts(
     return both >= np.maximum(2, smaller // 50)
 
 
+def find_companions(kernels: pd.DataFrame, classes: Classes, inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The row of the kernel that each row serves, (N,), -1 for all others; `inside` (N,) marks kernels.
+
+    A task whose name means nothing serves a kernel where that one alone runs during its whole time.
+    """
+    served = np.full(len(kernels), -1, dtype=np.int64)
+    on_cpu = classes.kernels_where(lambda item: item.core == AI_CPU)
+    tasks = np.flatnonzero(on_cpu & inside & (classes.roles_of(classes.of_kernel) == "unknown"))
+    others = np.flatnonzero(inside & ~on_cpu)
+    if not len(tasks) or not len(others):
+        return served
+    start = kernels["start_ns"].to_numpy()
+    end = start + kernels["dur_ns"].to_numpy()
+    latest = np.maximum.accumulate(end[others])
+    first = np.searchsorted(latest, start[tasks], side="right")
+    last = np.searchsorted(start[others], end[tasks], side="left")
+    for task, low, high in zip(tasks.tolist(), first.tolist(), last.tolist(), strict=True):
+        beside = others[low:high][:MOST_BESIDE]
+        length = max(1, int(end[task] - start[task]))
+        shared = (np.minimum(end[beside], end[task]) - np.maximum(start[beside], start[task])) / length
+        touching = beside[shared > TOUCHING]
+        if len(touching) == 1 and high - low <= MOST_BESIDE and shared.max() >= WHOLE:
+            served[task] = touching[0]
+    return served
+
+
 def other_models(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Kernels of the chain that are layers of another width than the decoder's, (len(chain),): a vision tower's.
 
@@ -133,7 +166,7 @@ def other_models(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.bool_
     if not widths:
         return found
     of_chain = classes.of_kernel[chain]
-    touching = np.array([any(item.touches(width or 0) for width in widths) for item in classes.items], dtype=bool)
+    touching = classes.which(lambda item: any(item.touches(width or 0) for width in widths))
     edges = [-1, *np.flatnonzero(touching[of_chain]).tolist(), len(chain)]
     for before, after in itertools.pairwise(edges):
         if after - before <= SHORTEST_TOWER:

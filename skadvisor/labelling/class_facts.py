@@ -186,7 +186,7 @@ def _neighbour_roles(classes: Classes) -> NDArray[np.object_]:
     names = [_shown_role(item, classes) for item in classes.items]
     shown = [*dict.fromkeys(names), "edge"]
     of_class = np.array([shown.index(name) for name in names], dtype=np.int64)
-    telling = np.array([item.role not in EVERYWHERE for item in classes.items], dtype=bool)[classes.of_kernel]
+    telling = classes.kernels_where(lambda item: item.role not in EVERYWHERE)
     role = of_class[classes.of_kernel]
     edge, count = len(shown) - 1, len(role)
     before = np.append(edge, role[:-1]) if count else role

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,6 +57,14 @@ class Classes:
         """These classes in a training run: random numbers there are dropout's, a softmax over the logits the loss's."""
         items = tuple(replace(item, role="elementwise") if item.role == "sampling" else item for item in self.items)
         return replace(self, items=items)
+
+    def which(self, holds: Callable[[KernelClass], object]) -> NDArray[np.bool_]:
+        """Of which classes something holds, (classes,)."""
+        return np.array([bool(holds(item)) for item in self.items], dtype=bool)
+
+    def kernels_where(self, holds: Callable[[KernelClass], object]) -> NDArray[np.bool_]:
+        """Of which kernels something holds, (N,); it is asked once per class."""
+        return self.which(holds)[self.of_kernel]
 
     def roles_of(self, classes: NDArray[np.int64]) -> NDArray[np.object_]:
         """Role by name of each class number."""

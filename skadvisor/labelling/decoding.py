@@ -91,12 +91,14 @@ def decode_main(
     return np.concatenate(paths), np.concatenate(sures), first
 
 
+def changes(step_ids: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Before which rows but the first another step id begins, (n - 1,); rows without one belong to those before."""
+    return np.diff(pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()) != 0
+
+
 def segments(step_ids: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Runs of one step id; rows without an id belong to the run before them."""
-    known = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
-    cuts = np.flatnonzero(np.diff(known)) + 1
-    edges = [0, *cuts.tolist(), len(step_ids)]
-    return list(itertools.pairwise(edges))
+    """Runs of one step id."""
+    return list(itertools.pairwise([0, *(np.flatnonzero(changes(step_ids)) + 1).tolist(), len(step_ids)]))
 
 
 def find_pauses(kernels: pd.DataFrame, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -80,7 +80,7 @@ def judge_fit(structure: Structure, layers: Sequence[Layer]) -> Fit:
     """How well the layers that were found obey the grammar."""
     classes = structure.classes
     of_main = classes.of_kernel[structure.main]
-    known = np.array([item.known for item in classes.items], dtype=bool)
+    known = classes.which(lambda item: item.known)
     confirmed, possible = _attending(structure)
     no_attention = not any(layer.attention for layer in layers)
     return Fit(

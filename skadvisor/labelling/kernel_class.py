@@ -43,6 +43,11 @@ class KernelClass:
         return shape[-1] if shape else None
 
     @property
+    def spans(self) -> bool:
+        """Whether it is a SuperKernel over several sub-blocks, or over what nothing tells."""
+        return self.role == "superkernel" and self.fused is None
+
+    @property
     def outside(self) -> bool:
         """Whether the vocabulary puts it outside the order of a step: marks of the runtime, exchanges between ranks."""
         return self.region in ("comm", "other")

@@ -245,15 +245,11 @@ def _layer_columns(
     for chain in range(1, int(structure.chain.max(initial=0)) + 1):
         rows, own = _own_layers(kernels, structure, chain, steps)
         number[rows[own >= 0]] = own[own >= 0]
-    outside = np.isin(region, ["prepare", "embedding", "head", "sampling"]) | _between_stages(structure)
+    # transfers from one stage of a pipeline to the next stand outside its layers
+    transfers = structure.classes.kernels_where(lambda item: "transfers" in item.properties)
+    outside = np.isin(region, ["prepare", "embedding", "head", "sampling"]) | transfers
     number[outside], kind[outside] = -1, None
     return number, kind
-
-
-def _between_stages(structure: Structure) -> NDArray[np.bool_]:
-    """Transfers from one stage of a pipeline to the next, (N,): they stand outside its layers."""
-    transfers = ["transfers" in item.properties for item in structure.classes.items]
-    return np.array(transfers, dtype=bool)[structure.classes.of_kernel]
 
 
 def _own_layers(

@@ -14,10 +14,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.events import idle_before
-from skadvisor.labelling.parts import PartsHeld, parts_held
 from skadvisor.labelling.rules.norms import adds_whole_rows
 from skadvisor.labelling.structure import Structure
-from skadvisor.vocabulary.states import ATTENTION_STATES, LAYER_STATES, NORM_STATES, State
+from skadvisor.labelling.superkernel_spans import reach
+from skadvisor.vocabulary.states import (
+    ATTENTION_STATES,
+    FIRST_TO_LAST,
+    LAYER_STATES,
+    MLP_STATES,
+    MOE_STATES,
+    NORM_STATES,
+    State,
+)
 from skadvisor.vocabulary.superkernel_names import NO_SCOPE, scope_of
 
 S = State
@@ -35,6 +43,9 @@ _OPENING_NORMS = (int(S.INPUT_NORM), int(S.POST_NORM))
 _BEFORE_LAYERS = (int(S.EMBEDDING), int(S.PREPARE), int(S.HEAD), int(S.SAMPLING))
 #: Roles of kernels that add the sub-block's result to the residual stream, and so close a layer.
 _CLOSING_ROLES = {"residual_norm", "add", "fused_matmul_norm"}
+_LAST_OF_ATTENTION = FIRST_TO_LAST[State.ATTENTION_OUT]
+_FIRST_OF_FEED_FORWARD = FIRST_TO_LAST[State.SHARED_BEFORE]
+_LAST_OF_FEED_FORWARD = FIRST_TO_LAST[State.SHARED_AFTER]
 
 
 @dataclass(frozen=True)
@@ -198,7 +209,7 @@ def expert_joins(structure: Structure, layers: list[Layer]) -> NDArray[np.int64]
     classes = structure.classes.of_kernel[structure.main]
     adds = structure.classes.roles_of(classes) == "add"
     hidden = structure.classes.hidden
-    whole = np.array([not item.inputs or adds_whole_rows(item, hidden) for item in structure.classes.items], dtype=bool)
+    whole = structure.classes.which(lambda item: not item.inputs or adds_whole_rows(item, hidden))
     joins = adds & whole[classes] & np.isin(state, [S.MLP_DOWN, S.INPUT_NORM])
     paired = np.zeros(len(state), dtype=bool)
     for layer in layers:
@@ -230,10 +241,52 @@ def _begun_experts(structure: Structure) -> NDArray[np.int64]:
     return np.zeros(0, dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """Along the main chain, each (N,): what a kernel holds of the layer that it begins in.
+
+    `leaves_attention` marks kernels that end within attention, `crosses` those that end in the next layer.
+    """
+
+    attention: NDArray[np.bool_]
+    mlp: NDArray[np.bool_]
+    moe: NDArray[np.bool_]
+    leaves_attention: NDArray[np.bool_]
+    crosses: NDArray[np.bool_]
+
+
+def _parts_held(structure: Structure) -> _Parts:
+    """The parts that every kernel of the main chain holds.
+
+    The feed-forward that a SuperKernel hides is taken for experts where it begins or ends with them, or where the
+    model has experts and no kernel outside SuperKernels shows them; else it is a dense one.
+    """
+    state = structure.state[structure.main]
+    attention, mlp, moe = (np.isin(state, states) for states in (ATTENTION_STATES, MLP_STATES, MOE_STATES))
+    found = _Parts(attention, mlp, moe, attention.copy(), np.zeros(len(state), dtype=bool))
+    joined = structure.joined
+    if joined is None or not joined.spans.any():
+        return found
+    spans = joined.spans
+    first, last = reach(joined)
+    passes_attention = (first <= _LAST_OF_ATTENTION) & (last >= 1)
+    passes_feed_forward = (first <= _LAST_OF_FEED_FORWARD) & (last >= _FIRST_OF_FEED_FORWARD)
+    at_experts = np.isin(joined.begins, MOE_STATES) | (np.isin(joined.ends, MOE_STATES) & ~joined.crosses)
+    at_dense = np.isin(joined.begins, MLP_STATES) | (np.isin(joined.ends, MLP_STATES) & ~joined.crosses)
+    hidden_experts = structure.classes.has_experts and not (moe & ~spans).any() and not at_experts.any()
+    experts = at_experts | (hidden_experts & ~at_dense)
+    found.attention[spans] = passes_attention[spans]
+    found.mlp[spans] = (passes_feed_forward & ~experts)[spans]
+    found.moe[spans] = (passes_feed_forward & experts)[spans]
+    found.leaves_attention[spans] = np.isin(joined.ends, ATTENTION_STATES)[spans]
+    found.crosses[:] = joined.crosses
+    return found
+
+
 def _split(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
     state = structure.state[structure.main]
     roles = structure.classes.roles_of(structure.classes.of_kernel[structure.main])
-    held = parts_held(structure)
+    held = _parts_held(structure)
     starts = _layer_starts(state, roles, held, _scopes(kernels, structure, state))
     inside = np.isin(state, [*LAYER_STATES, S.FINAL_NORM])
     # position of the next kernel outside layers, for every position
@@ -282,7 +335,7 @@ def _scopes(kernels: pd.DataFrame, structure: Structure, state: NDArray[np.int8]
     return scopes
 
 
-def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_], held: PartsHeld, scopes: list[str]) -> list[int]:
+def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_], held: _Parts, scopes: list[str]) -> list[int]:
     """Positions where a layer begins: an attention sub-block begins, or a feed-forward without one before it."""
     outside = np.isin(state, [S.HEAD, S.SAMPLING, S.PREPARE, S.EMBEDDING, S.FINAL_NORM]).tolist()
     attention, left, crosses = held.attention.tolist(), held.leaves_attention.tolist(), held.crosses.tolist()

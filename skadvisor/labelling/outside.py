@@ -70,8 +70,8 @@ def _label_exchanges(
 
     A part of a collective does what the collective does in whose time it runs.
     """
-    exchanges = np.array(["exchanges_rows" in item.properties for item in structure.classes.items], dtype=bool)
-    rows = np.flatnonzero((owner == "moe") & exchanges[structure.classes.of_kernel] & collective)
+    exchanges = structure.classes.kernels_where(lambda item: "exchanges_rows" in item.properties)
+    rows = np.flatnonzero((owner == "moe") & exchanges & collective)
     experts = np.flatnonzero(structure.state == S.EXPERTS)
     if not len(rows) or not len(experts):
         return

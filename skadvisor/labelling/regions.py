@@ -89,19 +89,21 @@ def _draft_projections(structure: Structure) -> NDArray[np.bool_]:
     The kernel right before that puts the two side by side belongs to it.
     """
     hidden = structure.classes.hidden
-    wide = [
-        bool(item.matmul and hidden and item.matmul.inner == 2 * hidden and item.matmul.outer == hidden)
-        or (item.role == "matmul" and not item.inputs)
-        for item in structure.classes.items
-    ]
-    joining = [
-        item.role == "layout" and (item.out == 2 * hidden if hidden and item.out else "joins_rows" in item.properties)
-        for item in structure.classes.items
-    ]
-    before = np.isin(structure.state, [S.EMBEDDING, S.INPUT_NORM])
-    projections = np.array(wide, dtype=bool)[structure.classes.of_kernel] & before
+    wide = structure.classes.kernels_where(
+        lambda item: (
+            (item.matmul and hidden and (item.matmul.inner, item.matmul.outer) == (2 * hidden, hidden))
+            or (item.role == "matmul" and not item.inputs)
+        )
+    )
+    joining = structure.classes.kernels_where(
+        lambda item: (
+            item.role == "layout"
+            and (item.out == 2 * hidden if hidden and item.out else "joins_rows" in item.properties)
+        )
+    )
+    projections = wide & np.isin(structure.state, [S.EMBEDDING, S.INPUT_NORM])
     main, found = structure.main, projections.copy()
-    joins = np.array(joining, dtype=bool)[structure.classes.of_kernel[main]]
+    joins = joining[main]
     found[main[:-1][joins[:-1] & projections[main[1:]]]] = True
     return found
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.labelling.decoding import changes, segments
 from skadvisor.labelling.layers import Layer
 from skadvisor.labelling.repetition import step_cuts
 from skadvisor.labelling.structure import Structure
@@ -46,7 +47,8 @@ def find_steps(kernels: pd.DataFrame, structure: Structure, layers: list[Layer])
         return _training_steps(structure, step_ids, layers)
     cuts = _pass_starts(state, step_ids)
     if not layers:
-        return _marked_steps(step_ids)
+        # only the profiler's own marks tell steps apart; without those all is one step
+        return [Step(begin, end, (), ()) for begin, end in segments(step_ids)]
     passes = _with_repeated(kernels, structure, layers, _passes(cuts, len(state), layers))
     return _merge(passes, _marked(step_ids, [one.begin for one in passes]), np.isin(state, _LATE))
 
@@ -76,16 +78,8 @@ def _with_repeated(kernels: pd.DataFrame, structure: Structure, layers: list[Lay
 def _training_steps(structure: Structure, step_ids: NDArray[np.float64], layers: list[Layer]) -> list[Step]:
     """In training the main chain holds forward passes only, each cut from the next by its backward pass."""
     passed = np.cumsum(structure.backward)[structure.main]
-    marks = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
-    cuts = [0, *(np.flatnonzero((np.diff(passed) > 0) | (np.diff(marks) != 0)) + 1).tolist()]
+    cuts = [0, *(np.flatnonzero((np.diff(passed) > 0) | changes(step_ids)) + 1).tolist()]
     return _passes(cuts, len(structure.main), layers)
-
-
-def _marked_steps(step_ids: NDArray[np.float64]) -> list[Step]:
-    """Without layers only the profiler's own marks tell steps apart; without those all is one step."""
-    marks = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
-    cuts = [0, *(np.flatnonzero(np.diff(marks)) + 1).tolist()]
-    return [Step(begin, end, (), ()) for begin, end in zip(cuts, [*cuts[1:], len(marks)], strict=True)]
 
 
 def _pass_starts(state: NDArray[np.int8], step_ids: NDArray[np.float64]) -> list[int]:
@@ -93,9 +87,7 @@ def _pass_starts(state: NDArray[np.int8], step_ids: NDArray[np.float64]) -> list
     # without a head in the capture, preparation or embedding begins a pass
     looked_up = np.isin(state[:-1], LAYER_STATES) & np.isin(state[1:], [S.PREPARE, S.EMBEDDING])
     turns = (late[:-1] & ~late[1:]) | looked_up
-    marks = pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()
-    changes = np.diff(marks) != 0
-    return [0, *(np.flatnonzero(turns | changes) + 1).tolist()]
+    return [0, *(np.flatnonzero(turns | changes(step_ids)) + 1).tolist()]
 
 
 def _passes(cuts: list[int], length: int, layers: list[Layer]) -> list[Step]:
@@ -122,7 +114,7 @@ def _merge(passes: list[Step], marks: list[float], late: NDArray[np.bool_]) -> l
         same_mark = not steps or step_marks[-1] == mark or (np.isnan(mark) and np.isnan(step_marks[-1]))
         if not current.layers:
             if steps and same_mark and pending is None and not np.isnan(mark):
-                steps[-1] = _extended(steps[-1], current.end)
+                steps[-1] = replace(steps[-1], end=current.end)
             elif pending is None:
                 pending = current.begin
             continue
@@ -136,15 +128,10 @@ def _merge(passes: list[Step], marks: list[float], late: NDArray[np.bool_]) -> l
             and (current is not passes[-1] or late[current.begin : current.end].any())
         )
         if draft:
-            last = steps[-1]
-            steps[-1] = Step(last.begin, current.end, last.layers, last.draft_layers + current.layers)
+            steps[-1] = replace(steps[-1], end=current.end, draft_layers=steps[-1].draft_layers + current.layers)
         else:
             begin = pending if pending is not None else current.begin
             steps.append(Step(begin, current.end, current.layers, ()))
             step_marks.append(mark)
         pending = None
     return steps
-
-
-def _extended(step: Step, end: int) -> Step:
-    return Step(step.begin, end, step.layers, step.draft_layers)

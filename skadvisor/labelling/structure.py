@@ -14,9 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.labelling import learning, superkernel_spans
-from skadvisor.labelling.chains import find_chains, other_models
+from skadvisor.labelling.chains import find_chains, find_companions, other_models
 from skadvisor.labelling.class_table import Classes, classify
-from skadvisor.labelling.companions import find_companions
 from skadvisor.labelling.decoding import (
     EXPERT_ROLES,
     ROUTED,
@@ -79,8 +78,7 @@ class Structure:
     @property
     def fused(self) -> NDArray[np.bool_]:
         """SuperKernels that are no sub-block by their scope's name, (N,)."""
-        several = [item.role == "superkernel" and item.fused is None for item in self.classes.items]
-        return np.array(several, dtype=bool)[self.classes.of_kernel]
+        return self.classes.kernels_where(lambda item: item.spans)
 
     @property
     def crosses(self) -> NDArray[np.bool_]:
@@ -108,30 +106,22 @@ def find_structure(
     if backward.any():
         classes = classes.without_sampling()
     learned = learning.unknown_scores(classes, kernels) if with_learned else np.zeros((len(classes.items), STATES))
-    working = np.array([item.role in _LAYER_ROLES for item in classes.items], dtype=bool)
-    spans = superkernel_spans.spanning_classes(classes, working)
-    ends = superkernel_spans.end_scores(classes, spans)
-    of_classes = class_votes(classes, without)
-    by_class = name_scores(classes) + of_classes.scores + learned
-    by_class[spans] = np.maximum(*ends)[spans]
     state = np.full(len(kernels), -1, dtype=np.int8)
     probability = np.zeros((len(kernels), STATES))
     chain_of = np.full(len(kernels), -1, dtype=np.int16)
-    joined: Joined | None = None
-    overruled = 0.0
-    outside = np.array([item.outside for item in classes.items], dtype=bool)[classes.of_kernel]
-    inside = (kernels["kind"] == "kernel").to_numpy() & ~backward & ~outside
+    joined, overruled = None, 0.0
+    inside = (kernels["kind"] == "kernel").to_numpy() & ~backward & ~classes.kernels_where(lambda item: item.outside)
     served = find_companions(kernels, classes, inside)
     inside &= served < 0
     chains = find_chains(kernels, inside, classes.roles_of(classes.of_kernel) == "superkernel")
     apart = np.zeros(len(kernels), dtype=bool)
     if chains and not backward.any():
-        beside = other_models(classes, chains[0])
-        apart[chains[0][beside]] = True
-        chains[0] = chains[0][~beside]
+        apart[chains[0]] = other_models(classes, chains[0])
+        chains[0] = chains[0][~apart[chains[0]]]
     hints = host_hints(kernels)
     structural = np.zeros_like(probability) if hints else None
-    given = _Given(kernels, classes, by_class, spans, ends, hints, without)
+    of_classes = class_votes(classes, without)
+    given = _Given.of(kernels, classes, of_classes.scores + learned, hints, without)
     of_chains: list[Votes] = []
     for number, rows in enumerate(chains):
         if number and not _is_twin(classes.of_kernel[rows], classes.of_kernel[chains[0]], classes):
@@ -177,6 +167,22 @@ class _Given:
     hints: HostHints | None
     without: Collection[str]
 
+    @classmethod
+    def of(
+        cls,
+        kernels: pd.DataFrame,
+        classes: Classes,
+        scores: NDArray[np.float64],
+        hints: HostHints | None,
+        without: Collection[str],
+    ) -> _Given:
+        """From what rules and learning say of each class, `scores` (classes, STATES)."""
+        spans = superkernel_spans.spanning_classes(classes, classes.which(lambda item: item.role in _LAYER_ROLES))
+        ends = superkernel_spans.end_scores(classes, spans)
+        by_class = name_scores(classes) + scores
+        by_class[spans] = np.maximum(*ends)[spans]
+        return cls(kernels, classes, by_class, spans, ends, hints, without)
+
     def read_main(self, rows: NDArray[np.int64], routed_beside: bool) -> tuple[Votes, Joined, float]:
         """The votes, what the kernels do and how much is against it; `routed_beside`: no expert works on this chain."""
         of_chain = self.classes.of_kernel[rows]
@@ -195,7 +201,7 @@ class _Given:
         tokens = superkernel_spans.split_in_tokens(spanning)
         scores = superkernel_spans.token_scores(tokens, spanning, emissions, self.ends, of_kept)
         shaped = self.kernels["input_shapes"].notna().to_numpy()[rows[kept]]
-        closes = np.array(["ends_with_norm" in item.properties for item in self.classes.items], dtype=bool)[of_kept]
+        closes = self.classes.which(lambda item: "ends_with_norm" in item.properties)[of_kept]
         chain = MainChain(of_kept, shaped, closes, parts[kept], pauses[kept], repeats.weight, said)
         halves = decode_main(chain, tokens, scores)
         decoded = superkernel_spans.join_tokens(tokens, *halves).of(repeats.like)
@@ -228,7 +234,7 @@ def _overruled(emissions: NDArray[np.float64], state: NDArray[np.int8], weight: 
 def name_scores(classes: Classes) -> NDArray[np.float64]:
     """What each class's role by its name says of its states, (classes, STATES)."""
     scores = np.array([role_scores(item.role) for item in classes.items]).reshape(-1, STATES)
-    whole = np.array([item.role == "superkernel" and item.fused is None for item in classes.items], dtype=bool)
+    whole = classes.which(lambda item: item.spans)
     scores[whole] = NEVER
     scores[whole, S.WHOLE_LAYER] = 0.0
     return scores
@@ -259,7 +265,7 @@ def _after_forward(kernels: pd.DataFrame, classes: Classes) -> NDArray[np.bool_]
     if not len(training) or training.mean() < TRAINING_SHARE:
         return after
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)
-    optimizer = np.array(["updates_weights" in item.properties for item in classes.items])[classes.of_kernel]
+    optimizer = classes.kernels_where(lambda item: "updates_weights" in item.properties)
     for begin, end in segments(step_ids):
         for first, last in _iterations(begin, end, training, optimizer):
             after[first:last] = np.logical_or.accumulate(training[first:last])

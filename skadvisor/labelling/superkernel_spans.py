@@ -85,11 +85,11 @@ def spanning_classes(classes: Classes, working: NDArray[np.bool_]) -> NDArray[np
     directly upon their like, or hold nearly all the work (`working` (C,) are other kernels' classes that do layers'
     work) without saying with what they begin.
     """
-    spans = np.array([item.role == "superkernel" and item.fused is None for item in classes.items], dtype=bool)
+    spans = classes.which(lambda item: item.spans)
     if not spans.any():
         return spans
     counts = np.array([item.count for item in classes.items])
-    telling = np.array([not set(item.ends) <= _ANYWHERE for item in classes.items], dtype=bool)
+    telling = classes.which(lambda item: not set(item.ends) <= _ANYWHERE)
     fused = int(counts[spans].sum())
     rows = classes.of_kernel
     repeated = int((spans[rows[1:]] & (rows[1:] == rows[:-1])).sum())

@@ -93,7 +93,7 @@ class Chain:
 
     def which(self, holds: Callable[[KernelClass], object]) -> NDArray[np.bool_]:
         """Of which kernels something holds; it is asked once per class."""
-        return np.array([bool(holds(item)) for item in self.classes.items], dtype=bool)[self.of_chain]
+        return self.classes.which(holds)[self.of_chain]
 
     def hidden(self, item: KernelClass) -> int | None:
         """The width of the residual stream of the model that a class belongs to."""
