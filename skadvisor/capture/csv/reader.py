@@ -21,7 +21,6 @@ from skadvisor.text.messages import Message, _
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMATS = ("kernel_details", "op_summary")
 CLEAN: dict[str, Callable[[str], str | None]] = {
     "name": str.strip,
     "core": columns.clean_core,

@@ -25,7 +25,6 @@ from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, kernel_table, task_table
 from skadvisor.text.messages import Message, _
 
-FORMATS = ("database", "msprof_database")
 MAGIC = b"SQLite format 3\x00"
 LONGEST_PATH = 511
 #: Databases of results that the profiler writes beside its own; what they are shows where they can be opened.

@@ -106,14 +106,6 @@ _LOOSE = msgspec.json.Decoder(LooseEvent)
 _BAD = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
-def is_trace(head: bytes) -> bool:
-    """Whether a file that begins with `head` is a trace: an array of events, or an object that holds one."""
-    head = head.removeprefix(UTF8_BOM).lstrip()
-    if head.startswith(b"["):
-        return head[1:].lstrip().startswith(b"{") and (b'"ph"' in head)
-    return head.startswith(b"{") and WRAPPER.search(head) is not None
-
-
 class EventStream:
     """The events of one file, or of the bytes `begin` to `end` of a plain file that lie between two events.
 

@@ -16,7 +16,6 @@ from skadvisor.capture import collectives, columns, links
 from skadvisor.capture.device_tasks import kind_of
 from skadvisor.capture.foreign import is_own_trace
 from skadvisor.capture.interface import NO_ID, Part, Producer, notes_on_skipped
-from skadvisor.capture.trace.blocks import is_trace
 from skadvisor.capture.trace.columns import TraceColumns, join, trace_columns
 from skadvisor.capture.trace.events import ABSENT_ID, FLOWS, HOST_CATEGORIES, TRANSFER
 from skadvisor.capture.trace.halves import gather_in_two
@@ -24,7 +23,6 @@ from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, longest_first, task_table
 from skadvisor.text.messages import Message, _
 
-FORMATS = ("trace_view", "msprof_trace")
 #: The second one is that of the old task_time_*.json.
 DEVICE_PROCESSES = ("Ascend Hardware", "Task Scheduler")
 COLLECTIVE_PROCESSES = ("HCCL", "Communication")
@@ -37,7 +35,7 @@ NO_CATEGORY = "\0none"
 
 def recognise(path: Path, head: bytes) -> str | None:
     """`msprof_trace` or `trace_view` (torch_npu) for a trace that is not our own, else None."""
-    if not is_trace(head) or is_own_trace(head):
+    if is_own_trace(head):
         return None
     return "msprof_trace" if path.name.startswith("msprof") else "trace_view"
 
