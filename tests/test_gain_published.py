@@ -23,6 +23,13 @@ def comparisons():
     return compare_published()
 
 
+def test_the_kept_fit_is_that_of_the_published_table():
+    kept, fitted = published_population().fit, Population(published_observations()).fit
+    assert kept.nets == fitted.nets, "run profiles/train_population.py"
+    np.testing.assert_allclose(kept.drawn, fitted.drawn, rtol=1e-9)
+    np.testing.assert_allclose(kept.log_weight, fitted.log_weight, rtol=1e-6, atol=1e-9)
+
+
 def quantiles(population, **options):
     return np.quantile(population.draw(4001, **options).recovered, (0.1, 0.5, 0.9))
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
+import tomli
+
 from skadvisor.errors import InputError
 from skadvisor.text.messages import _
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
 
 #: A rule file is a few kilobytes; anything far larger is not one.
 LARGEST_BYTES = 1_000_000
@@ -26,8 +22,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
             raise InputError(
                 _("{path} is too large for a rule file"), _("rule files are TOML of a few kilobytes"), path=path
             )
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomli.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(_("cannot read {path}: {strerror}"), path=path, strerror=error.strerror) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(_("{path} is no valid TOML: {error}"), path=path, error=error) from error

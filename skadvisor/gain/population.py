@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from skadvisor.gain.interface import SEED, Floats
 from skadvisor.gain.outcomes import Level, Pair, published_pairs, repeats
 from skadvisor.gain.stated_priors import priors
 
+#: The fit to the published pairs, made by profiles/train_population.py from outcomes.toml and priors.toml.
+PUBLISHED_FIT = Path(__file__).with_name("published_fit.npz")
 #: Populations that are drawn in each round, and nets that are drawn from each.
 POPULATIONS = 1_500
 NETS = 64
@@ -65,28 +68,26 @@ class Fractions:
     recompile: dict[str, Floats]
 
 
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Populations that were drawn, (populations, parameters), and the log weight that each net gives them.
+
+    `log_weight` has a row per name in `nets`, one for the repeats and one for the priors.
+    """
+
+    nets: tuple[str, ...]
+    drawn: Floats
+    log_weight: Floats
+
+
 class Population:
     """The fitted populations. `nets` are the names of the nets that it learned from, in order."""
 
-    def __init__(self, observations: Sequence[Observation], machine: tuple[float, float] | None = None) -> None:
-        """Fit; `machine` is the median and log deviation of `recovered` that a probe measured, in place of the fit."""
+    def __init__(self, seen: Sequence[Observation] | Fit, machine: tuple[float, float] | None = None) -> None:
+        """Fit to what was seen; `machine` is the median and log deviation of `recovered` that a probe measured."""
         self._machine = machine
-        random = np.random.default_rng(SEED)
-        self._standard = random.standard_normal((len(FRACTIONS), NETS))
-        self._groups: dict[str, list[Observation]] = {}
-        for one in observations:
-            self._groups.setdefault(one.net, []).append(one)
-        self.nets = tuple(self._groups)
-        centre, deviation = _prior()
-        first = random.normal(centre, deviation, (POPULATIONS, len(centre)))
-        weight = _weights(self._likelihoods(first).sum(axis=0))
-        found = np.average(first, axis=0, weights=weight)
-        spread = np.cov(first, rowvar=False, aweights=weight) * WIDER**2 + np.diag(deviation * 1e-3) ** 2
-        self._drawn = random.multivariate_normal(found, spread, POPULATIONS, method="cholesky")
-        apart = self._drawn - found
-        proposed = -0.5 * np.einsum("ij,jk,ik->i", apart, np.linalg.inv(spread), apart)
-        prior = -0.5 * (((self._drawn - centre) / deviation) ** 2).sum(axis=1)
-        self._log_weight = np.vstack([self._likelihoods(self._drawn), prior - proposed])
+        self.fit = seen if isinstance(seen, Fit) else _Fitting(seen).fit()
+        self.nets, self._drawn, self._log_weight = self.fit.nets, self.fit.drawn, self.fit.log_weight
 
     @property
     def recompile_pct(self) -> dict[Level, float]:
@@ -110,6 +111,31 @@ class Population:
             vanishes=vanishes,
             recompile={level: np.exp(chosen[:, -2 + n]) * normal[:, 3 + n] for n, level in enumerate(LEVELS)},
         )
+
+
+class _Fitting:
+    """Two rounds of importance sampling, the second where the first found the weight."""
+
+    def __init__(self, observations: Sequence[Observation]) -> None:
+        self._random = np.random.default_rng(SEED)
+        self._standard = self._random.standard_normal((len(FRACTIONS), NETS))
+        self._groups: dict[str, list[Observation]] = {}
+        for one in observations:
+            self._groups.setdefault(one.net, []).append(one)
+
+    def fit(self) -> Fit:
+        """The populations of the second round."""
+        random = self._random
+        centre, deviation = _prior()
+        first = random.normal(centre, deviation, (POPULATIONS, len(centre)))
+        weight = _weights(self._likelihoods(first).sum(axis=0))
+        found = np.average(first, axis=0, weights=weight)
+        spread = np.cov(first, rowvar=False, aweights=weight) * WIDER**2 + np.diag(deviation * 1e-3) ** 2
+        drawn = random.multivariate_normal(found, spread, POPULATIONS, method="cholesky")
+        apart = drawn - found
+        proposed = -0.5 * np.einsum("ij,jk,ik->i", apart, np.linalg.inv(spread), apart)
+        prior = -0.5 * (((drawn - centre) / deviation) ** 2).sum(axis=1)
+        return Fit(tuple(self._groups), drawn, np.vstack([self._likelihoods(drawn), prior - proposed]))
 
     def _likelihoods(self, drawn: Floats) -> Floats:
         """Log likelihood of each net's measurements, and last of the repeats, under each population."""
@@ -147,8 +173,9 @@ def _likelihood(group: Sequence[Observation], fractions: Sequence[Floats], noise
 
 @cache
 def published_population() -> Population:
-    """The population that the published pairs tell of."""
-    return Population(published_observations())
+    """The population that the published pairs tell of, as it was fitted when their table was last changed."""
+    with np.load(PUBLISHED_FIT, allow_pickle=False) as kept:
+        return Population(Fit(tuple(kept["nets"].tolist()), kept["drawn"], kept["log_weight"]))
 
 
 def recompile_pct(level: Level) -> float:
