@@ -23,7 +23,7 @@ from skadvisor.accounting import timeline
 from skadvisor.accounting.situation import Situation
 from skadvisor.errors import InputError
 from skadvisor.events import PlainColumns
-from skadvisor.gain.replay import read_constraints, replay_step
+from skadvisor.gain.replay import SavedPlaces, read_constraints, replay_step
 from skadvisor.gain.stated_priors import priors
 from skadvisor.options import Options
 from skadvisor.records import find_template
@@ -102,7 +102,7 @@ def test_replaying_with_nothing_saved_gives_the_timeline_back(seed):
     kernels = [kernel | {"step": 0} for kernel in random_labels(np.random.default_rng(seed), 25)]
     labelled = labelled_table(kernels)
     constraints = read_constraints(PlainColumns(labelled), labelled.index[::7].to_numpy())
-    assert replay_step(constraints, np.zeros((len(labelled), 1)))[0] == constraints.wall_ns
+    assert replay_step(constraints, np.zeros((len(constraints.pieces.first), 1)))[0] == constraints.wall_ns
 
 
 @settings(max_examples=25, deadline=None)
@@ -112,7 +112,8 @@ def test_replay_never_wins_more_than_was_saved_nor_loses_by_saving(seed):
     kernels = [kernel | {"step": 0} for kernel in random_labels(generator, 25)]
     constraints = read_constraints(PlainColumns(labelled_table(kernels)), np.array([], dtype="int64"))
     saved = generator.uniform(0, constraints.dur_ns[:, None], (25, 3))
-    won = constraints.wall_ns - replay_step(constraints, saved)
+    places = SavedPlaces(constraints, np.arange(25))
+    won = constraints.wall_ns - replay_step(constraints, places.summed(saved[places.order]))
     assert (won >= -1e-6).all()
     assert (won <= saved.sum(axis=0) + 1e-6).all()
 

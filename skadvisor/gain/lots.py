@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skadvisor.gain.boundaries import find_boundaries
 from skadvisor.gain.interface import Floats, Scene
 from skadvisor.gain.population import Population
-from skadvisor.gain.replay import replay_step
+from skadvisor.gain.replay import SavedPlaces, replay_step
 from skadvisor.gain.stated_priors import priors
 
 Flags = NDArray[np.bool_]
@@ -67,6 +67,7 @@ class Ground:
         whole = (found.gap_ns + found.head_ns)[:, None] * lots.fractions.recovered[None, :]
         self.most = np.minimum(whole, found.limit_ns[:, None])
         self.of_gap = np.divide(found.gap_ns, found.gap_ns + found.head_ns)
+        self.places = SavedPlaces(scene.constraints, found.after)
         self.counts = np.bincount(self.pair, minlength=len(self.pairs))
 
     def summed(self, values: Floats) -> Floats:
@@ -74,6 +75,11 @@ class Ground:
         order = np.argsort(self.pair, kind="stable")
         starts = np.cumsum(self.counts) - self.counts
         return np.add.reduceat(values[order], starts, axis=0) if len(order) else np.zeros((0, values.shape[1]))
+
+    @cached_property
+    def most_by_piece(self) -> tuple[Floats, NDArray[np.int64]]:
+        """`most` and `pair` in the order in which savings are summed over the pieces of the step."""
+        return self.most[self.places.order], self.pair[self.places.order]
 
     @cached_property
     def most_of_pairs(self) -> Floats:
@@ -90,9 +96,9 @@ class Ground:
         """The saving with all boundaries removed, breakers remedied (but AI CPU tasks), the most each, no cost, ns."""
         found, constraints = self.boundaries, self.scene.constraints
         never = np.array([kind[2] in NEVER for kind in self.kinds], dtype=bool)[self.kind]
-        saved = np.zeros((len(self.kind), 1))
-        saved[found.after, 0] = found.limit_ns * ~(never[found.before] | never[found.after])
-        return float(constraints.wall_ns - replay_step(constraints, saved)[0])
+        saved = found.limit_ns * ~(never[found.before] | never[found.after])
+        won = self.places.summed(saved[self.places.order, None])
+        return float(constraints.wall_ns - replay_step(constraints, won)[0])
 
 
 def _distinct(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -73,8 +73,7 @@ class _Drawing:
 
     def result(self) -> Draws:
         alone = (self.ground.most_of_pairs * self.removed).sum(axis=0)
-        reached = alone if self.constraints.chain else self._replayed(with_overlap=False)
-        lost = self._replayed(with_overlap=True) - reached if len(self.scene.overlaps.later) else 0.0 * alone
+        reached, lost = (alone, 0.0 * alone) if self.constraints.chain else self._replayed()
         carried = (self.reaches - 1.0) * np.maximum(reached + lost, 0.0)
         ceiling = self.ground.ceiling_ns
         plain = reached + lost + carried
@@ -161,25 +160,29 @@ class _Drawing:
         """Between kernels of these kinds, in which draws boundaries disappear."""
         return self.fused[before] & self.fused[after] & ~(crossed[:, None] & self.lots.apart[None, :])
 
-    def _replayed(self, with_overlap: bool) -> Floats:
-        """The saving of the step on its critical path, ns."""
-        saved = np.zeros((len(self.ground.kind), self.lots.draws))
-        saved[self.boundaries.after] = self.ground.most * self.removed[self.ground.pair]
-        if with_overlap:
-            self._stretch(saved)
-        return self.constraints.wall_ns - replay_step(self.constraints, saved)
+    def _replayed(self) -> tuple[Floats, Floats]:
+        """The saving of the step on its critical path, and what of it is lost where streams no longer overlap, ns."""
+        most, pair = self.ground.most_by_piece
+        saved = self.ground.places.summed(most * self.removed[pair])
+        if not len(self.scene.overlaps.later):
+            won = self.constraints.wall_ns - replay_step(self.constraints, saved)
+            return won, np.zeros_like(won)
+        both = np.hstack([saved, saved])
+        self._stretch(both[:, self.lots.draws :])
+        reached, left = np.split(self.constraints.wall_ns - replay_step(self.constraints, both), 2)
+        return reached, left - reached
 
     def _stretch(self, saved: Floats) -> None:
         """Take off how much longer kernels take where they no longer run beside the other stream: what each loses."""
-        found, kind = self.scene.overlaps, self.ground.kind
+        found, kind, piece = self.scene.overlaps, self.ground.kind, self.constraints.pieces.of_kernel
         factor = np.where(found.complementary, priors()["overlap_lost"]["complementary_factor"], 1.0)
         lost = ~self.lots.apart * self.lots.lost
         for earlier, later, share in zip(
             found.earlier.tolist(), found.later.tolist(), (factor * found.overlap_ns).tolist(), strict=True
         ):
             longer = (self.fused[kind[earlier]] & self.fused[kind[later]]) * lost * share
-            saved[earlier] -= longer
-            saved[later] -= longer
+            saved[piece[earlier]] -= longer
+            saved[piece[later]] -= longer
 
     def _breaker_costs(self, alone: Floats, shrunk: Floats) -> tuple[float, ...]:
         """For each row of the preview's cuts, how much more the same draws would win without these kernels, us."""

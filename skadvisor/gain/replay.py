@@ -27,6 +27,40 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class Pieces:
+    """Kernels that follow one another on a stream: the first of each piece, in time order, and the time it takes, ns.
+
+    `of_kernel` (kernels,) tells which piece each kernel is of.
+    """
+
+    first: Ints
+    of_kernel: Ints
+    took_ns: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class SavedPlaces:
+    """Where in the pieces of a step something is saved: at the kernels of some positions."""
+
+    constraints: Constraints
+    at: Ints
+
+    @cached_property
+    def order(self) -> Ints:
+        """The places by piece."""
+        return np.argsort(self.constraints.pieces.of_kernel[self.at], kind="stable")
+
+    def summed(self, saved_ns: Floats) -> Floats:
+        """What each piece saves, (pieces, draws), given a row for each place in the order of `order`."""
+        pieces = self.constraints.pieces
+        won = np.zeros((len(pieces.first), saved_ns.shape[1]))
+        if len(self.at):
+            held, starts = np.unique(pieces.of_kernel[self.at[self.order]], return_index=True)
+            won[held] = np.add.reduceat(saved_ns, starts, axis=0)
+        return won
+
+
+@dataclass(frozen=True, eq=False)
 class Constraints:
     """The constraints of a step's kernels, in time order; times in ns from the step's start.
 
@@ -50,14 +84,23 @@ class Constraints:
         return waited
 
     @cached_property
-    def runs(self) -> tuple[Ints, ...]:
-        """The positions of kernels that follow one another on a stream and wait for nothing else, in order of begin."""
-        alone = (self.before < 0) | (self.waits_for >= 0) | np.isfinite(self.held_until_ns)
-        run = np.empty(len(alone), dtype="int64")
-        for position, (before, begins) in enumerate(zip(self.before.tolist(), alone.tolist(), strict=True)):
-            run[position] = position if begins else run[before]
-        order = np.argsort(run, kind="stable")
-        return tuple(np.split(order, np.flatnonzero(np.diff(run[order])) + 1)) if len(order) else ()
+    def alone(self) -> NDArray[np.bool_]:
+        """Which kernels do not just follow the one before on their stream."""
+        return (self.before < 0) | (self.waits_for >= 0) | np.isfinite(self.held_until_ns)
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """The kernels parted so that a piece ends last at its end, which alone is waited for from elsewhere."""
+        first: list[int] = []
+        number = [0] * len(self.before)
+        begins = self.alone | self.waited_for[self.before] | (self.lag_ns < 0)
+        for position, (before, new) in enumerate(zip(self.before.tolist(), begins.tolist(), strict=True)):
+            if new:
+                first.append(position)
+            number[position] = len(first) - 1 if new else number[before]
+        piece = np.array(number, dtype="int64")
+        took = self.dur_ns + np.where(begins, 0.0, self.lag_ns)
+        return Pieces(np.array(first, dtype="int64"), piece, np.bincount(piece, took, len(first)).astype(float))
 
     @cached_property
     def chain(self) -> bool:
@@ -104,24 +147,26 @@ def read_constraints(kernels: PlainColumns, host_gap_rows: Ints) -> Constraints:
 
 
 def replay_step(constraints: Constraints, saved_ns: Floats) -> Floats:
-    """The step's wall time for each draw, ns, where `saved_ns` (kernels, draws) shortens each kernel.
+    """The step's wall time for each draw, ns, where `saved_ns` (pieces, draws) shortens each piece.
 
-    Negative savings lengthen it.
+    Negative savings lengthen it. Nothing may save more than a kernel and the delay before it take.
     """
-    took = constraints.dur_ns[:, None] - saved_ns
-    ends = np.empty_like(took)
-    lag, wait_lag, held = constraints.lag_ns, constraints.wait_lag_ns, constraints.held_until_ns
-    for run in constraints.runs:
-        first, rest = int(run[0]), run[1:]
-        before, waited = int(constraints.before[first]), int(constraints.waits_for[first])
-        start: Floats | float = held[first]
-        if before >= 0:
-            start = np.maximum(start, ends[before] + lag[first])
-        if waited >= 0:
-            start = np.maximum(start, ends[waited] + wait_lag[first])
-        ends[first] = start + took[first]
-        if len(rest):
-            ends[rest] = ends[first] + np.cumsum(took[rest] + lag[rest, None], axis=0)
+    pieces, first = constraints.pieces, constraints.pieces.first
+    ends = pieces.took_ns[:, None] - saved_ns
+    waits = [
+        (np.where(kernel >= 0, pieces.of_kernel[kernel], -1).tolist(), lag[first].tolist())
+        for kernel, lag in (
+            (constraints.before[first], constraints.lag_ns),
+            (constraints.waits_for[first], constraints.wait_lag_ns),
+        )
+    ]
+    for piece, held in enumerate(constraints.held_until_ns[first].tolist()):
+        start: Floats | float = held
+        for others, lags in waits:
+            if others[piece] >= 0:
+                reached = ends[others[piece]] + lags[piece]
+                start = np.maximum(start, reached)
+        ends[piece] += start
     return ends.max(axis=0, initial=0.0)
 
 
