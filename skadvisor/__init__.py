@@ -60,7 +60,7 @@ __all__ = [
     "without",
 ]
 
-# Names are imported when they are first used, so that the command line starts without pandas and scikit-learn.
+# Names are imported when they are first used, so that the command line starts without pandas.
 _PUBLIC = {
     "Analysis": "skadvisor.analysis",
     "Comparison": "skadvisor.comparison.records",

@@ -1,5 +1,11 @@
-"""`python -m skadvisor`."""
+"""The program `skadvisor`, also as `python -m skadvisor`."""
 
-from skadvisor.cli import main
+import gc
 
-main()
+# A command is a short life with many lasting objects, which need no search for circles every few hundred.
+gc.set_threshold(100_000, 20, 20)
+
+from skadvisor.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    main()
