@@ -1,9 +1,12 @@
 """The program `skadvisor`, also as `python -m skadvisor`."""
 
 import gc
+import os
 
 # A command is a short life with many lasting objects, which need no search for circles every few hundred.
 gc.set_threshold(100_000, 20, 20)
+# Our matrices are small: more threads for them would only wait for each other. NumPy reads this when it is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from skadvisor.cli import main  # noqa: E402
 

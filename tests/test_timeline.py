@@ -63,7 +63,7 @@ def test_accounting_equals_the_slow_reference(seed, size):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 25))
 def test_the_exposed_time_of_some_kernels_is_theirs_in_the_accounting(seed, size):
     generator = np.random.default_rng(seed)
@@ -75,6 +75,7 @@ def test_the_exposed_time_of_some_kernels_is_theirs_in_the_accounting(seed, size
     assert timeline.Exposed(labelled).inside(chosen) == layers.loc[layers["layer"] == 1, "exposed_ns"].sum()
 
 
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), shift=st.integers(0, 10**18))
 def test_time_shift_and_row_order_change_nothing(seed, shift):
     generator = np.random.default_rng(seed)

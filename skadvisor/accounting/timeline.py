@@ -81,33 +81,37 @@ def layer_numbers(labelled: pd.DataFrame) -> Ints:
 
 
 class Exposed:
-    """How the time of labelled steps is shared by the regions that run at once, to be asked of any of the kernels."""
+    """What runs at each instant of labelled steps, to be asked for the exposed time of any of their kernels."""
 
     def __init__(self, kernels: pd.DataFrame) -> None:
         cells = _kernel_cells(kernels, np.zeros(len(kernels), dtype="int64"))
         self._row, self._region = cells.row, cells.region
         self._begin, self._end, lengths = _segments(cells.step, cells.start, cells.end)
-        self._shape = (len(lengths) + 1, len(REGIONS))
+        self._lengths = np.append(lengths, 0)
         self._running = self._count(slice(None))
-        runs = self._running > 0
-        regions = np.maximum(runs.sum(axis=1, keepdims=True), 1)
-        length = np.append(lengths, 0)[:, None]
-        share = length // regions + (np.cumsum(runs, axis=1) - 1 < length % regions)
-        self._share = np.where(runs, share, 0)
 
     def inside(self, chosen: NDArray[np.bool_]) -> int:
         """The exposed time of the `chosen` kernels (N,), ns; within a region it is shared with the others running."""
         running = self._count(chosen[self._row])
-        alone = self._share[running == self._running].sum()
-        return int(alone + (self._share[(running > 0) & (running < self._running)] // 2).sum())
+        mine, others = running > 0, running < self._running
+        # What does not divide is given once for a time in which the same runs, whatever kernels follow each other.
+        changed = np.any((mine[1:] != mine[:-1]) | (others[1:] != others[:-1]), axis=1)
+        heads = np.flatnonzero(np.append(True, changed))
+        length = np.add.reduceat(self._lengths, heads)[:, None]
+        mine, others = mine[heads], others[heads]
+        runs = mine | others
+        regions = np.maximum(runs.sum(axis=1, keepdims=True), 1)
+        share = length // regions + (np.cumsum(runs, axis=1) - 1 < length % regions)
+        return int(share[mine & ~others].sum() + (share[mine & others] // 2).sum())
 
     def _count(self, chosen: Any) -> Ints:
         """How many of the chosen kernels run in each segment and region, (segments + 1, regions)."""
-        changes = np.zeros(self._shape, dtype="int64").ravel()
+        shape = (len(self._lengths), len(REGIONS))
+        changes = np.zeros(shape[0] * shape[1], dtype="int64")
         for places, change in ((self._begin, 1), (self._end, -1)):
-            at = places[chosen] * self._shape[1] + self._region[chosen]
+            at = places[chosen] * shape[1] + self._region[chosen]
             changes += change * np.bincount(at, minlength=len(changes))
-        return np.cumsum(changes.reshape(self._shape), axis=0)
+        return np.cumsum(changes.reshape(shape), axis=0)
 
 
 def before_on_stream(stream: Ints) -> Ints:

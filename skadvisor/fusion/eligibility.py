@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.fusion.overlaps import count_streams, find_overlaps
+from skadvisor.fusion.overlaps import count_streams
 from skadvisor.fusion.readings import cann_version, families, mode_of
 from skadvisor.records import Finding
 from skadvisor.text.messages import Message, _, listed
@@ -127,14 +127,13 @@ def check_streams(situation: Situation, inside: Inside, preview: Preview) -> Fin
         )
     if inside.streams <= 1:
         return Finding(check="streams", status="pass", message=Message(_("each scope has one stream")), source=source)
-    overlap = find_overlaps(preview.judged.step.plain, preview.scope)
     return Finding(
         check="streams",
         status="warn",
         message=Message(
             _("a scope spans {streams} streams; {us:.1f} us per step overlap and may be serialised"),
             streams=inside.streams,
-            us=us(overlap.total_ns),
+            us=us(preview.overlaps.total_ns),
         ),
         remedy=Message(
             _("set stream-fusion=1 where pure Cube runs beside pure Vector work; else one scope per stream, or smaller")

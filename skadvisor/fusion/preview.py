@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from skadvisor.accounting.timeline import before_on_stream
 from skadvisor.fusion.judging import JudgedStep
+from skadvisor.fusion.overlaps import Overlaps, find_overlaps
 from skadvisor.fusion.rules import Judgement
 from skadvisor.fusion.templates import Variant, place
 from skadvisor.records import Fragments
@@ -70,6 +71,11 @@ class Preview:
         after = np.flatnonzero((previous >= 0) & (fragment >= 0))
         after = after[fragment[after] == fragment[previous[after]]]
         return previous[after], after
+
+    @cached_property
+    def overlaps(self) -> Overlaps:
+        """The pairs of kernels of one scope that overlap across streams."""
+        return find_overlaps(self.judged.step.plain, self.scope)
 
     @cached_property
     def layers(self) -> int:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skadvisor.accounting.situation import Situation
-from skadvisor.fusion.overlaps import Overlaps, find_overlaps
 from skadvisor.gain.replay import Constraints
 from skadvisor.records import Basis, WholeTime
 
@@ -66,11 +65,6 @@ class Scene:
             word is not None and word.startswith(EXCHANGES) for word in set(kernels.words("op_type").tolist())
         )
         return any(exchanging) or bool((kernels.words("region") == "comm").any())
-
-    @cached_property
-    def overlaps(self) -> Overlaps:
-        """The pairs of kernels in scope that overlap across streams."""
-        return find_overlaps(self.step.plain, self.preview.scope)
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,7 +101,7 @@ class _Drawing:
                 lost / NS_PER_US,
                 "assumed",
                 priors()["overlap_lost"]["source"],
-                {"overlap_us": self.scene.overlaps.total_ns / NS_PER_US},
+                {"overlap_us": self.scene.preview.overlaps.total_ns / NS_PER_US},
                 ("lost_fraction", "overlap_us"),
             ),
             "not_carried": Part(
@@ -164,7 +164,7 @@ class _Drawing:
         """The saving of the step on its critical path, and what of it is lost where streams no longer overlap, ns."""
         most, pair = self.ground.most_by_piece
         saved = self.ground.places.summed(most * self.removed[pair])
-        if not len(self.scene.overlaps.later):
+        if not len(self.scene.preview.overlaps.later):
             won = self.constraints.wall_ns - replay_step(self.constraints, saved)
             return won, np.zeros_like(won)
         both = np.hstack([saved, saved])
@@ -174,7 +174,7 @@ class _Drawing:
 
     def _stretch(self, saved: Floats) -> None:
         """Take off how much longer kernels take where they no longer run beside the other stream: what each loses."""
-        found, kind, piece = self.scene.overlaps, self.ground.kind, self.constraints.pieces.of_kernel
+        found, kind, piece = self.scene.preview.overlaps, self.ground.kind, self.constraints.pieces.of_kernel
         factor = np.where(found.complementary, priors()["overlap_lost"]["complementary_factor"], 1.0)
         lost = ~self.lots.apart * self.lots.lost
         for earlier, later, share in zip(
