@@ -6,6 +6,7 @@ travels back. Results come in the order in which they are done.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -132,7 +133,9 @@ def _in_processes(work: Work[Source, Answer], sources: Sequence[Source], count: 
 
 def _one_pool(work: Work[Source, Answer], sources: Sequence[Source], count: int) -> Iterator[Done[Source, Answer]]:
     # spawn: a forked copy of a process with threads (bars, BLAS, a notebook) can hang.
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_prepare_worker)
+    pool = ProcessPoolExecutor(
+        count, mp_context=get_context("spawn"), initializer=_prepare_worker, initargs=(gc.get_threshold(),)
+    )
     try:
         futures: dict[Future[Any], Source] = {}
         lost = []
@@ -193,8 +196,9 @@ def _close(pool: ProcessPoolExecutor) -> None:
             process.join()
 
 
-def _prepare_worker() -> None:
-    """Make a worker end with its parent, in good order, and keep to one core."""
+def _prepare_worker(collected: tuple[int, int, int]) -> None:
+    """Make a worker end with its parent, in good order, keep to one core and look for circles as often as it."""
+    gc.set_threshold(*collected)
     # Ctrl-C reaches every process of a terminal: the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Unlike the default action, SystemExit lets `with` blocks remove their temporary files.

@@ -200,7 +200,6 @@ def labelling(bench: Bench) -> Iterator[Figure]:
 def ranks(bench: Bench) -> Iterator[Figure]:
     """Many ranks: what one costs beyond reading, and what a second process wins."""
     folder = bench.made("ranks", f"from benchmark_ranks import make; make(place, {RANKS}, {RANK_STEPS})")
-    code = str(HERE / "benchmark_ranks.py")
     first = next(folder.iterdir())
     # Each reading is timed alone; starting Python and the libraries is not what a rank costs.
     reading = (
@@ -208,8 +207,8 @@ def ranks(bench: Bench) -> Iterator[Figure]:
         f"for place in sorted(Path({str(folder)!r}).iterdir()): load(place)"
     )
     commands = {
-        "one": [code, "--measure", str(folder), "--workers", "1"],
-        "two": [code, "--measure", str(folder), "--workers", "2"],
+        "one": [*analyze(folder), "--workers", "1"],
+        "two": [*analyze(folder), "--workers", "2"],
         "start": analyze(first),
         "read": ["-c", reading],
         "read one": ["-c", f"from pathlib import Path; from skadvisor.capture import load\nload(Path({str(first)!r}))"],
