@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 FIRST_CANN_OF_NPUGRAPH_EX = (9,)
 CUBE_CORES = ("AI_CORE", "MIX_AIC")
 
-#: A Situation, the kernels inside the scope and the preview lead to one finding, or none where it is no topic.
-Check = Callable[["Situation", "Inside", "Preview"], "Finding | None"]
+#: A Situation and the kernels inside the scope lead to one finding, or none where it is no topic.
+Check = Callable[["Situation", "Inside"], "Finding | None"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +56,11 @@ class Inside:
 def check(situation: Situation, preview: Preview) -> tuple[Finding, ...]:
     """All findings on one template's scope."""
     inside = Inside(preview, np.flatnonzero(preview.inside))
-    found = (one(situation, inside, preview) for one in CHECKS)
+    found = (one(situation, inside) for one in CHECKS)
     return tuple(finding for finding in found if finding is not None)
 
 
-def check_mode(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_mode(situation: Situation, inside: Inside) -> Finding | None:
     """Fusion needs a compiled graph."""
     source = _("works in GE graphs and in npugraph_ex with static kernels, not in eager mode")
     if situation.mode == "eager":
@@ -90,7 +90,7 @@ def check_mode(situation: Situation, inside: Inside, preview: Preview) -> Findin
     return Finding(check="mode", status="pass", message=Message(_("decode runs as a graph")), source=source)
 
 
-def check_shapes(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_shapes(situation: Situation, inside: Inside) -> Finding | None:
     """Dynamic operators do not fuse; in eager mode every operator is dynamic, which says nothing."""
     source = _("compile log: SuperKernelPass only supports static graphs")
     state = inside.words("state")
@@ -114,7 +114,7 @@ def check_shapes(situation: Situation, inside: Inside, preview: Preview) -> Find
     return Finding(check="shapes", status="pass", message=Message(_("all kernels in scope are static")), source=source)
 
 
-def check_streams(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_streams(situation: Situation, inside: Inside) -> Finding | None:
     """More than one stream in a scope, and what would be lost if they no longer overlapped."""
     source = _("GE option stream-fusion; compile log: do not support more than 2 real stream")
     if np.isnan(inside.numbers("stream")).any():
@@ -133,7 +133,7 @@ def check_streams(situation: Situation, inside: Inside, preview: Preview) -> Fin
         message=Message(
             _("a scope spans {streams} streams; {us:.1f} us per step overlap and may be serialised"),
             streams=inside.streams,
-            us=us(preview.overlaps.total_ns),
+            us=us(inside.preview.overlaps.total_ns),
         ),
         remedy=Message(
             _("set stream-fusion=1 where pure Cube runs beside pure Vector work; else one scope per stream, or smaller")
@@ -142,7 +142,7 @@ def check_streams(situation: Situation, inside: Inside, preview: Preview) -> Fin
     )
 
 
-def check_core_limits(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_core_limits(situation: Situation, inside: Inside) -> Finding | None:
     """Streams that were given different numbers of cores need scopes of their own."""
     if inside.streams <= 1:
         return None
@@ -163,9 +163,9 @@ def check_core_limits(situation: Situation, inside: Inside, preview: Preview) ->
     )
 
 
-def check_already_fused(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_already_fused(situation: Situation, inside: Inside) -> Finding | None:
     """A capture with SuperKernels in it is no baseline."""
-    found = int((preview.judged.op_type == "SuperKernel").sum())
+    found = int((inside.preview.judged.op_type == "SuperKernel").sum())
     if not found:
         return None
     return Finding(
@@ -177,7 +177,7 @@ def check_already_fused(situation: Situation, inside: Inside, preview: Preview) 
     )
 
 
-def check_cores(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_cores(situation: Situation, inside: Inside) -> Finding | None:
     """A SuperKernel runs with the most cores that any part uses; SyncAll parts with fewer cores can hang."""
     source = _("core counts of a SuperKernel; option feed-sync-all; 1:1 MIX runs at 1:2")
     blocks, core, others = inside.numbers("blocks"), inside.words("core"), inside.numbers("mix_blocks")
@@ -209,7 +209,7 @@ def check_cores(situation: Situation, inside: Inside, preview: Preview) -> Findi
     )
 
 
-def check_collectives(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_collectives(situation: Situation, inside: Inside) -> Finding | None:
     """Stand-alone collectives inside the scope fuse only when they run on vector cores."""
     found = int((inside.words("region") == "comm").sum())
     if not found:
@@ -224,7 +224,7 @@ def check_collectives(situation: Situation, inside: Inside, preview: Preview) ->
     )
 
 
-def check_aicpu(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_aicpu(situation: Situation, inside: Inside) -> Finding | None:
     """AI CPU tasks always break."""
     chosen = inside.words("core") == "AI_CPU"
     source = _("reason word DEFAULT_NODE")
@@ -240,9 +240,9 @@ def check_aicpu(situation: Situation, inside: Inside, preview: Preview) -> Findi
     )
 
 
-def check_tiling(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_tiling(situation: Situation, inside: Inside) -> Finding | None:
     """Operators whose tiling depends on values fuse only when the tiling is sunk to the device."""
-    needing = preview.judged.needs[inside.rows] == "tiling_sink"
+    needing = inside.preview.judged.needs[inside.rows] == "tiling_sink"
     if not needing.any():
         return None
     return Finding(
@@ -258,11 +258,11 @@ def check_tiling(situation: Situation, inside: Inside, preview: Preview) -> Find
     )
 
 
-def check_custom(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_custom(situation: Situation, inside: Inside) -> Finding | None:
     """Triton and operators that no rule knows: they may not be bound for SuperKernel, or break data coherence."""
     names = inside.words("name").tolist()
     triton = np.array([name is not None and "triton" in name.lower() for name in names], dtype=bool)
-    unknown = (preview.judged.fusible[inside.rows] == "unknown") & ~triton
+    unknown = (inside.preview.judged.fusible[inside.rows] == "unknown") & ~triton
     if not triton.any() and not unknown.any():
         return Finding(check="custom", status="pass", message=Message(_("all operators in scope are known")))
     said = [
@@ -284,9 +284,9 @@ def check_custom(situation: Situation, inside: Inside, preview: Preview) -> Find
     )
 
 
-def check_single(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_single(situation: Situation, inside: Inside) -> Finding | None:
     """A scope that falls apart into single kernels costs and wins nothing."""
-    fragments = preview.fragments
+    fragments = inside.preview.fragments
     if not fragments.kernels:
         return None
     if fragments.boundaries and fragments.boundaries_removed * 2 < fragments.boundaries:
@@ -312,7 +312,7 @@ def check_single(situation: Situation, inside: Inside, preview: Preview) -> Find
     )
 
 
-def check_hardware(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_hardware(situation: Situation, inside: Inside) -> Finding | None:
     """A2, A3 and 950 by the newest documents."""
     source = _("newest documents: A2, A3 and 950; older ones say A3 only")
     known = {"A3": "pass", "950": "pass", "A2": "warn"}
@@ -331,7 +331,7 @@ def check_hardware(situation: Situation, inside: Inside, preview: Preview) -> Fi
     )
 
 
-def check_version(situation: Situation, inside: Inside, preview: Preview) -> Finding | None:
+def check_version(situation: Situation, inside: Inside) -> Finding | None:
     """npugraph_ex has had SuperKernel since CANN 9.0."""
     if mode_of(situation.graph_kind) != "npugraph_ex" or situation.cann is None:
         return None

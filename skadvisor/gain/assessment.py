@@ -105,7 +105,7 @@ def make_scene(found: Preview, scale: Rescaling, constraints: Constraints, situa
     """Everything that a gain model needs of one variant on one step."""
     step = found.judged.step
     in_scope = step.exposed.inside(found.inside) if found.inside.any() else 0
-    return Scene(step, found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale, scale.basis)
+    return Scene(found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale, scale.basis)
 
 
 def _own_outcomes(ledger: Path | None, situation: Situation) -> tuple[Model, Mapping[str, Measured]]:

@@ -43,7 +43,6 @@ class Scene:
     inflated. `basis` says what time `wall_ns` is.
     """
 
-    step: StepKernels
     preview: Preview
     situation: Situation
     wall_ns: float
@@ -51,6 +50,11 @@ class Scene:
     constraints: Constraints
     gap_scale: float = 1.0
     basis: WholeTime = "captured_step"
+
+    @property
+    def step(self) -> StepKernels:
+        """The kernels of the step."""
+        return self.preview.judged.step
 
     @property
     def level(self) -> Literal["step", "block"]:

@@ -84,7 +84,10 @@ class Population:
     """The fitted populations. `nets` are the names of the nets that it learned from, in order."""
 
     def __init__(self, seen: Sequence[Observation] | Fit, machine: tuple[float, float] | None = None) -> None:
-        """Fit to what was seen; `machine` is the median and log deviation of `recovered` that a probe measured."""
+        """Fit to what was seen, or take a fit.
+
+        `machine` is the median and log deviation of `recovered` that a probe measured, in place of the fit.
+        """
         self._machine = machine
         self.fit = seen if isinstance(seen, Fit) else _Fitting(seen).fit()
         self.nets, self._drawn, self._log_weight = self.fit.nets, self.fit.drawn, self.fit.log_weight

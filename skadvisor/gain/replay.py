@@ -84,16 +84,12 @@ class Constraints:
         return waited
 
     @cached_property
-    def alone(self) -> NDArray[np.bool_]:
-        """Which kernels do not just follow the one before on their stream."""
-        return (self.before < 0) | (self.waits_for >= 0) | np.isfinite(self.held_until_ns)
-
-    @cached_property
     def pieces(self) -> Pieces:
         """The kernels parted so that a piece ends last at its end, which alone is waited for from elsewhere."""
         first: list[int] = []
         number = [0] * len(self.before)
-        begins = self.alone | self.waited_for[self.before] | (self.lag_ns < 0)
+        begins = (self.before < 0) | (self.waits_for >= 0) | np.isfinite(self.held_until_ns)
+        begins |= self.waited_for[self.before] | (self.lag_ns < 0)
         for position, (before, new) in enumerate(zip(self.before.tolist(), begins.tolist(), strict=True)):
             if new:
                 first.append(position)
@@ -164,8 +160,7 @@ def replay_step(constraints: Constraints, saved_ns: Floats) -> Floats:
         start: Floats | float = held
         for others, lags in waits:
             if others[piece] >= 0:
-                reached = ends[others[piece]] + lags[piece]
-                start = np.maximum(start, reached)
+                start = np.maximum(start, ends[others[piece]] + lags[piece])
         ends[piece] += start
     return ends.max(axis=0, initial=0.0)
 
