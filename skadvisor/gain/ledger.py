@@ -12,10 +12,9 @@ import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.errors import InputError
@@ -70,6 +69,10 @@ MIGRATIONS = (
     ALTER TABLE forecast ADD COLUMN tokens INTEGER;
     """,
 )
+
+
+#: Forecasts that agree in these columns are one (the UNIQUE constraint above).
+_SAME_FORECAST = ("tool_version", "fingerprint", "phase", "template", "step_us", "low_us", "mid_us", "high_us")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +168,7 @@ class Ledger:
     def __enter__(self) -> Ledger:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -177,38 +178,15 @@ class Ledger:
     def add_forecast(self, forecast: Forecast) -> int:
         """Keep a forecast and return its number; the same forecast again is not kept twice."""
         _check_numbers(forecast.step_us, forecast.low_us, forecast.mid_us, forecast.high_us)
-        key = (
-            forecast.tool_version,
-            forecast.fingerprint,
-            forecast.phase,
-            forecast.template,
-            forecast.step_us,
-            forecast.low_us,
-            forecast.mid_us,
-            forecast.high_us,
-        )
-        rest = (
-            forecast.made_at or _now(),
-            forecast.capture,
-            forecast.claim_low_pct,
-            forecast.claim_high_pct,
-            int(forecast.chosen),
-            json.dumps(forecast.features, sort_keys=True, allow_nan=False),
-            forecast.model,
-            forecast.tokens,
-        )
+        row = asdict(forecast)
+        del row["id"]
+        row["made_at"] = forecast.made_at or _now()
+        row["features"] = json.dumps(forecast.features, sort_keys=True, allow_nan=False)
+        columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+        same = " AND ".join(f"{name} = :{name}" for name in _SAME_FORECAST)
         with self._transaction():
-            self._connection.execute(
-                "INSERT OR IGNORE INTO forecast (tool_version, fingerprint, phase, template, step_us, low_us, mid_us, "
-                "high_us, made_at, capture, claim_low_pct, claim_high_pct, chosen, features, model, tokens) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                key + rest,
-            )
-            found = self._connection.execute(
-                "SELECT id FROM forecast WHERE tool_version = ? AND fingerprint = ? AND phase = ? AND template = ? "
-                "AND step_us = ? AND low_us = ? AND mid_us = ? AND high_us = ?",
-                key,
-            ).fetchone()
+            self._connection.execute(f"INSERT OR IGNORE INTO forecast ({columns}) VALUES ({values})", row)
+            found = self._connection.execute(f"SELECT id FROM forecast WHERE {same}", row).fetchone()
         return int(found[0])
 
     def add_outcome(self, outcome: Outcome) -> None:
@@ -270,21 +248,17 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise InputError(
-                _("cannot write to the ledger {path}: {error}"),
-                _("is it read-only or in use?"),
-                path=self.path,
-                error=error,
-            ) from error
-        try:
+        with self._connection:  # commits, or rolls back where anything is raised
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                raise InputError(
+                    _("cannot write to the ledger {path}: {error}"),
+                    _("is it read-only or in use?"),
+                    path=self.path,
+                    error=error,
+                ) from error
             yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
 
 def record_forecasts(result: Result, path: str | Path | None = None) -> tuple[int, ...]:
@@ -340,8 +314,8 @@ def _prepare(connection: sqlite3.Connection, place: Path) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, place: Path) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
         begin = _version(connection)
         if begin == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise InputError(
@@ -351,10 +325,6 @@ def _migrate(connection: sqlite3.Connection, place: Path) -> None:
             for statement in _statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _statements(script: str) -> Iterator[str]:
