@@ -177,16 +177,10 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
     phase = summary.choose_phase(times)
     layers = summary.layers_record(labelled, times, phase)
     situation = summary.gather_situation(capture, labelled, times, phase, layers, options)
-    assessed = gain.assess(labelled.kernels, labelled.steps, times, situation, options)
+    assessed = gain.assess(labelled.kernels, times, situation, options)
     quality = summary.label_quality(labelled, times, phase)
     depends = sensitivity.depends_on_unattributed(
-        labelled.kernels,
-        labelled.steps,
-        times,
-        situation,
-        assessed.templates,
-        quality.unattributed_share,
-        options,
+        labelled.kernels, times, situation, assessed.templates, quality.unattributed_share, options
     )
     quality = replace(quality, advice_depends_on_unattributed=depends)
     recommendation = advise(
@@ -195,7 +189,7 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
         times,
         quality,
         options.risk,
-        lambda facts: gain.assess(labelled.kernels, labelled.steps, times, facts, options),
+        lambda facts: gain.assess(labelled.kernels, times, facts, options),
     )
     result = Result(
         schema_version=SCHEMA_VERSION,

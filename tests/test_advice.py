@@ -24,7 +24,7 @@ def advise(kernels, situation, mode="graph", **options):
     labelled = labelled_table(kernels)
     steps = step_table(labelled, mode)
     times = timeline.measure(labelled, steps)
-    templates = gain.assess(labelled, steps, times, situation).templates
+    templates = gain.assess(labelled, times, situation).templates
     return templates, choice.recommend(templates, situation, times, **options)
 
 

@@ -36,7 +36,7 @@ def assessed(kernels, situation=DENSE, mode="graph", **options):
     labelled = labelled_table(kernels)
     steps = step_table(labelled, mode)
     times = timeline.measure(labelled, steps)
-    templates = gain.assess(labelled, steps, times, situation, Options(**options)).templates
+    templates = gain.assess(labelled, times, situation, Options(**options)).templates
     return {name: find_template(templates, name) for name in {template.name for template in templates}}
 
 

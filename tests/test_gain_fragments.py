@@ -39,7 +39,7 @@ def test_what_repeats_is_found_and_begins_after_the_longest_gaps(names, long_gap
 def assessed(kernels, situation=ALONE):
     labelled = labelled_table(kernel | {"layer": None, "layer_kind": None} for kernel in kernels)
     steps = step_table(labelled)
-    found = gain.assess(labelled, steps, timeline.measure(labelled, steps), situation).templates
+    found = gain.assess(labelled, timeline.measure(labelled, steps), situation).templates
     return {template.name: template for template in found}
 
 

@@ -79,7 +79,7 @@ def assess_planted(seed):
         hardware="A3",
         cann="8.3.RC1",
     )
-    templates = gain.assess(labelled, steps, times, situation).templates
+    templates = gain.assess(labelled, times, situation).templates
     return built.planted, templates, partial(choice.recommend, templates, situation, times)
 
 

@@ -153,7 +153,7 @@ def test_the_machines_priors_replace_ours_and_are_named_as_measured(tmp_path, mo
         mode="graph", phase="decode", graph_kind="ge_graph", decoder_layers=4, layer_kinds={"dense": 4}, hardware="A3"
     )
     ours, probed_ = (
-        next(t for t in gain.assess(labelled, steps, times, situation, options).templates if t.name == "per-block")
+        next(t for t in gain.assess(labelled, times, situation, options).templates if t.name == "per-block")
         for options in (Options(), Options(ledger=ledger))
     )
     head = probed_.terms["head_overhead"]

@@ -221,7 +221,7 @@ def test_sources_of_terms_are_translated() -> None:
     for measured in ({}, {"aic_ns": 1_500, "aiv_ns": 0}):
         labelled = labelled_table(kernel | measured for kernel in decode_kernels())
         steps = step_table(labelled)
-        for template in gain.assess(labelled, steps, timeline.measure(labelled, steps), situation).templates:
+        for template in gain.assess(labelled, timeline.measure(labelled, steps), situation).templates:
             sources |= {term.source for term in template.terms.values()}
     assert any(source.startswith("duration minus core time") for source in sources)
     for source in sources:

@@ -43,9 +43,8 @@ def without_labels(table, region, part=1.0):
 def case(kernels, situation):
     """The arguments that the advice and the sensitivity start from."""
     labelled = labelled_table(kernels)
-    steps = step_table(labelled)
-    times = timeline.measure(labelled, steps)
-    return labelled, steps, times, situation, gain.assess(labelled, steps, times, situation).templates
+    times = timeline.measure(labelled, step_table(labelled))
+    return labelled, times, situation, gain.assess(labelled, times, situation).templates
 
 
 def share_of(labelled):
@@ -119,22 +118,21 @@ def test_the_answer_is_that_of_assessing_every_scenario_from_the_start(block, si
 
     def chosen(table):
         again = timeline.measure(table, steps)
-        found = gain.assess(table, steps, again, situation).templates
+        found = gain.assess(table, again, situation).templates
         return found, recommend(found, situation, again, risk=risk).choice
 
     templates, usual = chosen(labelled)
     others = {chosen(table)[1] for table in sensitivity.unattributed_scenarios(labelled).values()}
     given = sensitivity.depends_on_unattributed(
-        labelled, steps, times, situation, templates, share_of(labelled), Options(risk=risk)
+        labelled, times, situation, templates, share_of(labelled), Options(risk=risk)
     )
     assert given == (others != {usual})
 
 
 def test_unlabelled_attention_matters_to_whom_only_attention_is_low_risk_enough() -> None:
     labelled = without_labels(labelled_table(decode_kernels()), "attention")
-    steps = step_table(labelled)
-    times = timeline.measure(labelled, steps)
-    facts = labelled, steps, times, DENSE, gain.assess(labelled, steps, times, DENSE).templates, share_of(labelled)
+    times = timeline.measure(labelled, step_table(labelled))
+    facts = labelled, times, DENSE, gain.assess(labelled, times, DENSE).templates, share_of(labelled)
     assert sensitivity.depends_on_unattributed(*facts, Options(risk="low"))
     assert not sensitivity.depends_on_unattributed(*facts, Options(risk="high"))
 
@@ -145,7 +143,7 @@ def test_unlabelled_experts_count_where_no_layer_was_known_to_have_any() -> None
     facts = case(decode_kernels(block=[*block[:7], *short]), DENSE)
     seen = []
     with mock.patch.object(
-        gain, "assess", side_effect=lambda *args, **_: seen.append(args[3].moe) or gain.Assessment(facts[4])
+        gain, "assess", side_effect=lambda *args, **_: seen.append(args[2].moe) or gain.Assessment(facts[3])
     ):
         sensitivity.depends_on_unattributed(*facts, 0.5, Options())
     assert True in seen
@@ -154,19 +152,17 @@ def test_unlabelled_experts_count_where_no_layer_was_known_to_have_any() -> None
 @pytest.mark.parametrize("situation", [replace(DENSE, mode="eager"), replace(DENSE, training=True)])
 def test_nothing_is_assessed_anew_where_a_plain_fact_decides_or_all_has_a_label(situation) -> None:
     labelled = without_labels(labelled_table(decode_kernels()), "attention")
-    steps = step_table(labelled)
-    times = timeline.measure(labelled, steps)
+    times = timeline.measure(labelled, step_table(labelled))
     with mock.patch.object(gain, "assess", side_effect=lambda *_, **__: pytest.fail("assessed")):
-        assert not sensitivity.depends_on_unattributed(labelled, steps, times, situation, (), 0.5, Options())
+        assert not sensitivity.depends_on_unattributed(labelled, times, situation, (), 0.5, Options())
         full = labelled_table(decode_kernels())
-        assert not sensitivity.depends_on_unattributed(full, steps, times, DENSE, (), 0.0, Options())
+        assert not sensitivity.depends_on_unattributed(full, times, DENSE, (), 0.0, Options())
 
 
 def test_only_the_typical_step_is_assessed_and_no_placement_twice() -> None:
     labelled = without_labels(labelled_table(decode_kernels(steps=5)), "mlp")
-    steps = step_table(labelled)
-    times = timeline.measure(labelled, steps)
-    templates = gain.assess(labelled, steps, times, DENSE).templates
+    times = timeline.measure(labelled, step_table(labelled))
+    templates = gain.assess(labelled, times, DENSE).templates
     asked = []
 
     def note(table, *rest, **options):
@@ -174,7 +170,7 @@ def test_only_the_typical_step_is_assessed_and_no_placement_twice() -> None:
         return gain.Assessment(templates)
 
     with mock.patch.object(gain, "assess", side_effect=note):
-        assert not sensitivity.depends_on_unattributed(labelled, steps, times, DENSE, templates, 0.3, Options())
+        assert not sensitivity.depends_on_unattributed(labelled, times, DENSE, templates, 0.3, Options())
     assert asked and all(table["step"].nunique() == 1 for table in asked)
     # Of attention, mlp, moe and norm: the scopes hold norms and the dense feed-forward part alike.
     assert len(asked) < 4

@@ -38,9 +38,7 @@ def advise(
     advised = choose(assessed.templates)
     hangs_on = find_dependences(assessed, situation, advised, choose, assess_under)
     has_pmu = any(scene.step.kernels[["aic_ns", "aiv_ns"]].notna().any(axis=None) for scene in assessed.scenes.values())
-    experiment = choose_experiment(
-        hangs_on, has_pmu=has_pmu, has_probe=assessed.model is not None and assessed.model.machine is not None
-    )
+    experiment = choose_experiment(hangs_on, has_pmu=has_pmu, has_probe=assessed.model.machine is not None)
     rate = base_rate() if advised.confidence is not None else None
     said = advised.robustness if rate is None else (*advised.robustness, _say_base_rate(rate))
     return replace(

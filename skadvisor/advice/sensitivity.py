@@ -73,7 +73,6 @@ def advice_depends(labelled: pd.DataFrame, usual: str, choose: Callable[[str, pd
 
 def depends_on_unattributed(
     labelled: pd.DataFrame,
-    steps: pd.DataFrame,
     times: Times,
     situation: Situation,
     templates: Sequence[Template],
@@ -93,7 +92,7 @@ def depends_on_unattributed(
 
     def choose(region: str, table: pd.DataFrame) -> str:
         facts = _with_experts(situation) if region == "moe" else situation
-        assessed = gain.assess(table, steps, times, facts, options)
+        assessed = gain.assess(table, times, facts, options)
         return recommend(assessed.templates, facts, times, risk=options.risk).choice
 
     usual = recommend(templates, situation, times, risk=options.risk).choice

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from skadvisor.accounting.representative import step_kernels
+from skadvisor.accounting.situation import Situation
 from skadvisor.accounting.timeline import Times
 from skadvisor.fusion import Preview, check, judge_step, preview_scope
 from skadvisor.fusion.rules import Fusible
@@ -20,7 +21,7 @@ from skadvisor.gain.bands import estimate, terms
 from skadvisor.gain.capture_check import Rescaling, rescale
 from skadvisor.gain.claim import published_claim
 from skadvisor.gain.fragments import fragment_scopes, number_repetitions
-from skadvisor.gain.interface import Draws, Model, Scene, Situation
+from skadvisor.gain.interface import Draws, Scene
 from skadvisor.gain.overhead import OverheadModel
 from skadvisor.gain.replay import Constraints, read_constraints
 from skadvisor.options import Options
@@ -45,12 +46,10 @@ class Assessment:
 
     templates: tuple[Template, ...] = ()
     scenes: Mapping[tuple[str, str], Scene] = field(default_factory=dict)
-    model: Model = field(default_factory=OverheadModel)
+    model: OverheadModel = field(default_factory=OverheadModel)
 
 
-def assess(
-    labelled: pd.DataFrame, steps: pd.DataFrame, times: Times, situation: Situation, options: Options = NO_OPTIONS
-) -> Assessment:
+def assess(labelled: pd.DataFrame, times: Times, situation: Situation, options: Options = NO_OPTIONS) -> Assessment:
     """Assess all templates on the representative step of `situation.phase`; empty where no scope can be placed at all.
 
     That is: training, or no step of a fusible phase. Where a graph without decoder layers runs, the whole graph and
@@ -102,13 +101,13 @@ def _reassess_one(template: Template, assessed: Assessment, op_types: Collection
 
 
 def make_scene(found: Preview, scale: Rescaling, constraints: Constraints, situation: Situation) -> Scene:
-    """Everything that a gain model needs of one variant on one step."""
+    """Everything that the gain model needs of one variant on one step."""
     step = found.judged.step
     in_scope = step.exposed.inside(found.inside) if found.inside.any() else 0
     return Scene(found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale, scale.basis)
 
 
-def _own_outcomes(ledger: Path | None, situation: Situation) -> tuple[Model, Mapping[str, Measured]]:
+def _own_outcomes(ledger: Path | None, situation: Situation) -> tuple[OverheadModel, Mapping[str, Measured]]:
     """What the user's ledger has to say: the model refitted to it, and what was measured on this very model."""
     if ledger is None:
         return OverheadModel(), {}

@@ -58,66 +58,35 @@ def check_capture(times: Times, situation: Situation) -> tuple[Notice, ...]:
     if step is None:
         return ()
     row = times.steps[times.steps["step"] == step].iloc[0]
-    if situation.graph_alone and not situation.superkernels and real is None:
-        return (_graph_alone(float(row["wall_ns"] - row["gap_host_ns"])),)
-    if real is None:
-        return ()
     figures = {
         "wall": row["wall_ns"] / NS_PER_US,
-        "tpot": real / NS_PER_US,
         "gap": row["gap_ns"] / NS_PER_US,
+        "own": float(row["wall_ns"] - row["gap_host_ns"]) / NS_PER_US,
     }
-    if row["wall_ns"] > INFLATION * real:
-        return (
-            Notice(
-                code="capture_inflated",
-                message=Message(
-                    _(
-                        "unreliable gaps: the step takes {wall:,.1f} us in the capture and {tpot:,.1f} us without the "
-                        "profiler; its {gap:,.1f} us of gaps are scaled down"
-                    ),
-                    **figures,
-                ),
-            ),
+    if real is None:
+        if not situation.graph_alone or situation.superkernels:
+            return ()
+        code = "percent_of_graph"
+        text = _(
+            "no decoder layers were found: the whole graph and what repeats in it are assessed, in percent of "
+            "the graph's own {own:,.1f} us without waits for the host"
         )
-    if INFLATION * row["wall_ns"] < real:
-        return (
-            Notice(
-                code="capture_incomplete",
-                message=Message(
-                    _(
-                        "the step takes {wall:,.1f} us in the capture but {tpot:,.1f} us without the profiler: kernels "
-                        "of a graph replay are missing, or the host works between steps"
-                    ),
-                    **figures,
-                ),
-            ),
+    elif row["wall_ns"] > INFLATION * real:
+        code = "capture_inflated"
+        text = _(
+            "unreliable gaps: the step takes {wall:,.1f} us in the capture and {tpot:,.1f} us without the "
+            "profiler; its {gap:,.1f} us of gaps are scaled down"
         )
-    return (
-        Notice(
-            code="percent_of_tpot",
-            message=Message(
-                _(
-                    "percent refer to the step of {tpot:,.1f} us that --tpot-ms gives; the capture's takes {wall:,.1f} "
-                    "us"
-                ),
-                **figures,
-            ),
-        ),
-    )
-
-
-def _graph_alone(own_ns: float) -> Notice:
-    return Notice(
-        code="percent_of_graph",
-        message=Message(
-            _(
-                "no decoder layers were found: the whole graph and what repeats in it are assessed, in percent of "
-                "the graph's own {own:,.1f} us without waits for the host"
-            ),
-            own=own_ns / NS_PER_US,
-        ),
-    )
+    elif INFLATION * row["wall_ns"] < real:
+        code = "capture_incomplete"
+        text = _(
+            "the step takes {wall:,.1f} us in the capture but {tpot:,.1f} us without the profiler: kernels "
+            "of a graph replay are missing, or the host works between steps"
+        )
+    else:
+        code = "percent_of_tpot"
+        text = _("percent refer to the step of {tpot:,.1f} us that --tpot-ms gives; the capture's takes {wall:,.1f} us")
+    return (Notice(code=code, message=Message(text, **figures, tpot=(real or 0.0) / NS_PER_US)),)
 
 
 def _real_wall(situation: Situation) -> float | None:

@@ -1,29 +1,26 @@
-"""What every gain model is given and what it answers.
+"""What the gain model is given and what it answers.
 
-A model looks at one template's scope in one typical step and answers with draws of the saving, so that uncertainty
+It looks at one template's scope in one typical step and answers with draws of the saving, so that uncertainty
 can be carried through to the step, to percent and to the comparison of templates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.accounting.situation import Situation
 from skadvisor.gain.replay import Constraints
 from skadvisor.records import Basis, WholeTime
 
 if TYPE_CHECKING:
     from skadvisor.accounting.representative import StepKernels
+    from skadvisor.accounting.situation import Situation
     from skadvisor.fusion import Preview
-    from skadvisor.gain.machine import Machine
-
-__all__ = ["Draws", "Model", "Part", "Scene", "Situation"]
 
 Floats = NDArray[np.float64]
 
@@ -106,12 +103,3 @@ class Draws:
     def saving_us(self) -> Floats:
         """The saving of the step, one value per draw."""
         return np.sum([part.draws for part in self.parts.values()], axis=0)
-
-
-class Model(Protocol):
-    """A gain model; `machine` is what a probe measured where it was told."""
-
-    machine: Machine | None
-
-    def draw(self, scene: Scene, op_types: Collection[str] = (), fusible: str = "") -> Draws:
-        """Draw the saving of the scene's scope."""

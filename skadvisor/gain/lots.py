@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skadvisor.gain.boundaries import find_boundaries
-from skadvisor.gain.interface import Floats, Scene
+from skadvisor.gain.interface import DRAWS, SEED, Floats, Scene
 from skadvisor.gain.population import Population
 from skadvisor.gain.replay import SavedPlaces, replay_step
 from skadvisor.gain.stated_priors import priors
@@ -27,23 +27,21 @@ NEVER = ("DEFAULT_NODE", "NOT_IN_SCOPE")
 class Lots:
     """The draws that all scenes share: a net's fractions, what overlaps lose, and which operator types fuse."""
 
-    def __init__(self, population: Population, draws: int, seed: int) -> None:
-        self.draws = draws
-        self.seed = seed
-        self.fractions = population.draw(draws, seed)
+    def __init__(self, population: Population) -> None:
+        self.fractions = population.draw(DRAWS)
         self.recompile_pct = population.recompile_pct
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(SEED)
         lost = priors()["overlap_lost"]
-        self.lost = random.triangular(lost["low"], lost["mode"], lost["high"], draws)
+        self.lost = random.triangular(lost["low"], lost["mode"], lost["high"], DRAWS)
         # Streams share one answer: a compiler keeps all of a scope's streams apart, or none.
-        self.apart = random.random(draws) < priors()["streams"]["apart"]
+        self.apart = random.random(DRAWS) < priors()["streams"]["apart"]
         self._levels: dict[str, Floats] = {}
 
     def fused(self, kind: Kind) -> Flags:
         """In which draws kernels of this kind fuse; operators of one type fuse together or not at all."""
         name, verdict, reason = kind
         if name not in self._levels:
-            self._levels[name] = np.random.default_rng([self.seed, *name.encode()]).random(self.draws)
+            self._levels[name] = np.random.default_rng([SEED, *name.encode()]).random(DRAWS)
         return self._levels[name] < (0.0 if reason in NEVER else priors()["fuses"][verdict])
 
 

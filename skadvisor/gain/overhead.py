@@ -9,7 +9,7 @@ import numpy as np
 
 from skadvisor.gain.bands import choose_draws
 from skadvisor.gain.boundaries import Boundaries, Ints, boundaries_without
-from skadvisor.gain.interface import DRAWS, SEED, Draws, Floats, Part, Scene
+from skadvisor.gain.interface import DRAWS, Draws, Floats, Part, Scene
 from skadvisor.gain.lots import Flags, Ground, Lots
 from skadvisor.gain.machine import Machine
 from skadvisor.gain.population import Population, published_population
@@ -26,23 +26,14 @@ COUNT = "boundaries_removed"
 class OverheadModel:
     """Ceiling and draws in named terms, from what a population of nets showed (the published one by default)."""
 
-    def __init__(
-        self,
-        population: Population | None = None,
-        machine: Machine | None = None,
-        *,
-        draws: int = DRAWS,
-        random_state: int = SEED,
-    ) -> None:
+    def __init__(self, population: Population | None = None, machine: Machine | None = None) -> None:
         self.population = population
         self.machine = machine
-        self.draws = draws
-        self.random_state = random_state
         self._grounds: dict[Scene, Ground] = {}
 
     @cached_property
     def _lots(self) -> Lots:
-        return Lots(self.population or published_population(), self.draws, self.random_state)
+        return Lots(self.population or published_population())
 
     def draw(self, scene: Scene, op_types: Collection[str] = (), fusible: str = "") -> Draws:
         """Draw the saving of a scene, see `interface.Draws`, as if `op_types` had the verdict `fusible`."""
@@ -63,10 +54,10 @@ class _Drawing:
         self.machine = machine
         self.constraints = scene.constraints
         self.boundaries = ground.boundaries
-        self.reaches = lots.fractions.reaches if scene.waits_for_ranks else np.ones(lots.draws)
+        self.reaches = lots.fractions.reaches if scene.waits_for_ranks else np.ones(DRAWS)
         self.shrinkage: Shrinkage = published_shrinkage(scene.level)
         kinds = [(kind[0], fusible if kind[0] in op_types else kind[1], kind[2]) for kind in ground.kinds]
-        self.fused: Flags = np.array([lots.fused(kind) for kind in kinds], dtype=bool).reshape(-1, lots.draws)
+        self.fused: Flags = np.array([lots.fused(kind) for kind in kinds], dtype=bool).reshape(-1, DRAWS)
         #: for each pair of kinds, in which draws its boundaries disappear
         before, after, crossed = ground.pairs.T
         self.removed = self._removed(before, after, crossed.astype(bool))
@@ -168,7 +159,7 @@ class _Drawing:
             won = self.constraints.wall_ns - replay_step(self.constraints, saved)
             return won, np.zeros_like(won)
         both = np.hstack([saved, saved])
-        self._stretch(both[:, self.lots.draws :])
+        self._stretch(both[:, DRAWS:])
         reached, left = np.split(self.constraints.wall_ns - replay_step(self.constraints, both), 2)
         return reached, left - reached
 

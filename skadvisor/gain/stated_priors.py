@@ -1,4 +1,4 @@
-"""The priors of the gain models as data: `priors.toml`, each figure with its source."""
+"""The priors of the gain model as data: `priors.toml`, each figure with its source."""
 
 from __future__ import annotations
 
