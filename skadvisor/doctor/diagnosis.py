@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +18,7 @@ from skadvisor.doctor.checks import CHECKS, Read, finding
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.recording import recorder
 from skadvisor.records import Finding, Mode
-from skadvisor.text.messages import Message, _
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
@@ -47,14 +47,14 @@ class Diagnosis:
     """
 
     path: str
-    producer: str
-    level: str
-    rank: int | None
-    ranks: tuple[int | None, ...]
-    mode: Mode
-    kernels: int
-    steps: int
-    phases: dict[str, int]
+    producer: str = "unknown"
+    level: str = "unknown"
+    rank: int | None = None
+    ranks: tuple[int | None, ...] = ()
+    mode: Mode = "unknown"
+    kernels: int = 0
+    steps: int = 0
+    phases: dict[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...]
     grades: dict[str, Grade]
     dialect: str = ""
@@ -136,19 +136,9 @@ def grade(findings: Iterable[Finding]) -> dict[str, Grade]:
 
 
 def _unusable(path: Path, error: InputError | NotEnoughError, dialect: str) -> Diagnosis:
-    findings = (
-        finding("parsed", "block", Message("{problem}", problem=error.message), Message("{hint}", hint=error.hint)),
-    )
+    findings = (finding("parsed", "block", "{problem}", "{hint}", problem=error.message, hint=error.hint),)
     return Diagnosis(
         path=str(path),
-        producer="unknown",
-        level="unknown",
-        rank=None,
-        ranks=(),
-        mode="unknown",
-        kernels=0,
-        steps=0,
-        phases={},
         findings=findings,
         grades=grade(findings),
         dialect=dialect,
