@@ -8,7 +8,7 @@ ASCEND_OP_COMPILE_SAVE_KERNEL_META=1 was set.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,8 +88,7 @@ def read_lines(lines: Iterable[str]) -> CompileLog:
 def _conclude(facts: Facts, lines: int, whole_meta: bool) -> CompileLog:
     scopes = _scopes(facts)
     left_out = _left_out(facts)
-    problems = _problems(facts, whole_meta)
-    failures = _failures(facts)
+    problems, failures = tuple(_problems(facts, whole_meta)), tuple(_failures(facts))
     lost = facts.bypassed.keys() | facts.aborted.keys()
     taken = any(scope.taken > 1 and scope.name not in lost for scope in scopes)
     built: bool | None = None
@@ -118,6 +117,11 @@ def _of_files(facts: Iterable[str]) -> set[str]:
     return labels - {""} if len(labels) > 1 else labels
 
 
+def _splits(facts: Facts) -> list[tuple[str, str]]:
+    """Scope and reason of each cut that npugraph_ex made."""
+    return [cut for label in _of_files(facts.splits) for cut in facts.splits[label].values()]
+
+
 def _scopes(facts: Facts) -> tuple[ScopeLog, ...]:
     taken = Counter(scope for scope, _name in facts.taken)
     built = Counter(scope for scope, _fragment in facts.built)
@@ -127,8 +131,7 @@ def _scopes(facts: Facts) -> tuple[ScopeLog, ...]:
         if label in labels:
             taken[scope_of(name)] += count
             built[scope_of(name)] += 1
-    for label in _of_files(facts.splits):
-        cuts.update(scope for scope, _reason in facts.splits.get(label, {}).values())
+    cuts.update(scope for scope, _reason in _splits(facts))
     names = [name for name in dict.fromkeys([*taken, *built, *cuts]) if name]
     return tuple(ScopeLog(name=name, taken=taken[name], built=built[name], cuts=cuts[name]) for name in names)
 
@@ -156,11 +159,7 @@ def _left_out(facts: Facts) -> tuple[LeftOut, ...]:
         if label in labels
     ]
     if not facts.failed:
-        found += [
-            LeftOut(name="", op_type="", scope=scope, reason=reason)
-            for label in _of_files(facts.splits)
-            for scope, reason in facts.splits.get(label, {}).values()
-        ]
+        found += [LeftOut(name="", op_type="", scope=scope, reason=reason) for scope, reason in _splits(facts)]
     return tuple(found)
 
 
@@ -168,35 +167,29 @@ def _is_prefill(graph: str) -> bool:
     return "prefill" in graph.lower()
 
 
-def _problems(facts: Facts, whole_meta: bool) -> tuple[Message, ...]:
-    """Why nothing was built; empty where something was. Graphs of prefill are dynamic or without a scope on purpose."""
+def _problems(facts: Facts, whole_meta: bool) -> Iterator[Message]:
+    """Why nothing was built; none where something was. Graphs of prefill are dynamic or without a scope on purpose."""
     if facts.built or facts.fused:
-        return ()
-    found = [
-        Message(_("scope {scope} was given up because of {name} (strict-scope-check=bypass)"), scope=scope, name=name)
-        for scope, name in facts.bypassed.items()
-    ]
+        return
+    for scope, name in facts.bypassed.items():
+        text = _("scope {scope} was given up because of {name} (strict-scope-check=bypass)")
+        yield Message(text, scope=scope, name=name)
     dynamic = [graph for graph in facts.dynamic if not _is_prefill(graph)]
     others = [graph for graph in facts.started if graph not in facts.dynamic and not _is_prefill(graph)]
     if dynamic and not others:
-        found.append(
-            Message(
-                _("the graph {name} is dynamic, SuperKernel needs a static one: dynamic=False"), name=dynamic[0] or "?"
-            )
-        )
+        text = _("the graph {name} is dynamic, SuperKernel needs a static one: dynamic=False")
+        yield Message(text, name=dynamic[0] or "?")
     bare = [graph for graph in facts.without_scope if not _is_prefill(graph)]
     refused = [scope for scope, _name in facts.refused if scope]
     if facts.singles:
-        found += [Message(_("scope {scope} was cut into single operators"), scope=scope) for scope in facts.singles]
+        for scope in facts.singles:
+            yield Message(_("scope {scope} was cut into single operators"), scope=scope)
     elif bare and refused and not facts.bypassed:
-        found.append(Message(_("every operator in scope {scope} was refused"), scope=refused[0]))
+        yield Message(_("every operator in scope {scope} was refused"), scope=refused[0])
     elif bare and not facts.bypassed:
-        found.append(
-            Message(_("the graph {name} has no scope: is SuperKernel on, and was this run decode?"), name=bare[0])
-        )
+        yield Message(_("the graph {name} has no scope: is SuperKernel on, and was this run decode?"), name=bare[0])
     if whole_meta and (facts.failed or facts.splits):
-        found.append(Message(_("sk_meta lists no fused SuperKernel")))
-    return tuple(found)
+        yield Message(_("sk_meta lists no fused SuperKernel"))
 
 
 def _numbered(number: str, facts: Facts) -> str:
@@ -205,28 +198,18 @@ def _numbered(number: str, facts: Facts) -> str:
     return next(names, f"SkScopeId {number}")
 
 
-def _failures(facts: Facts) -> tuple[Message, ...]:
-    found = [
-        Message(
-            _("the compilation was aborted: {name} cannot be fused in scope {scope} (strict-scope-check=abort)"),
-            name=name,
-            scope=scope,
-        )
-        for scope, name in facts.aborted.items()
-    ]
+def _failures(facts: Facts) -> Iterator[Message]:
+    for scope, name in facts.aborted.items():
+        text = _("the compilation was aborted: {name} cannot be fused in scope {scope} (strict-scope-check=abort)")
+        yield Message(text, name=name, scope=scope)
     if facts.faults:
         names = list(facts.fault_scopes) or [_numbered(number, facts) for number in facts.fault_numbers] or [""]
-        found += [
-            Message(
-                _("a SuperKernel failed on the device: scope {scope}, from {ends}, in the sub-kernel {symbol}"),
-                scope=scope_of(name) or "?",
-                ends=ends_of(name) or "?",
-                symbol=next(iter(facts.fault_symbols), "?"),
-            )
-            for name in names
-        ]
-    found += [
-        Message(_("a scope spans more than {count} streams: stream-fusion=1, or one scope per stream"), count=count)
-        for count in facts.streams
-    ]
-    return (*found, *(Message(_("error: {text}"), text=text[:200]) for text in list(facts.errors)[:5]))
+        symbol = next(iter(facts.fault_symbols), "?")
+        for name in names:
+            text = _("a SuperKernel failed on the device: scope {scope}, from {ends}, in the sub-kernel {symbol}")
+            yield Message(text, scope=scope_of(name) or "?", ends=ends_of(name) or "?", symbol=symbol)
+    for count in facts.streams:
+        text = _("a scope spans more than {count} streams: stream-fusion=1, or one scope per stream")
+        yield Message(text, count=count)
+    for error in list(facts.errors)[:5]:
+        yield Message(_("error: {text}"), text=error[:200])

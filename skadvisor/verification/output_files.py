@@ -6,6 +6,7 @@ Files of `torch.save` are pickles and are never opened: save outputs as safetens
 
 from __future__ import annotations
 
+import filecmp
 import json
 import math
 import re
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from skadvisor.errors import InputError
 from skadvisor.text.messages import Message, _, listed
 from skadvisor.verification.log_text import read_lines_of, read_text_of
-from skadvisor.verification.output_text import Difference, compare_said, generated_texts, result_lines
+from skadvisor.verification.output_text import Difference, compare_said, generated_texts, result_lines, short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +73,8 @@ def compare_outputs(before: Path, after: Path) -> OutputCheck:
 
 
 def _compare_files(before: Path, after: Path) -> OutputCheck:
-    if _same_bytes(before, after):
+    filecmp.clear_cache()  # it tells files apart by times, of which some file systems keep few digits
+    if filecmp.cmp(before, after, shallow=False):
         return _judged("bytes", Difference(before.stat().st_size))
     kinds = {path.suffix.lower() for path in (before, after)}
     if kinds & set(_PICKLES):
@@ -87,16 +89,6 @@ def _compare_files(before: Path, after: Path) -> OutputCheck:
     if kinds <= {".json", ".jsonl"}:
         return _compare_values(_json(before), _json(after))
     return _compare_text(before, after)
-
-
-def _same_bytes(before: Path, after: Path) -> bool:
-    if before.stat().st_size != after.stat().st_size:
-        return False
-    with before.open("rb") as first, after.open("rb") as second:
-        while one := first.read(1 << 20):
-            if one != second.read(1 << 20):
-                return False
-    return True
 
 
 #: kind -> (equal, different with numbers, different otherwise)
@@ -175,7 +167,7 @@ def _compare_values(before: Any, after: Any) -> OutputCheck:
     for place in kept:
         value, other = old.get(place, _MISSING), new.get(place, _MISSING)
         if not _same(value, other):
-            first = found.first or f"{place}: {_short(value)} / {_short(other)}"
+            first = found.first or f"{place}: {short(repr(value))} / {short(repr(other))}"
             found.add(_difference(value, other), first)
     return _with_left_out(_judged("json", found), {"keys": len(places) - len(kept)})
 
@@ -208,11 +200,6 @@ def _difference(value: Any, other: Any) -> float | None:
     except OverflowError:
         return math.inf
     return math.inf if math.isnan(difference) else difference
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _compare_text(before: Path, after: Path) -> OutputCheck:

@@ -186,16 +186,16 @@ def line_difference(line: str, other: str) -> float | None:
 
 def _where(texts: bool, number: int, line: int, mine: str | None, theirs: str | None, step: float | None) -> str:
     if mine is None or theirs is None:
-        return f"line {line}: {_short(mine)} / {_short(theirs)}"
+        return f"line {line}: " + " / ".join("-" if one is None else short(repr(one)) for one in (mine, theirs))
     if step is not None:
         pairs = zip(_NUMBER.findall(mine), _NUMBER.findall(theirs), strict=True)
         return f"line {line}: " + next(f"{a} / {b}" for a, b in pairs if float(a) != float(b))
     at = next((i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), min(len(mine), len(theirs)))
     begin = max(0, at - 10) if texts else 0
     name = f"text {number}, character {at + 1}" if texts else f"line {line}"
-    return f"{name}: {_short(mine[begin:])} / {_short(theirs[begin:])}"
+    return f"{name}: {short(repr(mine[begin:]))} / {short(repr(theirs[begin:]))}"
 
 
-def _short(value: str | None) -> str:
-    text = "-" if value is None else repr(value)
+def short(text: str) -> str:
+    """A text as it is shown: cut where it is long."""
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -54,15 +54,11 @@ def describe_verification(result: Verification, language: str = "en") -> Documen
     )
     sections = [Section("checks", wording.say(_("Checks")), items=items, codes=proofs)]
     if result.compile_log is not None:
-        sections.append(_log(result.compile_log, wording))
+        tables = (_scopes(result.compile_log, wording), _left_out(result.compile_log, wording))
+        shown = tuple(table for table in tables if table.rows)
+        sections.append(Section("log", wording.say(_("In the compile log")), tables=shown))
     title = wording.say(_("Verification of a run with SuperKernel"))
     return explain_words(Document(title, language, Summary(headline), tuple(sections)), wording)
-
-
-def _log(log: CompileLog, wording: Wording) -> Section:
-    made = (_scopes(log, wording), _left_out(log, wording))
-    title = wording.say(_("In the compile log"))
-    return Section("log", title, tables=tuple(table for table in made if table.rows))
 
 
 def _scopes(log: CompileLog, wording: Wording) -> Table:
