@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -65,8 +65,8 @@ def recommend(
         runner_up=runner_up.name if runner_up else None,
         margin_us=round(expected_us(chosen) - expected_us(runner_up), 3) if runner_up else None,
         order=order,
-        next=say_order(order, chosen),
-        robustness=_robustness(chosen, runner_up, situation, times, labels),
+        next=tuple(say_order(order, chosen)),
+        robustness=tuple(_robustness(chosen, runner_up, situation, times, labels)),
     )
 
 
@@ -92,9 +92,7 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
     assessed = [template for template in templates if template.estimate is not None and template.verdict != "blocked"]
     if not assessed:
         blocked = next((template for template in templates if template.verdict == "blocked"), None)
-        return make_refusal(
-            "blocked", blocked.reason if blocked else Message(_("no template applies to this capture")), []
-        )
+        return make_refusal("blocked", blocked.reason if blocked else _("no template applies to this capture"))
     # The template that more risk would take, so that what is said of it holds; else the one that wins most.
     riskier = _allowed(templates, "high")
     best = max(riskier or assessed, key=expected_us)
@@ -110,7 +108,7 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
         reason = Message(
             _("at low risk nothing is worth it; {name} would win about {mid:.1f} % of the step"), **figures
         )
-        found = make_refusal("risk", reason, [Message(_("ask again with --risk balanced"))])
+        found = make_refusal("risk", reason, _("ask again with --risk balanced"))
     else:
         reason = Message(
             _(
@@ -119,12 +117,9 @@ def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQual
             ),
             **figures,
         )
-        by_hand = Message(
-            _("look at the breakers and at the largest region first; fusing kernels by hand may win more")
-        )
-        found = make_refusal(
-            "noise", reason, [Message(_leave_it(best in riskier, chance_above_noise(best)), **figures), by_hand]
-        )
+        leave_it = Message(_leave_it(best in riskier, chance_above_noise(best)), **figures)
+        by_hand = _("look at the breakers and at the largest region first; fusing kernels by hand may win more")
+        found = make_refusal("noise", reason, leave_it, by_hand)
         order = order_trials(templates, best, [best]) if best in riskier else ()
         chance = 1.0 - max(chance_above_noise(other) for other in assessed)
         found = replace(found, confidence=round(chance, 2), order=order)
@@ -176,39 +171,29 @@ def _reason(chosen: Template, runner_up: Template | None) -> Message:
         "floor": NOISE_PCT,
         "chance": chance_above_noise(chosen),
     }
+    if runner_up is not None:
+        figures |= {"other": runner_up.name, "other_mid": expected_pct(runner_up)}
     if chosen.verdict == "within_noise":
-        return Message(
-            _(
-                "{name}: about {us:.0f} us per step, {mid:.1f} %, with {share:.0%} of the step in scope; its middle is "
-                "within the noise; the chance that it wins more than {floor:g} % is {chance:.0%}, and high risk takes "
-                "it"
-            ),
-            **figures,
+        text = _(
+            "{name}: about {us:.0f} us per step, {mid:.1f} %, with {share:.0%} of the step in scope; its middle is "
+            "within the noise; the chance that it wins more than {floor:g} % is {chance:.0%}, and high risk takes it"
         )
-    if runner_up is None:
-        return Message(
-            _(
-                "{name}: about {us:.0f} us per step, {mid:.1f} %, with {share:.0%} of the step in scope; no other "
-                "template is above the noise"
-            ),
-            **figures,
+    elif runner_up is None:
+        text = _(
+            "{name}: about {us:.0f} us per step, {mid:.1f} %, with {share:.0%} of the step in scope; no other "
+            "template is above the noise"
         )
-    figures |= {"other": runner_up.name, "other_mid": expected_pct(runner_up)}
-    if expected_us(runner_up) > expected_us(chosen):
-        return Message(
-            _(
-                "{name}: about {us:.0f} us per step, {mid:.1f} %, with {share:.0%} of the step in scope; {other} might "
-                "win {other_mid:.1f} % but is riskier, and comes second"
-            ),
-            **figures,
+    elif expected_us(runner_up) > expected_us(chosen):
+        text = _(
+            "{name}: about {us:.0f} us per step, {mid:.1f} %, with {share:.0%} of the step in scope; {other} might "
+            "win {other_mid:.1f} % but is riskier, and comes second"
         )
-    return Message(
-        _(
+    else:
+        text = _(
             "{name}: about {us:.0f} us per step, {mid:.1f} %, with {share:.0%} of the step in scope; {other} would win "
             "{other_mid:.1f} %"
-        ),
-        **figures,
-    )
+        )
+    return Message(text, **figures)
 
 
 def _robustness(
@@ -217,29 +202,18 @@ def _robustness(
     situation: Situation,
     times: Times,
     labels: LabelQuality | None,
-) -> tuple[Message, ...]:
-    sentences = []
+) -> Iterator[Message]:
     decode = _decode_share(times)
     if decode < 1.0:
-        sentences.append(
-            Message(_("decode is {share:.0%} of the time of the captured steps; prefill gains nothing"), share=decode)
-        )
+        yield Message(_("decode is {share:.0%} of the time of the captured steps; prefill gains nothing"), share=decode)
     if runner_up is not None and abs(expected_pct(chosen) - expected_pct(runner_up)) <= NOISE_PCT:
-        sentences.append(
-            Message(_("{other} is within the noise of it; ease decided, not the estimate"), other=runner_up.name)
-        )
-    sentences += _label_sentences(labels)
+        yield Message(_("{other} is within the noise of it; ease decided, not the estimate"), other=runner_up.name)
+    yield from _label_sentences(labels)
     if situation.phase == "mixed":
-        sentences.append(Message(_("steps mix prefill and decode; with pure decode steps the shares will differ")))
+        yield Message(_("steps mix prefill and decode; with pure decode steps the shares will differ"))
     if chosen.claim is not None and chosen.estimate is not None and chosen.claim.low_pct > chosen.estimate.high_pct:
-        sentences.append(
-            Message(
-                _("the published claim ({low:.0f} to {high:.0f} %) is above everything this capture supports"),
-                low=chosen.claim.low_pct,
-                high=chosen.claim.high_pct,
-            )
-        )
-    return tuple(sentences)
+        text = _("the published claim ({low:.0f} to {high:.0f} %) is above everything this capture supports")
+        yield Message(text, low=chosen.claim.low_pct, high=chosen.claim.high_pct)
 
 
 def _label_sentences(labels: LabelQuality | None) -> tuple[Message, ...]:

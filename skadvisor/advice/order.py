@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from skadvisor.advice.expected import expected_pct, expected_us
-from skadvisor.records import NOISE_PCT, Finding, Template, Trial
+from skadvisor.records import NOISE_PCT, Template, Trial
 from skadvisor.text.messages import Message, _
 
 
@@ -40,47 +40,32 @@ def _trial(purpose: str, template: Template) -> Trial:
     )
 
 
-def say_order(trials: Sequence[Trial], target: Template) -> tuple[Message, ...]:
+def say_order(trials: Sequence[Trial], target: Template) -> Iterator[Message]:
     """The order in words, with what has to be true first and where to look when it wins less than expected."""
-    said = [finding.remedy for finding in target.findings if _comes_first(finding) and finding.remedy is not None]
-    by_purpose = {trial.purpose: trial for trial in trials}
-    smoke = by_purpose.get("smoke_test")
-    if smoke is not None:
-        said.append(
-            Message(
-                _("first {name}, one compile: does it build, and is the output the same? It need not win anything"),
-                name=_name(smoke),
-            )
-        )
-    said.append(Message(_("five baseline runs without SuperKernel, spread (CV) below 5 %")))
-    said.append(
-        Message(
-            _("then {name}; compare outputs first, then three or more timed runs"), name=_name(by_purpose["target"])
-        )
-    )
-    if "wider" in by_purpose:
-        said.append(Message(_("if it works, {name}"), name=_name(by_purpose["wider"])))
+    for finding in target.findings:
+        if finding.check == "mode" and finding.status in ("warn", "unknown") and finding.remedy is not None:
+            yield finding.remedy
+    names = {trial.purpose: _name(trial) for trial in trials}
+    if "smoke_test" in names:
+        text = _("first {name}, one compile: does it build, and is the output the same? It need not win anything")
+        yield Message(text, name=names["smoke_test"])
+    yield Message(_("five baseline runs without SuperKernel, spread (CV) below 5 %"))
+    yield Message(_("then {name}; compare outputs first, then three or more timed runs"), name=names["target"])
+    if "wider" in names:
+        yield Message(_("if it works, {name}"), name=names["wider"])
     if target.breakers and target.breakers[0].cost_us > 0:
         worst = target.breakers[0]
-        said.append(
-            Message(
-                _("if it wins less than {low:.1f} %, look at {op} first ({us:.1f} us per step): {remedy}"),
-                low=max(target.estimate.low_pct if target.estimate else 0.0, NOISE_PCT),
-                op=worst.op_type,
-                us=worst.cost_us,
-                remedy=worst.remedy,
-            )
+        yield Message(
+            _("if it wins less than {low:.1f} %, look at {op} first ({us:.1f} us per step): {remedy}"),
+            low=max(target.estimate.low_pct if target.estimate else 0.0, NOISE_PCT),
+            op=worst.op_type,
+            us=worst.cost_us,
+            remedy=worst.remedy,
         )
-    fallback = by_purpose.get("fallback")
-    if fallback is not None:
-        said.append(Message(_("if it fails or is slower, {name}, else nothing"), name=_name(fallback)))
+    if "fallback" in names:
+        yield Message(_("if it fails or is slower, {name}, else nothing"), name=names["fallback"])
     else:
-        said.append(Message(_("if it fails or is slower, leave it off")))
-    return tuple(said)
-
-
-def _comes_first(finding: Finding) -> bool:
-    return finding.check == "mode" and finding.status in ("warn", "unknown")
+        yield Message(_("if it fails or is slower, leave it off"))
 
 
 def _name(trial: Trial) -> str:
