@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +35,8 @@ FUSING_CHIPS = ("A2", "A3", "950")
 UNKNOWN_FACT = 0.5
 
 Choose = Callable[[Sequence[Template]], Recommendation]
+#: The templates if something were otherwise, and what makes the record of that, given the choice that it becomes.
+_Change = tuple[Sequence[Template], Callable[..., Dependence]]
 
 
 def find_dependences(
@@ -48,22 +52,22 @@ def find_dependences(
     """
     if advised.confidence is None or not assessed.scenes:
         return ()
-    found = [*_operators(assessed, advised, choose), *_facts(assessed, situation, advised, choose)]
-    found += _chips(assessed, situation, advised, choose, assess_under)
-    found += _saving(assessed.templates, advised)
+    found = list(_saving(assessed.templates, advised))
+    changes = (_operators(assessed, advised), _facts(assessed, situation), _chips(assessed, situation, assess_under))
+    for templates, dependence in itertools.chain(*changes):
+        becomes = choose(templates).choice
+        if _flips(templates, advised, becomes):
+            found.append(dependence(becomes=becomes))
     return tuple(sorted(found, key=lambda one: (-one.chance, one.name, one.otherwise)))
 
 
-def _operators(assessed: Assessment, advised: Recommendation, choose: Choose) -> Iterator[Dependence]:
+def _operators(assessed: Assessment, advised: Recommendation) -> Iterator[_Change]:
     for op_type, given in _judged_types(assessed).items():
         for otherwise, chance in _other_verdicts(given):
-            if not _may_flip(assessed, advised, op_type, otherwise):
-                continue
-            templates = reassess(assessed, {op_type}, otherwise)
-            becomes = choose(templates).choice
-            if _flips(templates, advised, becomes):
-                yield Dependence(
-                    kind="operator", name=op_type, given=given, otherwise=otherwise, becomes=becomes, chance=chance
+            if _may_flip(assessed, advised, op_type, otherwise):
+                yield (
+                    reassess(assessed, {op_type}, otherwise),
+                    partial(Dependence, kind="operator", name=op_type, given=given, otherwise=otherwise, chance=chance),
                 )
 
 
@@ -111,7 +115,7 @@ def _moved_pct(assessed: Assessment, template: Template, op_type: str, otherwise
     return max(expected_pct(template), 0.0) * part
 
 
-def _facts(assessed: Assessment, situation: Situation, advised: Recommendation, choose: Choose) -> Iterator[Dependence]:
+def _facts(assessed: Assessment, situation: Situation) -> Iterator[_Change]:
     """Conditions of rules that nobody told: where they do not hold, the operators that need them do not fuse."""
     needing: dict[str, set[str]] = {}
     for scene in assessed.scenes.values():
@@ -120,39 +124,26 @@ def _facts(assessed: Assessment, situation: Situation, advised: Recommendation, 
             if name is not None:
                 needing.setdefault(name, set()).add(op_type)
     for name, op_types in sorted(needing.items()):
-        if situation.conditions.get(name) is not None:
-            continue
-        templates = reassess(assessed, op_types, "unlikely")
-        becomes = choose(templates).choice
-        if _flips(templates, advised, becomes):
-            yield Dependence(
-                kind="fact", name=name, given="unknown", otherwise="no", becomes=becomes, chance=UNKNOWN_FACT
+        if situation.conditions.get(name) is None:
+            yield (
+                reassess(assessed, op_types, "unlikely"),
+                partial(Dependence, kind="fact", name=name, given="unknown", otherwise="no", chance=UNKNOWN_FACT),
             )
 
 
 def _chips(
-    assessed: Assessment,
-    situation: Situation,
-    advised: Recommendation,
-    choose: Choose,
-    assess_under: Callable[[Situation], Assessment],
-) -> Iterator[Dependence]:
+    assessed: Assessment, situation: Situation, assess_under: Callable[[Situation], Assessment]
+) -> Iterator[_Change]:
     """The families of chips that are left, where the capture does not tell and some verdict in scope depends on it."""
     if not any(_hangs_on_chip(scene.preview) for scene in assessed.scenes.values()):
         return
     left = FUSING_CHIPS if situation.hardware == "unknown" else tuple(situation.hardware.split("/"))
     for family in left:
-        templates = assess_under(replace(situation, hardware=family)).templates
-        becomes = choose(templates).choice
-        if _flips(templates, advised, becomes):
-            yield Dependence(
-                kind="fact",
-                name="hardware",
-                given=situation.hardware,
-                otherwise=family,
-                becomes=becomes,
-                chance=round(1.0 / len(left), 4),
-            )
+        given, chance = situation.hardware, round(1.0 / len(left), 4)
+        yield (
+            assess_under(replace(situation, hardware=family)).templates,
+            partial(Dependence, kind="fact", name="hardware", given=given, otherwise=family, chance=chance),
+        )
 
 
 def _hangs_on_chip(preview: Preview) -> bool:

@@ -23,21 +23,17 @@ def choose_experiment(hangs_on: Sequence[Dependence], *, has_pmu: bool, has_prob
     if doubt <= 0:
         return None
     known = {"no_pmu": not has_pmu, "no_probe": not has_probe}
-    best: tuple[float, dict[str, Any]] | None = None
-    for entry in _experiments():
-        if known.get(entry.get("needs", ""), True):
-            settled = sum(one.chance * entry.get(one.kind, 0.0) for one in hangs_on) / doubt
-            value = settled / entry["effort_hours"]
-            if settled > 0 and (best is None or value > best[0]):
-                best = value, {**entry, "settled": settled}
-    if best is None:
+    settles = {
+        entry["name"]: sum(one.chance * entry.get(one.kind, 0.0) for one in hangs_on) / doubt
+        for entry in _experiments()
+        if known.get(entry.get("needs", ""), True)
+    }
+    efforts = {entry["name"]: entry["effort_hours"] for entry in _experiments()}
+    best = max(settles, key=lambda name: settles[name] / efforts[name], default=None)
+    if best is None or settles[best] <= 0:
         return None
-    chosen = best[1]
     return Experiment(
-        name=chosen["name"],
-        settles=round(chosen["settled"], 3),
-        effort_hours=chosen["effort_hours"],
-        message=_say(chosen["name"], hangs_on),
+        name=best, settles=round(settles[best], 3), effort_hours=efforts[best], message=_say(best, hangs_on)
     )
 
 

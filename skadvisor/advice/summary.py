@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,9 @@ def gather_situation(
 ) -> Situation:
     """What the gain and the advice have to know about the capture as a whole."""
     seen = visible_part(labelled)
-    kinds: dict[str, int] = {}
+    kinds: Counter[str] = Counter()
     for kind in layers.kinds:
-        kinds[kind.kind] = kinds.get(kind.kind, 0) + kind.count
+        kinds[kind.kind] += kind.count
     chip = know_chip(options.hardware, labelled.kernels, capture.metadata)
     return Situation(
         mode=labelled.mode,
@@ -103,10 +104,9 @@ def capture_record(capture: Capture) -> CaptureRecord:
     """The record of one capture that was read."""
     kernels = capture.kernels
     end = kernels["start_ns"] + kernels["dur_ns"]
-    skipped: dict[str, int] = {}
+    skipped: Counter[str] = Counter()
     for file in capture.files:
-        for reason, count in file.skipped.items():
-            skipped[reason] = skipped.get(reason, 0) + count
+        skipped.update(file.skipped)
     return CaptureRecord(
         path=str(capture.path),
         producer=capture.producer,
@@ -227,30 +227,28 @@ def region_shares(times: Times, phase: str) -> dict[str, float]:
     return {str(region): float(rows["exposed_ns"].sum()) / wall for region, rows in inside.groupby("region")}
 
 
-def notices(
-    capture: Capture, labelled: Labelled, quality: LabelQuality, shares: dict[str, float]
-) -> tuple[Notice, ...]:
+def notices(capture: Capture, labelled: Labelled, quality: LabelQuality, shares: dict[str, float]) -> Iterator[Notice]:
     """What the reader of a report has to know about the capture and its labels."""
-    found = [Notice(code="capture", message=note) for note in capture.notes]
+
+    def note(code: str, text: str, **values: float) -> Notice:
+        return Notice(code=code, message=Message(text, **values))
+
+    yield from (Notice(code="capture", message=said) for said in capture.notes)
     if capture.state == "truncated":
-        found.append(
-            Notice(code="truncated", message=Message(_("The capture is truncated: only what is whole was read.")))
-        )
+        yield note("truncated", _("The capture is truncated: only what is whole was read."))
     if (kernels := labelled.kernels)["input_shapes"].isna().all() and len(kernels):
-        text = _("The capture has no shapes: labels rest on names and order alone.")
-        found.append(Notice(code="no_shapes", message=Message(text)))
-    if quality.unattributed_share >= 0.01:
+        yield note("no_shapes", _("The capture has no shapes: labels rest on names and order alone."))
+    if (share := quality.unattributed_share) >= 0.01:
         text = _("{share:.1%} of the device time could not be attributed to a region.")
-        found.append(Notice(code="unattributed", message=Message(text, share=quality.unattributed_share)))
+        yield note("unattributed", text, share=share)
     if kernels["layer"].notna().any() and not kernels["region"].isin(("embedding", "head", "sampling")).any():
         text = _(
             "Neither embedding nor output head was recorded: a window inside a step, or a middle stage of a pipeline."
         )
-        found.append(Notice(code="no_ends", message=Message(text)))
-    found += [Notice(code="labels_disagree", message=said) for said in labelled.disagreements]
+        yield note("no_ends", text)
+    yield from (Notice(code="labels_disagree", message=said) for said in labelled.disagreements)
     comm = shares.get("comm", 0.0)
     inside = sum(shares.get(region, 0.0) for region in LAYER_REGIONS)
     if comm > 0.1 and comm > 0.2 * inside:
         text = _("Collectives take {share:.0%} of the step; one rank cannot tell work from waiting for other ranks.")
-        found.append(Notice(code="collectives", message=Message(text, share=comm)))
-    return tuple(found)
+        yield note("collectives", text, share=comm)
