@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,8 +23,9 @@ from skadvisor.comparison.superkernel_steps import (
     Token,
     number_steps,
     steps_of,
-    tokens,
     typical,
+    whole_kernels,
+    with_tokens,
 )
 from skadvisor.text.messages import Message
 from skadvisor.vocabulary.superkernel_names import superkernel_rows
@@ -75,21 +76,23 @@ def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> Aligned
     everything = [*before, *after]
     shapes = all(bool(run.kernels["input_shapes"].notna().any()) for run in everything)
     types = all(bool(run.kernels["op_type"].notna().any()) for run in everything)
+    before, after = (
+        [replace(run, kernels=with_tokens(run.kernels, shapes=shapes, types=types)) for run in side]
+        for side in (before, after)
+    )
     unit: Literal["steps", "executions", "blocks"] = "steps"
     if is_plain_graph(before, after):
-        steps_before, steps_after, unit = cut_executions(before, after, shapes=shapes, types=types)
+        steps_before, steps_after, unit = cut_executions(before, after)
     else:
-        steps_before = [step for run, item in enumerate(before) for step in _labelled_steps(run, item, shapes, types)]
+        steps_before = [step for run, item in enumerate(before) for step in _labelled_steps(run, item)]
         prefix = typical(steps_before).tokens if steps_before else ()
-        steps_after = [
-            step for run, item in enumerate(after) for step in _after_steps(run, item, prefix, shapes, types)
-        ]
+        steps_after = [step for run, item in enumerate(after) for step in _after_steps(run, item, prefix)]
     fused = any(bool(superkernel_rows(item.kernels).any()) for item in after)
     if not steps_before or not steps_after:
         return AlignedRuns(tuple(steps_before), tuple(steps_after), (), (), (), (), 0.0, 0.0, fused)
     usual_before, usual_after = typical(steps_before), typical(steps_after)
     maps = {
-        program: map_step(usual_before.kernels, step.kernels, usual_before.tokens, program)
+        program: map_step(usual_before, step)
         for program, step in {step.tokens: step for step in (*steps_before, *steps_after)}.items()
     }
     chosen = maps[usual_after.tokens]
@@ -108,24 +111,23 @@ def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> Aligned
     )
 
 
-def _labelled_steps(run: int, item: Analysis, shapes: bool, types: bool) -> list[Step]:
+def _labelled_steps(run: int, item: Analysis) -> list[Step]:
     chosen = item.times.steps
     chosen = chosen[(chosen["phase"] == "decode") & chosen["steady"].astype(bool)]
-    inside = item.kernels[item.kernels["step"].isin(chosen["step"])]
-    return steps_of(run, inside, inside["step"].to_numpy(dtype="int64"), shapes, types)
+    number = item.kernels["step"].where(item.kernels["step"].isin(chosen["step"]), -1)
+    return steps_of(run, item.kernels, number.to_numpy(dtype="int64"))
 
 
-def _after_steps(run: int, item: Analysis, prefix: Sequence[Token], shapes: bool, types: bool) -> list[Step]:
+def _after_steps(run: int, item: Analysis, prefix: Sequence[Token]) -> list[Step]:
     """Steady steps of AFTER: as labelled, or, where SuperKernels hide them, those of the usual program."""
-    kernels = item.kernels[item.kernels["kind"].astype("object") != "collective_part"]
-    kernels = kernels.sort_values("start_ns", kind="stable")
+    kernels = whole_kernels(item.kernels)
     if not superkernel_rows(kernels).any():
-        return _labelled_steps(run, item, shapes, types)
-    numbers = number_steps(kernels, tokens(kernels, shapes=shapes, types=types), prefix)
+        return _labelled_steps(run, item)
+    numbers = number_steps(kernels, prefix)
     if np.array_equal(numbers[numbers >= 0], kernels["step"].to_numpy(dtype="int64")[numbers >= 0]):
         unsteady = item.times.steps.loc[~item.times.steps["steady"].astype(bool), "step"]
         numbers = np.where(np.isin(numbers, unsteady), -1, numbers)
-    steps = steps_of(run, kernels[numbers >= 0], numbers[numbers >= 0], shapes, types)
+    steps = steps_of(run, kernels, numbers)
     if not steps:
         return []
     usual = Counter(step.tokens for step in steps).most_common(1)[0][0]

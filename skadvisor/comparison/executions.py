@@ -12,7 +12,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -20,9 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.comparison.superkernel_mapping import map_step
-from skadvisor.comparison.superkernel_steps import Step, Token, steps_of, tokens, typical
+from skadvisor.comparison.superkernel_steps import Step, Token, steps_of, typical, whole_kernels
 from skadvisor.events import idle_before
-from skadvisor.vocabulary.superkernel_names import superkernel_rows
+from skadvisor.vocabulary.superkernel_names import TYPE, superkernel_rows
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
@@ -42,21 +41,19 @@ def is_plain_graph(before: Sequence[Analysis], after: Sequence[Analysis]) -> boo
     return not eager and not layers and phases <= {"decode", "unknown"}
 
 
-def cut_executions(
-    before: Sequence[Analysis], after: Sequence[Analysis], *, shapes: bool, types: bool
-) -> tuple[list[Step], list[Step], Unit]:
+def cut_executions(before: Sequence[Analysis], after: Sequence[Analysis]) -> tuple[list[Step], list[Step], Unit]:
     """The executions of both sides, divided so that what runs in one of BEFORE is what runs in one of AFTER.
 
     Where one side shows more of a stack of equal blocks than the other, the blocks are compared.
     """
     tables = [[_graph_kernels(item.kernels) for item in analyses] for analyses in (before, after)]
-    ways = [[_divisions(run, table, shapes, types) for run, table in enumerate(side)] for side in tables]
+    ways = [[_divisions(run, table) for run, table in enumerate(side)] for side in tables]
     fused = [_once_per_name(divisions) for divisions in ways[1]]
     if not all(fused):
         return (*_same_programs(ways), "executions")
     found = _fitting(ways[0], fused)
     if _left_over(found, typical(_flat(fused)))[0]:
-        blocks = [_blocks(run, table, shapes, types) for run, table in enumerate(tables[1])]
+        blocks = [_blocks(run, table) for run, table in enumerate(tables[1])]
         of_blocks = _fitting(ways[0], blocks)
         if _left_over(of_blocks, typical(_flat(blocks))) == (0, 0.0):
             return of_blocks, _flat(blocks), "blocks"
@@ -81,21 +78,19 @@ def _same_programs(ways: Sequence[Sequence[list[list[Step]]]]) -> tuple[list[Ste
     return _flat(before), _flat(after)
 
 
-def _blocks(run: int, kernels: pd.DataFrame, shapes: bool, types: bool) -> list[Step]:
+def _blocks(run: int, kernels: pd.DataFrame) -> list[Step]:
     """The shortest equal parts of a run in which the names of scopes are alike but for their numbers."""
-    own = [(operator, re.sub(r"\d+", "*", name)) for operator, name in tokens(kernels, shapes=shapes, types=types)]
+    own = [(operator, re.sub(r"\d+", "*", name)) for operator, name in kernels["token"]]
     numbers = next(
         (numbers for numbers in _number_by_token(own) if _follow_each_other(kernels, numbers)),
         np.zeros(len(kernels), dtype=np.int64),
     )
-    parts = steps_of(run, kernels, numbers, shapes, types)
-    alike = [tuple((operator, re.sub(r"\d+", "*", name)) for operator, name in part.tokens) for part in parts]
-    return [replace(part, tokens=program) for part, program in zip(parts, alike, strict=True)]
+    return steps_of(run, kernels.assign(token=pd.Series(own, index=kernels.index, dtype="object")), numbers)
 
 
 def _graph_kernels(kernels: pd.DataFrame) -> pd.DataFrame:
     """What ran in a graph, in time order: with SuperKernels the graphs that hold them."""
-    kernels = kernels[kernels["kind"].astype("object") != "collective_part"].sort_values("start_ns", kind="stable")
+    kernels = whole_kernels(kernels)
     fused = superkernel_rows(kernels)
     models = kernels["model"]
     if models[fused].notna().any():
@@ -103,25 +98,22 @@ def _graph_kernels(kernels: pd.DataFrame) -> pd.DataFrame:
     return kernels[models.notna().to_numpy(dtype=bool)] if models.notna().any() else kernels
 
 
-def _divisions(run: int, kernels: pd.DataFrame, shapes: bool, types: bool) -> list[list[Step]]:
+def _divisions(run: int, kernels: pd.DataFrame) -> list[list[Step]]:
     """Every way to divide the kernels into equal executions, the shortest executions first; at least the whole."""
-    own = tokens(kernels, shapes=shapes, types=types)
-    by_task = _number_by_task(kernels, own)
-    found = [by_task] if by_task is not None else _number_by_token(own)
+    by_task = _number_by_task(kernels)
+    found = [by_task] if by_task is not None else _number_by_token(kernels["token"].tolist())
     whole = np.zeros(len(kernels), dtype=np.int64)
-    ways = [numbers for numbers in (*found, whole) if _follow_each_other(kernels, numbers)]
-    return [steps_of(run, kernels[numbers >= 0], numbers[numbers >= 0], shapes, types) for numbers in ways]
+    return [steps_of(run, kernels, numbers) for numbers in (*found, whole) if _follow_each_other(kernels, numbers)]
 
 
-def _number_by_task(kernels: pd.DataFrame, own: Sequence[Token]) -> Numbers | None:
+def _number_by_task(kernels: pd.DataFrame) -> Numbers | None:
     """Executions by the numbers of the graph's tasks, -1 in one that the capture cuts off; None where none repeats."""
     keys = kernels[["model", "stream", "task"]]
     if kernels.empty or keys[["model", "task"]].isna().any(axis=None):
         return None
     task = keys.groupby(["model", "stream", "task"], sort=False, dropna=False).ngroup()
-    kinds = pd.Series([f"{operator} {size}" for operator, size in own], index=kernels.index)
     counts = task.value_counts()
-    if counts.max() == 1 or kinds.groupby(task).nunique().max() > 1:
+    if counts.max() == 1 or kernels["token"].groupby(task).nunique().max() > 1:
         return None
     if counts.nunique() == 1:
         return task.groupby(task).cumcount().to_numpy(dtype=np.int64)
@@ -161,7 +153,7 @@ def _follow_each_other(kernels: pd.DataFrame, numbers: Numbers) -> bool:
 def _once_per_name(ways: Sequence[list[Step]]) -> list[Step]:
     """The division in which every SuperKernel runs once in an execution; empty where nothing was fused."""
     for steps in reversed(ways):
-        named = Counter(token for token in steps[0].tokens if token[0] == "SuperKernel")
+        named = Counter(token for token in steps[0].tokens if token[0] == TYPE)
         if not named:
             return []
         if max(named.values()) == 1:
@@ -171,9 +163,8 @@ def _once_per_name(ways: Sequence[list[Step]]) -> list[Step]:
 
 def _left_over(before: Sequence[Step], after: Step) -> tuple[int, float]:
     """SuperKernels of an execution after without kernels before, and the share of the kernels before that is gone."""
-    first = before[0]
-    mapping = map_step(first.kernels, after.kernels, first.tokens, after.tokens)
-    return len(mapping.unmapped), 1 - mapping.held_share(len(first.tokens))
+    mapping = map_step(before[0], after)
+    return len(mapping.unmapped), 1 - mapping.held_share(len(before[0].tokens))
 
 
 def _unlike(one: Sequence[Step], other: Sequence[Step]) -> int:

@@ -6,7 +6,7 @@ by more than 5 % is a warning; below 2 % of the step, and below 3 % or 1 us of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +25,7 @@ from skadvisor.comparison.records import (
     SuperKernelChange,
     Unmapped,
 )
-from skadvisor.comparison.statistics import FEWEST, Interval, Shown, Spread
+from skadvisor.comparison.statistics import CV_REFUSES_PCT, FEWEST, Interval, Shown, Spread
 from skadvisor.comparison.superkernel_steps import Step
 from skadvisor.gain.population import recompile_pct
 from skadvisor.options import Options, choose_options
@@ -38,7 +38,6 @@ from skadvisor.vocabulary.superkernel_names import NO_SCOPE, scope_of
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
 
-CV_REFUSES_PCT = 20.0
 CV_WARNS_PCT = 5.0
 SUPERKERNEL_FLOOR_PCT = 3.0
 SUPERKERNEL_FLOOR_US = 1.0
@@ -107,7 +106,7 @@ def _compare(before: Sequence[Analysis], after: Sequence[Analysis], template: st
         unmapped=tuple(Unmapped(name=name, reason=reason) for name, reason in runs.unmapped),
         template=chosen,
         forecast=_check_forecast(before[0].result, chosen, judged.mid) if chosen else None,
-        notes=_notes(runs, unit, first, second, same),
+        notes=tuple(_notes(runs, unit, first, second, same)),
     )
 
 
@@ -280,39 +279,24 @@ def _check_forecast(before: Result, template: str, outcome_pct: float) -> Foreca
 
 def _notes(
     runs: AlignedRuns, unit: str, first: Sequence[float], second: Sequence[float], same: bool
-) -> tuple[Message, ...]:
-    notes: list[Message] = []
+) -> Iterator[Message]:
     cv_pct = statistics.describe(first).cv_pct
     if same:
-        notes.append(Message(_("BEFORE and AFTER hold the same kernels to the nanosecond.")))
+        yield Message(_("BEFORE and AFTER hold the same kernels to the nanosecond."))
     elif not runs.superkernels:
-        notes.append(Message(_("AFTER has no SuperKernel: nothing was fused, the change has another cause.")))
+        yield Message(_("AFTER has no SuperKernel: nothing was fused, the change has another cause."))
     if cv_pct is not None and CV_WARNS_PCT < cv_pct <= CV_REFUSES_PCT:
-        notes.append(
-            Message(_("The baseline varies by {cv:.1f} %; below {limit:.0f} % is good."), cv=cv_pct, limit=CV_WARNS_PCT)
-        )
+        text = _("The baseline varies by {cv:.1f} %; below {limit:.0f} % is good.")
+        yield Message(text, cv=cv_pct, limit=CV_WARNS_PCT)
     if unit == "executions" and len(first) == len(second) > 1:
-        notes.append(
-            Message(
-                _("The first may hold warm-up; the last alone: {before:.1f} -> {after:.1f} us, {pct:+.1f} %."),
-                before=first[-1],
-                after=second[-1],
-                pct=percent(first[-1] - second[-1], first[-1]),
-            )
-        )
+        text = _("The first may hold warm-up; the last alone: {before:.1f} -> {after:.1f} us, {pct:+.1f} %.")
+        gain = percent(first[-1] - second[-1], first[-1])
+        yield Message(text, before=first[-1], after=second[-1], pct=gain)
     if unit != "runs" and not same:
-        notes.append(
-            Message(
-                _(
-                    "One run a side: the interval holds what another compilation alone moves the step by "
-                    "({sigma:.1f} %, from published repeats). Compare {count} runs or more each with --runs."
-                ),
-                sigma=_share_in_scope(runs) * recompile_pct(_level(runs)),
-                count=FEWEST,
-            )
+        text = _(
+            "One run a side: the interval holds what another compilation alone moves the step by "
+            "({sigma:.1f} %, from published repeats). Compare {count} runs or more each with --runs."
         )
+        yield Message(text, sigma=_share_in_scope(runs) * recompile_pct(_level(runs)), count=FEWEST)
     if runs.unmapped:
-        notes.append(
-            Message(_("{count} SuperKernels could not be mapped to what they replaced."), count=len(runs.unmapped))
-        )
-    return tuple(notes)
+        yield Message(_("{count} SuperKernels could not be mapped to what they replaced."), count=len(runs.unmapped))

@@ -8,20 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from skadvisor.comparison import statistics
-from skadvisor.comparison.statistics import FEWEST, Spread
+from skadvisor.comparison.statistics import CV_REFUSES_PCT, FEWEST, Interval, Spread
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.text.messages import Message, _
 
 LARGEST_BYTES = 1 << 20
-CV_REFUSES_PCT = 20.0
 Decision = Literal["go_on", "stop", "more_runs", "not_run"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Expected:
-    low: float
-    mid: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +23,7 @@ class _Filled:
     name: str
     kind: Literal["baseline", "smoke_test", "screen", "confirm"]
     repeats: int
-    expected_pct: _Expected | None = None
+    expected_pct: Interval | None = None
     decode_latency_ms: list[float] = field(default_factory=list)
 
 
@@ -151,7 +143,7 @@ def _judge(run: _Filled, base: Sequence[float]) -> Screened:
 
 
 def _decide(
-    run: _Filled, off: Sequence[float], times: Sequence[float], gain: statistics.Interval | None
+    run: _Filled, off: Sequence[float], times: Sequence[float], gain: Interval | None
 ) -> tuple[Decision, Message]:
     if not times:
         return "not_run", Message(_("not run yet"))

@@ -21,6 +21,8 @@ CONFIDENCE = 0.95
 DEVIATIONS = 1.96
 #: Fewer than this on either side prove nothing. Source: SuperKernel measuring guides (three or more runs).
 FEWEST = 3
+#: Runs that vary by more than this prove nothing either, percent (same source).
+CV_REFUSES_PCT = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)

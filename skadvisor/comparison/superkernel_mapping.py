@@ -16,9 +16,10 @@ from difflib import SequenceMatcher
 import numpy as np
 import pandas as pd
 
-from skadvisor.comparison.superkernel_steps import Token
+from skadvisor.comparison.superkernel_steps import Step, Token
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.names import base_operator
+from skadvisor.vocabulary.superkernel_names import TYPE, end_names
 
 #: Stretches longer than this on both sides are matched by their unique tokens only: difflib is quadratic.
 LONGEST_STRETCH = 1500
@@ -51,26 +52,27 @@ class Mapping:
         return len(held - {-1}) / before
 
 
-def map_step(
-    before: pd.DataFrame, after: pd.DataFrame, tokens_before: Sequence[Token], tokens_after: Sequence[Token]
-) -> Mapping:
-    """Map one step's kernels; both tables in the same program order, without fragments of collectives."""
-    twins = align(tokens_before, tokens_after)
-    names_before = _plain_names(before)
-    names_after = list(after["name"].astype("object").fillna("").astype(str))
-    rows = [row for row, token in enumerate(tokens_after) if token[0] == "SuperKernel"]
+def map_step(step_before: Step, step_after: Step) -> Mapping:
+    """Map one step's kernels to those of the same step before."""
+    before, after, tokens_before = step_before.kernels, step_after.kernels, step_before.tokens
+    twins = align(tokens_before, step_after.tokens)
+    names_after = _names(after)
+    names_before = [name.replace("/", "_") for name in _names(before)]  # as a SuperKernel's name can hold them
+    rows = [row for row, token in enumerate(step_after.tokens) if token[0] == TYPE]
     used = {place for place in twins if place >= 0}
     found: dict[int, tuple[int, ...]] = {}
-    for group, free in _groups(rows, twins, len(tokens_before)):
-        shared = _divide([names_after[row] for row in group], free, names_before, tokens_before)
-        found.update((row, children) for row, children in zip(group, shared, strict=True) if children)
+
+    def divide(groups: Iterable[tuple[list[int], list[int]]]) -> None:
+        for group, free in groups:
+            shared = _divide([names_after[row] for row in group], free, names_before, tokens_before)
+            found.update((row, children) for row, children in zip(group, shared, strict=True) if children)
+
+    divide(_groups(rows, twins, len(tokens_before)))
     # What began on one stream and ended on another lies in no single stretch: look by time, first near, then anywhere.
     for windows in (True, False):
         left = [row for row in rows if row not in found]
         used |= {place for children in found.values() for place in children}
-        for group, free in _groups_by_time(before, after, left, twins, used, windows):
-            shared = _divide([names_after[row] for row in group], free, names_before, tokens_before)
-            found.update((row, children) for row, children in zip(group, shared, strict=True) if children)
+        divide(_groups_by_time(before, after, left, twins, used, windows))
     found = _add_side_kernels(before, found, used)
     other = {row for row, children in found.items() if _other_shapes(before, after, row, children)}
     sites = tuple(Site(row, found[row]) for row in rows if row in found and row not in other)
@@ -90,7 +92,7 @@ def _groups_by_time(
     Their place is between the matched kernels that start next before and after them; without `windows` it is the
     whole step.
     """
-    starts_before, starts_after = _starts(before), _starts(after)
+    starts_before, starts_after = (side["start_ns"].tolist() for side in (before, after))
     free = sorted((place for place in range(len(starts_before)) if place not in used), key=starts_before.__getitem__)
     ordered = sorted(rows, key=starts_after.__getitem__)
     if not windows:
@@ -137,13 +139,9 @@ def _other_shapes(before: pd.DataFrame, after: pd.DataFrame, row: int, children:
     return not (had <= has or has <= had)
 
 
-def _starts(kernels: pd.DataFrame) -> list[int]:
-    return [int(start) for start in kernels["start_ns"]]
-
-
 def _why(name: str) -> Message:
-    ends = _ends(name)
-    if ends is None:
+    ends = end_names(name)
+    if not ends:
         return Message(_("its name does not say what it holds"))
     return Message(_("no kernels of BEFORE from {first} to {last} are left for it"), first=ends[0], last=ends[1])
 
@@ -225,11 +223,11 @@ def _divide(
     answers: list[tuple[int, ...]] = []
     position = 0
     for name, next_name in itertools.zip_longest(names, names[1:], fillvalue=""):
-        ends, following = _ends(name), _ends(next_name)
+        ends, following = end_names(name), end_names(next_name)
         first = last = None
-        if ends is not None:
+        if ends:
             first = _find(ends[0], free, range(position, len(free)), names_before, tokens_before)
-        if ends is not None and first is not None:
+        if first is not None:
             limit = _limit(ends[1], following, free, first, names_before, tokens_before)
             # The last one: static kernels of the same operator and shapes share one name.
             last = _find(ends[1], free, range(limit - 1, first - 1, -1), names_before, tokens_before)
@@ -240,14 +238,14 @@ def _divide(
 
 def _limit(
     last: str,
-    following: tuple[str, str] | None,
+    following: Sequence[str],
     free: Sequence[int],
     first: int,
     names: Sequence[str],
     tokens: Sequence[Token],
 ) -> int:
     """Where the next SuperKernel begins: at its first operator's name if that is unique, else where both meet."""
-    if following is None:
+    if not following:
         return len(free)
     named = [position for position in range(first + 1, len(free)) if names[free[position]] == following[0]]
     if len(named) == 1:
@@ -258,13 +256,6 @@ def _limit(
             if ends and _matches(following[0], free[position], names, tokens)[exact]:
                 return position
     return len(free)
-
-
-def _ends(name: str) -> tuple[str, str] | None:
-    """The first and last operator as the name writes them."""
-    head, separator, last = name.rpartition("_end_")
-    _scope, other, first = head.partition("_start_")
-    return (first, last) if separator and other and first and last else None
 
 
 def _matches(wanted: str, place: int, names: Sequence[str], tokens: Sequence[Token]) -> tuple[bool, bool]:
@@ -282,9 +273,8 @@ def _find(
     return next(exact, next((place for place, _same, alike in judged if alike), None))
 
 
-def _plain_names(kernels: pd.DataFrame) -> list[str]:
-    """Names as a SuperKernel's name can hold them."""
-    return [name.replace("/", "_") for name in kernels["name"].astype("object").fillna("").astype(str)]
+def _names(kernels: pd.DataFrame) -> list[str]:
+    return list(kernels["name"].astype("object").fillna("").astype(str))
 
 
 def intervals(kernels: pd.DataFrame, children: Sequence[int]) -> int:

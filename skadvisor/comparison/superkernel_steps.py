@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -30,16 +31,19 @@ class Step:
 
     run: int
     kernels: pd.DataFrame
-    tokens: tuple[Token, ...]
 
-    @property
+    @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        return tuple(self.kernels["token"])
+
+    @cached_property
     def wall_ns(self) -> int:
         start = self.kernels["start_ns"]
         return int((start + self.kernels["dur_ns"]).max() - start.min())
 
 
-def tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> list[Token]:
-    """What a kernel is, for comparing two captures: (operator, input shapes).
+def with_tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> pd.DataFrame:
+    """The kernels with a column `token`: what each is, for comparing two captures, (operator, input shapes).
 
     `shapes` and `types` say whether both captures have them. A SuperKernel's token is its name
     without what changes from build to build.
@@ -52,25 +56,29 @@ def tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> list[Token]:
         operators = [bases[name] for name in names]
     sizes = kernels["input_shapes"].astype("object").fillna("").astype(str) if shapes else [""] * len(kernels)
     fused = superkernel_names.superkernel_rows(kernels)
-    return [
-        ("SuperKernel", superkernel_names.without_build(name)) if sk else (operator, size)
+    tokens = [
+        (superkernel_names.TYPE, superkernel_names.without_build(name)) if sk else (operator, size)
         for sk, name, operator, size in zip(fused, names, operators, sizes, strict=True)
     ]
+    return kernels.assign(token=pd.Series(tokens, index=kernels.index, dtype="object"))
 
 
-def steps_of(run: int, kernels: pd.DataFrame, numbers: NDArray[np.int64], shapes: bool, types: bool) -> list[Step]:
-    steps = []
-    for _number, rows in kernels.groupby(numbers, sort=True):
-        own = _in_program_order(rows[rows["kind"].astype("object") != "collective_part"])
-        steps.append(Step(run, own, tuple(tokens(own, shapes=shapes, types=types))))
-    return steps
+def whole_kernels(kernels: pd.DataFrame) -> pd.DataFrame:
+    """The kernels without fragments of collectives, in time order."""
+    return kernels[kernels["kind"].astype("object") != "collective_part"].sort_values("start_ns", kind="stable")
+
+
+def steps_of(run: int, kernels: pd.DataFrame, numbers: NDArray[np.int64]) -> list[Step]:
+    """The steps of a run, given the number of each kernel's; what has none (-1) is in no step."""
+    inside = numbers >= 0
+    parts = kernels[inside].groupby(numbers[inside], sort=True)
+    return [Step(run, _in_program_order(whole_kernels(rows))) for _number, rows in parts]
 
 
 def _in_program_order(kernels: pd.DataFrame) -> pd.DataFrame:
     """Stream by stream, in the order in which streams begin: how they interleave differs from step to step."""
-    ordered = kernels.sort_values("start_ns", kind="stable")
-    streams = pd.factorize(ordered["stream"].fillna(-1).to_numpy(dtype="int64"))[0]
-    return ordered.iloc[np.argsort(streams, kind="stable")]
+    streams = pd.factorize(kernels["stream"].fillna(-1).to_numpy(dtype="int64"))[0]
+    return kernels.iloc[np.argsort(streams, kind="stable")]
 
 
 def typical(steps: Sequence[Step]) -> Step:
@@ -81,19 +89,17 @@ def typical(steps: Sequence[Step]) -> Step:
     return min(same, key=lambda step: abs(step.wall_ns - middle))
 
 
-def number_steps(kernels: pd.DataFrame, own: Sequence[Token], prefix: Sequence[Token]) -> NDArray[np.int64]:
-    """A step number per row, -1 outside steps; `own` are the tokens of `kernels`, `prefix` those a step begins with.
+def number_steps(kernels: pd.DataFrame, prefix: Sequence[Token]) -> NDArray[np.int64]:
+    """A step number per row of kernels with SuperKernels, -1 outside steps; a step begins with the tokens `prefix`.
 
     Steps that the capture's labels have right are kept.
     """
     labelled = kernels["step"].to_numpy(dtype="int64")
     fused = superkernel_names.superkernel_rows(kernels)
-    if not fused.any():
-        return np.where(kernels["phase"].astype("object") == "decode", labelled, -1)
     leader = _leader(kernels, fused)
     if _labels_hold(kernels, labelled, fused, leader):
         return np.where(np.isin(labelled, labelled[leader]), labelled, -1)
-    starts = _step_starts(kernels, own, prefix, leader)
+    starts = _step_starts(kernels, prefix, leader)
     return np.searchsorted(starts, np.arange(len(kernels)), side="right") - 1
 
 
@@ -121,10 +127,9 @@ def _leader(kernels: pd.DataFrame, fused: NDArray[np.bool_]) -> NDArray[np.int64
     return rows[names[rows] == first]
 
 
-def _step_starts(
-    kernels: pd.DataFrame, own: Sequence[Token], prefix: Sequence[Token], leader: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _step_starts(kernels: pd.DataFrame, prefix: Sequence[Token], leader: NDArray[np.int64]) -> NDArray[np.int64]:
     """The first row of each step: the best match of the prefix before its leader, else behind the longest pause."""
+    own = kernels["token"].tolist()
     pause = idle_before(kernels["start_ns"].to_numpy(), kernels["dur_ns"].to_numpy())
     wanted = list(prefix[:PREFIX])
     starts = []
