@@ -47,7 +47,7 @@ def plan_command(
     capture: Path,
     template: str | None,
     variant: str | None,
-    dialect: str | None,
+    dialect: Dialect | None,
     model: Path | None,
     config: Path | None,
     apply: bool,
@@ -58,6 +58,7 @@ def plan_command(
     """Print the code, configuration, options, risks and checks for a scope, from the capture that it is for."""
     from skadvisor.analysis import analyze
     from skadvisor.plan import choose_dialect, describe_plan, make_plan
+    from skadvisor.plan.recipe_config import fitting_dialect
     from skadvisor.plan.text import change_sections
     from skadvisor.report import Answer
 
@@ -70,11 +71,12 @@ def plan_command(
     if chosen == "none":
         _give_none(advised, capture, wish)
         return
-    spoken = _dialect(dialect, config) or choose_dialect(analysis.result)
+    # what was asked for, else what fits the graph that the configuration has, else the capture's
+    spoken = dialect or (fitting_dialect(config) if config else None) or choose_dialect(analysis.result)
     variant = variant or (advised.variant if chosen == advised.choice else "")
     plan = make_plan(analysis.result, analysis.kernels, chosen, spoken, variant)
-    patch = _propose(model, plan, places) if model else None
-    reviewed = _review(config, plan, analysis.kernels) if config else None
+    patch = _propose(model, plan, spoken, places) if model else None
+    reviewed = _review(config, plan, spoken, analysis.kernels) if config else None
 
     def describe(language: str) -> Document:
         return describe_plan(plan, language, change_sections(patch, reviewed, language))
@@ -86,15 +88,6 @@ def plan_command(
     give(Answer(plan, describe, {".diff": diff, ".patch": diff}, next=follows), wish, [capture])
     if apply:
         _apply(patch, reviewed)
-
-
-def _dialect(asked: str | None, config: Path | None) -> Dialect | None:
-    """The dialect that was asked for, else the one of the graph that the configuration has; None for the capture's."""
-    from skadvisor.plan.recipe_config import fitting_dialect
-
-    if asked is not None:
-        return next(name for name in DIALECTS if name == asked)
-    return fitting_dialect(config) if config is not None else None
 
 
 def _give_none(advised: Recommendation, capture: Path, wish: Wish) -> None:
@@ -116,16 +109,12 @@ def _give_none(advised: Recommendation, capture: Path, wish: Wish) -> None:
     click.echo(f"name one to see its plan all the same: --template {shown}", err=True)
 
 
-def _propose(model: Path, plan: Plan, places: dict[str, Any]) -> Patch | Declined:
+def _propose(model: Path, plan: Plan, dialect: Dialect, places: dict[str, Any]) -> Patch | Declined:
     """The change of the modeling file; `places` are the options of --class, --method, --enable and --decode-when."""
     from skadvisor.plan import patch
 
     request = patch.Request(
-        template=plan.template,
-        variant=plan.variant or "a",
-        dialect=next(name for name in DIALECTS if name == plan.dialect),
-        options=plan.options,
-        **places,
+        template=plan.template, variant=plan.variant or "a", dialect=dialect, options=plan.options, **places
     )
     try:
         return patch.propose(model, request)
@@ -135,19 +124,18 @@ def _propose(model: Path, plan: Plan, places: dict[str, Any]) -> Patch | Decline
         ) from error
 
 
-def _review(config: Path, plan: Plan, kernels: pd.DataFrame) -> ConfigReview:
+def _review(config: Path, plan: Plan, dialect: Dialect, kernels: pd.DataFrame) -> ConfigReview:
     from skadvisor.events import PlainColumns
     from skadvisor.fusion.overlaps import count_streams
     from skadvisor.plan.compile_options import scope_kernels
     from skadvisor.plan.recipe_config import review
 
-    if plan.dialect == "vllm-ascend":
+    if dialect == "vllm-ascend":
         raise InputError(
             _("vLLM-Ascend has no configuration file of its own"), _("Type the additional_config of the plan.")
         )
     inside = scope_kernels(kernels, plan.template, plan.variant)
-    spoken = next(name for name in DIALECTS if name == plan.dialect)
-    return review(config, spoken, count_streams(PlainColumns(inside), inside["scope"].to_numpy()) > 1)
+    return review(config, dialect, count_streams(PlainColumns(inside), inside["scope"].to_numpy()) > 1)
 
 
 def _diff(patch: Patch | Declined | None, reviewed: ConfigReview | None) -> str:

@@ -9,7 +9,7 @@ import click
 from skadvisor.commands.analysing import analysis_options, one_rank
 from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.options import Options
-from skadvisor.plan.patch import DIALECTS
+from skadvisor.plan.patch import DIALECTS, Dialect
 
 
 @click.command("screen")
@@ -22,7 +22,7 @@ from skadvisor.plan.patch import DIALECTS
 @answer_options(".yaml")
 @analysis_options
 def screen_command(
-    capture: Path, dialect: str | None, steps: int, run_cv: float | None, wish: Wish, options: Options
+    capture: Path, dialect: Dialect | None, steps: int, run_cv: float | None, wish: Wish, options: Options
 ) -> None:
     """List which scopes to try, with which options, how often, and when to stop.
 
@@ -48,8 +48,7 @@ def screen_command(
         give(answer, wish, [capture])
         return
     analysis = analyze(capture, one_rank(capture, options))
-    spoken = next((name for name in DIALECTS if name == dialect), None) or choose_dialect(analysis.result)
-    sheet = make_sheet(analysis.result, analysis.kernels, spoken, steps, run_cv)
+    sheet = make_sheet(analysis.result, analysis.kernels, dialect or choose_dialect(analysis.result), steps, run_cv)
     own = {".yaml": lambda language: sheet_yaml(sheet, translator(language))}
     status: Status = "answered" if sheet.runs else "no_placement"
     follows = ("skadvisor screen SHEET.yaml",) if sheet.runs else (f"skadvisor analyze {capture}",)

@@ -11,10 +11,17 @@ from skadvisor.errors import InputError
 from skadvisor.text.messages import Message, _
 
 _NOT_ONE_OF = re.compile(r"'?(?P<value>.*?)'? is not one of (?P<choices>.*?)\.?$", re.DOTALL)
-_NO_NUMBER = re.compile(r"'(?P<value>.*)' is not a valid (integer|float)( range)?\.?$", re.DOTALL)
-_RANGE = re.compile(r"(?P<value>\S+) is not in the range (?P<range>.*?)\.?$")
-_EXTRA = re.compile(r"Got unexpected extra arguments? \((?P<words>.*)\)$", re.DOTALL)
-_NO_VALUE = re.compile(r"Option '(?P<name>.*)' requires (an|\d+) arguments?\.?$")
+#: What else click says, the problem in our words, and what to do where that is not to see --help.
+_SAYINGS = (
+    (r"'(?P<value>.*)' is not a valid (integer|float)( range)?\.?$", _("{name} takes a number, not {value}"), ""),
+    (
+        r"(?P<value>\S+) is not in the range (?P<range>.*?)\.?$",
+        _("{name} cannot be {value}"),
+        _("It has to be {range}."),
+    ),
+    (r"Got unexpected extra arguments? \((?P<words>.*)\)$", _("{words} is more than {command} takes"), ""),
+    (r"Option '(?P<name>.*)' requires (an|\d+) arguments?\.?$", _("{name} needs a value"), ""),
+)
 
 
 def explain_usage(error: click.ClickException) -> InputError:
@@ -39,15 +46,10 @@ def explain_usage(error: click.ClickException) -> InputError:
         offered = Message(_("Choose one of: {listed}"), listed=", ".join(choices))
         hint = Message(_("Did you mean {near}?"), near=near[0]) if near else offered
         return InputError(_("{name} cannot be {value}"), hint, name=name, value=found["value"] or "''")
-    if found := _NO_NUMBER.match(text):
-        return InputError(_("{name} takes a number, not {value}"), help_line, name=name, value=found["value"] or "''")
-    if found := _RANGE.match(text):
-        hint = Message(_("It has to be {range}."), range=found["range"])
-        return InputError(_("{name} cannot be {value}"), hint, name=name, value=found["value"])
-    if found := _EXTRA.match(text):
-        return InputError(_("{words} is more than {command} takes"), help_line, words=found["words"], command=command)
-    if found := _NO_VALUE.match(text):
-        return InputError(_("{name} needs a value"), help_line, name=found["name"])
+    for pattern, problem, advice in _SAYINGS:
+        if found := re.match(pattern, text, re.DOTALL):
+            said = {"name": name, "command": command, **{key: word or "''" for key, word in found.groupdict().items()}}
+            return InputError(problem, Message(advice, **said) if advice else help_line, **said)
     return InputError(error.format_message(), help_line)
 
 
