@@ -203,37 +203,27 @@ def _verdict(
     blocking = next((finding for finding in findings if finding.status == "block"), None)
     if blocking is not None:
         return "blocked", Message(_("not possible as captured: {why}"), why=blocking.message)
+    # What was measured on this very model decides, whatever the forecast says.
+    decides = measured or found
+    verdict: Verdict = "worthwhile" if decides.mid_pct >= NOISE_PCT else "within_noise"
     if measured is not None:
-        return _measured_verdict(measured)
-    where = scene.preview.variant.where
-    figures = {
-        "low": found.low_pct,
-        "mid": found.mid_pct,
-        "high": found.high_pct,
-        "us": found.mid_us,
-        "where": Message(where),
-        "floor": NOISE_PCT,
-    }
-    if found.mid_pct < NOISE_PCT:
-        return "within_noise", Message(
-            _("within noise: {mid:.1f} % of the step ({low:.1f} to {high:.1f}), below the noise floor of {floor:g} %"),
-            **figures,
+        text = _("measured here: {mid:.1f} % of the step in {runs} runs ({low:.1f} to {high:.1f})")
+    elif verdict == "within_noise":
+        text = _(
+            "within noise: {mid:.1f} % of the step ({low:.1f} to {high:.1f}), below the noise floor of {floor:g} %"
         )
-    return "worthwhile", Message(
-        _("about {us:.0f} us, {mid:.1f} % of the step ({low:.1f} to {high:.1f}): {where}"), **figures
+    else:
+        text = _("about {us:.0f} us, {mid:.1f} % of the step ({low:.1f} to {high:.1f}): {where}")
+    return verdict, Message(
+        text,
+        low=decides.low_pct,
+        mid=decides.mid_pct,
+        high=decides.high_pct,
+        us=found.mid_us,
+        runs=measured.runs if measured else 0,
+        where=Message(scene.preview.variant.where),
+        floor=NOISE_PCT,
     )
-
-
-def _measured_verdict(measured: Measured) -> tuple[Verdict, Message]:
-    """What was measured on this very model decides, whatever the forecast says."""
-    sentence = Message(
-        _("measured here: {mid:.1f} % of the step in {runs} runs ({low:.1f} to {high:.1f})"),
-        mid=measured.mid_pct,
-        runs=measured.runs,
-        low=measured.low_pct,
-        high=measured.high_pct,
-    )
-    return ("worthwhile" if measured.mid_pct >= NOISE_PCT else "within_noise"), sentence
 
 
 def _breakers(scene: Scene, draws: Draws) -> tuple[Breaker, ...]:

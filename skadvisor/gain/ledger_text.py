@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skadvisor.gain.ledger import Forecast, Ledger, Outcome
-from skadvisor.gain.population import Population, published_population
+from skadvisor.gain.population import published_population
+from skadvisor.gain.published_text import say_recovered
 from skadvisor.gain.refit import own_observations, refit_model
 from skadvisor.report.cells import number, signed, text
 from skadvisor.report.document import Cell, Column, Document, Section, Summary, Table
@@ -108,7 +109,7 @@ def _row(forecast: Forecast, outcome: Outcome | None, wording: Wording) -> tuple
         text(forecast.made_at[:10]),
         text(forecast.capture),
         text(forecast.model),
-        Cell("") if forecast.tokens is None else number(float(forecast.tokens), wording, 0),
+        nothing if forecast.tokens is None else number(float(forecast.tokens), wording, 0),
         number(forecast.step_us, wording),
         text(wording.template(forecast.template)),
         text(wording.say(_("yes")) if forecast.chosen else ""),
@@ -124,7 +125,7 @@ def _model(ledger: Ledger) -> Message:
     model = refit_model(ledger)
     if model is None or model.population is None:
         return Message(_("from the published pairs alone, for there is no outcome of yours to learn from yet"))
-    own, published = (_recovered(population) for population in (model.population, published_population()))
+    own, published = (say_recovered(population.draw(MANY)) for population in (model.population, published_population()))
     return Message(
         _(
             "{count} outcomes of yours beside the published pairs; of the heads and gaps at a boundary that vanishes "
@@ -134,10 +135,3 @@ def _model(ledger: Ledger) -> Message:
         own=own,
         published=published,
     )
-
-
-def _recovered(population: Population) -> str:
-    import numpy as np
-
-    quantiles = np.quantile(population.draw(MANY).recovered, (0.1, 0.5, 0.9))
-    return ", ".join(f"{value:.0%}" for value in quantiles)

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.gain.boundaries import find_boundaries
+from skadvisor.gain.boundaries import Boundaries, find_boundaries
 from skadvisor.gain.interface import DRAWS, SEED, Floats, Scene
 from skadvisor.gain.population import Population
 from skadvisor.gain.replay import SavedPlaces, replay_step
@@ -44,6 +44,11 @@ class Lots:
             self._levels[name] = np.random.default_rng([SEED, *name.encode()]).random(DRAWS)
         return self._levels[name] < (0.0 if reason in NEVER else priors()["fuses"][verdict])
 
+    def most(self, found: Boundaries) -> Floats:
+        """What the disappearance of each boundary would win in each draw, ns, (boundaries, draws)."""
+        whole = (found.gap_ns + found.head_ns)[:, None] * self.fractions.recovered[None, :]
+        return np.minimum(whole, found.limit_ns[:, None])
+
 
 class Ground:
     """A scene's boundaries and what each could win in each draw, (boundaries, draws), before verdicts are looked at.
@@ -62,8 +67,7 @@ class Ground:
         self.boundaries = found = find_boundaries(scene)
         keys = np.stack([self.kind[found.before], self.kind[found.after], found.crossed.astype("int64")], axis=1)
         self.pairs, self.pair = _distinct(keys)
-        whole = (found.gap_ns + found.head_ns)[:, None] * lots.fractions.recovered[None, :]
-        self.most = np.minimum(whole, found.limit_ns[:, None])
+        self.most = lots.most(found)
         self.of_gap = np.divide(found.gap_ns, found.gap_ns + found.head_ns)
         self.places = SavedPlaces(scene.constraints, found.after)
         self.counts = np.bincount(self.pair, minlength=len(self.pairs))

@@ -194,9 +194,7 @@ class _Drawing:
     def _won(self, found: Boundaries) -> Floats:
         """For each boundary what its disappearance wins, ns; nothing where it stays."""
         kind = self.ground.kind
-        whole = (found.gap_ns + found.head_ns)[:, None] * self.lots.fractions.recovered[None, :]
-        most = np.minimum(whole, found.limit_ns[:, None])
-        return most * self._removed(kind[found.before], kind[found.after], found.crossed)
+        return self.lots.most(found) * self._removed(kind[found.before], kind[found.after], found.crossed)
 
     def _expected_overhead(self) -> float:
         """Gaps and heads at the boundaries that are expected to vanish, us: what the population's fractions are of."""

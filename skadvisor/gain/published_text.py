@@ -8,7 +8,7 @@ import numpy as np
 
 from skadvisor.gain.interface import DRAWS
 from skadvisor.gain.outcomes import Level, base_rate, excluded
-from skadvisor.gain.population import published_population
+from skadvisor.gain.population import Fractions, published_population
 from skadvisor.gain.published import RIVALS, Comparison, Triple, score
 from skadvisor.report.cells import number, text
 from skadvisor.report.document import Cell, Column, Document, Item, Section, Summary, Table
@@ -75,14 +75,18 @@ def _recovered(comparisons: Sequence[Comparison], wording: Wording) -> Table:
     )
     rows = []
     for pair in (one.pair for one in comparisons if one.pair.overhead_us is not None):
-        foretold = published_population().draw(10 * DRAWS, without=frozenset({pair.net})).recovered
-        shown = ", ".join(f"{value:.0%}" for value in np.quantile(foretold, (0.1, 0.5, 0.9)))
+        foretold = published_population().draw(10 * DRAWS, without=frozenset({pair.net}))
         won = (pair.before_us - pair.after_us) / float(pair.overhead_us or 1)
         where = wording.say(
             _("{net}: {time} us at {count} boundaries"), net=pair.net, time=pair.overhead_us, count=pair.boundaries
         )
-        rows.append((text(where, LONGEST_VALUE), Cell(f"{won:.0%}", won), Cell(shown)))
+        rows.append((text(where, LONGEST_VALUE), Cell(f"{won:.0%}", won), Cell(say_recovered(foretold))))
     return Table("recovered", wording.say(_("Heads and gaps won")), columns, tuple(rows))
+
+
+def say_recovered(fractions: Fractions) -> str:
+    """P10, P50 and P90 of the part of heads and gaps that is won."""
+    return ", ".join(f"{value:.0%}" for value in np.quantile(fractions.recovered, (0.1, 0.5, 0.9)))
 
 
 def _scores(comparisons: Sequence[Comparison], wording: Wording) -> tuple[Table, ...]:
