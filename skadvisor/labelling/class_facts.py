@@ -107,14 +107,14 @@ def _shape_facts(item: KernelClass, present: list[Shape], classes: Classes) -> l
         f"rows={_ratio(prod(out[:-1]), prod(first[:-1])) if out else 'none'}",
         f"elements={_bin(prod(out) / max(1, prod(first)), 6) if out else 'none'}",
         f"alike={min(present.count(first), 3)}",
-        f"second={_second(first, present[1], classes) if len(present) > 1 else 'none'}",
+        f"second={_second(first, present[1]) if len(present) > 1 else 'none'}",
         f"vectors={min(sum(len(shape) == 1 for shape in present), 4)}",
         f"vectors_wide={min(present[1:].count((first[-1],)), 3)}",
         f"largest={_largest(first, present)}",
         f"token_rows={prod(first[:-1]) in classes.token_rows}",
     ]
     if written[1:]:
-        facts.append(f"second_out={_second(first, written[1], classes)}")
+        facts.append(f"second_out={_second(first, written[1])}")
     return facts
 
 
@@ -155,7 +155,7 @@ def _ratio(one: int, other: int) -> str:
     return "less" if one < other else "more"
 
 
-def _second(first: Shape, shape: Shape, classes: Classes) -> str:
+def _second(first: Shape, shape: Shape) -> str:
     """The second tensor in terms of the first."""
     if shape == first:
         return "same"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -179,14 +179,20 @@ def takes_expert_weights(inputs: tuple[Shape | None, ...], hidden: int) -> bool:
     )
 
 
+def number_rows(columns: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """A number that rows share which agree in all columns, codes from -1 up; numbered in order of appearance."""
+    first, *others = columns
+    numbers = pd.factorize(first)[0]
+    for codes in others:
+        numbers = pd.factorize(numbers * (int(codes.max(initial=0)) + 2) + codes + 1)[0]
+    return numbers
+
+
 def _factorize(columns: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
     """The number of each distinct row of these codes (-1 and up) and the distinct rows, in order of appearance."""
-    key = np.zeros(len(columns[0]), dtype=np.int64)
-    for codes in columns:
-        key = pd.factorize(key)[0] * (int(codes.max(initial=0)) + 2) + codes + 1
-    numbers, kinds = pd.factorize(key)
-    first = np.zeros(len(kinds), dtype=np.int64)
-    first[numbers[::-1]] = np.arange(len(key))[::-1]
+    numbers = number_rows(columns)
+    first = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.int64)
+    first[numbers[::-1]] = np.arange(len(numbers))[::-1]
     return numbers, list(zip(*(codes[first].tolist() for codes in columns), strict=True))
 
 

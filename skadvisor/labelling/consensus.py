@@ -7,9 +7,9 @@ expectation-maximisation: the mean posterior of a look becomes evidence for each
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.labelling.class_table import number_rows
 from skadvisor.labelling.levels import CERTAIN, SLIGHT, STRONG
 from skadvisor.vocabulary.states import LAYER_STATES, MLP_STATES, STATES, State, by_region
 
@@ -52,7 +52,7 @@ def consensus_scores(
     scores = np.zeros((len(of_chain), STATES))
     open_rows = np.ones(len(of_chain), dtype=bool)
     for keys in ((before, of_chain, after), (before, of_chain), (of_chain, after), (of_chain,)):
-        codes = _looks(keys)
+        codes = number_rows(keys)
         counts = np.bincount(codes, weights=weight).astype(np.float64)
         mean = _means(codes, counts, posterior, weight)
         useful = ((counts >= FEWEST) & (by_region(mean).max(axis=1) >= AGREEMENT))[codes] & open_rows
@@ -80,20 +80,12 @@ def same_work_scores(
     shared = (posterior[:, _SHARED].sum(axis=1) > 0.5) & shaped
     before, after = np.append(-1, of_chain[:-1]), np.append(of_chain[1:], -1)
     for keys in ((before, of_chain), (of_chain, after)):
-        codes = _looks(keys)
+        codes = number_rows(keys)
         counts = np.bincount(codes, weights=weight).astype(np.float64)
         often = [np.bincount(codes, weights=rows * weight) / counts for rows in (sure_dense, shared)]
         both = ((often[0] >= OFTEN) & (often[1] >= OFTEN))[codes]
         scores[np.ix_(both, np.array(MLP_STATES))] = SAME_WORK
     return scores
-
-
-def _looks(keys: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
-    """A number per kernel that those share which agree in all keys; a key is -1 or a class."""
-    looks = keys[0]
-    for key in keys[1:]:
-        looks = pd.factorize(looks)[0] * (int(key.max(initial=0)) + 2) + key + 1
-    return pd.factorize(looks)[0]
 
 
 def _means(

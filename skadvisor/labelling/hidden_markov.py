@@ -7,7 +7,9 @@ longer moves anything: where the end of one piece shows that it does, the pieces
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,13 +54,7 @@ def decode(emissions: Scores, order: Order) -> NDArray[np.int8]:
     count, states = emissions.shape
     if count == 0:
         return np.zeros(0, dtype=np.int8)
-    lead = LEAD
-    while True:
-        pieces = _Pieces.of(count, lead)
-        back, scores, joins = _best_before(emissions, order, pieces)
-        if joins or len(pieces.begins) == 1:
-            break
-        lead *= 4
+    back, scores = _joined(_best_before, emissions, order)
     pointers = back.tobytes()
     state = int(scores.argmax())
     path = bytearray(count)
@@ -74,13 +70,7 @@ def posterior(emissions: Scores, order: Order) -> Scores:
     if not len(emissions):
         return np.zeros(emissions.shape)
     likelihood = np.exp(emissions - emissions.max(axis=1, keepdims=True))
-    lead = LEAD
-    while True:
-        pieces = _Pieces.of(len(emissions), lead)
-        upto, behind, joins = _sweep(likelihood, order, pieces)
-        if joins or len(pieces.begins) == 1:
-            break
-        lead *= 4
+    upto, behind = _joined(_sweep, likelihood, order)
     joint = upto * behind
     joint /= joint.sum(axis=1, keepdims=True)
     return joint
@@ -103,6 +93,17 @@ class _Pieces:
         """Which kernel each piece is at after so many steps, (steps, pieces); beyond the ends the nearest one."""
         steps = np.arange(self.lead + self.length)
         return np.clip(self.begins - self.lead + steps[:, None], 0, count - 1)
+
+
+def _joined(sweep: Callable[[Scores, Order, _Pieces], tuple[Any, Any, bool]], seen: Scores, order: Order) -> Any:
+    """What a sweep over pieces finds, which begin earlier until they join."""
+    lead = LEAD
+    while True:
+        pieces = _Pieces.of(len(seen), lead)
+        *found, joins = sweep(seen, order, pieces)
+        if joins or len(pieces.begins) == 1:
+            return found
+        lead *= 4
 
 
 def _best_before(emissions: Scores, order: Order, pieces: _Pieces) -> tuple[NDArray[np.int8], Scores, bool]:

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skadvisor.labelling.levels import SETTLED, STRONG
+from skadvisor.labelling.mode import MOST_PER_LAUNCH, kernels_per_launch
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.states import (
     ATTENTION_STATES,
@@ -36,8 +37,6 @@ WEIGHT = SETTLED
 #: A norm's module stands between sub-blocks rather than inside attention, an MLP's is no shared expert, unless the
 #: kernels themselves say otherwise.
 LESS_LIKELY = STRONG
-#: One launch of more kernels than this is a graph's: what it ran in is not what each kernel works for.
-MOST_PER_LAUNCH = 8
 #: The structural answer counts as contradicted from this probability on.
 SURE = 0.9
 MOST_MESSAGES = 10
@@ -132,7 +131,7 @@ def host_hints(kernels: pd.DataFrame) -> HostHints | None:
     code = np.full(len(kernels), -1, dtype=np.int64)
     layer = np.full(len(kernels), -1, dtype=np.int64)
     names: list[str] = []
-    launched = _launched_alone(kernels)
+    launched = kernels_per_launch(kernels) <= MOST_PER_LAUNCH  # what a whole graph ran in is not what each works for
     for column in ("module", "range", "name"):
         texts = [str(text) for text in kernels[column].cat.categories.tolist()]
         said = [_path_of_name(text) for text in texts] if column == "name" else texts
@@ -163,13 +162,6 @@ def _path_of_name(name: str) -> str:
 @lru_cache(maxsize=64)
 def _states_in(regions: tuple[str, ...]) -> NDArray[np.bool_]:
     return np.array([REGION_OF_STATE[state] in regions for state in State], dtype=bool)
-
-
-def _launched_alone(kernels: pd.DataFrame) -> NDArray[np.bool_]:
-    """Kernels whose launch is their own, not that of a whole graph, (N,)."""
-    launch = kernels["launch_ns"]
-    counts = launch.map(launch.value_counts()).fillna(0).to_numpy(dtype="float64")
-    return np.asarray(counts <= MOST_PER_LAUNCH)
 
 
 def layer_disagreements(

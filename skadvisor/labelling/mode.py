@@ -45,13 +45,13 @@ def graph_kernels(kernels: pd.DataFrame) -> NDArray[np.float64]:
     """1.0 for kernels replayed from a graph, 0.0 for eagerly launched ones, nan where no witness speaks, (N,)."""
     has_model = kernels["model"].notna().to_numpy()
     dynamic = (kernels["state"].astype("object") == "dynamic").to_numpy() & ~has_model
-    shared, own = _launches(kernels)
+    per_launch = kernels_per_launch(kernels)
     odds = _by_name(kernels)
     for witness, rows in (
         ("model id", has_model),
         ("dynamic state", dynamic),
-        ("shared launch", shared),
-        ("own launch", own),
+        ("shared launch", per_launch > MOST_PER_LAUNCH),
+        ("own launch", per_launch == 1),
     ):
         odds = odds + WEIGHTS[witness] * rows
     return np.where(odds > 0, 1.0, np.where(odds < 0, 0.0, np.nan))
@@ -87,11 +87,10 @@ def graph_kind(kernels: pd.DataFrame) -> Literal["ge_graph", "acl_graph", "npugr
     return "acl_graph" if eager_style * 5 >= total else "ge_graph"
 
 
-def _launches(kernels: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Kernels that one launch ran with many others, and kernels with a launch of their own, (N,) each."""
+def kernels_per_launch(kernels: pd.DataFrame) -> NDArray[np.float64]:
+    """How many kernels the launch of each one ran, (N,), 0 where the launch is unknown."""
     launch = kernels["launch_ns"]
-    of_launch = launch.map(launch.value_counts()).fillna(0).to_numpy(dtype="float64")
-    return of_launch > MOST_PER_LAUNCH, of_launch == 1
+    return launch.map(launch.value_counts()).fillna(0).to_numpy(dtype="float64")
 
 
 def _by_name(kernels: pd.DataFrame) -> NDArray[np.float64]:

@@ -35,8 +35,6 @@ MOST_OF_ROTATION, MOST_OF_PRODUCTS, MOST_OF_INDEXER = 6, 8, 24
 WIDEST_HEAD = 1_024
 #: Roles that an operator has wherever it runs in a layer.
 OWN_ROLES = frozenset({"rope", "kv_cache", "indexer", "qkv_proj", "attention_core", "router", "dispatch", "combine"})
-#: Small kernels: they serve what comes before or after them.
-_SMALL = frozenset({"layout", "cast", "elementwise", "add", "reduce", "gather", "quantise"})
 _OF_STATE = {
     S.PREPARE: "prepare",
     S.EMBEDDING: "embedding",

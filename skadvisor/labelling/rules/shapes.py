@@ -6,6 +6,7 @@ from skadvisor.labelling.class_table import MOST_EXPERTS, Classes, takes_expert_
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
 from skadvisor.labelling.rules.votes import Votes, class_rule
+from skadvisor.vocabulary.shapes import MatmulDims
 from skadvisor.vocabulary.states import (
     ATTENTION_STATES,
     ELSEWHERE,
@@ -49,56 +50,56 @@ def named_scopes(item: KernelClass, classes: Classes, number: int, votes: Votes)
         votes.only(number, (item.fused,), CERTAIN)
 
 
+def _of_head(dims: MatmulDims, classes: Classes) -> bool:
+    """Whether a projection leads to the vocabulary, or takes fewer rows than any layer has."""
+    few = bool(classes.norm_rows) and dims.rows < min(classes.norm_rows)
+    return dims.inner == classes.hidden and (dims.outer == classes.vocabulary or few)
+
+
 @class_rule
 def heads_by_size(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """The projection to the vocabulary is the head, and so is one of fewer rows than any layer has."""
     dims = item.matmul
     if _subject(item, classes) != "projection" or dims is None:
         return
-    if dims.inner == classes.hidden and dims.outer == classes.vocabulary:
+    if _of_head(dims, classes):
         votes.add(number, [S.HEAD], SLIGHT)
-        votes.only(number, [S.HEAD], CERTAIN if classes.vocabulary_confirmed else CLEAR)
-    elif dims.inner == classes.hidden and classes.norm_rows and dims.rows < min(classes.norm_rows):
-        votes.add(number, [S.HEAD], SLIGHT)
-        votes.only(number, [S.HEAD], STRONG)
+        sure = CERTAIN if classes.vocabulary_confirmed else CLEAR
+        votes.only(number, [S.HEAD], sure if dims.outer == classes.vocabulary else STRONG)
     else:
         votes.add(number, [S.HEAD], -STRONG)
 
 
-def _in_layers(item: KernelClass, classes: Classes) -> bool:
-    """Whether a projection is none of the head."""
+def _in_layers(item: KernelClass, classes: Classes) -> MatmulDims | None:
+    """The sizes of a projection that is none of the head; None for all other kernels."""
     dims = item.matmul
-    if _subject(item, classes) != "projection" or dims is None:
-        return False
-    few = bool(classes.norm_rows) and dims.rows < min(classes.norm_rows, default=0)
-    return not (dims.inner == classes.hidden and (dims.outer == classes.vocabulary or few))
+    return dims if dims and _subject(item, classes) == "projection" and not _of_head(dims, classes) else None
 
 
 @class_rule
 def ways_out_of_the_stream(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """A projection out of the residual stream begins a sub-block and does not end one."""
-    dims = item.matmul
-    if dims and _in_layers(item, classes) and dims.inner == classes.hidden != dims.outer:
+    dims = _in_layers(item, classes)
+    if dims and dims.inner == classes.hidden != dims.outer:
         votes.add(number, [S.ATTENTION_OUT, S.MLP_DOWN], -STRONG)
 
 
 @class_rule
 def widths_that_nothing_reads(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """What a feed-forward's first projection makes, or half of it, its last one reads; experts are few."""
-    dims = item.matmul
-    if dims is None or not _in_layers(item, classes) or dims.inner != classes.hidden or dims.outer == classes.hidden:
-        return
-    if dims.outer not in classes.read_widths and dims.outer / 2 not in classes.read_widths:
-        votes.add(number, [S.MLP_UP, *SHARED], -STRONG)
-    if dims.outer > MOST_EXPERTS:
-        votes.add(number, [S.ROUTER], -STRONG)
+    dims = _in_layers(item, classes)
+    if dims and dims.inner == classes.hidden != dims.outer:
+        if dims.outer not in classes.read_widths and dims.outer / 2 not in classes.read_widths:
+            votes.add(number, [S.MLP_UP, *SHARED], -STRONG)
+        if dims.outer > MOST_EXPERTS:
+            votes.add(number, [S.ROUTER], -STRONG)
 
 
 @class_rule
 def ways_into_the_stream(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """A projection into the residual stream ends a sub-block and does not begin one."""
-    dims = item.matmul
-    if dims and _in_layers(item, classes) and dims.outer == classes.hidden != dims.inner:
+    dims = _in_layers(item, classes)
+    if dims and dims.outer == classes.hidden != dims.inner:
         votes.add(number, [S.ATTENTION_IN, S.MLP_UP, S.ROUTER], -STRONG)
         votes.add(number, [S.ATTENTION_CORE], -CLEAR)
 
@@ -106,12 +107,10 @@ def ways_into_the_stream(item: KernelClass, classes: Classes, number: int, votes
 @class_rule
 def ways_beside_the_stream(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """A feed-forward's projections and the router's touch the residual stream; only attention's latents do not."""
-    dims = item.matmul
-    if dims is None or not _in_layers(item, classes):
-        return
-    if dims.inner == classes.hidden == dims.outer:
+    dims = _in_layers(item, classes)
+    if dims and dims.inner == classes.hidden == dims.outer:
         votes.add(number, [S.ROUTER], -STRONG)
-    elif classes.hidden not in (dims.inner, dims.outer):
+    elif dims and classes.hidden not in (dims.inner, dims.outer):
         votes.add(number, [*MLP_STATES, *SHARED, S.ROUTER], -STRONG)
 
 
@@ -182,7 +181,8 @@ def expert_weights(item: KernelClass, classes: Classes, number: int, votes: Vote
 
     Stays for experts in one unnamed kernel.
     """
-    if _multiplies_experts(item, classes):
+    hidden = classes.hidden
+    if _subject(item, classes) == "unnamed" and hidden and takes_expert_weights(item.inputs, hidden):
         votes.add(number, [S.EXPERTS], STRONG)
         votes.only(number, [S.EXPERTS], CLEAR)
 
@@ -204,11 +204,6 @@ def work_of_the_ai_cpu(item: KernelClass, classes: Classes, number: int, votes: 
         votes.only(number, (S.PREPARE, S.SAMPLING), SLIGHT)
     elif item.core == "AI_CPU" and item.role == "unknown":
         votes.only(number, (S.PREPARE, S.SAMPLING, S.ROUTER, S.DISPATCH, S.COMBINE), STRONG)
-
-
-def _multiplies_experts(item: KernelClass, classes: Classes) -> bool:
-    unnamed = _subject(item, classes) == "unnamed"
-    return unnamed and bool(classes.hidden) and takes_expert_weights(item.inputs, classes.hidden or 0)
 
 
 def _takes_rows(item: KernelClass, classes: Classes) -> bool:
