@@ -7,9 +7,9 @@ from deployments import catalogue
 
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.labelling.explanation import explain
-from skadvisor.labelling.explanation_text import EVIDENCE
 from skadvisor.labelling.labels import Labelled
 from skadvisor.labelling.rules import RULES
+from skadvisor.text.languages import translator
 
 
 @pytest.fixture(scope="module")
@@ -49,5 +49,7 @@ def test_a_broken_pattern_is_told(labelled: Labelled) -> None:
         explain(labelled, "(")
 
 
-def test_every_rule_has_its_name_in_words() -> None:
-    assert {rule.name for rule in RULES} <= set(EVIDENCE)
+def test_every_rule_has_its_name_in_both_languages() -> None:
+    for rule in RULES:
+        assert rule.apply.__name__ == rule.name.replace(" ", "_")
+        assert translator("zh")(rule.name) != rule.name

@@ -6,48 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from skadvisor.labelling.rules import RULES
 from skadvisor.report.cells import number, text
 from skadvisor.report.document import Cell, Column, Document, Section, Summary, Table
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.wording import LONGEST_VALUE, Wording, clip
 from skadvisor.text.messages import _
 
-#: What evidence is called; names of rules are those of their functions.
-EVIDENCE = {
-    "place in the layer": _("place in the layer"),
-    "learned from other models": _("learned from other models"),
-    "host": _("host"),
-    "named scopes": _("named scopes"),
-    "heads by size": _("heads by size"),
-    "ways out of the stream": _("ways out of the stream"),
-    "widths that nothing reads": _("widths that nothing reads"),
-    "ways into the stream": _("ways into the stream"),
-    "ways beside the stream": _("ways beside the stream"),
-    "norms by width": _("norms by width"),
-    "lookups by table": _("lookups by table"),
-    "picked rows": _("picked rows"),
-    "splits of heads": _("splits of heads"),
-    "halving kernels": _("halving kernels"),
-    "expert weights": _("expert weights"),
-    "models without experts": _("models without experts"),
-    "work of the ai cpu": _("work of the ai cpu"),
-    "additions round norms": _("additions round norms"),
-    "additions in pairs": _("additions in pairs"),
-    "additions of whole rows": _("additions of whole rows"),
-    "additions elsewhere": _("additions elsewhere"),
-    "scaled additions": _("scaled additions"),
-    "offsets of gains": _("offsets of gains"),
-    "norms in parts": _("norms in parts"),
-    "norms of queries": _("norms of queries"),
-    "router logits": _("router logits"),
-    "projections without a choice": _("projections without a choice"),
-    "weights of the chosen": _("weights of the chosen"),
-    "work between experts products": _("work between experts products"),
-    "gates of shared experts": _("gates of shared experts"),
-    "inputs of drafts": _("inputs of drafts"),
-    "work on heads": _("work on heads"),
-    "widths of sub blocks": _("widths of sub blocks"),
-}
+#: What evidence is called, besides operators.
+EVIDENCE = (
+    _("place in the layer"),
+    _("learned from other models"),
+    _("host"),
+    *(rule.name for rule in RULES),
+)
 
 
 def describe_explanation(rows: Sequence[Mapping[Any, Any]], pattern: str, language: str = "en") -> Document:
@@ -102,7 +74,7 @@ def _name(name: str, wording: Wording) -> str:
     operator = re.fullmatch(r"operator (.+) \((\w+)\)", name)
     if operator:
         return wording.say(_("operator {name} ({role})"), name=operator[1], role=wording.role(operator[2]))
-    return wording.say(EVIDENCE[name]) if name in EVIDENCE else name
+    return wording.say(name) if name in EVIDENCE else name
 
 
 def _label(label: str, wording: Wording) -> str:

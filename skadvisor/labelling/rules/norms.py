@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.levels import CERTAIN, CLEAR, STRONG
 from skadvisor.labelling.rules.votes import Chain, Votes, chain_rule
+from skadvisor.text.messages import _
 from skadvisor.vocabulary.states import ATTENTION_STATES, MLP_STATES, NORM_STATES, State
 
 S = State
@@ -54,7 +55,7 @@ class _Additions:
         self.whole = self.all & chain.which(lambda item: adds_whole_rows(item, chain.hidden(item)))
 
 
-@chain_rule
+@chain_rule(_("additions round norms"))
 def additions_round_norms(chain: Chain, votes: Votes) -> None:
     """An addition right before or behind a norm over the residual width adds a sub-block's result to the stream."""
     found = _Additions(chain)
@@ -64,7 +65,7 @@ def additions_round_norms(chain: Chain, votes: Votes) -> None:
         votes.add(found.before_norm & found.whole, NORM_STATES, CLEAR)
 
 
-@chain_rule
+@chain_rule(_("additions in pairs"))
 def additions_in_pairs(chain: Chain, votes: Votes) -> None:
     """Where no bias has a kernel of its own, two additions add attention's and the feed-forward's result in turn.
 
@@ -78,21 +79,21 @@ def additions_in_pairs(chain: Chain, votes: Votes) -> None:
         votes.add(found.all & unshaped & np.append(found.before_norm[1:], False), NORM_STATES, STRONG)
 
 
-@chain_rule
+@chain_rule(_("additions of whole rows"))
 def additions_of_whole_rows(chain: Chain, votes: Votes) -> None:
     """Two operands as large as the stream are no bias: nothing within attention or a plain feed-forward adds so."""
     found = _Additions(chain)
     votes.add(found.whole & ~found.before_norm, [*ATTENTION_STATES, *MLP_STATES], -STRONG)
 
 
-@chain_rule
+@chain_rule(_("additions elsewhere"))
 def additions_elsewhere(chain: Chain, votes: Votes) -> None:
     """Any other addition belongs to the sub-block round it."""
     found = _Additions(chain)
     votes.add(found.all & ~found.before_norm & ~found.behind_norm & ~found.whole, NORM_STATES, -CLEAR)
 
 
-@chain_rule
+@chain_rule(_("scaled additions"))
 def scaled_additions(chain: Chain, votes: Votes) -> None:
     """Scalings of whole rows right before residual additions are part of them where nearly every addition has one."""
     scales = chain.which(lambda item: _is_scaling(item, chain.hidden(item)))
@@ -119,7 +120,7 @@ def _is_scaling(item: KernelClass, hidden: int | None) -> bool:
     return len(present) == 1 and present[0][-1] == hidden if present else "multiplies_number" in item.properties
 
 
-@chain_rule
+@chain_rule(_("offsets of gains"))
 def offsets_of_gains(chain: Chain, votes: Votes) -> None:
     """A number added right before a norm is added to its gain, which some models keep as a distance from one.
 
@@ -132,7 +133,7 @@ def offsets_of_gains(chain: Chain, votes: Votes) -> None:
     votes.add(adds & np.isin(chain.next_roles, _NORM_ROLES), NORM_STATES, CERTAIN)
 
 
-@chain_rule
+@chain_rule(_("norms in parts"))
 def norms_in_parts(chain: Chain, votes: Votes) -> None:
     """The small kernels round a reciprocal root are one norm: its width says whether of the stream or of heads."""
     roles = chain.roles
@@ -159,7 +160,7 @@ def _before_rotation(roles: NDArray[np.object_], last: int) -> bool:
     return following < len(roles) and roles[following] in ("rope", "kv_cache", "attention_core")
 
 
-@chain_rule
+@chain_rule(_("norms of queries"))
 def norms_of_queries(chain: Chain, votes: Votes) -> None:
     """Norms right before rotation, cache or core, or behind a projection to several widths, are of queries, keys."""
     roles = chain.roles

@@ -6,6 +6,7 @@ from skadvisor.labelling.class_table import MOST_EXPERTS, Classes, takes_expert_
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
 from skadvisor.labelling.rules.votes import Votes, class_rule
+from skadvisor.text.messages import _
 from skadvisor.vocabulary.shapes import MatmulDims
 from skadvisor.vocabulary.states import (
     ATTENTION_STATES,
@@ -40,7 +41,7 @@ def _subject(item: KernelClass, classes: Classes) -> str:
     return "unnamed" if item.role == "unknown" else "small" if item.role in _GENERIC else ""
 
 
-@class_rule
+@class_rule(_("named scopes"))
 def named_scopes(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """A SuperKernel whose scope is named after a sub-block works for that sub-block.
 
@@ -56,7 +57,7 @@ def _of_head(dims: MatmulDims, classes: Classes) -> bool:
     return dims.inner == classes.hidden and (dims.outer == classes.vocabulary or few)
 
 
-@class_rule
+@class_rule(_("heads by size"))
 def heads_by_size(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """The projection to the vocabulary is the head, and so is one of fewer rows than any layer has."""
     dims = item.matmul
@@ -76,7 +77,7 @@ def _in_layers(item: KernelClass, classes: Classes) -> MatmulDims | None:
     return dims if dims and _subject(item, classes) == "projection" and not _of_head(dims, classes) else None
 
 
-@class_rule
+@class_rule(_("ways out of the stream"))
 def ways_out_of_the_stream(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """A projection out of the residual stream begins a sub-block and does not end one."""
     dims = _in_layers(item, classes)
@@ -84,7 +85,7 @@ def ways_out_of_the_stream(item: KernelClass, classes: Classes, number: int, vot
         votes.add(number, [S.ATTENTION_OUT, S.MLP_DOWN], -STRONG)
 
 
-@class_rule
+@class_rule(_("widths that nothing reads"))
 def widths_that_nothing_reads(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """What a feed-forward's first projection makes, or half of it, its last one reads; experts are few."""
     dims = _in_layers(item, classes)
@@ -95,7 +96,7 @@ def widths_that_nothing_reads(item: KernelClass, classes: Classes, number: int, 
             votes.add(number, [S.ROUTER], -STRONG)
 
 
-@class_rule
+@class_rule(_("ways into the stream"))
 def ways_into_the_stream(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """A projection into the residual stream ends a sub-block and does not begin one."""
     dims = _in_layers(item, classes)
@@ -104,7 +105,7 @@ def ways_into_the_stream(item: KernelClass, classes: Classes, number: int, votes
         votes.add(number, [S.ATTENTION_CORE], -CLEAR)
 
 
-@class_rule
+@class_rule(_("ways beside the stream"))
 def ways_beside_the_stream(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """A feed-forward's projections and the router's touch the residual stream; only attention's latents do not."""
     dims = _in_layers(item, classes)
@@ -114,7 +115,7 @@ def ways_beside_the_stream(item: KernelClass, classes: Classes, number: int, vot
         votes.add(number, [*MLP_STATES, *SHARED, S.ROUTER], -STRONG)
 
 
-@class_rule
+@class_rule(_("norms by width"))
 def norms_by_width(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """A norm over the residual width stands between sub-blocks; one over heads, latents or groups inside attention."""
     if _subject(item, classes) != "norm":
@@ -126,7 +127,7 @@ def norms_by_width(item: KernelClass, classes: Classes, number: int, votes: Vote
         votes.add(number, [S.ATTENTION_IN, S.ATTENTION_OUT], CLEAR)
 
 
-@class_rule
+@class_rule(_("lookups by table"))
 def lookups_by_table(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """Rows of a table as wide as the residual stream are embeddings, unless the table is the stream itself."""
     table = item.inputs[0] if item.inputs else None
@@ -141,7 +142,7 @@ def lookups_by_table(item: KernelClass, classes: Classes, number: int, votes: Vo
         votes.add(number, [S.PREPARE, S.SAMPLING, S.EMBEDDING], -CLEAR)
 
 
-@class_rule
+@class_rule(_("picked rows"))
 def picked_rows(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """What takes some of the residual stream's rows takes the tokens to predict from, for the head.
 
@@ -152,7 +153,7 @@ def picked_rows(item: KernelClass, classes: Classes, number: int, votes: Votes) 
         votes.only(number, [S.HEAD], CLEAR)
 
 
-@class_rule
+@class_rule(_("splits of heads"))
 def splits_of_heads(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """What cuts rows into query, key and value (the last two alike), or into two unlike latents, is attention's.
 
@@ -163,7 +164,7 @@ def splits_of_heads(item: KernelClass, classes: Classes, number: int, votes: Vot
         votes.only(number, [S.ATTENTION_IN], CLEAR)
 
 
-@class_rule
+@class_rule(_("halving kernels"))
 def halving_kernels(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """An unnamed kernel that makes half the width that it reads is the activation of a gate and what it lets pass.
 
@@ -175,7 +176,7 @@ def halving_kernels(item: KernelClass, classes: Classes, number: int, votes: Vot
         votes.add(number, ATTENTION_STATES, -CLEAR)
 
 
-@class_rule
+@class_rule(_("expert weights"))
 def expert_weights(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """Only experts have one weight matrix each.
 
@@ -187,14 +188,14 @@ def expert_weights(item: KernelClass, classes: Classes, number: int, votes: Vote
         votes.only(number, [S.EXPERTS], CLEAR)
 
 
-@class_rule
+@class_rule(_("models without experts"))
 def models_without_experts(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """Where no kernel of the capture is an expert operator, and none could be an unnamed one, there are no experts."""
     if not classes.has_experts and item.role != "superkernel" and item.fused is None:
         votes.add(number, MOE_STATES, -STRONG)
 
 
-@class_rule
+@class_rule(_("work of the ai cpu"))
 def work_of_the_ai_cpu(item: KernelClass, classes: Classes, number: int, votes: Votes) -> None:
     """An AI CPU chooses, counts and copies: it multiplies no matrices and normalises nothing.
 

@@ -12,6 +12,7 @@ from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
 from skadvisor.labelling.rules.norms import SMALL
 from skadvisor.labelling.rules.votes import Chain, Votes, chain_rule
+from skadvisor.text.messages import _
 from skadvisor.vocabulary.states import ATTENTION_STATES, MLP_STATES, State
 
 S = State
@@ -23,7 +24,7 @@ LONGEST_SUB_BLOCK = 60
 MOST_BEHIND_ROUTER = 8
 
 
-@chain_rule
+@chain_rule(_("router logits"))
 def router_logits(chain: Chain, votes: Votes) -> None:
     """The projection that makes what a router chooses from right behind it is the router's, with the cast before it."""
     makes = np.array([item.matmul.outer if item.matmul else 0 for item in chain.classes.items], dtype=np.int64)
@@ -42,7 +43,7 @@ def _vote_router(chain: Chain, votes: Votes, projections: NDArray[np.int64]) -> 
     votes.add(before[chain.roles[before] == "cast"], [S.ROUTER], CLEAR)
 
 
-@chain_rule
+@chain_rule(_("projections without a choice"))
 def projections_without_a_choice(chain: Chain, votes: Votes) -> None:
     """Where operators choose experts, a projection that none of them follows makes nothing to choose from."""
     roles = chain.roles
@@ -55,7 +56,7 @@ def projections_without_a_choice(chain: Chain, votes: Votes) -> None:
     votes.add(bare & ~chosen_from, [S.ROUTER], -STRONG)
 
 
-@chain_rule
+@chain_rule(_("weights of the chosen"))
 def weights_of_the_chosen(chain: Chain, votes: Votes) -> None:
     """Small kernels right behind a router, with a number per chosen expert or one per token, finish its choice."""
     roles = chain.roles
@@ -73,7 +74,7 @@ def weights_of_the_chosen(chain: Chain, votes: Votes) -> None:
             votes.add(following, [S.ROUTER], -STRONG)  # the choice is made
 
 
-@chain_rule
+@chain_rule(_("work between experts products"))
 def work_between_experts_products(chain: Chain, votes: Votes) -> None:
     """Small kernels between two products of the experts are their activation, in parts.
 
@@ -87,7 +88,7 @@ def work_between_experts_products(chain: Chain, votes: Votes) -> None:
             votes.add(np.arange(begin + 1, end), [S.EXPERTS], CLEAR)
 
 
-@chain_rule
+@chain_rule(_("gates of shared experts"))
 def gates_of_shared_experts(chain: Chain, votes: Votes) -> None:
     """A projection to one number per token weighs the shared expert, with what is done to this number: no choice."""
     roles = chain.roles
@@ -100,7 +101,7 @@ def gates_of_shared_experts(chain: Chain, votes: Votes) -> None:
         votes.add(np.arange(place, last + 1), [S.ROUTER], -STRONG)
 
 
-@chain_rule
+@chain_rule(_("inputs of drafts"))
 def inputs_of_drafts(chain: Chain, votes: Votes) -> None:
     """A draft layer reads embedding and hidden state side by side, each behind its norm, through one projection."""
     hidden = chain.classes.hidden or 0
@@ -127,7 +128,7 @@ def _joins_rows(item: KernelClass, hidden: int) -> bool:
     return item.role == "layout" and sum(shape is not None and shape[-1] == hidden for shape in item.inputs) > 1
 
 
-@chain_rule
+@chain_rule(_("work on heads"))
 def work_on_heads(chain: Chain, votes: Votes) -> None:
     """From a norm over the residual stream to the last kernel that works on heads all is attention, or time mixing.
 
@@ -161,7 +162,7 @@ def _works_on_heads(item: KernelClass, widths: set[int], hidden: int | None) -> 
     return whole == hidden or (whole in widths and shape[-1] not in widths)
 
 
-@chain_rule
+@chain_rule(_("widths of sub blocks"))
 def widths_of_sub_blocks(chain: Chain, votes: Votes) -> None:
     """A feed-forward's last projection reads what the first ones make, or half of it; attention's widths differ."""
     if not chain.classes.hidden:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,22 +118,20 @@ class Rule:
 RULES: list[Rule] = []
 
 
-def class_rule(apply: Callable[[KernelClass, Classes, int, Votes], None]) -> Callable[..., None]:
-    """Register a rule about one class: its name, shapes and core."""
-    RULES.append(_named(apply, whole=False))
-    return apply
+def class_rule(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a rule about one class, its name, shapes and core: of (item, its classes, its number, the votes)."""
+    return partial(_register, name, False)
 
 
-def chain_rule(apply: Callable[[Chain, Votes], None]) -> Callable[..., None]:
-    """Register a rule about the kernels of a chain and their neighbours."""
-    RULES.append(_named(apply, whole=True))
-    return apply
+def chain_rule(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a rule about the kernels of a chain and their neighbours: of (chain, the votes)."""
+    return partial(_register, name, True)
 
 
-def _named(apply: Callable[..., None], *, whole: bool) -> Rule:
+def _register(name: str, whole: bool, apply: Callable[..., None]) -> Callable[..., None]:
     because, _blank, stays = (apply.__doc__ or "").partition("\n\n")
-    name = apply.__name__.replace("_", " ")
-    return Rule(name, " ".join(because.split()), " ".join(stays.split()), whole, apply)
+    RULES.append(Rule(name, " ".join(because.split()), " ".join(stays.split()), whole, apply))
+    return apply
 
 
 def class_votes(classes: Classes, without: Collection[str] = ()) -> Votes:
