@@ -252,6 +252,12 @@ def longest_first(start: np.ndarray, length: np.ndarray) -> np.ndarray:
     return order
 
 
+def start_and_end(kernels: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """When each row begins and ends, ns, (N,) each."""
+    start = kernels["start_ns"].to_numpy(dtype="int64")
+    return start, start + kernels["dur_ns"].to_numpy(dtype="int64")
+
+
 def idle_before(start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """How long nothing ran before each of the given kernels, 0 for the first, (N,); in order of their start."""
     import numpy as np

@@ -38,8 +38,9 @@ def read_answer(path: Path, wish: Wish) -> tuple[Answer, str]:
     from skadvisor.records import from_json
 
     content = read_result_bytes(path)
-    kept = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-    command, saved_in = (_word(kept, name) for name in ("command", "language"))
+    kept = msgspec.json.decode(content, type=dict[str, Any])
+    command, saved_in = (word if isinstance(word := kept.get(name), str) else "" for name in ("command", "language"))
+    said = {"status": kept.get("status", "answered"), "next": tuple(map(str, kept.get("next", ())))}
     language = wish.asked_language or saved_in or wish.language
     kinds = _kinds()
     if command not in kinds:
@@ -64,13 +65,13 @@ def read_answer(path: Path, wish: Wish) -> tuple[Answer, str]:
     if command != "analyze":
         from skadvisor.report import Answer
 
-        return Answer(record, lambda spoken: describe(record, spoken), command=command, **_said(content)), language
+        return Answer(record, lambda spoken: describe(record, spoken), command=command, **said), language
     if "capture" in kept and (language != saved_in or wish.verbose or wish.outputs):
         answer = _with_kernels(path, record, anew=language != saved_in)
-        return replace(answer, **_said(content)), language
+        return replace(answer, **said), language
     from skadvisor.report import result_answer
 
-    return replace(result_answer(record), command=command, **_said(content)), language
+    return replace(result_answer(record), command=command, **said), language
 
 
 def _with_kernels(path: Path, result: Any, *, anew: bool) -> Answer:
@@ -80,22 +81,6 @@ def _with_kernels(path: Path, result: Any, *, anew: bool) -> Answer:
 
     analysis = analyze(path)
     return analysis_answer(analysis.result if anew else result, analysis, path)
-
-
-def _said(content: bytes) -> dict[str, Any]:
-    import msgspec
-
-    kept = msgspec.json.decode(content)
-    return {"status": kept.get("status", "answered"), "next": tuple(map(str, kept.get("next", ())))}
-
-
-def _word(kept: dict[str, Any], name: str) -> str:
-    import msgspec
-
-    try:
-        return msgspec.json.decode(kept.get(name, b'""'), type=str)
-    except msgspec.ValidationError:
-        return ""
 
 
 def _kinds() -> dict[str, tuple[Any, Any]]:

@@ -27,6 +27,7 @@ from skadvisor.comparison.superkernel_steps import (
     whole_kernels,
     with_tokens,
 )
+from skadvisor.events import start_and_end
 from skadvisor.text.messages import Message
 from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
@@ -177,8 +178,7 @@ def _measure_run(steps: Sequence[Step], mode: str, maps: dict[tuple[Token, ...],
     for number, step in enumerate(steps):
         kernels = _relabel(step.kernels, maps[step.tokens], usual.kernels)
         parts.append(kernels.assign(step=np.int32(number), phase="decode"))
-        start = kernels["start_ns"].to_numpy(dtype="int64")
-        end = start + kernels["dur_ns"].to_numpy(dtype="int64")
+        start, end = start_and_end(kernels)
         rows.append(
             {
                 "step": number,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from skadvisor.comparison.superkernel_mapping import map_step
 from skadvisor.comparison.superkernel_steps import Step, Token, steps_of, typical, whole_kernels
-from skadvisor.events import idle_before
+from skadvisor.events import idle_before, start_and_end
 from skadvisor.vocabulary.superkernel_names import TYPE, superkernel_rows
 
 if TYPE_CHECKING:
@@ -144,8 +144,8 @@ def _number_by_token(own: Sequence[Token]) -> list[Numbers]:
 def _follow_each_other(kernels: pd.DataFrame, numbers: Numbers) -> bool:
     """Whether each execution ends before the next begins."""
     used = numbers >= 0
-    start = kernels["start_ns"].to_numpy(dtype="int64")[used]
-    spans = pd.DataFrame({"n": numbers[used], "start": start, "end": start + kernels["dur_ns"].to_numpy()[used]})
+    start, end = (edge[used] for edge in start_and_end(kernels))
+    spans = pd.DataFrame({"n": numbers[used], "start": start, "end": end})
     bounds = spans.groupby("n").agg(start=("start", "min"), end=("end", "max"))
     return bool((bounds["start"].to_numpy()[1:] >= bounds["end"].to_numpy()[:-1]).all())
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from skadvisor.comparison.superkernel_steps import Step, Token
+from skadvisor.events import start_and_end
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.names import base_operator
 from skadvisor.vocabulary.superkernel_names import TYPE, end_names
@@ -113,8 +114,7 @@ def _add_side_kernels(
     before: pd.DataFrame, found: dict[int, tuple[int, ...]], used: set[int]
 ) -> dict[int, tuple[int, ...]]:
     """Kernels of another stream that ran while a SuperKernel's children did and are gone: it holds them, too."""
-    start = before["start_ns"].to_numpy(dtype="int64")
-    end = start + before["dur_ns"].to_numpy(dtype="int64")
+    start, end = start_and_end(before)
     taken = used | {place for children in found.values() for place in children}
     gone = [place for place in range(len(start)) if place not in taken]
     answer = {}
@@ -279,7 +279,5 @@ def _names(kernels: pd.DataFrame) -> list[str]:
 
 def intervals(kernels: pd.DataFrame, children: Sequence[int]) -> int:
     """From the first child's start to the last child's end, ns."""
-    rows = np.asarray(children)
-    start = kernels["start_ns"].to_numpy(dtype="int64")[rows]
-    end = start + kernels["dur_ns"].to_numpy(dtype="int64")[rows]
+    start, end = (edge[list(children)] for edge in start_and_end(kernels))
     return int(end.max() - start.min())

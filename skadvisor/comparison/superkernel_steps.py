@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import idle_before
+from skadvisor.events import idle_before, start_and_end
 from skadvisor.vocabulary import superkernel_names
 from skadvisor.vocabulary.names import base_operator
 
@@ -38,8 +38,8 @@ class Step:
 
     @cached_property
     def wall_ns(self) -> int:
-        start = self.kernels["start_ns"]
-        return int((start + self.kernels["dur_ns"]).max() - start.min())
+        start, end = start_and_end(self.kernels)
+        return int(end.max() - start.min())
 
 
 def with_tokens(kernels: pd.DataFrame, *, shapes: bool, types: bool) -> pd.DataFrame:

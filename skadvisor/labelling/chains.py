@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import start_and_end
+
 if TYPE_CHECKING:
     from skadvisor.labelling.class_table import Classes
     from skadvisor.labelling.kernel_class import KernelClass
@@ -45,8 +47,7 @@ def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_], fused: NDArray
     rows = np.flatnonzero(inside)
     if not len(rows):
         return []
-    start = kernels["start_ns"].to_numpy()[rows]
-    end = start + kernels["dur_ns"].to_numpy()[rows]
+    start, end = (edge[rows] for edge in start_and_end(kernels))
     named = kernels["stream"]
     streams = pd.factorize(named.fillna(-1).to_numpy()[rows])[0] if named.notna().any() else _lanes(start, end)
     count = int(streams.max()) + 1
@@ -139,8 +140,7 @@ def find_companions(kernels: pd.DataFrame, classes: Classes, inside: NDArray[np.
     others = np.flatnonzero(inside & ~on_cpu)
     if not len(tasks) or not len(others):
         return served
-    start = kernels["start_ns"].to_numpy()
-    end = start + kernels["dur_ns"].to_numpy()
+    start, end = start_and_end(kernels)
     latest = np.maximum.accumulate(end[others])
     first = np.searchsorted(latest, start[tasks], side="right")
     last = np.searchsorted(start[others], end[tasks], side="left")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture
+from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture, start_and_end
 from skadvisor.labelling import host_steps, phases
 from skadvisor.labelling.fit import judge_fit
 from skadvisor.labelling.host_evidence import disagreements, layer_disagreements
@@ -213,8 +213,7 @@ def _nearer_step(
     begins: NDArray[np.int64],
 ) -> NDArray[np.int32]:
     """Kernels between two steps, such as a receive, belong to the one that follows if it is nearer."""
-    start = kernels["start_ns"].to_numpy()
-    end = start + kernels["dur_ns"].to_numpy()
+    start, end = start_and_end(kernels)
     ends = np.array([end[structure.main[step.begin : step.end]].max() for step in steps])
     following = np.minimum(column + 1, len(steps) - 1)
     since = np.where(column >= 0, start - ends[np.maximum(column, 0)], np.iinfo(np.int64).max)
@@ -293,8 +292,7 @@ def _step_table(
     mode: Mode,
     found: list[phases.StepPhase] | None,
 ) -> pd.DataFrame:
-    start = kernels["start_ns"].to_numpy()
-    end = start + kernels["dur_ns"].to_numpy()
+    start, end = start_and_end(kernels)
     inside = step >= 0
     begins = np.full(len(steps), np.iinfo(np.int64).max)
     ends = np.zeros(len(steps), dtype=np.int64)
