@@ -165,15 +165,13 @@ def _states_in(regions: tuple[str, ...]) -> NDArray[np.bool_]:
 
 
 def layer_disagreements(
-    hints: HostHints | None, step: NDArray[np.int32], layer: NDArray[np.int32], state: NDArray[np.int8]
+    hints: HostHints, step: NDArray[np.int32], layer: NDArray[np.int32], state: NDArray[np.int8]
 ) -> tuple[Message, ...]:
     """Steps in which the host counts the decoder layers otherwise than their repetition does.
 
     A capture may begin behind the first layer, so only the distance of the two counts has to stay the same. Norms are
     left out: a layer's own code launches the norm that closes the layer before it.
     """
-    if hints is None:
-        return ()
     inside = [one for one in State if REGION_OF_STATE[one] in ("attention", "mlp", "moe")]
     known = (hints.layer >= 0) & (layer >= 0) & (step >= 0) & np.isin(state, inside)
     found = []
@@ -189,15 +187,11 @@ def layer_disagreements(
     return tuple(found[:MOST_MESSAGES])
 
 
-def disagreements(
-    hints: HostHints | None, structural: NDArray[np.float64], state: NDArray[np.int8]
-) -> tuple[Message, ...]:
+def disagreements(hints: HostHints, structural: NDArray[np.float64], state: NDArray[np.int8]) -> tuple[Message, ...]:
     """Where the order of kernels alone was sure of another region than the host names, by module or scope.
 
     `structural` (N, STATES) are the probabilities without the host, `state` (N,) the states decided with it.
     """
-    if hints is None:
-        return ()
     of_region = by_region(structural)
     best = of_region.argmax(axis=1)
     allowed = by_region(hints.allowed) > 0

@@ -156,7 +156,7 @@ def _whole(structure: Structure, layers: list[Layer]) -> float:
 
 def _disagreements(structure: Structure, step: NDArray[np.int32], layer: NDArray[np.int32]) -> tuple[Message, ...]:
     """Where the host names another region, or counts other layers, than the order of the kernels says."""
-    if structure.structural is None:
+    if structure.hints is None or structure.structural is None:
         return ()
     return (
         *disagreements(structure.hints, structure.structural, structure.state),

@@ -72,7 +72,8 @@ def vocabulary_size(items: list[KernelClass], hidden: int | None) -> tuple[int |
     """
     logits = {item.last for item in items if item.role in _ON_LOGITS and len(_first(item)) > 1}
     chosen_from = {item.last for item in items if item.role == "sampling" and len(_first(item)) > 1}
-    tables = {_first(item)[0] for item in items if item.role == "gather" and _is_table(item, hidden)}
+    looked_up = (_first(item) for item in items if item.role == "gather")
+    tables = {table[0] for table in looked_up if len(table) == 2 and table[1] == hidden}
     outers = {item.matmul.outer for item in items if item.matmul and item.matmul.inner == hidden}
     certain = [
         outer
@@ -111,11 +112,6 @@ def norm_rows(items: list[KernelClass], hidden: int | None) -> frozenset[int]:
 
 def _first(item: KernelClass) -> Shape:
     return (item.inputs[0] if item.inputs else None) or ()
-
-
-def _is_table(item: KernelClass, hidden: int | None) -> bool:
-    table = _first(item)
-    return len(table) == 2 and table[1] == hidden
 
 
 def _divides(part: int, whole: int) -> bool:

@@ -9,7 +9,7 @@ graph, and at last whether steps of two lengths differ.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -77,12 +77,14 @@ def gather_facts(
     """The facts of every step; `announced` says of each what the host did."""
     graph = graph_kernels(kernels)
     return [
-        replace(_facts(structure, structure.main[step.begin : step.end], graph), announced=said)
+        _facts(structure, structure.main[step.begin : step.end], graph, said)
         for step, said in zip(steps, announced, strict=True)
     ]
 
 
-def _facts(structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.float64]) -> StepFacts:
+def _facts(
+    structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.float64], announced: Announced | None
+) -> StepFacts:
     classes, state = structure.classes, structure.state[rows]
     of_rows = classes.of_kernel[rows]
     cores = [classes.items[number] for number in of_rows[state == S.ATTENTION_CORE]]
@@ -99,6 +101,7 @@ def _facts(structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.floa
         predicts=bool(np.isin(state, [S.HEAD, S.SAMPLING]).any()),
         generates=_generates(classes, of_rows, state),
         named=float((roles != "unknown").mean()) if len(roles) else 0.0,
+        announced=announced,
     )
 
 
@@ -178,16 +181,12 @@ def _core_phase(item: KernelClass) -> str:
     if query and keys and base.startswith("fusedinferattentionscore") and _sequences(item) is None:
         if len(query) == len(keys) == 3 and (query[0], query[2]) == (keys[0], keys[2]) and query[0] > 1:
             return "prefill"
-        if len(query) == 4 and len(keys) == 4:
-            return _padded_phase(query)
+        if len(query) == len(keys) == 4:
+            # one position per sequence is decode; whether it stands second or third (BSND or BNSD) is not written
+            return "decode" if 1 in query[1:3] else ""
     if base.startswith("flashattention") and query and int(np.prod(query[:-2] or (1,))) > 1:
         return "prefill"
     return ""
-
-
-def _padded_phase(query: tuple[int, ...]) -> str:
-    """Of a query with a sequence dimension: one position is decode. Its place (BSND or BNSD) is not written."""
-    return "decode" if 1 in query[1:3] else ""
 
 
 def find_phases(facts: list[StepFacts], busy_ns: NDArray[np.int64], training: bool) -> list[StepPhase]:

@@ -57,15 +57,13 @@ def label_regions(structure: Structure, trust: float = 1.0) -> Labels:
     decided = np.where(likely >= 0, REGION_NUMBER[likely], 0)
     confidence = trust * of_region[np.arange(len(decided)), decided]
     region = np.array(STATE_REGIONS, dtype=object)[decided]
-    roles = find_roles(structure, likely, confidence)
-    role = roles.role
+    role, sure = find_roles(structure, likely, confidence)
     draft = _draft_projections(structure)
     region[draft], role[draft] = "other", "draft_proj"
     unsure = (confidence < LEAST_CONFIDENCE) & (structure.state >= 0)
     region[unsure], role[unsure] = "unattributed", "unknown"
-    return Labels(
-        region, role, np.minimum(trust, np.where(draft | unsure, confidence, roles.confidence)), _evidence(structure)
-    )
+    sure = np.minimum(trust, np.where(draft | unsure, confidence, sure))
+    return Labels(region, role, sure, _evidence(structure))
 
 
 def _likely_states(structure: Structure, of_region: NDArray[np.float64]) -> NDArray[np.int8]:

@@ -38,13 +38,9 @@ def step_cuts(
     kinds = [layer.kind for layer in layers]
     by_norms = _after_two_norms(structure, layers)
     for cuts in (by_norms, _after_pauses(kernels, structure, layers, kinds)):
-        if _is_regular(cuts, kinds) and usual in (None, _length(cuts, len(kinds))):
+        if _is_regular(cuts, kinds) and usual in (None, max(np.diff([0, *cuts, len(kinds)]))):
             return cuts
     return []
-
-
-def _length(cuts: Sequence[int], layers: int) -> int:
-    return max(end - begin for begin, end in itertools.pairwise([0, *cuts, layers]))
 
 
 def _is_regular(cuts: Sequence[int], kinds: Sequence[str]) -> bool:

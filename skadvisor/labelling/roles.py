@@ -61,16 +61,12 @@ _OF_STATE = {
 _WHOLE_STATES = frozenset({S.PREPARE, S.EMBEDDING, S.HEAD, S.SAMPLING, *NORM_STATES, S.ROUTER, S.DISPATCH, S.COMBINE})
 
 
-@dataclass(frozen=True)
-class Roles:
-    """The role of each kernel, (N,), and how sure it is together with its region, (N,), a probability."""
+def find_roles(
+    structure: Structure, state: NDArray[np.int8], region_confidence: NDArray[np.float64]
+) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    """The roles that follow from `state` (N,), and how sure each is together with its region, a probability.
 
-    role: NDArray[np.object_]
-    confidence: NDArray[np.float64]
-
-
-def find_roles(structure: Structure, state: NDArray[np.int8], region_confidence: NDArray[np.float64]) -> Roles:
-    """The roles that follow from `state` (N,), -1 for kernels in no chain: those are collectives.
+    A state of -1 is that of kernels in no chain: those are collectives.
 
     A role that a kernel's surroundings settle is as sure as its region (`region_confidence` (N,)); any other counts
     all states in which the kernel would have this region and this role.
@@ -87,7 +83,7 @@ def find_roles(structure: Structure, state: NDArray[np.int8], region_confidence:
     settled = told != ""
     role[settled], confidence[settled] = told[settled], region_confidence[settled]
     role[state < 0] = "collective"
-    return Roles(role, confidence)
+    return role, confidence
 
 
 def labels_of_states(classes: Classes, number: int) -> tuple[NDArray[np.object_], NDArray[np.object_]]:

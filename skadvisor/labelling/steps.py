@@ -50,7 +50,8 @@ def find_steps(kernels: pd.DataFrame, structure: Structure, layers: list[Layer])
         # only the profiler's own marks tell steps apart; without those all is one step
         return [Step(begin, end, (), ()) for begin, end in segments(step_ids)]
     passes = _with_repeated(kernels, structure, layers, _passes(cuts, len(state), layers))
-    return _merge(passes, _marked(step_ids, [one.begin for one in passes]), np.isin(state, _LATE))
+    marks = pd.Series(step_ids).ffill().bfill().to_numpy()[[one.begin for one in passes]]
+    return _merge(passes, marks.tolist(), np.isin(state, _LATE))
 
 
 def _with_repeated(kernels: pd.DataFrame, structure: Structure, layers: list[Layer], passes: list[Step]) -> list[Step]:
@@ -99,14 +100,11 @@ def _passes(cuts: list[int], length: int, layers: list[Layer]) -> list[Step]:
     ]
 
 
-def _marked(step_ids: NDArray[np.float64], cuts: list[int]) -> list[float]:
-    """The profiler's step number of each pass, nan where it wrote none."""
-    marks = pd.Series(step_ids).ffill().bfill().to_numpy()
-    return [float(marks[cut]) for cut in cuts]
-
-
 def _merge(passes: list[Step], marks: list[float], late: NDArray[np.bool_]) -> list[Step]:
-    """Join draft passes to the step before them, and passes without layers to the step that they serve."""
+    """Join draft passes to the step before them, and passes without layers to the step that they serve.
+
+    `marks` are the profiler's step numbers of the passes, nan where it wrote none.
+    """
     steps: list[Step] = []
     step_marks: list[float] = []
     pending: int | None = None
