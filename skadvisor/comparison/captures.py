@@ -6,16 +6,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
 from skadvisor.analysis import Analysis, analyze
 from skadvisor.comparison.records import RankChange
 from skadvisor.errors import InputError, SkadvisorError
 from skadvisor.options import Options, PathText
 from skadvisor.text.messages import _
-
-if TYPE_CHECKING:
-    from skadvisor.records import RankRecord, Result
 
 Run = Analysis | PathText
 Given = Run | Sequence[Run]
@@ -85,7 +82,7 @@ def _compare_ranks(before: PathText, after: PathText, options: Options) -> tuple
     from skadvisor.ranks.analysis import analyze_ranks
 
     first, second = (
-        _by_rank(analyze_ranks(run, options).result) for run in (before, after) if not isinstance(run, Analysis)
+        {record.rank: record for record in analyze_ranks(run, options).result.ranks} for run in (before, after)
     )
     return tuple(
         RankChange(
@@ -96,7 +93,3 @@ def _compare_ranks(before: PathText, after: PathText, options: Options) -> tuple
         )
         for rank in sorted(first.keys() | second.keys(), key=lambda number: (number is None, number or 0))
     )
-
-
-def _by_rank(result: Result) -> dict[int | None, RankRecord]:
-    return {record.rank: record for record in result.ranks}

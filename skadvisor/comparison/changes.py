@@ -58,9 +58,7 @@ def region_changes(runs: AlignedRuns) -> tuple[RegionChange, ...]:
             RegionChange(
                 region=region,
                 basis="derived" if region in joined else "measured",
-                before_us=us(old),
-                after_us=us(new),
-                change_us=us(new - old),
+                **_times(old, new),
                 kernels_before=_median_of(before, "kernels", region),
                 kernels_after=_median_of(after, "kernels", region),
             )
@@ -86,6 +84,10 @@ def _per_step(all_times: Sequence[Times], table: str, key: str) -> pd.DataFrame:
     return pd.concat(parts).fillna(0)
 
 
+def _times(before_ns: float, after_ns: float) -> dict[str, float]:
+    return {"before_us": us(before_ns), "after_us": us(after_ns), "change_us": us(after_ns - before_ns)}
+
+
 def _median_of(table: pd.DataFrame, value: str, key: Any) -> float:
     """The median over steps, 0 where no step has it."""
     return float(table[(value, key)].median()) if (value, key) in table.columns else 0.0
@@ -104,9 +106,7 @@ def layer_changes(runs: AlignedRuns) -> tuple[LayerChange, ...]:
                 layer=int(layer),
                 kind=str(kinds[layer]),
                 basis="derived" if layer in joined else "measured",
-                before_us=us(old),
-                after_us=us(new),
-                change_us=us(new - old),
+                **_times(old, new),
             )
         )
     return tuple(changes)
@@ -125,7 +125,7 @@ def gap_changes(runs: AlignedRuns) -> tuple[GapChange, ...]:
             )
             for side in (runs.times_before, runs.times_after)
         )
-        changes.append(GapChange(kind=kind, before_us=us(old), after_us=us(new), change_us=us(new - old)))
+        changes.append(GapChange(kind=kind, **_times(old, new)))
     return tuple(changes)
 
 

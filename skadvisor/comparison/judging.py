@@ -7,7 +7,6 @@ by more than 5 % is a warning; below 2 % of the step, and below 3 % or 1 us of a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,14 +16,7 @@ from skadvisor.comparison.alignment import AlignedRuns, SuperKernelSite, lay_bes
 from skadvisor.comparison.captures import Given, Pair, read_pair
 from skadvisor.comparison.changes import gap_changes, layer_changes, median, phase_changes, region_changes
 from skadvisor.comparison.differences import find_differences
-from skadvisor.comparison.records import (
-    Comparison,
-    ForecastCheck,
-    Outcome,
-    Reason,
-    SuperKernelChange,
-    Unmapped,
-)
+from skadvisor.comparison.records import Comparison, ForecastCheck, Outcome, SuperKernelChange, Unmapped
 from skadvisor.comparison.statistics import CV_REFUSES_PCT, FEWEST, Interval, Shown, Spread
 from skadvisor.comparison.superkernel_steps import Step
 from skadvisor.gain.population import recompile_pct
@@ -64,14 +56,19 @@ def compare(
 
 def compare_pair(pair: Pair, template: str | None = None) -> Comparison:
     """As `compare`, for runs that are analysed."""
-    return replace(_compare(pair.before, pair.after, template), ranks=pair.ranks)
-
-
-def _compare(before: Sequence[Analysis], after: Sequence[Analysis], template: str | None) -> Comparison:
+    before, after = pair.before, pair.after
     runs = lay_beside(before, after)
     reasons = find_differences(before, after, runs)
     if reasons:
-        return _not_comparable(reasons, len(before), len(after))
+        return Comparison(
+            verdict="not_comparable",
+            reasons=reasons,
+            unit="steps",
+            runs_before=len(before),
+            runs_after=len(after),
+            action=Message(_("capture both again with the same model, batch, shapes and ranks")),
+            ranks=pair.ranks,
+        )
     unit, first, second = _samples(runs, len(before), len(after))
     spread_before, spread_after = statistics.describe(first), statistics.describe(second)
     same = _same_files(before, after)
@@ -106,18 +103,8 @@ def _compare(before: Sequence[Analysis], after: Sequence[Analysis], template: st
         unmapped=tuple(Unmapped(name=name, reason=reason) for name, reason in runs.unmapped),
         template=chosen,
         forecast=_check_forecast(before[0].result, chosen, judged.mid) if chosen else None,
+        ranks=pair.ranks,
         notes=tuple(_notes(runs, unit, first, second, same)),
-    )
-
-
-def _not_comparable(reasons: tuple[Reason, ...], runs_before: int, runs_after: int) -> Comparison:
-    return Comparison(
-        verdict="not_comparable",
-        reasons=reasons,
-        unit="steps",
-        runs_before=runs_before,
-        runs_after=runs_after,
-        action=Message(_("capture both again with the same model, batch, shapes and ranks")),
     )
 
 
