@@ -62,6 +62,9 @@ class Facts:
                     return
 
 
+_Keep = Callable[[re.Match[str], Facts, str], None]
+
+
 def _add(facts: dict[Any, Any], key: Any, value: Any = None) -> None:
     if len(facts) < MOST_FACTS:
         facts.setdefault(key, value)
@@ -75,29 +78,6 @@ def _refused(match: re.Match[str], facts: Facts, _label: str) -> None:
     _add(facts.refused, (match["scope"], match["name"]), (match["type"] or "", match["reason"].strip()))
 
 
-def _taken(match: re.Match[str], facts: Facts, _label: str) -> None:
-    _add(facts.taken, (match["scope"], match["name"]), match["type"] or "")
-
-
-def _cut(match: re.Match[str], facts: Facts, _label: str) -> None:
-    _add(facts.cuts, (match["scope"], match["name"]))
-    _refused(match, facts, _label)
-
-
-def _bypassed(match: re.Match[str], facts: Facts, _label: str) -> None:
-    _add(facts.bypassed, match["scope"], match["name"])
-    _refused(match, facts, _label)
-
-
-def _aborted(match: re.Match[str], facts: Facts, _label: str) -> None:
-    _add(facts.aborted, match["scope"], match["name"])
-    _refused(match, facts, _label)
-
-
-def _split_before(match: re.Match[str], facts: Facts, _label: str) -> None:
-    _add(facts.cuts, (match["scope"], match["name"]))
-
-
 def _processed(match: re.Match[str], facts: Facts, _label: str) -> None:
     scope = re.sub(r"_split_\d+_\d+$", "", match["scope"])
     if int(match["count"]) > 1:
@@ -106,9 +86,14 @@ def _processed(match: re.Match[str], facts: Facts, _label: str) -> None:
         _add(facts.singles, scope)
 
 
-def _keep(name: str) -> Callable[[re.Match[str], Facts, str], None]:
-    def keep(match: re.Match[str], facts: Facts, _label: str) -> None:
-        _add(getattr(facts, name), match["what"].strip())
+def _keep(table: str, *groups: str, value: str = "", refused: bool = False) -> _Keep:
+    """Keep what a match says in a table of the facts, under one of its groups or several; `refused` operators too."""
+
+    def keep(match: re.Match[str], facts: Facts, label: str) -> None:
+        key = tuple(match[group].strip() for group in groups or ("what",))
+        _add(getattr(facts, table), key if len(key) > 1 else key[0], (match[value] or "") if value else None)
+        if refused:
+            _refused(match, facts, label)
 
     return keep
 
@@ -154,19 +139,21 @@ def _break(match: re.Match[str], facts: Facts, label: str) -> None:
     _add(facts.splits.setdefault(label, {}), f"{number} {match['place'] or ''}", (scope, f"{match['reason']}{why}"))
 
 
+_TAKEN = _keep("taken", "scope", "name", value="type")
+_CUT = _keep("cuts", "scope", "name", refused=True)
+_ABORTED, _BYPASSED = (_keep(table, "scope", value="name", refused=True) for table in ("aborted", "bypassed"))
 #: Reasons that say that all is as it should be.
 _EXPECTED = ("NOT_IN_SCOPE", "IN_UNFUSIBLE_SCOPE", "SUCCESS")
-_Keep = Callable[[re.Match[str], Facts, str], None]
 #: A word that every matching line holds, the pattern, and what it means; the first that matches wins.
 _RULES: tuple[tuple[str, re.Pattern[str], _Keep], ...] = tuple(
     (word, re.compile(pattern), keep)
     for word, pattern, keep in (
         ("sub op", rf"find super kernel sub op {_NAME}[ ,]+{_REASON},.*?super_scope_name (?P<scope>[^\s,]*)", _refused),
-        ("sub op", rf"find super kernel sub op {_NAME}, super_scope_name (?P<scope>[^\s,]+)", _taken),
-        ("abort check", rf"abort check scene, node {_NAME} {_REASON}.*?target scope (?P<scope>[^\s,]+)", _aborted),
-        ("current node", rf"current node {_NAME} {_REASON}.*?target scope (?P<scope>[^\s,]+)", _bypassed),
-        ("fusion", rf"node {_NAME} {_REASON},.*?target scope (?P<scope>[^\s,]+)", _cut),
-        ("split before node", r"scope (?P<scope>\S+) split before node (?P<name>\S+)", _split_before),
+        ("sub op", rf"find super kernel sub op {_NAME}, super_scope_name (?P<scope>[^\s,]+)", _TAKEN),
+        ("abort check", rf"abort check scene, node {_NAME} {_REASON}.*?target scope (?P<scope>[^\s,]+)", _ABORTED),
+        ("current node", rf"current node {_NAME} {_REASON}.*?target scope (?P<scope>[^\s,]+)", _BYPASSED),
+        ("fusion", rf"node {_NAME} {_REASON},.*?target scope (?P<scope>[^\s,]+)", _CUT),
+        ("split before node", r"scope (?P<scope>\S+) split before node (?P<name>\S+)", _keep("cuts", "scope", "name")),
         (
             "start to process scope",
             r"start to process scope (?P<scope>[^\s,]+), .*?sk sub nodes size (?P<count>\d+)",
