@@ -49,7 +49,7 @@ def recommend(
     if refused is not None:
         return refused
     allowed = _allowed(templates, risk)
-    pool = _published(allowed) if risk == "low" else allowed
+    pool = [one for one in allowed if risk != "low" or template_scope(one.name).published]
     if not pool:
         return _nothing_to_win(templates, risk, labels)
     chosen = _choose(pool, risk)
@@ -57,11 +57,12 @@ def recommend(
     further = [template for template in allowed if template not in pool]
     runner_up = next(iter([*others, *further]), None)
     order = order_trials(templates, chosen, allowed)
+    labelled = 1.0 - labels.unattributed_share if labels is not None else 1.0
     return Recommendation(
         choice=chosen.name,
         variant=chosen.variant,
         reason=_reason(chosen, runner_up),
-        confidence=round(_chance(chosen, labels), 2),
+        confidence=round(chance_above_noise(chosen) * labelled, 2),
         runner_up=runner_up.name if runner_up else None,
         margin_us=round(expected_us(chosen) - expected_us(runner_up), 3) if runner_up else None,
         order=order,
@@ -82,10 +83,6 @@ def _worth_a_trial(templates: Sequence[Template]) -> list[Template]:
     """Templates within the noise that win on average and have a fair chance to win more than the noise."""
     within = [template for template in templates if template.verdict == "within_noise" and expected_us(template) > 0]
     return [template for template in within if chance_above_noise(template) >= WORTH_MENTIONING]
-
-
-def _published(templates: Sequence[Template]) -> list[Template]:
-    return [template for template in templates if template_scope(template.name).published]
 
 
 def _nothing_to_win(templates: Sequence[Template], risk: Risk, labels: LabelQuality | None) -> Recommendation:
@@ -231,8 +228,3 @@ def _decode_share(times: Times) -> float:
     by_phase = times.steps.groupby("phase")["wall_ns"].sum()
     total = float(by_phase.sum())
     return float(by_phase.get("decode", 0) + by_phase.get("mixed", 0)) / total if total else 1.0
-
-
-def _chance(chosen: Template, labels: LabelQuality | None) -> float:
-    """Chance that the gain can be told from noise, less what is not labelled."""
-    return chance_above_noise(chosen) * (1.0 - labels.unattributed_share if labels is not None else 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +36,16 @@ def unattributed_scenarios(labelled: pd.DataFrame) -> dict[str, pd.DataFrame]:
     another region where the table holds it already; of `mlp` and `moe` at least one is, and both where the table
     holds neither. Empty where nothing is unattributed.
     """
-    unattributed = _unattributed(labelled)
+    unattributed = (labelled["region"] == "unattributed").to_numpy()
     if not unattributed.any():
         return {}
     present = {"attention", *labelled["region"].dropna().astype("object")}
     if not present & {"mlp", "moe"}:
         present |= {"mlp", "moe"}
     region, owner = (labelled[name].astype("object").to_numpy() for name in ("region", "owner"))
-    layer = labelled["layer"].mask(unattributed | (owner == "unattributed"), _nearest_layers(labelled))
+    before = labelled["layer"].groupby(labelled["step"]).ffill()
+    nearest = before.groupby(labelled["step"]).bfill()
+    layer = labelled["layer"].mask(unattributed | (owner == "unattributed"), nearest)
     scenarios = {}
     for candidate in CANDIDATES:
         if candidate in present:
@@ -110,16 +112,6 @@ def _placed(labelled: pd.DataFrame) -> NDArray[np.int64]:
     variants = [variant for scope in template_scopes() for variant in scope.variants]
     columns = PlainColumns(labelled)
     return np.stack([place(columns, variant) for variant in variants])
-
-
-def _unattributed(labelled: pd.DataFrame) -> np.ndarray:
-    return (labelled["region"].astype("object") == "unattributed").to_numpy()
-
-
-def _nearest_layers(labelled: pd.DataFrame) -> pd.Series[Any]:
-    """Each kernel's own layer, else that of the last one before it in its step, else the step's first."""
-    before = labelled["layer"].groupby(labelled["step"]).ffill()
-    return before.groupby(labelled["step"]).bfill()
 
 
 def _as(labelled: pd.DataFrame, values: np.ndarray) -> pd.Series:

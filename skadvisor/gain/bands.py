@@ -42,15 +42,9 @@ def estimate(draws: Draws, scene: Scene) -> Estimate:
         return round(100 * value / whole, 3) if whole > 0 else 0.0
 
     return Estimate(
-        low_us=round(step["low"], 3),
-        mid_us=round(step["mid"], 3),
-        high_us=round(step["high"], 3),
-        low_pct=share(step["low"], wall_us),
-        mid_pct=share(step["mid"], wall_us),
-        high_pct=share(step["high"], wall_us),
-        block_low_pct=share(block["low"], in_scope_us),
-        block_mid_pct=share(block["mid"], in_scope_us),
-        block_high_pct=share(block["high"], in_scope_us),
+        **{f"{band}_us": round(saved, 3) for band, saved in step.items()},
+        **{f"{band}_pct": share(saved, wall_us) for band, saved in step.items()},
+        **{f"block_{band}_pct": share(saved, in_scope_us) for band, saved in block.items()},
         of_us=round(wall_us, 3),
         of=scene.basis,
         recompile_pct=round(draws.recompile_pct, 3),
@@ -64,7 +58,7 @@ def terms(draws: Draws) -> dict[str, Term]:
 
 
 def _term(part: Part, chosen: Chosen) -> Term:
-    middle = {name: round(float(part.draws[rows].mean()), 3) + 0.0 for name, rows in chosen.items()}
+    middle = {f"{band}_us": round(float(part.draws[rows].mean()), 3) + 0.0 for band, rows in chosen.items()}
     inputs: dict[str, float] = {}
     for name, value in part.inputs.items():
         if isinstance(value, np.ndarray):
@@ -74,14 +68,7 @@ def _term(part: Part, chosen: Chosen) -> Term:
     if part.rate is not None:
         name, counted = part.rate
         inputs |= {f"{name}_{band}": _rate(part, counted, rows) for band, rows in chosen.items()}
-    return Term(
-        low_us=middle["low"],
-        mid_us=middle["mid"],
-        high_us=middle["high"],
-        basis=part.basis,
-        inputs=inputs,
-        source=part.source,
-    )
+    return Term(**middle, basis=part.basis, inputs=inputs, source=part.source)
 
 
 def _rate(part: Part, counted: str, rows: NDArray[np.int64]) -> float:

@@ -58,10 +58,11 @@ def fit_shrinkage(
     for net in nets:
         others = float(np.median([gain for name, gain in gains.items() if name != net]))
         fractions = population.draw(401, without=without | {net})
+        mine = [one for one in known if one.net == net]
         for number, weight in enumerate(WEIGHTS):
             candidate = Shrinkage(level, weight, others, len(nets) - 1)
-            mine = [one for one in known if one.net == net]
-            errors[number] += np.mean([abs(_median(one, fractions, candidate) - one.gain_pct) for one in mine])
+            foretold = [float(np.median(foretell(one, fractions, candidate))) for one in mine]
+            errors[number] += np.mean([abs(gain - one.gain_pct) for gain, one in zip(foretold, mine, strict=True)])
     return Shrinkage(level, WEIGHTS[int(np.argmin(errors))], base, len(nets))
 
 
@@ -73,7 +74,3 @@ def foretell(one: Observation, fractions: Fractions, shrinkage: Shrinkage) -> Fl
     if not one.known_operators:
         gain = gain * fractions.vanishes
     return gain * shrinkage.factor(float(np.median(gain)))
-
-
-def _median(one: Observation, fractions: Fractions, shrinkage: Shrinkage) -> float:
-    return float(np.median(foretell(one, fractions, shrinkage)))
