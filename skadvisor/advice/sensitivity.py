@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skadvisor.advice.choice import LEAST_SHARE, recommend
 from skadvisor.advice.refusal import refuse
-from skadvisor.events import PlainColumns
+from skadvisor.events import Ints, PlainColumns
 from skadvisor.fusion.templates import place, template_scopes
 from skadvisor.options import Options
 from skadvisor.records import Template
@@ -107,7 +106,7 @@ def _with_experts(situation: Situation) -> Situation:
     return situation if situation.moe else replace(situation, layer_kinds={"moe": situation.decoder_layers})
 
 
-def _placed(labelled: pd.DataFrame) -> NDArray[np.int64]:
+def _placed(labelled: pd.DataFrame) -> Ints:
     """For every variant of every template and every kernel, the scope that it is in."""
     variants = [variant for scope in template_scopes() for variant in scope.variants]
     columns = PlainColumns(labelled)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from skadvisor.accounting.timeline import Times, measure
 from skadvisor.comparison.executions import cut_executions, is_plain_graph
@@ -27,7 +26,7 @@ from skadvisor.comparison.superkernel_steps import (
     whole_kernels,
     with_tokens,
 )
-from skadvisor.events import start_and_end
+from skadvisor.events import Floats, start_and_end
 from skadvisor.text.messages import Message
 from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
@@ -239,7 +238,7 @@ def _labels(kernels: pd.DataFrame) -> list[tuple[object, ...]]:
     return list(zip(*(column.where(column.notna(), None) for column in columns), strict=True))
 
 
-def _stretches(labels: Sequence[tuple[object, ...]], durations: NDArray[np.float64]) -> _Pieces:
+def _stretches(labels: Sequence[tuple[object, ...]], durations: Floats) -> _Pieces:
     """Neighbours with equal labels are one piece; without any duration all kernels get the same part."""
     parts = durations if durations.sum() else np.ones(len(durations))
     ends = np.cumsum(parts) / parts.sum()

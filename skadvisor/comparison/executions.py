@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from skadvisor.comparison.superkernel_mapping import map_step
 from skadvisor.comparison.superkernel_steps import Step, Token, steps_of, typical, whole_kernels
-from skadvisor.events import idle_before, start_and_end
+from skadvisor.events import Ints, idle_before, start_and_end
 from skadvisor.vocabulary.superkernel_names import TYPE, superkernel_rows
 
 if TYPE_CHECKING:
     from skadvisor.analysis import Analysis
 
-Numbers = NDArray[np.int64]
 Unit = Literal["executions", "blocks"]
 _DECODER_KINDS = {"dense", "moe", "mtp"}
 #: More ways to divide a capture are not tried.
@@ -106,7 +104,7 @@ def _divisions(run: int, kernels: pd.DataFrame) -> list[list[Step]]:
     return [steps_of(run, kernels, numbers) for numbers in (*found, whole) if _follow_each_other(kernels, numbers)]
 
 
-def _number_by_task(kernels: pd.DataFrame) -> Numbers | None:
+def _number_by_task(kernels: pd.DataFrame) -> Ints | None:
     """Executions by the numbers of the graph's tasks, -1 in one that the capture cuts off; None where none repeats."""
     keys = kernels[["model", "stream", "task"]]
     if kernels.empty or keys[["model", "task"]].isna().any(axis=None):
@@ -126,7 +124,7 @@ def _number_by_task(kernels: pd.DataFrame) -> Numbers | None:
     return np.where((numbers >= 0) & (sizes[numbers] == sizes.max()), numbers, -1)
 
 
-def _number_by_token(own: Sequence[Token]) -> list[Numbers]:
+def _number_by_token(own: Sequence[Token]) -> list[Ints]:
     """Executions by how often each kind of kernel occurs: one way for each number that divides all counts."""
     counts = Counter(own)
     common = math.gcd(*counts.values()) if counts else 1
@@ -141,7 +139,7 @@ def _number_by_token(own: Sequence[Token]) -> list[Numbers]:
     return answers
 
 
-def _follow_each_other(kernels: pd.DataFrame, numbers: Numbers) -> bool:
+def _follow_each_other(kernels: pd.DataFrame, numbers: Ints) -> bool:
     """Whether each execution ends before the next begins."""
     used = numbers >= 0
     start, end = (edge[used] for edge in start_and_end(kernels))

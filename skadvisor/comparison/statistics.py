@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skadvisor.events import Floats
 from skadvisor.gain.population import recompile_pct
 from skadvisor.records import NOISE_PCT
 
@@ -112,12 +112,12 @@ def judge(measured: Interval, judged: Interval) -> Shown:
     return "same" if abs(measured.mid) < NOISE_PCT and not crosses else "open"
 
 
-def _medians(values: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+def _medians(values: Floats, generator: np.random.Generator) -> Floats:
     chosen = generator.integers(0, len(values), size=(RESAMPLES, len(values)))
     return np.asarray(np.median(values[chosen], axis=1))
 
 
-def _interval(drawn: NDArray[np.float64], mid: float) -> Interval:
+def _interval(drawn: Floats, mid: float) -> Interval:
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(drawn, [tail, 100 - tail])
     # The middle is what was measured; it lies inside by definition of the interval's use.

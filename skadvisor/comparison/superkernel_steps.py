@@ -14,9 +14,8 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from skadvisor.events import idle_before, start_and_end
+from skadvisor.events import Flags, Ints, idle_before, start_and_end
 from skadvisor.vocabulary import superkernel_names
 from skadvisor.vocabulary.names import base_operator
 
@@ -68,7 +67,7 @@ def whole_kernels(kernels: pd.DataFrame) -> pd.DataFrame:
     return kernels[kernels["kind"].astype("object") != "collective_part"].sort_values("start_ns", kind="stable")
 
 
-def steps_of(run: int, kernels: pd.DataFrame, numbers: NDArray[np.int64]) -> list[Step]:
+def steps_of(run: int, kernels: pd.DataFrame, numbers: Ints) -> list[Step]:
     """The steps of a run, given the number of each kernel's; what has none (-1) is in no step."""
     inside = numbers >= 0
     parts = kernels[inside].groupby(numbers[inside], sort=True)
@@ -89,7 +88,7 @@ def typical(steps: Sequence[Step]) -> Step:
     return min(same, key=lambda step: abs(step.wall_ns - middle))
 
 
-def number_steps(kernels: pd.DataFrame, prefix: Sequence[Token]) -> NDArray[np.int64]:
+def number_steps(kernels: pd.DataFrame, prefix: Sequence[Token]) -> Ints:
     """A step number per row of kernels with SuperKernels, -1 outside steps; a step begins with the tokens `prefix`.
 
     Steps that the capture's labels have right are kept.
@@ -103,9 +102,7 @@ def number_steps(kernels: pd.DataFrame, prefix: Sequence[Token]) -> NDArray[np.i
     return np.searchsorted(starts, np.arange(len(kernels)), side="right") - 1
 
 
-def _labels_hold(
-    kernels: pd.DataFrame, labelled: NDArray[np.int64], fused: NDArray[np.bool_], leader: NDArray[np.int64]
-) -> bool:
+def _labels_hold(kernels: pd.DataFrame, labelled: Ints, fused: Flags, leader: Ints) -> bool:
     """Whether the capture's own steps are whole: one leader each, and nothing of decode between them or beside."""
     steps = labelled[leader]
     if (steps < 0).any() or len(set(steps)) != len(steps):
@@ -117,7 +114,7 @@ def _labels_hold(
     return bool(known[fused].all() and (known | prefill)[between].all())
 
 
-def _leader(kernels: pd.DataFrame, fused: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _leader(kernels: pd.DataFrame, fused: Flags) -> Ints:
     """Rows of the SuperKernel that comes first among those that occur most often."""
     names = kernels["name"].astype("object").astype(str).to_numpy()
     rows = np.flatnonzero(fused)
@@ -127,7 +124,7 @@ def _leader(kernels: pd.DataFrame, fused: NDArray[np.bool_]) -> NDArray[np.int64
     return rows[names[rows] == first]
 
 
-def _step_starts(kernels: pd.DataFrame, prefix: Sequence[Token], leader: NDArray[np.int64]) -> NDArray[np.int64]:
+def _step_starts(kernels: pd.DataFrame, prefix: Sequence[Token], leader: Ints) -> Ints:
     """The first row of each step: the best match of the prefix before its leader, else behind the longest pause."""
     own = kernels["token"].tolist()
     pause = idle_before(kernels["start_ns"].to_numpy(), kernels["dur_ns"].to_numpy())

@@ -9,9 +9,9 @@ from __future__ import annotations
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-from skadvisor.gain.interface import Draws, Floats, Part, Scene
+from skadvisor.events import Floats, Ints
+from skadvisor.gain.interface import Draws, Part, Scene
 from skadvisor.records import Estimate, Term
 from skadvisor.units import NS_PER_US
 
@@ -20,7 +20,7 @@ BANDS = {"low": (0.05, 0.15), "mid": (0.45, 0.55), "high": (0.85, 0.95)}
 #: Standard normal quantile of P90.
 P90 = NormalDist().inv_cdf(0.9)
 
-Chosen = dict[str, NDArray[np.int64]]
+Chosen = dict[str, Ints]
 
 
 def choose_draws(saving_us: Floats) -> Chosen:
@@ -71,7 +71,7 @@ def _term(part: Part, chosen: Chosen) -> Term:
     return Term(**middle, basis=part.basis, inputs=inputs, source=part.source)
 
 
-def _rate(part: Part, counted: str, rows: NDArray[np.int64]) -> float:
+def _rate(part: Part, counted: str, rows: Ints) -> float:
     """The term per unit of one of its inputs, over the same draws, so that input times rate gives the term."""
     amount = float(np.mean(np.broadcast_to(part.inputs[counted], part.draws.shape)[rows]))
     return round(abs(float(part.draws[rows].mean())) / amount, 6) if amount else 0.0

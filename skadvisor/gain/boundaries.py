@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skadvisor.accounting.gaps import GRAPH_FLOOR_NS
-from skadvisor.gain.interface import Floats, Scene
+from skadvisor.events import Flags, Floats, Ints
+from skadvisor.gain.interface import Scene
 from skadvisor.gain.stated_priors import priors
 from skadvisor.units import NS_PER_US
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +27,9 @@ class Boundaries:
     after: Ints
     gap_ns: Floats
     head_ns: Floats
-    seen: NDArray[np.bool_]
+    seen: Flags
     limit_ns: Floats
-    crossed: NDArray[np.bool_]
+    crossed: Flags
 
     def __len__(self) -> int:
         return len(self.after)
@@ -49,7 +47,7 @@ def find_boundaries(scene: Scene) -> Boundaries:
     return make_boundaries(scene, previous[after], after)
 
 
-def boundaries_without(scene: Scene, found: Boundaries, gone: NDArray[np.bool_]) -> Boundaries:
+def boundaries_without(scene: Scene, found: Boundaries, gone: Flags) -> Boundaries:
     """The boundaries that would be new if the kernels `gone` were taken out: what ran before and after them meets."""
     reached = np.full(len(gone), -1, dtype="int64")
     reached[found.after] = found.before

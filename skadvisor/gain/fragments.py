@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from skadvisor.accounting.representative import StepKernels
-from skadvisor.events import idle_before
+from skadvisor.events import Flags, Ints, idle_before
 from skadvisor.fusion.judging import operator_labels
 from skadvisor.fusion.templates import TemplateScope, Variant, template_scope
 from skadvisor.text.messages import _
@@ -47,7 +46,7 @@ def number_repetitions(kernels: StepKernels) -> StepKernels:
     return replace(kernels, kernels=table.assign(layer=layer.where(layer >= 0).astype("Int64")))
 
 
-def find_repetitions(names: list[str], gap_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+def find_repetitions(names: list[str], gap_ns: Ints) -> Ints:
     """Which repetition each kernel belongs to, -1 outside; all are of one where nothing repeats.
 
     The shortest period that covers most of the sequence counts. A repetition begins where the gaps are longest.
@@ -67,7 +66,7 @@ def find_repetitions(names: list[str], gap_ns: NDArray[np.int64]) -> NDArray[np.
     return np.zeros(len(code), dtype="int64")
 
 
-def _longest_run(same: NDArray[np.bool_]) -> tuple[int, int]:
+def _longest_run(same: Flags) -> tuple[int, int]:
     """Begin and length of the longest run of True; (0, 0) without one."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]]).astype("int8")))
     begins, ends = edges[::2], edges[1::2]

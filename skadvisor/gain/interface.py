@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skadvisor.events import Floats
 from skadvisor.gain.replay import Constraints
 from skadvisor.records import Basis, WholeTime
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
     from skadvisor.fusion import Preview
 
-Floats = NDArray[np.float64]
 
 #: Odd, so that the median is a draw; enough for stable tenths, few enough for seconds.
 DRAWS = 401

@@ -9,15 +9,14 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Floats, Ints
 from skadvisor.gain.boundaries import Boundaries, find_boundaries
-from skadvisor.gain.interface import DRAWS, SEED, Floats, Scene
+from skadvisor.gain.interface import DRAWS, SEED, Scene
 from skadvisor.gain.population import Population
 from skadvisor.gain.replay import SavedPlaces, replay_step
 from skadvisor.gain.stated_priors import priors
 
-Flags = NDArray[np.bool_]
 #: Operator type, verdict and reason word: kernels that share them fuse in the same draws.
 Kind = tuple[str, str, str]
 #: Kernels with these reason words are never fused, whatever the compiler's version.
@@ -79,7 +78,7 @@ class Ground:
         return np.add.reduceat(values[order], starts, axis=0) if len(order) else np.zeros((0, values.shape[1]))
 
     @cached_property
-    def most_by_piece(self) -> tuple[Floats, NDArray[np.int64]]:
+    def most_by_piece(self) -> tuple[Floats, Ints]:
         """`most` and `pair` in the order in which savings are summed over the pieces of the step."""
         return self.most[self.places.order], self.pair[self.places.order]
 
@@ -103,7 +102,7 @@ class Ground:
         return float(constraints.wall_ns - replay_step(constraints, won)[0])
 
 
-def _distinct(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _distinct(rows: Ints) -> tuple[Ints, Ints]:
     """The distinct rows of a table of small numbers, and which of them each row is."""
     sizes = rows.max(axis=0, initial=0) + 1
     key = np.ravel_multi_index(tuple(rows.T), tuple(sizes.tolist()))

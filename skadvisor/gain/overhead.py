@@ -7,10 +7,11 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from skadvisor.events import Flags, Floats, Ints
 from skadvisor.gain.bands import choose_draws
-from skadvisor.gain.boundaries import Boundaries, Ints, boundaries_without
-from skadvisor.gain.interface import DRAWS, Draws, Floats, Part, Scene
-from skadvisor.gain.lots import Flags, Ground, Lots
+from skadvisor.gain.boundaries import Boundaries, boundaries_without
+from skadvisor.gain.interface import DRAWS, Draws, Part, Scene
+from skadvisor.gain.lots import Ground, Lots
 from skadvisor.gain.machine import Machine
 from skadvisor.gain.population import Population, published_population
 from skadvisor.gain.replay import replay_step

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from skadvisor.gain.interface import SEED, Floats
+from skadvisor.events import Floats
+from skadvisor.gain.interface import SEED
 from skadvisor.gain.outcomes import Level, Pair, published_pairs, repeats
 from skadvisor.gain.stated_priors import priors
 

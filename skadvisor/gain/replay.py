@@ -17,13 +17,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skadvisor.accounting.timeline import before_on_stream
-from skadvisor.events import PlainColumns
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from skadvisor.events import Flags, Floats, Ints, PlainColumns
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +73,7 @@ class Constraints:
     held_until_ns: Floats
 
     @cached_property
-    def waited_for(self) -> NDArray[np.bool_]:
+    def waited_for(self) -> Flags:
         """Which kernels another one waits for."""
         waited = np.zeros(len(self.before), dtype=bool)
         waited[self.waits_for[self.waits_for >= 0]] = True

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from skadvisor.gain.interface import Floats
+from skadvisor.events import Floats
 from skadvisor.gain.outcomes import Level
 from skadvisor.gain.population import Fractions, Observation, Population, published_observations, published_population
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from skadvisor.events import start_and_end
+from skadvisor.events import Flags, Ints, start_and_end
 
 if TYPE_CHECKING:
     from skadvisor.labelling.class_table import Classes
@@ -37,7 +36,7 @@ WHOLE, TOUCHING = 0.9, 0.05
 MOST_BESIDE = 8
 
 
-def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_], fused: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+def find_chains(kernels: pd.DataFrame, inside: Flags, fused: Flags) -> list[Ints]:
     """Row numbers per chain in time order, the main chain first, of the rows that `inside` (N,) marks.
 
     The stream with most kernels is the main one; SuperKernels, which `fused` (N,) marks, stand for several. Rows
@@ -64,7 +63,7 @@ def find_chains(kernels: pd.DataFrame, inside: NDArray[np.bool_], fused: NDArray
     return [rows[np.isin(streams, group)] for group in groups]
 
 
-def _lanes(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
+def _lanes(start: Ints, end: Ints) -> Ints:
     """A lane per kernel such that kernels of one lane do not overlap; lane 0 is taken for the main stream.
 
     While the device is busy without a pause, a kernel goes to the free lane that ended last, for kernels of a graph
@@ -79,7 +78,7 @@ def _lanes(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64
     return lanes
 
 
-def _lanes_of_period(start: list[int], end: list[int]) -> NDArray[np.int64]:
+def _lanes_of_period(start: list[int], end: list[int]) -> Ints:
     ends: list[int] = []
     taken = np.zeros(len(start), dtype=np.int64)
     for place, (begin, finish) in enumerate(zip(start, end, strict=True)):
@@ -99,9 +98,7 @@ def _lanes_of_period(start: list[int], end: list[int]) -> NDArray[np.int64]:
     return rank[taken]
 
 
-def _conflicts(
-    streams: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64], count: int
-) -> NDArray[np.bool_]:
+def _conflicts(streams: Ints, start: Ints, end: Ints, count: int) -> Flags:
     """Which streams run at the same time, (count, count): more than stray kernels of the smaller one overlap."""
     overlaps = np.zeros((count, count), dtype=np.int64)
     if count == 1:
@@ -129,7 +126,7 @@ def _conflicts(
     return both >= np.maximum(2, smaller // 50)
 
 
-def find_companions(kernels: pd.DataFrame, classes: Classes, inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+def find_companions(kernels: pd.DataFrame, classes: Classes, inside: Flags) -> Ints:
     """The row of the kernel that each row serves, (N,), -1 for all others; `inside` (N,) marks kernels.
 
     A task whose name means nothing serves a kernel where that one alone runs during its whole time.
@@ -154,7 +151,7 @@ def find_companions(kernels: pd.DataFrame, classes: Classes, inside: NDArray[np.
     return served
 
 
-def other_models(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.bool_]:
+def other_models(classes: Classes, chain: Ints) -> Flags:
     """Kernels of the chain that are layers of another width than the decoder's, (len(chain),): a vision tower's.
 
     A long run of kernels that leaves the decoder's residual stream alone and has one of its own: normalised several
@@ -179,7 +176,7 @@ def other_models(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.bool_
     return found
 
 
-def _convolved_towers(classes: Classes, chain: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _convolved_towers(classes: Classes, chain: Ints) -> Flags:
     """Kernels from a convolution on, up to the last projection before a lookup, that attend but keep nothing cached.
 
     Only beside a decoder that does keep keys and values; needs no shapes.

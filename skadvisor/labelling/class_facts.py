@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from skadvisor.events import Floats, Ints
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.vocabulary.shapes import Shape
@@ -38,8 +39,8 @@ class Context:
 
     classes: Classes
     beside: NDArray[np.object_]
-    time: NDArray[np.float64]
-    often: NDArray[np.float64]
+    time: Floats
+    often: Floats
 
     @classmethod
     def of(cls, classes: Classes, kernels: pd.DataFrame) -> Context:
@@ -200,7 +201,7 @@ def _neighbour_roles(classes: Classes) -> NDArray[np.object_]:
     return np.array([*shown, "mixed"], dtype=object)[np.stack(columns, axis=1)]
 
 
-def _usual(classes: Classes, values: NDArray[np.int64], kinds: int) -> NDArray[np.int64]:
+def _usual(classes: Classes, values: Ints, kinds: int) -> Ints:
     """The value of most kernels of each class, `kinds` where none has MOST of them, (classes,)."""
     table = np.bincount(classes.of_kernel * kinds + values, minlength=len(classes.items) * kinds)
     table = table.reshape(len(classes.items), kinds)

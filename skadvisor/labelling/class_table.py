@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Ints
 from skadvisor.labelling import model_size
 from skadvisor.labelling.fractal_shapes import plain_shapes
 from skadvisor.labelling.kernel_class import KernelClass
@@ -32,7 +33,7 @@ class Classes:
     """
 
     items: tuple[KernelClass, ...]
-    of_kernel: NDArray[np.int64]
+    of_kernel: Ints
     hidden: int | None
     vocabulary: int | None
     vocabulary_confirmed: bool
@@ -58,15 +59,15 @@ class Classes:
         items = tuple(replace(item, role="elementwise") if item.role == "sampling" else item for item in self.items)
         return replace(self, items=items)
 
-    def which(self, holds: Callable[[KernelClass], object]) -> NDArray[np.bool_]:
+    def which(self, holds: Callable[[KernelClass], object]) -> Flags:
         """Of which classes something holds, (classes,)."""
         return np.array([bool(holds(item)) for item in self.items], dtype=bool)
 
-    def kernels_where(self, holds: Callable[[KernelClass], object]) -> NDArray[np.bool_]:
+    def kernels_where(self, holds: Callable[[KernelClass], object]) -> Flags:
         """Of which kernels something holds, (N,); it is asked once per class."""
         return self.which(holds)[self.of_kernel]
 
-    def roles_of(self, classes: NDArray[np.int64]) -> NDArray[np.object_]:
+    def roles_of(self, classes: Ints) -> NDArray[np.object_]:
         """Role by name of each class number."""
         return np.array([item.role for item in self.items], dtype=object)[classes]
 
@@ -116,7 +117,7 @@ def classify(kernels: pd.DataFrame, vocabulary: Vocabulary) -> Classes:
     return replace(main, second=_with_sizes(main.items, main.of_kernel, widths[1]))
 
 
-def _with_sizes(items: tuple[KernelClass, ...], of_kernel: NDArray[np.int64], hidden: int | None) -> Classes:
+def _with_sizes(items: tuple[KernelClass, ...], of_kernel: Ints, hidden: int | None) -> Classes:
     """The classes with the sizes of the model of this width."""
     known = list(items)
     vocabulary_width, confirmed = model_size.vocabulary_size(known, hidden)
@@ -179,7 +180,7 @@ def takes_expert_weights(inputs: tuple[Shape | None, ...], hidden: int) -> bool:
     )
 
 
-def number_rows(columns: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+def number_rows(columns: Iterable[Ints]) -> Ints:
     """A number that rows share which agree in all columns, codes from -1 up; numbered in order of appearance."""
     first, *others = columns
     numbers = pd.factorize(first)[0]
@@ -188,7 +189,7 @@ def number_rows(columns: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
     return numbers
 
 
-def _factorize(columns: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
+def _factorize(columns: list[Ints]) -> tuple[Ints, list[tuple[int, ...]]]:
     """The number of each distinct row of these codes (-1 and up) and the distinct rows, in order of appearance."""
     numbers = number_rows(columns)
     first = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.int64)
@@ -196,7 +197,7 @@ def _factorize(columns: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], lis
     return numbers, list(zip(*(codes[first].tolist() for codes in columns), strict=True))
 
 
-def _bases(kernels: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
+def _bases(kernels: pd.DataFrame) -> tuple[list[str], Ints]:
     """Distinct base operators and the code of each kernel's, from its type or, where that is null, its name."""
     types = _categories(kernels["op_type"])
     of_type = kernels["op_type"].cat.codes.to_numpy().astype(np.int64)

@@ -7,8 +7,8 @@ expectation-maximisation: the mean posterior of a look becomes evidence for each
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling.class_table import number_rows
 from skadvisor.labelling.levels import CERTAIN, SLIGHT, STRONG
 from skadvisor.vocabulary.states import LAYER_STATES, MLP_STATES, STATES, State, by_region
@@ -34,12 +34,7 @@ _FEED_FORWARD = np.array(
 )
 
 
-def consensus_scores(
-    of_chain: NDArray[np.int64],
-    posterior: NDArray[np.float64],
-    shaped: NDArray[np.bool_],
-    weight: NDArray[np.int64],
-) -> NDArray[np.float64]:
+def consensus_scores(of_chain: Ints, posterior: Floats, shaped: Flags, weight: Ints) -> Floats:
     """Log scores per kernel and state, (N, STATES), from what kernels of the same look are in.
 
     `of_chain` (N,) is each kernel's class, `posterior` (N, STATES) how likely each state is, `weight` (N,) for how many
@@ -64,12 +59,7 @@ def consensus_scores(
     return scores
 
 
-def same_work_scores(
-    of_chain: NDArray[np.int64],
-    posterior: NDArray[np.float64],
-    shaped: NDArray[np.bool_],
-    weight: NDArray[np.int64],
-) -> NDArray[np.float64]:
+def same_work_scores(of_chain: Ints, posterior: Floats, shaped: Flags, weight: Ints) -> Floats:
     """Log scores per kernel and state, (N, STATES), for feed-forwards that are shared experts in some layers only.
 
     Shared experts have sizes of their own. Where pairs of kernels of two classes (`of_chain`) with shapes are surely a
@@ -88,9 +78,7 @@ def same_work_scores(
     return scores
 
 
-def _means(
-    codes: NDArray[np.int64], counts: NDArray[np.float64], values: NDArray[np.float64], weight: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _means(codes: Ints, counts: Floats, values: Floats, weight: Ints) -> Floats:
     """The mean of the values (N, S) of each look, (looks, S); `counts` (looks,) are the sums of `weight` (N,)."""
     if not len(codes):
         return np.zeros((0, values.shape[1]))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import idle_before
+from skadvisor.events import Flags, Floats, Ints, idle_before
 from skadvisor.labelling import grammar, hidden_markov, superkernel_spans
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.consensus import consensus_scores, same_work_scores
@@ -45,18 +45,16 @@ class MainChain:
     kernels it stands for; and what the host says, (n, STATES).
     """
 
-    classes: NDArray[np.int64]
-    shaped: NDArray[np.bool_]
-    closes: NDArray[np.bool_]
-    parts: NDArray[np.int64]
-    pauses: NDArray[np.float64]
-    weight: NDArray[np.int64]
-    said: NDArray[np.float64] | None
+    classes: Ints
+    shaped: Flags
+    closes: Flags
+    parts: Ints
+    pauses: Floats
+    weight: Ints
+    said: Floats | None
 
 
-def decode_main(
-    chain: MainChain, tokens: Tokens, emissions: NDArray[np.float64]
-) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.float64]]:
+def decode_main(chain: MainChain, tokens: Tokens, emissions: Floats) -> tuple[NDArray[np.int8], Floats, Floats]:
     """Decode what each kernel says by itself and in order, then once more with what its like and the host say.
 
     Returns the states of the tokens, how likely each is, and how likely it was at first.
@@ -91,17 +89,17 @@ def decode_main(
     return np.concatenate(paths), np.concatenate(sures), first
 
 
-def changes(step_ids: NDArray[np.float64]) -> NDArray[np.bool_]:
+def changes(step_ids: Floats) -> Flags:
     """Before which rows but the first another step id begins, (n - 1,); rows without one belong to those before."""
     return np.diff(pd.Series(step_ids).ffill().bfill().fillna(-1).to_numpy()) != 0
 
 
-def segments(step_ids: NDArray[np.float64]) -> list[tuple[int, int]]:
+def segments(step_ids: Floats) -> list[tuple[int, int]]:
     """Runs of one step id."""
     return list(itertools.pairwise([0, *(np.flatnonzero(changes(step_ids)) + 1).tolist(), len(step_ids)]))
 
 
-def find_pauses(kernels: pd.DataFrame, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def find_pauses(kernels: pd.DataFrame, rows: Ints) -> tuple[Ints, Floats]:
     """The part that each kernel is decoded in, one per step id, and the score of the pause before it there, (n,)."""
     parts, pauses = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows))
     step_ids = kernels["step_id"].to_numpy(dtype="float64", na_value=np.nan)[rows]
@@ -113,7 +111,7 @@ def find_pauses(kernels: pd.DataFrame, rows: NDArray[np.int64]) -> tuple[NDArray
     return parts, pauses
 
 
-def _restart_bonus(gap: NDArray[np.int64]) -> NDArray[np.float64]:
+def _restart_bonus(gap: Ints) -> Floats:
     """A new step is likelier after a pause: log of the gap before each kernel (ns) over the typical gap.
 
     Beyond the bound only as much more as tells the longest of several pauses.
@@ -123,9 +121,7 @@ def _restart_bonus(gap: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.minimum(4.0, 0.8 * longer) + 0.15 * np.maximum(0.0, longer - 5.0)
 
 
-def meanwhile(
-    kernels: pd.DataFrame, rows: NDArray[np.int64], main: NDArray[np.int64], state: NDArray[np.int8]
-) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+def meanwhile(kernels: pd.DataFrame, rows: Ints, main: Ints, state: NDArray[np.int8]) -> tuple[NDArray[np.int8], Flags]:
     """For each of these rows the state of the main chain's kernel that runs, or ran last, when it starts.
 
     And whether that one's layer has experts.
@@ -135,9 +131,7 @@ def meanwhile(
     return state[main[at]], _in_moe_layer(state[main])[at]
 
 
-def _side_scores(
-    kernels: pd.DataFrame, rows: NDArray[np.int64], main: NDArray[np.int64], state: NDArray[np.int8]
-) -> NDArray[np.float64]:
+def _side_scores(kernels: pd.DataFrame, rows: Ints, main: Ints, state: NDArray[np.int8]) -> Floats:
     """What the main chain does meanwhile, as scores for kernels beside it, (len(rows), STATES)."""
     beside, in_moe_layer = meanwhile(kernels, rows, main, state)
     scores = np.where(REGION_NUMBER[beside, None] == REGION_NUMBER, SLIGHT, 0.0)
@@ -145,7 +139,7 @@ def _side_scores(
     return scores
 
 
-def _in_moe_layer(main_state: NDArray[np.int8]) -> NDArray[np.bool_]:
+def _in_moe_layer(main_state: NDArray[np.int8]) -> Flags:
     """Whether each kernel of the main chain is in a layer with experts: between two attentions, any MoE state."""
     attention = np.isin(main_state, [S.ATTENTION_IN, S.ATTENTION_CORE])
     begins = attention & ~np.append(False, attention[:-1])
@@ -156,13 +150,13 @@ def _in_moe_layer(main_state: NDArray[np.int8]) -> NDArray[np.bool_]:
 
 def decode_side(
     kernels: pd.DataFrame,
-    rows: NDArray[np.int64],
-    main: NDArray[np.int64],
+    rows: Ints,
+    main: Ints,
     state: NDArray[np.int8],
     classes: Classes,
-    emissions: NDArray[np.float64],
-    said: NDArray[np.float64] | None,
-) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    emissions: Floats,
+    said: Floats | None,
+) -> tuple[NDArray[np.int8], Floats]:
     """A chain of whole expert blocks has an order of its own; any other is read by what the main chain does."""
     roles = classes.roles_of(classes.of_kernel[rows])
     if float(np.isin(roles, EXPERT_ROLES).mean()) >= EXPERT_CHAIN_SHARE:

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skadvisor.errors import InputError, NotEnoughError
+from skadvisor.events import Floats
 from skadvisor.labelling.roles import labels_of_states
 from skadvisor.labelling.rules import RULES
 from skadvisor.text.messages import _
@@ -113,7 +113,7 @@ def _contributions(structure: Structure, row: int, best: int, second: int) -> tu
     """
     number = int(structure.classes.of_kernel[row])
     item = structure.classes.items[number]
-    said: dict[str, NDArray[np.float64]] = {
+    said: dict[str, Floats] = {
         f"operator {item.base or 'without name'} ({item.role})": role_scores(item.role),
         **structure.of_classes.of(number),
     }

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skadvisor.events import Floats
 from skadvisor.files.data_files import read_toml
 from skadvisor.vocabulary.states import STATES, S, State
 
@@ -19,7 +19,7 @@ LEVELS: dict[str, float] = _DATA["levels"]
 JUMP = LEVELS["jump"]
 
 
-def transitions() -> NDArray[np.float64]:
+def transitions() -> Floats:
     """Log scores, (STATES, STATES): row = state before, column = state after."""
     scores = np.full((STATES, STATES), JUMP)
     np.fill_diagonal(scores, LEVELS["stay"])
@@ -34,12 +34,12 @@ def transitions() -> NDArray[np.float64]:
     return scores
 
 
-def as_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def as_probabilities(scores: Floats) -> Floats:
     """Each row's weights made to sum to one: else sub-blocks of many states gain by the mere number of ways in them."""
     return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
 
 
-def transitions_behind_norms() -> NDArray[np.float64]:
+def transitions_behind_norms() -> Floats:
     """Log scores into a kernel right behind a projection that also adds and normalises: the next sub-block begins."""
     scores = transitions()
     closing, opening = [S.ATTENTION_OUT, S.MLP_DOWN, S.COMBINE], [S.MLP_UP, S.ROUTER, S.SHARED_BEFORE, S.DISPATCH]
@@ -50,7 +50,7 @@ def transitions_behind_norms() -> NDArray[np.float64]:
     return as_probabilities(scores)
 
 
-def side_transitions() -> NDArray[np.float64]:
+def side_transitions() -> Floats:
     """Log scores for a chain beside the main one that holds expert blocks: they follow one another directly."""
     scores = transitions()
     ends, begins = [S.EXPERTS, S.COMBINE, S.SHARED_AFTER], [S.ROUTER, S.DISPATCH, S.SHARED_BEFORE]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Scores = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from skadvisor.events import Flags, Floats, Ints
+
 #: How much earlier than it counts a piece begins, kernels; a piece is never shorter than that.
 LEAD = 64
 #: Pieces of one sequence join where they say the same to this much: of log scores, and of probabilities.
@@ -33,10 +33,10 @@ class Order:
     those that begin a new step.
     """
 
-    transitions: Scores
+    transitions: Floats
     ways: NDArray[np.int8]
-    restart: Scores
-    restarts: NDArray[np.bool_]
+    restart: Floats
+    restarts: Flags
 
     def backwards(self) -> Order:
         """The same order read from the end."""
@@ -49,7 +49,7 @@ class Order:
         )
 
 
-def decode(emissions: Scores, order: Order) -> NDArray[np.int8]:
+def decode(emissions: Floats, order: Order) -> NDArray[np.int8]:
     """The best state per kernel, (N,). `emissions` (N, S) scores each kernel in each state."""
     count, states = emissions.shape
     if count == 0:
@@ -65,7 +65,7 @@ def decode(emissions: Scores, order: Order) -> NDArray[np.int8]:
     return np.frombuffer(path, dtype=np.int8)
 
 
-def posterior(emissions: Scores, order: Order) -> Scores:
+def posterior(emissions: Floats, order: Order) -> Floats:
     """Probability of each state per kernel given the whole sequence, (N, S); rows sum to 1."""
     if not len(emissions):
         return np.zeros(emissions.shape)
@@ -95,7 +95,7 @@ class _Pieces:
         return np.clip(self.begins - self.lead + steps[:, None], 0, count - 1)
 
 
-def _joined(sweep: Callable[[Scores, Order, _Pieces], tuple[Any, Any, bool]], seen: Scores, order: Order) -> Any:
+def _joined(sweep: Callable[[Floats, Order, _Pieces], tuple[Any, Any, bool]], seen: Floats, order: Order) -> Any:
     """What a sweep over pieces finds, which begin earlier until they join."""
     lead = LEAD
     while True:
@@ -106,7 +106,7 @@ def _joined(sweep: Callable[[Scores, Order, _Pieces], tuple[Any, Any, bool]], se
         lead *= 4
 
 
-def _best_before(emissions: Scores, order: Order, pieces: _Pieces) -> tuple[NDArray[np.int8], Scores, bool]:
+def _best_before(emissions: Floats, order: Order, pieces: _Pieces) -> tuple[NDArray[np.int8], Floats, bool]:
     """The best state before each state of each kernel, the scores at the end, and whether the pieces join."""
     count, states = emissions.shape
     rows = pieces.rows(count)
@@ -140,7 +140,7 @@ def _best_before(emissions: Scores, order: Order, pieces: _Pieces) -> tuple[NDAr
     return back.reshape(-1, states)[:count], ends[-1], joins
 
 
-def _sweep(likelihood: Scores, order: Order, pieces: _Pieces) -> tuple[Scores, Scores, bool]:
+def _sweep(likelihood: Floats, order: Order, pieces: _Pieces) -> tuple[Floats, Floats, bool]:
     """How likely each state is given the kernels up to each one, and given those behind it; whether the pieces join.
 
     (N, S) each, in any unit. Both are worked out side by side, the second from the end.

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling.levels import SETTLED, STRONG
 from skadvisor.labelling.mode import MOST_PER_LAUNCH, kernels_per_launch
 from skadvisor.text.messages import Message, _
@@ -75,11 +76,11 @@ class HostHints:
     """
 
     names: tuple[str, ...]
-    allowed: NDArray[np.bool_]
-    code: NDArray[np.int64]
-    layer: NDArray[np.int64]
+    allowed: Flags
+    code: Ints
+    layer: Ints
 
-    def scores(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def scores(self, rows: Ints) -> Floats:
         """Log scores of kernels, (len(rows), STATES): 0 where the host agrees or says nothing."""
         scores = np.where(self.allowed, 0.0, -WEIGHT)
         for likely, other in _RATHER:
@@ -87,7 +88,7 @@ class HostHints:
             scores[np.ix_(either, other)] -= LESS_LIKELY
         return np.vstack([scores, np.zeros((1, STATES))])[self.code[rows]]
 
-    def agrees(self, state: NDArray[np.int8]) -> NDArray[np.bool_]:
+    def agrees(self, state: NDArray[np.int8]) -> Flags:
         """Whether the host says something of a kernel and its state fits, (N,)."""
         allowed = np.vstack([self.allowed, np.zeros((1, STATES), dtype=bool)])
         return np.where(state >= 0, allowed[self.code, np.maximum(state, 0)], False)
@@ -160,7 +161,7 @@ def _path_of_name(name: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _states_in(regions: tuple[str, ...]) -> NDArray[np.bool_]:
+def _states_in(regions: tuple[str, ...]) -> Flags:
     return np.array([REGION_OF_STATE[state] in regions for state in State], dtype=bool)
 
 
@@ -187,7 +188,7 @@ def layer_disagreements(
     return tuple(found[:MOST_MESSAGES])
 
 
-def disagreements(hints: HostHints, structural: NDArray[np.float64], state: NDArray[np.int8]) -> tuple[Message, ...]:
+def disagreements(hints: HostHints, structural: Floats, state: NDArray[np.int8]) -> tuple[Message, ...]:
     """Where the order of kernels alone was sure of another region than the host names, by module or scope.
 
     `structural` (N, STATES) are the probabilities without the host, `state` (N,) the states decided with it.

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from skadvisor.capture.links import step_ids
+from skadvisor.events import Ints
 from skadvisor.records import Phase
 
 _VLLM = re.compile(r"execute_context_(\d+)\((\d+)\)_generation_(\d+)\((\d+)\)")
@@ -97,7 +97,7 @@ def _of_word(name: str) -> tuple[Phase, int | None, bool] | None:
     return ("mixed" if len(words) > 1 else _MODES[words.pop()]), None, "dummy" in name.lower()
 
 
-def launched_in(announced: Sequence[Announced], launch: pd.Series) -> NDArray[np.int64]:
+def launched_in(announced: Sequence[Announced], launch: pd.Series) -> Ints:
     """The announced step in which each kernel was launched, -1 where the launch is unknown or in none, (N,)."""
     if not announced:
         return np.full(len(launch), -1, dtype=np.int64)
@@ -118,7 +118,7 @@ def with_step_marks(kernels: pd.DataFrame, announced: Sequence[Announced]) -> pd
 
 
 def of_steps(
-    announced: Sequence[Announced], kernels: pd.DataFrame, rows_of_steps: Sequence[NDArray[np.int64]]
+    announced: Sequence[Announced], kernels: pd.DataFrame, rows_of_steps: Sequence[Ints]
 ) -> list[Announced | None]:
     """What the host announced of each step, given the rows of its kernels; None where it cannot be told.
 

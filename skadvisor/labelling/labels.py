@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture, start_and_end
+from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture, Flags, Ints, start_and_end
 from skadvisor.labelling import host_steps, phases
 from skadvisor.labelling.fit import judge_fit
 from skadvisor.labelling.host_evidence import disagreements, layer_disagreements
@@ -206,11 +206,7 @@ def _step_column(kernels: pd.DataFrame, structure: Structure, steps: list[Step])
 
 
 def _nearer_step(
-    kernels: pd.DataFrame,
-    structure: Structure,
-    steps: list[Step],
-    column: NDArray[np.int32],
-    begins: NDArray[np.int64],
+    kernels: pd.DataFrame, structure: Structure, steps: list[Step], column: NDArray[np.int32], begins: Ints
 ) -> NDArray[np.int32]:
     """Kernels between two steps, such as a receive, belong to the one that follows if it is nearer."""
     start, end = start_and_end(kernels)
@@ -253,7 +249,7 @@ def _layer_columns(
 
 def _own_layers(
     kernels: pd.DataFrame, structure: Structure, chain: int, steps: list[Step]
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+) -> tuple[Ints, NDArray[np.int32]]:
     """Rows of a chain beside the main one and the layer ordinal of each, by its own repetition.
 
     -1 where the chain does not run as many layers in a step as the main one: the halves of a batch do.
@@ -274,7 +270,7 @@ def _own_layers(
     return rows, ordinal
 
 
-def _behind_norms(structure: Structure, region: NDArray[np.object_], place: NDArray[np.int64]) -> NDArray[np.int64]:
+def _behind_norms(structure: Structure, region: NDArray[np.object_], place: Ints) -> Ints:
     """Collectives behind a norm gather its result for what follows on the main chain, and belong to its layer, (N,)."""
     collective = (structure.state < 0) & (region == "comm")
     following = np.minimum(place + 1, len(structure.main) - 1)
@@ -285,7 +281,7 @@ def _behind_norms(structure: Structure, region: NDArray[np.object_], place: NDAr
 def _step_table(
     kernels: pd.DataFrame,
     step: NDArray[np.int32],
-    in_layer: NDArray[np.bool_],
+    in_layer: Flags,
     steps: list[Step],
     facts: list[phases.StepFacts],
     training: bool,

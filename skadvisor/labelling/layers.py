@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import idle_before
+from skadvisor.events import Flags, Ints, idle_before
 from skadvisor.labelling.rules.norms import adds_whole_rows
 from skadvisor.labelling.structure import Structure
 from skadvisor.labelling.superkernel_spans import reach
@@ -203,7 +203,7 @@ def _join_alternating(layers: list[Layer]) -> list[Layer] | None:
     ]
 
 
-def expert_joins(structure: Structure, layers: list[Layer]) -> NDArray[np.int64]:
+def expert_joins(structure: Structure, layers: list[Layer]) -> Ints:
     """Rows of the additions that join experts on another stream to a layer's result, in layers with two attentions."""
     state = structure.state[structure.main]
     classes = structure.classes.of_kernel[structure.main]
@@ -231,7 +231,7 @@ def _with_experts_beside(kernels: pd.DataFrame, structure: Structure, layers: li
     ]
 
 
-def _begun_experts(structure: Structure) -> NDArray[np.int64]:
+def _begun_experts(structure: Structure) -> Ints:
     """Rows beside the main chain with which expert blocks begin: their routers, or what else stands first in them."""
     roles = structure.classes.roles_of(structure.classes.of_kernel)
     for role in ("router", "dispatch", "expert_matmul"):
@@ -248,11 +248,11 @@ class _Parts:
     `leaves_attention` marks kernels that end within attention, `crosses` those that end in the next layer.
     """
 
-    attention: NDArray[np.bool_]
-    mlp: NDArray[np.bool_]
-    moe: NDArray[np.bool_]
-    leaves_attention: NDArray[np.bool_]
-    crosses: NDArray[np.bool_]
+    attention: Flags
+    mlp: Flags
+    moe: Flags
+    leaves_attention: Flags
+    crosses: Flags
 
 
 def _parts_held(structure: Structure) -> _Parts:
@@ -368,7 +368,7 @@ def _layer_starts(state: NDArray[np.int8], roles: NDArray[np.object_], held: _Pa
     return [start for start in starts if start < len(state)]
 
 
-def _experts_anew(state: NDArray[np.int8]) -> NDArray[np.bool_]:
+def _experts_anew(state: NDArray[np.int8]) -> Flags:
     """Where experts begin again behind others, (N,): layers of a rank that holds no attention."""
     begins = np.isin(state, [S.ROUTER, S.DISPATCH])
     done = np.isin(state, [S.EXPERTS, S.COMBINE, S.SHARED_AFTER])

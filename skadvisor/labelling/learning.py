@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from skadvisor.events import Floats
 from skadvisor.labelling.class_facts import Context, facts_of_class, name_pieces
 from skadvisor.labelling.class_table import Classes
 from skadvisor.vocabulary.states import STATES, State
@@ -59,12 +60,12 @@ class Model:
     """
 
     groups: NDArray[np.str_]
-    log_prior: NDArray[np.float64]
+    log_prior: Floats
     letters: NDArray[np.str_]
-    rarity: NDArray[np.float64]
+    rarity: Floats
     facts: NDArray[np.str_]
-    weights: NDArray[np.float64]
-    intercept: NDArray[np.float64]
+    weights: Floats
+    intercept: Floats
 
     @classmethod
     def read(cls, path: Path = DATA) -> Model:
@@ -76,17 +77,17 @@ class Model:
         """Keep the model; the same one gives the same bytes."""
         np.savez_compressed(path, **{one.name: getattr(self, one.name) for one in fields(self)})
 
-    def probability(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+    def probability(self, examples: Sequence[Example]) -> Floats:
         """How likely each group is, (examples, G); rows sum to 1."""
         scores = np.array([self._score(name, facts) for name, facts in examples]).reshape(-1, len(self.groups))
         likely = np.exp(scores - scores.max(axis=1, keepdims=True))
         return likely / likely.sum(axis=1, keepdims=True)
 
-    def log_odds(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+    def log_odds(self, examples: Sequence[Example]) -> Floats:
         """How much likelier each group is than among all examples, natural log, (examples, G)."""
         return np.log(np.clip(self.probability(examples), 1e-6, None)) - self.log_prior
 
-    def _score(self, name: str, facts: str) -> NDArray[np.float64]:
+    def _score(self, name: str, facts: str) -> Floats:
         of_letters, of_facts = self._rows
         counts = Counter(of_letters[group] for group in letter_groups(name) if group in of_letters)
         rows = np.array([*counts], dtype=np.int64)
@@ -115,7 +116,7 @@ def letter_groups(name: str) -> Iterator[str]:
                 break
 
 
-def unknown_scores(classes: Classes, kernels: pd.DataFrame) -> NDArray[np.float64]:
+def unknown_scores(classes: Classes, kernels: pd.DataFrame) -> Floats:
     """Learned log scores per class and state, (classes, STATES); zeros for all classes that have a role.
 
     Zeros for all where no more than a NEGLIGIBLE part of the kernels has none.

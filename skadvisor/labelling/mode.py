@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from skadvisor.events import Floats
 from skadvisor.records import Mode
 from skadvisor.vocabulary.names import distinct_names
 from skadvisor.vocabulary.word_lists import WORD_LISTS
@@ -41,7 +41,7 @@ _PATH, _NUMBERED = re.compile(_NAMES["path"]), re.compile(_NAMES["numbered"])
 _OF_GRAPHS, _OF_LAUNCHES = tuple(_NAMES["graph_prefixes"]), _NAMES["single_prefix"]
 
 
-def graph_kernels(kernels: pd.DataFrame) -> NDArray[np.float64]:
+def graph_kernels(kernels: pd.DataFrame) -> Floats:
     """1.0 for kernels replayed from a graph, 0.0 for eagerly launched ones, nan where no witness speaks, (N,)."""
     has_model = kernels["model"].notna().to_numpy()
     dynamic = (kernels["state"].astype("object") == "dynamic").to_numpy() & ~has_model
@@ -57,7 +57,7 @@ def graph_kernels(kernels: pd.DataFrame) -> NDArray[np.float64]:
     return np.where(odds > 0, 1.0, np.where(odds < 0, 0.0, np.nan))
 
 
-def graph_share(verdicts: NDArray[np.float64]) -> float:
+def graph_share(verdicts: Floats) -> float:
     """The share of graph kernels among those with a witness; nan where too few have one."""
     known = verdicts[~np.isnan(verdicts)]
     return float(known.mean()) if len(known) > ENOUGH_VOTES * len(verdicts) else float("nan")
@@ -87,13 +87,13 @@ def graph_kind(kernels: pd.DataFrame) -> Literal["ge_graph", "acl_graph", "npugr
     return "acl_graph" if eager_style * 5 >= total else "ge_graph"
 
 
-def kernels_per_launch(kernels: pd.DataFrame) -> NDArray[np.float64]:
+def kernels_per_launch(kernels: pd.DataFrame) -> Floats:
     """How many kernels the launch of each one ran, (N,), 0 where the launch is unknown."""
     launch = kernels["launch_ns"]
     return launch.map(launch.value_counts()).fillna(0).to_numpy(dtype="float64")
 
 
-def _by_name(kernels: pd.DataFrame) -> NDArray[np.float64]:
+def _by_name(kernels: pd.DataFrame) -> Floats:
     """What names say, log odds, (N,); each pair of a name, whatever its counter, and a type is read once."""
     names, of_name = distinct_names(kernels["name"])
     types = kernels["op_type"].cat

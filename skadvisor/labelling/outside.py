@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Ints
 from skadvisor.labelling.regions import Labels
 from skadvisor.labelling.structure import Structure
 from skadvisor.vocabulary.states import ATTENTION_STATES, State
@@ -41,14 +42,12 @@ def label_outside(labels: Labels, kernels: pd.DataFrame, structure: Structure) -
     return owner
 
 
-def _put(labels: Labels, rows: NDArray[np.bool_], region: str, role: str, confidence: float, evidence: str) -> None:
+def _put(labels: Labels, rows: Flags, region: str, role: str, confidence: float, evidence: str) -> None:
     labels.region[rows], labels.role[rows] = region, role
     labels.confidence[rows], labels.evidence[rows] = confidence, evidence
 
 
-def _owners(
-    labels: Labels, start: NDArray[np.int64], structure: Structure, moving: NDArray[np.bool_]
-) -> NDArray[np.object_]:
+def _owners(labels: Labels, start: Ints, structure: Structure, moving: Flags) -> NDArray[np.object_]:
     """The region whose result each of these kernels moves: that of the kernel before, behind a norm the one after."""
     owner, main = np.full(len(moving), None, dtype=object), structure.main
     if moving.any() and len(main):
@@ -60,11 +59,7 @@ def _owners(
 
 
 def _label_exchanges(
-    labels: Labels,
-    kernels: pd.DataFrame,
-    structure: Structure,
-    owner: NDArray[np.object_],
-    collective: NDArray[np.bool_],
+    labels: Labels, kernels: pd.DataFrame, structure: Structure, owner: NDArray[np.object_], collective: Flags
 ) -> None:
     """Collectives that deal rows out to other ranks' experts dispatch them; behind the experts they bring them back.
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import Floats, Ints
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.host_steps import Announced
 from skadvisor.labelling.kernel_class import KernelClass
@@ -82,9 +83,7 @@ def gather_facts(
     ]
 
 
-def _facts(
-    structure: Structure, rows: NDArray[np.int64], graph: NDArray[np.float64], announced: Announced | None
-) -> StepFacts:
+def _facts(structure: Structure, rows: Ints, graph: Floats, announced: Announced | None) -> StepFacts:
     classes, state = structure.classes, structure.state[rows]
     of_rows = classes.of_kernel[rows]
     cores = [classes.items[number] for number in of_rows[state == S.ATTENTION_CORE]]
@@ -105,7 +104,7 @@ def _facts(
     )
 
 
-def _generates(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.int8]) -> bool:
+def _generates(classes: Classes, of_rows: Ints, state: NDArray[np.int8]) -> bool:
     """Whether a kernel keeps keys, values or a state for later tokens, makes a vocabulary's logits or chooses a token.
 
     Also where no attention core was recorded: then what it reads is not known.
@@ -131,7 +130,7 @@ def _keeps(item: KernelClass) -> bool:
     return "keeps_state" in item.properties
 
 
-def _layer_rows(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.int8]) -> int | None:
+def _layer_rows(classes: Classes, of_rows: Ints, state: NDArray[np.int8]) -> int | None:
     """Rows of the projections and norms that read the residual stream inside layers."""
     inside = np.isin(state, [S.ATTENTION_IN, S.POST_NORM, S.MLP_UP])
     counted: list[int] = []
@@ -144,7 +143,7 @@ def _layer_rows(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.
     return _most_common(counted)
 
 
-def _head_rows(classes: Classes, of_rows: NDArray[np.int64], state: NDArray[np.int8]) -> int | None:
+def _head_rows(classes: Classes, of_rows: Ints, state: NDArray[np.int8]) -> int | None:
     """Rows that tokens are predicted from: of the head's projection, or of the scores that sampling reads."""
     heads = [classes.items[number].matmul for number in of_rows[state == S.HEAD]]
     rows = [dims.rows for dims in heads if dims and dims.outer == classes.vocabulary]
@@ -189,7 +188,7 @@ def _core_phase(item: KernelClass) -> str:
     return ""
 
 
-def find_phases(facts: list[StepFacts], busy_ns: NDArray[np.int64], training: bool) -> list[StepPhase]:
+def find_phases(facts: list[StepFacts], busy_ns: Ints, training: bool) -> list[StepPhase]:
     """The phase of every step; `busy_ns` (steps,) is the time of the kernels in each one's layers."""
     if training:
         return [StepPhase("training", "training")] * len(facts)
@@ -208,7 +207,7 @@ def find_phases(facts: list[StepFacts], busy_ns: NDArray[np.int64], training: bo
     ]
 
 
-def _by_length(found: list[StepPhase], busy_ns: NDArray[np.int64]) -> list[StepPhase]:
+def _by_length(found: list[StepPhase], busy_ns: Ints) -> list[StepPhase]:
     """Without shapes: where steps of two kinds differ, the shorter ones that repeat are decode, the longer prefill.
 
     Steps of one length are no witness: a capture of nothing but prompts looks the same.
@@ -266,7 +265,7 @@ def dummy_steps(facts: list[StepFacts]) -> list[Message | None]:
     return [said if fact.announced is not None and fact.announced.dummy else None for fact in facts]
 
 
-def steady_steps(walls_ns: NDArray[np.int64], phases: list[str], layers: list[int]) -> list[Message | None]:
+def steady_steps(walls_ns: Ints, phases: list[str], layers: list[int]) -> list[Message | None]:
     """Why each step is not typical of its phase (too few layers, much slower), None where it is."""
     notes: list[Message | None] = [None] * len(walls_ns)
     for phase in set(phases):

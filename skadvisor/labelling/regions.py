@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Floats
 from skadvisor.labelling.roles import OWN_ROLES, find_roles
 from skadvisor.labelling.structure import Structure
 from skadvisor.vocabulary.states import REGION_NUMBER, STATE_REGIONS, State, by_region
@@ -43,7 +44,7 @@ class Labels:
 
     region: NDArray[np.object_]
     role: NDArray[np.object_]
-    confidence: NDArray[np.float64]
+    confidence: Floats
     evidence: NDArray[np.object_]
 
 
@@ -66,7 +67,7 @@ def label_regions(structure: Structure, trust: float = 1.0) -> Labels:
     return Labels(region, role, sure, _evidence(structure))
 
 
-def _likely_states(structure: Structure, of_region: NDArray[np.float64]) -> NDArray[np.int8]:
+def _likely_states(structure: Structure, of_region: Floats) -> NDArray[np.int8]:
     """The decoded state of every kernel, (N,), or another one where that one's region is unlikely and another likely.
 
     The best sequence as a whole can differ from what most sequences say of one kernel.
@@ -81,7 +82,7 @@ def _likely_states(structure: Structure, of_region: NDArray[np.float64]) -> NDAr
     return state
 
 
-def _draft_projections(structure: Structure) -> NDArray[np.bool_]:
+def _draft_projections(structure: Structure) -> Flags:
     """Projections of embedding and hidden state, side by side, to the input of a draft layer, (N,).
 
     The kernel right before that puts the two side by side belongs to it.

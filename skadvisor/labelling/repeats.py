@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from skadvisor.events import Floats, Ints
 
 #: Blocks of fewer kernels could read otherwise among other neighbours; fewer blocks are all read themselves.
 SHORTEST, FEWEST = 256, 8
@@ -41,7 +40,7 @@ class Repeats:
         return cls(every, every, np.ones(count, dtype=np.int64))
 
 
-def find_repeats(looks: Ints, pauses: NDArray[np.float64] | None = None) -> Repeats:
+def find_repeats(looks: Ints, pauses: Floats | None = None) -> Repeats:
     """What a chain repeats; `looks` (N,) are equal where kernels are, `pauses` (N,) score the pause before each."""
     count = len(looks)
     pauses = np.zeros(count) if pauses is None else pauses
@@ -77,7 +76,7 @@ def _every(times: int, count: int) -> int:
     return max(1, -(-times * SHORTEST // count))
 
 
-def _carried(looks: Ints, pauses: NDArray[np.float64], anchors: Ints) -> Ints:
+def _carried(looks: Ints, pauses: Floats, anchors: Ints) -> Ints:
     """The place that each kernel is read as, its own where it is read itself; blocks begin at `anchors`."""
     like = np.arange(len(looks))
     edges = np.unique(np.concatenate([[0], anchors, [len(looks)]]))

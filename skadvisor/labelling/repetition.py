@@ -12,9 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from skadvisor.events import idle_before
+from skadvisor.events import Ints, idle_before
 from skadvisor.labelling.layers import Layer
 from skadvisor.labelling.structure import Structure
 from skadvisor.vocabulary.states import NORM_STATES
@@ -99,7 +98,7 @@ def _after_pauses(
     return []
 
 
-def _gaps_before(kernels: pd.DataFrame, structure: Structure, layers: Sequence[Layer]) -> NDArray[np.int64]:
+def _gaps_before(kernels: pd.DataFrame, structure: Structure, layers: Sequence[Layer]) -> Ints:
     """How long the main chain is idle before each layer but the first, ns."""
     start, length = (kernels[name].to_numpy()[structure.main] for name in ("start_ns", "dur_ns"))
     return idle_before(start, length)[[layer.begin for layer in layers[1:]]]

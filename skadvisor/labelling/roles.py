@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling.class_table import MATMULS, Classes
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.rules import Chain
@@ -62,8 +63,8 @@ _WHOLE_STATES = frozenset({S.PREPARE, S.EMBEDDING, S.HEAD, S.SAMPLING, *NORM_STA
 
 
 def find_roles(
-    structure: Structure, state: NDArray[np.int8], region_confidence: NDArray[np.float64]
-) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    structure: Structure, state: NDArray[np.int8], region_confidence: Floats
+) -> tuple[NDArray[np.object_], Floats]:
     """The roles that follow from `state` (N,), and how sure each is together with its region, a probability.
 
     A state of -1 is that of kernels in no chain: those are collectives.
@@ -115,7 +116,7 @@ def _kind(item: KernelClass) -> _Kind:
     )
 
 
-def _roles_of_classes(classes: Classes) -> tuple[list[str], NDArray[np.int64]]:
+def _roles_of_classes(classes: Classes) -> tuple[list[str], Ints]:
     """The distinct roles, and which of them a kernel of each class has in each state, (classes, STATES)."""
     kinds = [_kind(item) for item in classes.items]
     rows = {kind: [_role(kind, state) for state in State] for kind in dict.fromkeys(kinds)}
@@ -189,7 +190,7 @@ class _Chain(Chain):
     state: NDArray[np.int8]
 
     @cached_property
-    def attention(self) -> NDArray[np.bool_]:
+    def attention(self) -> Flags:
         return np.isin(self.state, ATTENTION_STATES)
 
 

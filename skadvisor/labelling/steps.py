@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Floats
 from skadvisor.labelling.decoding import changes, segments
 from skadvisor.labelling.layers import Layer
 from skadvisor.labelling.repetition import step_cuts
@@ -76,14 +77,14 @@ def _with_repeated(kernels: pd.DataFrame, structure: Structure, layers: list[Lay
     return found
 
 
-def _training_steps(structure: Structure, step_ids: NDArray[np.float64], layers: list[Layer]) -> list[Step]:
+def _training_steps(structure: Structure, step_ids: Floats, layers: list[Layer]) -> list[Step]:
     """In training the main chain holds forward passes only, each cut from the next by its backward pass."""
     passed = np.cumsum(structure.backward)[structure.main]
     cuts = [0, *(np.flatnonzero((np.diff(passed) > 0) | changes(step_ids)) + 1).tolist()]
     return _passes(cuts, len(structure.main), layers)
 
 
-def _pass_starts(state: NDArray[np.int8], step_ids: NDArray[np.float64]) -> list[int]:
+def _pass_starts(state: NDArray[np.int8], step_ids: Floats) -> list[int]:
     late = np.isin(state, _LATE)
     # without a head in the capture, preparation or embedding begins a pass
     looked_up = np.isin(state[:-1], LAYER_STATES) & np.isin(state[1:], [S.PREPARE, S.EMBEDDING])
@@ -100,7 +101,7 @@ def _passes(cuts: list[int], length: int, layers: list[Layer]) -> list[Step]:
     ]
 
 
-def _merge(passes: list[Step], marks: list[float], late: NDArray[np.bool_]) -> list[Step]:
+def _merge(passes: list[Step], marks: list[float], late: Flags) -> list[Step]:
     """Join draft passes to the step before them, and passes without layers to the step that they serve.
 
     `marks` are the profiler's step numbers of the passes, nan where it wrote none.

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling import learning, superkernel_spans
 from skadvisor.labelling.chains import find_chains, find_companions, other_models
 from skadvisor.labelling.class_table import Classes, classify
@@ -61,27 +62,27 @@ class Structure:
 
     classes: Classes
     state: NDArray[np.int8]
-    probability: NDArray[np.float64]
+    probability: Floats
     chain: NDArray[np.int16]
-    main: NDArray[np.int64]
-    backward: NDArray[np.bool_]
-    apart: NDArray[np.bool_]
-    served: NDArray[np.int64]
-    learned: NDArray[np.float64]
+    main: Ints
+    backward: Flags
+    apart: Flags
+    served: Ints
+    learned: Floats
     joined: Joined | None
     of_classes: Votes
     of_chains: tuple[Votes, ...]
     overruled: float = 0.0
     hints: HostHints | None = None
-    structural: NDArray[np.float64] | None = None
+    structural: Floats | None = None
 
     @property
-    def fused(self) -> NDArray[np.bool_]:
+    def fused(self) -> Flags:
         """SuperKernels that are no sub-block by their scope's name, (N,)."""
         return self.classes.kernels_where(lambda item: item.spans)
 
     @property
-    def crosses(self) -> NDArray[np.bool_]:
+    def crosses(self) -> Flags:
         """SuperKernels that end in another layer than they begin in, (N,)."""
         found = np.zeros(len(self.state), dtype=bool)
         if self.joined is not None:
@@ -161,20 +162,15 @@ class _Given:
 
     kernels: pd.DataFrame
     classes: Classes
-    by_class: NDArray[np.float64]
-    spans: NDArray[np.bool_]
-    ends: tuple[NDArray[np.float64], NDArray[np.float64]]
+    by_class: Floats
+    spans: Flags
+    ends: tuple[Floats, Floats]
     hints: HostHints | None
     without: Collection[str]
 
     @classmethod
     def of(
-        cls,
-        kernels: pd.DataFrame,
-        classes: Classes,
-        scores: NDArray[np.float64],
-        hints: HostHints | None,
-        without: Collection[str],
+        cls, kernels: pd.DataFrame, classes: Classes, scores: Floats, hints: HostHints | None, without: Collection[str]
     ) -> _Given:
         """From what rules and learning say of each class, `scores` (classes, STATES)."""
         spans = superkernel_spans.spanning_classes(classes, classes.which(lambda item: item.role in _LAYER_ROLES))
@@ -183,7 +179,7 @@ class _Given:
         by_class[spans] = np.maximum(*ends)[spans]
         return cls(kernels, classes, by_class, spans, ends, hints, without)
 
-    def read_main(self, rows: NDArray[np.int64], routed_beside: bool) -> tuple[Votes, Joined, float]:
+    def read_main(self, rows: Ints, routed_beside: bool) -> tuple[Votes, Joined, float]:
         """The votes, what the kernels do and how much is against it; `routed_beside`: no expert works on this chain."""
         of_chain = self.classes.of_kernel[rows]
         said = self.hints.scores(rows) if self.hints else None
@@ -207,9 +203,7 @@ class _Given:
         decoded = superkernel_spans.join_tokens(tokens, *halves).of(repeats.like)
         return votes, decoded, _overruled(scores, halves[0], repeats.weight[tokens.place])
 
-    def read_side(
-        self, rows: NDArray[np.int64], main: NDArray[np.int64], state: NDArray[np.int8]
-    ) -> tuple[Votes, NDArray[np.int8], NDArray[np.float64]]:
+    def read_side(self, rows: Ints, main: Ints, state: NDArray[np.int8]) -> tuple[Votes, NDArray[np.int8], Floats]:
         """The votes and the states, with how likely each is, of a chain beside the main one, whose `state` is known."""
         of_chain = self.classes.of_kernel[rows]
         said = self.hints.scores(rows) if self.hints else None
@@ -223,7 +217,7 @@ class _Given:
         return votes, path[repeats.like], sure[repeats.like]
 
 
-def _overruled(emissions: NDArray[np.float64], state: NDArray[np.int8], weight: NDArray[np.int64]) -> float:
+def _overruled(emissions: Floats, state: NDArray[np.int8], weight: Ints) -> float:
     """How much better the best state by itself is than the decoded one, natural-log odds, mean over kernels."""
     if not len(state):
         return 0.0
@@ -231,7 +225,7 @@ def _overruled(emissions: NDArray[np.float64], state: NDArray[np.int8], weight: 
     return float(np.average(lost, weights=weight))
 
 
-def name_scores(classes: Classes) -> NDArray[np.float64]:
+def name_scores(classes: Classes) -> Floats:
     """What each class's role by its name says of its states, (classes, STATES)."""
     scores = np.array([role_scores(item.role) for item in classes.items]).reshape(-1, STATES)
     whole = classes.which(lambda item: item.spans)
@@ -240,7 +234,7 @@ def name_scores(classes: Classes) -> NDArray[np.float64]:
     return scores
 
 
-def _is_twin(of_chain: NDArray[np.int64], of_main: NDArray[np.int64], classes: Classes) -> bool:
+def _is_twin(of_chain: Ints, of_main: Ints, classes: Classes) -> bool:
     """Whether a chain beside the main one runs whole layers of its own: the other half of the batch.
 
     It is about as long, of the same kernels, and has norms that the main chain's sub-blocks stand between.
@@ -252,13 +246,13 @@ def _is_twin(of_chain: NDArray[np.int64], of_main: NDArray[np.int64], classes: C
     return same >= TWIN_LIKENESS and bool(norms.any())
 
 
-def _experts_beside(classes: Classes, main: NDArray[np.int64], inside: NDArray[np.bool_]) -> bool:
+def _experts_beside(classes: Classes, main: Ints, inside: Flags) -> bool:
     """Whether experts are chosen and work on other streams only."""
     expert = np.isin(classes.roles_of(classes.of_kernel), EXPERT_ROLES) & inside
     return bool(expert.any()) and not expert[main].any()
 
 
-def _after_forward(kernels: pd.DataFrame, classes: Classes) -> NDArray[np.bool_]:
+def _after_forward(kernels: pd.DataFrame, classes: Classes) -> Flags:
     """Kernels from the first loss, gradient or optimizer operator of each training step on, (N,)."""
     training = classes.roles_of(classes.of_kernel) == "training"
     after = np.zeros(len(kernels), dtype=bool)
@@ -272,9 +266,7 @@ def _after_forward(kernels: pd.DataFrame, classes: Classes) -> NDArray[np.bool_]
     return after
 
 
-def _iterations(
-    begin: int, end: int, training: NDArray[np.bool_], optimizer: NDArray[np.bool_]
-) -> list[tuple[int, int]]:
+def _iterations(begin: int, end: int, training: Flags, optimizer: Flags) -> list[tuple[int, int]]:
     """Training iterations within rows [begin, end): each ends with its optimizer, before gradients come again."""
     marked = begin + np.flatnonzero(training[begin:end])
     cuts = [

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.grammar import as_probabilities
 from skadvisor.labelling.levels import CERTAIN, SETTLED, SLIGHT
@@ -42,10 +43,10 @@ class Tokens:
     `place` (T,) is the position in the chain, `leaps` (T,) marks the second half of a SuperKernel.
     """
 
-    place: NDArray[np.int64]
-    leaps: NDArray[np.bool_]
+    place: Ints
+    leaps: Flags
 
-    def looks(self, of_chain: NDArray[np.int64]) -> NDArray[np.int64]:
+    def looks(self, of_chain: Ints) -> Ints:
         """A number per token that kernels which look alike share; `of_chain` (N,) are the kernels' classes."""
         return of_chain[self.place] + self.leaps * (int(of_chain.max(initial=0)) + 1)
 
@@ -61,24 +62,24 @@ class Joined:
     state: NDArray[np.int8]
     begins: NDArray[np.int8]
     ends: NDArray[np.int8]
-    spans: NDArray[np.bool_]
-    crosses: NDArray[np.bool_]
-    sure: NDArray[np.float64]
-    unaided: NDArray[np.float64]
+    spans: Flags
+    crosses: Flags
+    sure: Floats
+    unaided: Floats
 
-    def of(self, like: NDArray[np.int64]) -> Joined:
+    def of(self, like: Ints) -> Joined:
         """What the kernels of a longer chain do of which each is like one of these, `like` (N,) says which."""
         return Joined(**{name: values[like] for name, values in vars(self).items()})
 
 
-def split_in_tokens(spanning: NDArray[np.bool_]) -> Tokens:
+def split_in_tokens(spanning: Flags) -> Tokens:
     """The tokens of a chain whose `spanning` (N,) kernels stand for two."""
     place = np.repeat(np.arange(len(spanning)), 1 + spanning)
     leaps = np.append(False, place[1:] == place[:-1]) if len(place) else np.zeros(0, dtype=bool)
     return Tokens(place, leaps)
 
 
-def spanning_classes(classes: Classes, working: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def spanning_classes(classes: Classes, working: Flags) -> Flags:
     """Classes of SuperKernels over several sub-blocks whose begin and end have a place in the order, (C,).
 
     Where the order tells nothing they are the layers themselves (state WHOLE_LAYER), and none is marked: they follow
@@ -98,7 +99,7 @@ def spanning_classes(classes: Classes, working: NDArray[np.bool_]) -> NDArray[np
     return spans
 
 
-def end_scores(classes: Classes, spans: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def end_scores(classes: Classes, spans: Flags) -> tuple[Floats, Floats]:
     """What the first and the last operator of the classes that span sub-blocks say, (classes, STATES) twice."""
     scores = np.zeros((2, len(classes.items), STATES))
     for number in np.flatnonzero(spans).tolist():
@@ -108,12 +109,8 @@ def end_scores(classes: Classes, spans: NDArray[np.bool_]) -> tuple[NDArray[np.f
 
 
 def token_scores(
-    tokens: Tokens,
-    spanning: NDArray[np.bool_],
-    emissions: NDArray[np.float64],
-    ends: tuple[NDArray[np.float64], NDArray[np.float64]],
-    of_chain: NDArray[np.int64],
-) -> NDArray[np.float64]:
+    tokens: Tokens, spanning: Flags, emissions: Floats, ends: tuple[Floats, Floats], of_chain: Ints
+) -> Floats:
     """The scores of the tokens, (T, STATES), from those of the kernels and of the operators at SuperKernels' ends."""
     scores = emissions[tokens.place]
     halves = spanning[tokens.place]
@@ -122,7 +119,7 @@ def token_scores(
     return scores
 
 
-def leap_scores() -> NDArray[np.float64]:
+def leap_scores() -> Floats:
     """Log scores from the first to the last stage of a SuperKernel, (STATES, STATES): no further than one layer.
 
     A norm at the end closes the layer that it ends.
@@ -141,9 +138,7 @@ def leap_scores() -> NDArray[np.float64]:
     return as_probabilities(scores)
 
 
-def join_tokens(
-    tokens: Tokens, path: NDArray[np.int8], sure: NDArray[np.float64], unaided: NDArray[np.float64]
-) -> Joined:
+def join_tokens(tokens: Tokens, path: NDArray[np.int8], sure: Floats, unaided: Floats) -> Joined:
     """What the kernels do, from the state of each token (T,) and its probabilities (T, STATES) twice."""
     begun = ~tokens.leaps
     leaps = np.flatnonzero(tokens.leaps)
@@ -170,7 +165,7 @@ def join_tokens(
     return joined
 
 
-def _crossings(path: NDArray[np.int8], leaps: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _crossings(path: NDArray[np.int8], leaps: Ints) -> Flags:
     """Which leaps end in another layer than they begin in. A norm that ends one closes its layer.
 
     A leap back to the stage that it comes from runs through a whole layer only where nothing else shows a feed-forward.
@@ -187,7 +182,7 @@ def _crossings(path: NDArray[np.int8], leaps: NDArray[np.int64]) -> NDArray[np.b
     return crosses
 
 
-def reach(joined: Joined) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def reach(joined: Joined) -> tuple[Ints, Ints]:
     """First and last place (grammar.FIRST_TO_LAST) that each kernel takes in the layer that it begins in, -1 outside.
 
     A norm that ends a SuperKernel within the layer is the one that closes it.

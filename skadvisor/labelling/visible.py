@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skadvisor.errors import NotEnoughError
+from skadvisor.events import Ints
 from skadvisor.labelling.class_table import MATMULS
 from skadvisor.text.messages import _
 from skadvisor.vocabulary.superkernel_names import superkernel_rows
@@ -61,7 +61,7 @@ def visible_part(labelled: Labelled) -> Visible | None:
     return Visible("attention" if attention else "experts", len(roles), passes, layers)
 
 
-def _counted(start: NDArray[np.int64]) -> tuple[int | None, int | None]:
+def _counted(start: Ints) -> tuple[int | None, int | None]:
     """Passes and kernels per pass, where every pass but a first or last one that was cut holds as many."""
     distance = np.diff(start)
     cuts = np.flatnonzero(distance > PAUSE * np.median(distance)) + 1 if len(distance) else distance

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skadvisor.events import Ints
 from skadvisor.labelling.class_table import EXPERT_OPERATORS
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
@@ -37,7 +37,7 @@ def router_logits(chain: Chain, votes: Votes) -> None:
     _vote_router(chain, votes, np.flatnonzero(bare[:-1] & unshaped[1:]))
 
 
-def _vote_router(chain: Chain, votes: Votes, projections: NDArray[np.int64]) -> None:
+def _vote_router(chain: Chain, votes: Votes, projections: Ints) -> None:
     votes.add(projections, [S.ROUTER], STRONG)
     before = projections[projections > 0] - 1
     votes.add(before[chain.roles[before] == "cast"], [S.ROUTER], CLEAR)
@@ -180,7 +180,7 @@ def widths_of_sub_blocks(chain: Chain, votes: Votes) -> None:
             _vote_pair(votes, before, down, makes[before].tolist(), int(reads[down]))
 
 
-def _vote_pair(votes: Votes, before: NDArray[np.int64], down: int, widths: list[int], read: int) -> None:
+def _vote_pair(votes: Votes, before: Ints, down: int, widths: list[int], read: int) -> None:
     """One sub-block: `widths` are made by the projections at `before`, `read` by the one at `down`."""
     gated = widths[-1] == 2 * read or widths[-2:] == [read, read] != widths[-3:-1]
     if gated or widths == [read]:

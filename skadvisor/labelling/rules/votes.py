@@ -9,12 +9,13 @@ from functools import cache, cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.vocabulary.states import STATES, State
 
 #: Any index of one axis: a place, places, or a mask.
-Where = int | NDArray[np.int64] | NDArray[np.bool_]
+Where = int | Ints | Flags
 
 
 @dataclass(eq=False)
@@ -26,9 +27,9 @@ class Votes:
     """
 
     count: int
-    like: NDArray[np.int64] | None = None
-    scores: NDArray[np.float64] = field(init=False)
-    said: list[tuple[str, NDArray[np.int64], NDArray[np.int64], float]] = field(default_factory=list)
+    like: Ints | None = None
+    scores: Floats = field(init=False)
+    said: list[tuple[str, Ints, Ints, float]] = field(default_factory=list)
     rule: str = ""
 
     def __post_init__(self) -> None:
@@ -45,10 +46,10 @@ class Votes:
         """Speak against all other states."""
         self.add(where, [state for state in State if state not in states], -weight)
 
-    def of(self, place: int) -> dict[str, NDArray[np.float64]]:
+    def of(self, place: int) -> dict[str, Floats]:
         """What each rule that spoke said of one place, (STATES,) each, in the order of the rules."""
         place = place if self.like is None else int(self.like[place])
-        found: dict[str, NDArray[np.float64]] = {}
+        found: dict[str, Floats] = {}
         for rule, places, states, weight in self.said:
             count = int((places == place).sum())
             if count:
@@ -56,14 +57,14 @@ class Votes:
         return found
 
     @staticmethod
-    def _places(where: Where) -> NDArray[np.int64]:
+    def _places(where: Where) -> Ints:
         if isinstance(where, int):
             return np.array([where], dtype=np.int64)
         return np.flatnonzero(where) if where.dtype == np.bool_ else where.astype(np.int64)
 
 
 @cache
-def _numbers(states: tuple[State, ...]) -> NDArray[np.int64]:
+def _numbers(states: tuple[State, ...]) -> Ints:
     return np.array(states, dtype=np.int64)
 
 
@@ -72,7 +73,7 @@ class Chain:
     """The kernels of one chain in the order in which it runs: `classes` and the class number of each, (n,)."""
 
     classes: Classes
-    of_chain: NDArray[np.int64]
+    of_chain: Ints
 
     def __len__(self) -> int:
         return len(self.of_chain)
@@ -91,7 +92,7 @@ class Chain:
         """The class of the kernel at a place."""
         return self.classes.items[self.of_chain[place]]
 
-    def which(self, holds: Callable[[KernelClass], object]) -> NDArray[np.bool_]:
+    def which(self, holds: Callable[[KernelClass], object]) -> Flags:
         """Of which kernels something holds; it is asked once per class."""
         return self.classes.which(holds)[self.of_chain]
 
@@ -148,9 +149,9 @@ def class_votes(classes: Classes, without: Collection[str] = ()) -> Votes:
 
 def chain_votes(
     classes: Classes,
-    of_chain: NDArray[np.int64],
+    of_chain: Ints,
     without: Collection[str] = (),
-    like: NDArray[np.int64] | None = None,
+    like: Ints | None = None,
 ) -> Votes:
     """What the rules say of the kernels of a chain, given by the class number of each; `like` as in `Votes`."""
     votes = Votes(len(of_chain), like)
