@@ -60,6 +60,11 @@ def answer_parts(result: Result, phase: str) -> tuple[Part, ...]:
     return (inside, outside, *figures.gaps)
 
 
+def ceiling_pct(template: Template, wall_us: float | None) -> float | None:
+    """The most that a template can win, percent of a step; None where that is not known."""
+    return None if template.ceiling_us is None or not wall_us else 100 * template.ceiling_us / wall_us
+
+
 def term_figures(template: Template) -> dict[str, tuple[float, float, float]]:
     """Low, middle and high of each term in us as printed; each column adds up to the printed estimate."""
     estimate, terms = template.estimate, tuple(template.terms.values())

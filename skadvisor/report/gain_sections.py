@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from skadvisor.records import Result, Template
-from skadvisor.report.cells import number, percent, text
-from skadvisor.report.document import Cell, Column, Item, Section, Table
-from skadvisor.report.figures import term_figures
+from dataclasses import replace
+
+from skadvisor.records import Estimate, Result, Template
+from skadvisor.report.cells import Grid
+from skadvisor.report.document import Cell, Item, Section
+from skadvisor.report.figures import ceiling_pct, term_figures
 from skadvisor.report.inputs import inputs_text
 from skadvisor.report.sources import source_text
 from skadvisor.report.subject import subject_template
@@ -28,44 +30,21 @@ def templates(result: Result, wording: Wording) -> Section | None:
     if not result.templates:
         return None
     wall = step_wall(result)
-    rows = []
-    for template in result.templates:
-        estimate = template.estimate
-        ceiling = None if template.ceiling_us is None or not wall else 100 * template.ceiling_us / wall
-        rows.append(
-            (
-                text(wording.template(template.name, template.variant)),
-                percent(template.share, wording),
-                Cell(claim_line(template, wording), template.claim.high_pct if template.claim else None),
-                number(ceiling, wording),
-                number(estimate.mid_pct if estimate else None, wording),
-                Cell(
-                    wording.interval(estimate.low_pct, estimate.high_pct) if estimate else wording.say(_("unknown")),
-                    estimate.low_pct if estimate else None,
-                ),
-                number(estimate.mid_us if estimate else None, wording),
-                text(wording.name(VERDICT_NAMES, template.verdict)),
-                text(wording.name(RISK_NAMES, template.risk)),
-                number(float(template.effort), wording, 0),
-                text(_published_row(template, wording)),
-                text(wording.sentence(template.reason), LONGEST_VALUE),
-            )
-        )
-    brief = tuple(row for row, template in zip(rows, result.templates, strict=True) if template.estimate is not None)
-    columns = (
-        Column(wording.say(_("Template"))),
-        Column(wording.say(_("Share of step")), "%", True),
-        Column(wording.say(_("Claim by share")), "", True, 1),
-        Column(wording.say(_("Ceiling")), "%", True, 1),
-        Column(wording.say(_("Estimate")), "%", True),
-        Column(wording.say(_("Interval")), "", True),
-        Column(wording.say(_("Estimate")), "µs", True, 2),
-        Column(wording.say(_("Verdict"))),
-        Column(wording.say(_("Risk")), priority=3),
-        Column(wording.say(_("Effort (1 is least)")), "", True, 3),
-        Column(wording.say(_("Published row")), priority=3),
-        Column(wording.say(_("Reason")), priority=3),
-    )
+    grid = Grid([(template, template.estimate) for template in result.templates], wording)
+    grid.words(_("Template"), lambda row: wording.template(row[0].name, row[0].variant))
+    grid.numbers(_("Share of step"), lambda row: 100 * row[0].share, "%")
+    grid.cells(_("Claim by share"), lambda row: _claim(row[0], wording), numeric=True, priority=1)
+    grid.numbers(_("Ceiling"), lambda row: ceiling_pct(row[0], wall), "%", priority=1)
+    grid.numbers(_("Estimate"), lambda row: row[1].mid_pct if row[1] else None, "%")
+    grid.cells(_("Interval"), lambda row: _interval(row[1], wording), numeric=True)
+    grid.numbers(_("Estimate"), lambda row: row[1].mid_us if row[1] else None, "µs", priority=2)
+    grid.words(_("Verdict"), lambda row: wording.name(VERDICT_NAMES, row[0].verdict))
+    grid.words(_("Risk"), lambda row: wording.name(RISK_NAMES, row[0].risk), 3)
+    grid.numbers(_("Effort (1 is least)"), lambda row: float(row[0].effort), "", 0, 3)
+    grid.words(_("Published row"), lambda row: _published_row(row[0], wording), 3)
+    grid.words(_("Reason"), lambda row: wording.sentence(row[0].reason), 3, LONGEST_VALUE)
+    table = grid.table("templates", wording.say(_("Templates")))
+    estimated = (row for row, template in zip(table.rows, result.templates, strict=True) if template.estimate)
     return Section(
         "templates",
         wording.say(_("Templates compared")),
@@ -75,8 +54,18 @@ def templates(result: Result, wording: Wording) -> Section | None:
                 "estimate is from this capture."
             )
         ),
-        (Table("templates", wording.say(_("Templates")), columns, tuple(rows), brief=brief),),
+        (replace(table, brief=tuple(estimated)),),
     )
+
+
+def _claim(template: Template, wording: Wording) -> Cell:
+    return Cell(claim_line(template, wording), template.claim.high_pct if template.claim else None)
+
+
+def _interval(estimate: Estimate | None, wording: Wording) -> Cell:
+    if estimate is None:
+        return Cell(wording.say(_("unknown")))
+    return Cell(wording.interval(estimate.low_pct, estimate.high_pct), estimate.low_pct)
 
 
 def _published_row(template: Template, wording: Wording) -> str:
@@ -92,36 +81,22 @@ def breakers(result: Result, wording: Wording) -> Section | None:
     template = subject_template(result)
     if template is None or (not template.breakers and template.fragments is None):
         return None
-    rows = tuple(
-        (
-            text(breaker.op_type),
-            text(wording.role(breaker.role)),
-            number(breaker.cost_us, wording),
-            number(breaker.cuts_per_layer, wording),
-            number(breaker.cuts_per_step, wording, 0),
-            text(wording.name(LIKELIHOOD_NAMES, breaker.likelihood)),
-            text(breaker.reason),
-            text(wording.sentence(breaker.remedy), LONGEST_VALUE),
-            text(source_text(breaker.source, wording), LONGEST_VALUE),
-        )
-        for breaker in sorted(template.breakers, key=lambda breaker: -breaker.cost_us)
-    )
-    columns = (
-        Column(wording.say(_("Operator"))),
-        Column(wording.say(_("Role")), priority=2),
-        Column(wording.say(_("Lost saving per step")), "µs", True),
-        Column(wording.say(_("Cuts per layer")), "", True),
-        Column(wording.say(_("Cuts per step")), "", True, 2),
-        Column(wording.say(_("Breaks")), priority=1),
-        Column(wording.say(_("Compiler's reason")), priority=2),
-        Column(wording.say(_("Remedy"))),
-        Column(wording.say(_("Source")), priority=3),
-    )
+    grid = Grid(sorted(template.breakers, key=lambda breaker: -breaker.cost_us), wording)
+    grid.words(_("Operator"), lambda breaker: breaker.op_type)
+    grid.words(_("Role"), lambda breaker: wording.role(breaker.role), 2)
+    grid.numbers(_("Lost saving per step"), lambda breaker: breaker.cost_us, "µs")
+    grid.numbers(_("Cuts per layer"), lambda breaker: breaker.cuts_per_layer)
+    grid.numbers(_("Cuts per step"), lambda breaker: breaker.cuts_per_step, "", 0, 2)
+    grid.words(_("Breaks"), lambda breaker: wording.name(LIKELIHOOD_NAMES, breaker.likelihood), 1)
+    grid.words(_("Compiler's reason"), lambda breaker: breaker.reason, 2)
+    grid.words(_("Remedy"), lambda breaker: wording.sentence(breaker.remedy), 0, LONGEST_VALUE)
+    grid.words(_("Source"), lambda breaker: source_text(breaker.source, wording), 3, LONGEST_VALUE)
+    table = grid.table("breakers", wording.say(_("Breakers")))
     return Section(
         "breakers",
         wording.say(_("What cuts the scope")),
         _fragment_words(template, wording),
-        (Table("breakers", wording.say(_("Breakers")), columns, rows),) if rows else (),
+        (table,) if table.rows else (),
     )
 
 
@@ -151,31 +126,16 @@ def terms(result: Result, wording: Wording) -> Section | None:
     if template is None or not template.terms or template.estimate is None:
         return None
     figures, estimate = term_figures(template), template.estimate
-    rows = tuple(
-        (
-            text(wording.name(TERM_NAMES, name)),
-            *(number(value, wording) for value in figures[name]),
-            text(wording.name(BASIS_NAMES, term.basis)),
-            text(inputs_text(term.inputs, wording), LONGEST_VALUE),
-            text(source_text(term.source, wording), LONGEST_VALUE),
-        )
-        for name, term in template.terms.items()
-    )
-    total = (estimate.low_us, estimate.mid_us, estimate.high_us)
-    sums = (
-        text(wording.say(_("estimate"))),
-        *(number(value, wording) for value in total),
-        *(Cell("") for _place in "123"),
-    )
-    columns = (
-        Column(wording.say(_("Term"))),
-        Column(wording.say(_("Low")), "µs", True, 1),
-        Column(wording.say(_("Middle")), "µs", True),
-        Column(wording.say(_("High")), "µs", True, 1),
-        Column(wording.say(_("Basis"))),
-        Column(wording.say(_("Follows from")), priority=2),
-        Column(wording.say(_("Source")), priority=3),
-    )
+    rows = [(wording.name(TERM_NAMES, name), figures[name], term) for name, term in template.terms.items()]
+    total = (wording.say(_("estimate")), (estimate.low_us, estimate.mid_us, estimate.high_us), None)
+    grid = Grid([*rows, total], wording)
+    grid.words(_("Term"), lambda row: row[0])
+    grid.numbers(_("Low"), lambda row: row[1][0], "µs", priority=1)
+    grid.numbers(_("Middle"), lambda row: row[1][1], "µs")
+    grid.numbers(_("High"), lambda row: row[1][2], "µs", priority=1)
+    grid.words(_("Basis"), lambda row: wording.name(BASIS_NAMES, row[2].basis) if row[2] else None)
+    grid.words(_("Follows from"), lambda row: inputs_text(row[2].inputs, wording) if row[2] else None, 2, LONGEST_VALUE)
+    grid.words(_("Source"), lambda row: source_text(row[2].source, wording) if row[2] else None, 3, LONGEST_VALUE)
     return Section(
         "terms",
         wording.say(_("How the estimate is made up")),
@@ -183,7 +143,7 @@ def terms(result: Result, wording: Wording) -> Section | None:
             _("Savings and losses of {name} per decode step. Low, middle and high are P10, P50 and P90."),
             name=wording.template(template.name, template.variant),
         ),
-        (Table("terms", wording.say(_("Terms")), columns, (*rows, sums)),),
+        (grid.table("terms", wording.say(_("Terms"))),),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from skadvisor.records import Result, Template
-from skadvisor.report.figures import Part, answer_parts, step_figures, term_figures
+from skadvisor.report.figures import Part, answer_parts, ceiling_pct, step_figures, term_figures
 from skadvisor.report.sections import outliers
 from skadvisor.report.summary import main_phase, step_wall
 from skadvisor.report.wording import PHASE_NAMES, TERM_NAMES, Wording
@@ -136,8 +136,8 @@ def gain_axis(templates: Iterable[Template], wall: float | None) -> Axis:
             values += [template.claim.low_pct, template.claim.high_pct]
         if template.estimate:
             values += [template.estimate.low_pct, template.estimate.high_pct]
-        if template.ceiling_us is not None and wall:
-            values.append(100 * template.ceiling_us / wall)
+        if (ceiling := ceiling_pct(template, wall)) is not None:
+            values.append(ceiling)
     return make_axis(values, "%")
 
 
@@ -147,8 +147,7 @@ def gain_bars(template: Template, wall: float | None, axis: Axis, wording: Wordi
     if template.claim:
         low, high = template.claim.low_pct, template.claim.high_pct
         bars.append(_range_bar("claim", wording.say(_("claim")), wording.interval(low, high), low, high, None, axis))
-    if template.ceiling_us is not None and wall:
-        ceiling = 100 * template.ceiling_us / wall
+    if (ceiling := ceiling_pct(template, wall)) is not None:
         at_most = wording.say(_("at most {value}"), value=wording.percent(ceiling))
         bars.append(_range_bar("ceiling", wording.say(_("ceiling")), at_most, 0.0, ceiling, None, axis))
     if template.estimate:

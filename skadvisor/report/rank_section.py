@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from skadvisor.records import RankRecord, Result
-from skadvisor.report.cells import number, text
-from skadvisor.report.document import Cell, Column, Section, Table
+from skadvisor.report.cells import Grid
+from skadvisor.report.document import Cell, Section
 from skadvisor.report.wording import LONGEST_VALUE, Wording
 from skadvisor.text.messages import _
 
@@ -17,32 +17,29 @@ def ranks(result: Result, wording: Wording) -> Section | None:
     if len(result.ranks) < 2:
         return None
     shown = list(result.ranks)
-    note = ""
     if len(shown) > MOST_RANKS:
         shown.sort(key=lambda rank: not (rank.reference or rank.slow or rank.state == "unreadable"))
         shown = shown[:MOST_RANKS]
-        counts = {"shown": MOST_RANKS, "all": len(result.ranks)}
-        note = wording.say(_("{shown} of {all} ranks; all are in the JSON file."), **counts)
-    columns = (
-        Column(wording.say(_("Rank")), "", True),
-        Column(wording.say(_("Step")), "µs", True),
-        Column(wording.say(_("Computing")), "µs", True, 1),
-        Column(wording.say(_("Collectives")), "µs", True, 1),
-        Column(wording.say(_("Waiting in them")), "µs", True),
-        Column(wording.say(_("Expert matmuls")), "µs", True, 2),
-        Column(wording.say(_("Choice alone")), priority=1),
-        Column(wording.say(_("Note"))),
-    )
-    rows = tuple(_row(rank, wording) for rank in shown)
+    note = wording.cut_note(_("{shown} of {all} ranks; all are in the JSON file."), len(shown), len(result.ranks))
+    unknown = wording.say(_("unknown"))
+    grid = Grid(shown, wording)
+    grid.cells(_("Rank"), lambda one: Cell(unknown if one.rank is None else str(one.rank), one.rank), numeric=True)
+    grid.numbers(_("Step"), lambda one: one.wall_us, "µs")
+    grid.numbers(_("Computing"), lambda one: one.compute_us, "µs", priority=1)
+    grid.numbers(_("Collectives"), lambda one: one.comm_us, "µs", priority=1)
+    grid.numbers(_("Waiting in them"), lambda one: one.wait_us, "µs")
+    grid.numbers(_("Expert matmuls"), lambda one: one.expert_us, "µs", priority=2)
+    grid.words(_("Choice alone"), lambda one: wording.template(one.choice) if one.choice else unknown, 1)
+    grid.words(_("Note"), lambda one: _note(one, wording), longest=LONGEST_VALUE)
     return Section(
         "ranks",
         wording.say(_("Ranks compared")),
         wording.say(_("All other sections show the reference rank: the one of the slowest stage that waits least.")),
-        (Table("ranks", wording.say(_("Ranks")), columns, rows, note),),
+        (grid.table("ranks", wording.say(_("Ranks")), note),),
     )
 
 
-def _row(rank: RankRecord, wording: Wording) -> tuple[Cell, ...]:
+def _note(rank: RankRecord, wording: Wording) -> str:
     notes = []
     if rank.reference:
         notes.append(wording.say(_("reference")))
@@ -50,14 +47,4 @@ def _row(rank: RankRecord, wording: Wording) -> tuple[Cell, ...]:
         notes.append(wording.say(_("slow")))
     if rank.state == "unreadable":
         notes.append(wording.sentence(rank.reason) or wording.say(_("unreadable")))
-    name = wording.say(_("unknown")) if rank.rank is None else str(rank.rank)
-    return (
-        Cell(name, rank.rank),
-        number(rank.wall_us, wording),
-        number(rank.compute_us, wording),
-        number(rank.comm_us, wording),
-        number(rank.wait_us, wording),
-        number(rank.expert_us, wording),
-        text(wording.template(rank.choice) if rank.choice else wording.say(_("unknown"))),
-        text(wording.say(_(", ")).join(notes), LONGEST_VALUE),
-    )
+    return wording.say(_(", ")).join(notes)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from skadvisor.records import LayerTime, Result, TimelineKernel, TypicalLayer
-from skadvisor.report.cells import number, percent, text
+from skadvisor.records import LayerTime, Result, TypicalLayer
+from skadvisor.report.cells import Grid
 from skadvisor.report.derivation import derivation_section
-from skadvisor.report.document import Cell, Column, Item, Section, Table
+from skadvisor.report.document import Cell, Item, Section, Table
 from skadvisor.report.gain_sections import breakers, findings, templates, terms
 from skadvisor.report.operator_section import operators
 from skadvisor.report.rank_section import ranks
@@ -93,77 +93,42 @@ def layer(result: Result, wording: Wording) -> Section | None:
 
 def kernel_table(typical: TypicalLayer, name: str, wording: Wording) -> Table:
     """The strip that engineers build by hand: the kernels of a layer in order."""
-    rows = tuple(
-        _kernel_row(place, kernel, typical, wording) for place, kernel in enumerate(typical.kernels[:MOST_KERNELS])
-    )
-    columns = (
-        Column("#", "", True),
-        Column(wording.say(_("Operator"))),
-        Column(wording.say(_("Region"))),
-        Column(wording.say(_("Role")), priority=1),
-        Column(wording.say(_("Start")), "µs", True, 2),
-        Column(wording.say(_("Duration")), "µs", True),
-        Column(wording.say(_("Share of layer")), "%", True, 1),
-        Column(wording.say(_("Gap before")), "µs", True, 1),
-        Column(wording.say(_("Stream")), "", True, 2),
-        Column(wording.say(_("Fusible")), priority=1),
-        Column(wording.say(_("Fragment")), "", True, 2),
-        Column(wording.say(_("Input shapes")), priority=3),
-        Column(wording.say(_("Name")), priority=4),
-    )
-    note = ""
-    if len(typical.kernels) > MOST_KERNELS:
-        note = wording.say(
-            _("The first {shown} of {all} kernels; all are in the JSON file."),
-            shown=MOST_KERNELS,
-            all=len(typical.kernels),
-        )
-    return Table(name, layer_title(typical, wording), columns, rows, note, detail=True)
+    shown, wall = typical.kernels[:MOST_KERNELS], typical.wall_us
+    grid = Grid([*enumerate(shown)], wording)
+    grid.numbers("#", lambda row: row[0], "", 0)
+    grid.words(_("Operator"), lambda row: row[1].op_type or row[1].name)
+    grid.regions(_("Region"), lambda row: row[1].region)
+    grid.words(_("Role"), lambda row: wording.role(row[1].role), 1)
+    grid.numbers(_("Start"), lambda row: row[1].start_us, "µs", 2, 2)
+    grid.numbers(_("Duration"), lambda row: row[1].dur_us, "µs", 2)
+    grid.numbers(_("Share of layer"), lambda row: 100 * (row[1].dur_us / wall) if wall else None, "%", priority=1)
+    grid.numbers(_("Gap before"), lambda row: row[1].gap_before_us, "µs", 2, 1)
+    grid.cells(_("Stream"), lambda row: _identity(row[1].stream), numeric=True, priority=2)
+    grid.words(_("Fusible"), lambda row: wording.name(FUSIBLE_NAMES, row[1].fusible) if row[1].in_scope else None, 1)
+    grid.cells(_("Fragment"), lambda row: _identity(row[1].fragment), numeric=True, priority=2)
+    grid.words(_("Input shapes"), lambda row: row[1].input_shapes, 3)
+    grid.words(_("Name"), lambda row: row[1].name, 4)
+    sentence = _("The first {shown} of {all} kernels; all are in the JSON file.")
+    note = wording.cut_note(sentence, len(shown), len(typical.kernels))
+    return grid.table(name, layer_title(typical, wording), note, detail=True)
 
 
-def _kernel_row(place: int, kernel: TimelineKernel, typical: TypicalLayer, wording: Wording) -> tuple[Cell, ...]:
-    share = kernel.dur_us / typical.wall_us if typical.wall_us else None
-    none = Cell("")
-    return (
-        number(place, wording, 0),
-        text(kernel.op_type or kernel.name),
-        Cell(wording.region(kernel.region), wording.region(kernel.region), kernel.region),
-        text(wording.role(kernel.role)),
-        number(kernel.start_us, wording, 2),
-        number(kernel.dur_us, wording, 2),
-        percent(share, wording),
-        number(kernel.gap_before_us, wording, 2),
-        none if kernel.stream is None else Cell(str(kernel.stream), kernel.stream),
-        text(wording.name(FUSIBLE_NAMES, kernel.fusible)) if kernel.in_scope else none,
-        none if kernel.fragment is None else Cell(str(kernel.fragment), kernel.fragment),
-        text(kernel.input_shapes),
-        text(kernel.name),
-    )
+def _identity(number: int | None) -> Cell:
+    return Cell("" if number is None else str(number), number)
 
 
 def layer_strip(result: Result, wording: Wording) -> Section | None:
     """The layers of one step beside each other, and the ones that stand out."""
     if not result.layers.kinds and not result.layers.misfits:
         return None
-    rows = tuple(
-        (
-            text(wording.name(LAYER_KIND_NAMES, kind.kind)),
-            text(wording.name(ATTENTION_NAMES, kind.attention_kind)),
-            number(kind.count, wording, 0),
-            text(kind.layers),
-            number(kind.kernels, wording, 0),
-            number(kind.wall_us, wording),
-        )
-        for kind in result.layers.kinds
-    )
-    columns = (
-        Column(wording.say(_("Kind"))),
-        Column(wording.say(_("Attention"))),
-        Column(wording.say(_("Layers")), wording.say(_("count")), True),
-        Column(wording.say(_("Which"))),
-        Column(wording.say(_("Kernels per layer")), wording.say(_("count")), True),
-        Column(wording.say(_("Time per layer")), "µs", True),
-    )
+    grid = Grid(result.layers.kinds, wording)
+    grid.words(_("Kind"), lambda kind: wording.name(LAYER_KIND_NAMES, kind.kind))
+    grid.words(_("Attention"), lambda kind: wording.name(ATTENTION_NAMES, kind.attention_kind))
+    grid.numbers(_("Layers"), lambda kind: kind.count, _("count"), 0)
+    grid.words(_("Which"), lambda kind: kind.layers)
+    grid.numbers(_("Kernels per layer"), lambda kind: kind.kernels, _("count"), 0)
+    grid.numbers(_("Time per layer"), lambda kind: kind.wall_us, "µs")
+    table = grid.table("layers", wording.say(_("Kinds of layers")))
     items = [
         Item(wording.sentence(message), "warn", wording.name(STATUS_NAMES, "warn")) for message in result.layers.misfits
     ]
@@ -179,7 +144,7 @@ def layer_strip(result: Result, wording: Wording) -> Section | None:
         "layers",
         wording.say(_("All layers")),
         wording.say(_("Layers repeat with a confidence of {share}."), share=wording.share(result.layers.confidence)),
-        (Table("layers", wording.say(_("Kinds of layers")), columns, rows),) if rows else (),
+        (table,) if table.rows else (),
         tuple(items),
     )
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from skadvisor.records import Result
-from skadvisor.report.cells import number, text
-from skadvisor.report.document import Cell, Column, Item, Section, Table
-from skadvisor.report.figures import Part, split_step, step_figures
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from skadvisor.records import PhaseRecord, Result, StepRecord
+from skadvisor.report.cells import Grid
+from skadvisor.report.document import Cell, Item, Section, Table
+from skadvisor.report.figures import Part, StepFigures, split_step, step_figures
 from skadvisor.report.summary import main_phase
-from skadvisor.report.wording import LONGEST_VALUE, PHASE_EVIDENCE_NAMES, PHASE_NAMES, Wording
+from skadvisor.report.wording import GAP_NAMES, LONGEST_VALUE, PHASE_EVIDENCE_NAMES, PHASE_NAMES, Wording
 from skadvisor.text.messages import _
 
 #: Steps in the table; with more, the ones that are not steady and the first steady ones are shown.
@@ -22,89 +26,48 @@ def regions(result: Result, wording: Wording) -> Section | None:
     """What each region takes of a phase's representative step, and what is gap; each column adds up to the step."""
     if not result.regions:
         return None
-    rows = tuple(_part_row(result, phase, part, wording) for phase in result.phases for part in _parts(result, phase))
-    columns = (
-        Column(wording.say(_("Phase"))),
-        Column(wording.say(_("Region"))),
-        Column(wording.say(_("Share of step")), "%", True),
-        Column(wording.say(_("Exposed")), "µs", True),
-        Column(wording.say(_("Busy")), "µs", True, 1),
-        Column(wording.say(_("Kernels")), wording.say(_("count")), True, 1),
-    )
+    parts = [(phase, part) for phase in result.phases for part in step_figures(result, phase).parts]
+    table = replace(_parts(result, parts, wording), brief=_parts(result, _brief_parts(result), wording).rows)
     return Section(
         "regions",
         wording.say(_("Where the step's time goes")),
         wording.say(
             _("Of the representative step; overlapping kernels share the time, so that the rows add up to it.")
         ),
-        (Table("regions", wording.say(_("Regions")), columns, rows, brief=_brief_rows(result, wording)),),
+        (table,),
     )
 
 
-def _parts(result: Result, phase: str) -> tuple[Part, ...]:
-    return step_figures(result, phase).parts
-
-
-def _brief_rows(result: Result, wording: Wording) -> tuple[tuple[Cell, ...], ...]:
-    """The rows of the main phase, the largest first; what is small is one row, so that they still add up."""
+def _brief_parts(result: Result) -> list[tuple[str, Part]]:
+    """The parts of the main phase, the largest first; what is small is one part, so that they still add up."""
     phase = main_phase(result)
     if phase is None:
-        return ()
-    parts = sorted(_parts(result, phase), key=lambda part: -part.us)
+        return []
+    parts = sorted(step_figures(result, phase).parts, key=lambda part: -part.us)
     kept, small = parts[:MOST_BRIEF_PARTS], parts[MOST_BRIEF_PARTS:]
-    rows = [_part_row(result, phase, part, wording) for part in kept]
     if small:
-        rest = Part("rest", sum(part.us for part in small), sum(part.pct for part in small))
-        rows.append(_part_row(result, phase, rest, wording))
-    return tuple(rows)
+        kept.append(Part("rest", sum(part.us for part in small), sum(part.pct for part in small)))
+    return [(phase, part) for part in kept]
 
 
-def _part_row(result: Result, phase: str, part: Part, wording: Wording) -> tuple[Cell, ...]:
-    found = next((one for one in result.regions if one.phase == phase and one.region == part.key), None)
-    name = wording.say(_("the rest")) if part.key == "rest" else wording.region(part.key)
-    nothing = Cell("")
-    return (
-        text(wording.name(PHASE_NAMES, phase)),
-        Cell(name, name, part.key),
-        number(part.pct, wording),
-        number(part.us, wording),
-        number(found.busy_us, wording) if found else nothing,
-        number(found.kernels, wording, 0) if found else nothing,
-    )
+def _parts(result: Result, parts: Sequence[tuple[str, Part]], wording: Wording) -> Table:
+    """The table of parts, each with its phase."""
+    records = {(str(one.phase), str(one.region)): one for one in result.regions}
+    rows = [(phase, part, records.get((phase, part.key))) for phase, part in parts]
+    grid = Grid(rows, wording)
+    grid.words(_("Phase"), lambda row: wording.name(PHASE_NAMES, row[0]))
+    grid.regions(_("Region"), lambda row: row[1].key)
+    grid.numbers(_("Share of step"), lambda row: row[1].pct, "%")
+    grid.numbers(_("Exposed"), lambda row: row[1].us, "µs")
+    grid.numbers(_("Busy"), lambda row: row[2].busy_us if row[2] else None, "µs", priority=1, missing="")
+    grid.numbers(_("Kernels"), lambda row: row[2].kernels if row[2] else None, _("count"), 0, 1, missing="")
+    return grid.table("regions", wording.say(_("Regions")))
 
 
 def steps(result: Result, wording: Wording) -> Section | None:
     """Each phase by its representative step, then all steps."""
     if not result.steps:
         return None
-    waits = any(record.gap.wait_us for record in result.phases.values())
-    kinds = ("inside", "between", *(("wait",) if waits else ()), "host")
-    rows = []
-    for phase, record in result.phases.items():
-        figures = step_figures(result, phase)
-        gaps = {part.key: part.us for part in figures.gaps}
-        rows.append(
-            (
-                text(wording.name(PHASE_NAMES, phase)),
-                text(wording.name(PHASE_EVIDENCE_NAMES, record.phase_evidence)),
-                Cell(f"{record.steady_steps} / {record.steps}", record.steps),
-                number(record.step, wording, 0),
-                number(figures.wall_us, wording),
-                number(figures.busy_us, wording),
-                *(number(gaps.get(kind, 0.0), wording) for kind in kinds),
-                number(record.tokens, wording, 0),
-            )
-        )
-    columns = (
-        Column(wording.say(_("Phase"))),
-        Column(wording.say(_("Phase known by")), priority=1),
-        Column(wording.say(_("Steady steps")), "", True, 1),
-        Column(wording.say(_("Step")), "#", True),
-        Column(wording.say(_("Wall time")), "µs", True),
-        Column(wording.say(_("Kernels")), "µs", True),
-        *(Column(wording.region(kind), "µs", True, 1) for kind in kinds),
-        Column(wording.say(_("Tokens")), "", True, 2),
-    )
     return Section(
         "steps",
         wording.say(_("Phases and steps")),
@@ -114,9 +77,33 @@ def steps(result: Result, wording: Wording) -> Section | None:
                 "one nearest the median."
             )
         ),
-        (Table("phases", wording.say(_("Phases")), columns, tuple(rows)), _step_table(result, wording)),
+        (_phase_table(result, wording), _step_table(result, wording)),
         _odd_steps(result, wording),
     )
+
+
+def _phase_table(result: Result, wording: Wording) -> Table:
+    waits = any(record.gap.wait_us for record in result.phases.values())
+    grid = Grid([(phase, record, step_figures(result, phase)) for phase, record in result.phases.items()], wording)
+    grid.words(_("Phase"), lambda row: wording.name(PHASE_NAMES, row[0]))
+    grid.words(_("Phase known by"), lambda row: wording.name(PHASE_EVIDENCE_NAMES, row[1].phase_evidence), 1)
+    grid.cells(
+        _("Steady steps"),
+        lambda row: Cell(f"{row[1].steady_steps} / {row[1].steps}", row[1].steps),
+        numeric=True,
+        priority=1,
+    )
+    grid.numbers(_("Step"), lambda row: row[1].step, "#", 0)
+    grid.numbers(_("Wall time"), lambda row: row[2].wall_us, "µs")
+    grid.numbers(_("Kernels"), lambda row: row[2].busy_us, "µs")
+    for kind in ("inside", "between", *(("wait",) if waits else ()), "host"):
+        grid.numbers(GAP_NAMES[kind], partial(_gap_us, kind), "µs", priority=1)
+    grid.numbers(_("Tokens"), lambda row: row[1].tokens, "", 0, 2)
+    return grid.table("phases", wording.say(_("Phases")))
+
+
+def _gap_us(kind: str, row: tuple[str, PhaseRecord, StepFigures]) -> float:
+    return next((part.us for part in row[2].gaps if part.key == kind), 0.0)
 
 
 def _odd_steps(result: Result, wording: Wording) -> tuple[Item, ...]:
@@ -136,42 +123,24 @@ def _odd_steps(result: Result, wording: Wording) -> tuple[Item, ...]:
 
 def _step_table(result: Result, wording: Wording) -> Table:
     shown = list(result.steps)
-    note = ""
     if len(shown) > MOST_STEPS:
         odd = [step for step in shown if not step.steady][:MOST_STEPS]
         steady = [step for step in shown if step.steady][: max(MOST_STEPS - len(odd), 0)]
         shown = sorted(odd + steady, key=lambda step: step.index)
-        note = wording.say(
-            _("{shown} of {all} steps; all are in the JSON file."), shown=len(shown), all=len(result.steps)
-        )
-    rows = []
-    for step in shown:
-        busy, gap = split_step(step.wall_us, step.busy_us, step.gap_us)
-        state = wording.say(_("steady")) if step.steady else ""
-        rows.append(
-            (
-                number(step.index, wording, 0),
-                text(wording.name(PHASE_NAMES, step.phase)),
-                number(step.wall_us, wording),
-                number(busy, wording),
-                number(gap, wording),
-                number(step.host_gap_us, wording),
-                number(step.kernels, wording, 0),
-                number(step.tokens, wording, 0),
-                number(step.layers, wording, 0),
-                text(wording.sentence(step.note) or state, LONGEST_VALUE),
-            )
-        )
-    columns = (
-        Column(wording.say(_("Step")), "#", True),
-        Column(wording.say(_("Phase"))),
-        Column(wording.say(_("Wall time")), "µs", True),
-        Column(wording.say(_("Kernels")), "µs", True, 1),
-        Column(wording.say(_("Gaps")), "µs", True, 1),
-        Column(wording.say(_("Host gaps")), "µs", True, 2),
-        Column(wording.say(_("Kernels")), wording.say(_("count")), True, 2),
-        Column(wording.say(_("Tokens")), "", True, 2),
-        Column(wording.say(_("Layers")), "", True, 2),
-        Column(wording.say(_("Note"))),
-    )
-    return Table("steps", wording.say(_("Steps")), columns, tuple(rows), note, detail=True)
+    note = wording.cut_note(_("{shown} of {all} steps; all are in the JSON file."), len(shown), len(result.steps))
+    grid = Grid([(step, *split_step(step.wall_us, step.busy_us, step.gap_us)) for step in shown], wording)
+    grid.numbers(_("Step"), lambda row: row[0].index, "#", 0)
+    grid.words(_("Phase"), lambda row: wording.name(PHASE_NAMES, row[0].phase))
+    grid.numbers(_("Wall time"), lambda row: row[0].wall_us, "µs")
+    grid.numbers(_("Kernels"), lambda row: row[1], "µs", priority=1)
+    grid.numbers(_("Gaps"), lambda row: row[2], "µs", priority=1)
+    grid.numbers(_("Host gaps"), lambda row: row[0].host_gap_us, "µs", priority=2)
+    grid.numbers(_("Kernels"), lambda row: row[0].kernels, _("count"), 0, 2)
+    grid.numbers(_("Tokens"), lambda row: row[0].tokens, "", 0, 2)
+    grid.numbers(_("Layers"), lambda row: row[0].layers, "", 0, 2)
+    grid.words(_("Note"), lambda row: _step_note(row[0], wording), longest=LONGEST_VALUE)
+    return grid.table("steps", wording.say(_("Steps")), note, detail=True)
+
+
+def _step_note(step: StepRecord, wording: Wording) -> str:
+    return wording.sentence(step.note) or (wording.say(_("steady")) if step.steady else "")

@@ -62,8 +62,13 @@ ATTENTION_NAMES = {
     "sparse": _("sparse attention"),
     "unknown": _("unknown attention"),
 }
-#: Parts of a step that has SuperKernels already.
-FUSED_NAMES = {"superkernel": _("in SuperKernels"), "outside": _("outside them"), "busy": _("kernels")}
+#: Several regions together: of a step that has SuperKernels already, and where the small ones are one.
+JOINED_NAMES = {
+    "superkernel": _("in SuperKernels"),
+    "outside": _("outside them"),
+    "busy": _("kernels"),
+    "rest": _("the rest"),
+}
 STATUS_NAMES = {"pass": _("pass"), "warn": _("warning"), "block": _("blocks"), "unknown": _("unknown")}
 VERDICT_NAMES = {
     "worthwhile": _("worthwhile"),
@@ -184,6 +189,10 @@ class Wording:
         plain = self.language == "en" and text.split(maxsplit=1)[0].rstrip(",:;.").isalpha()
         return (text[0].upper() + text[1:] if plain else text) + stop
 
+    def cut_note(self, template: str, shown: int, count: int) -> str:
+        """The sentence that says how many of `all` are `shown`; empty where nothing is left out."""
+        return self.say(template, shown=shown, all=count) if shown < count else ""
+
     def comments(self, code: str) -> str:
         """Code with its comments in the language, where they are known; commands in comments stay as they are."""
         return _COMMENT.sub(lambda found: found[1] + self.translate(found[2]), code)
@@ -194,7 +203,7 @@ class Wording:
 
     def region(self, key: str) -> str:
         """The word for a region or for a kind of gap."""
-        return self.name(REGION_NAMES | GAP_NAMES | FUSED_NAMES, key)
+        return self.name(REGION_NAMES | GAP_NAMES | JOINED_NAMES, key)
 
     def role(self, key: str) -> str:
         """The word for a role."""
