@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from skadvisor.plan.screening import Power, Run, Sheet
-from skadvisor.report.cells import number, text
-from skadvisor.report.document import Cell, Column, Document, Item, Section, Summary, Table
+from skadvisor.report.cells import Grid
+from skadvisor.report.document import Document, Item, Section, Summary
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.wording import BASIS_NAMES, LONGEST_VALUE, Wording
 from skadvisor.text.messages import _
@@ -78,33 +78,16 @@ def describe_sheet(sheet: Sheet, language: str = "en") -> Document:
 
 
 def _runs(sheet: Sheet, wording: Wording) -> Section | None:
-    rows = tuple(
-        (
-            number(run.order, wording, 0),
-            text(run.name),
-            text(run.options or "-"),
-            number(run.repeats, wording, 0),
-            number(run.expected_mid_pct, wording) if run.expected_mid_pct is not None else Cell(""),
-            Cell(wording.interval(run.expected_low_pct, run.expected_high_pct), run.expected_low_pct)
-            if run.expected_low_pct is not None and run.expected_high_pct is not None
-            else Cell(""),
-            text(wording.sentence(run.go_on_if), LONGEST_VALUE),
-            text(wording.sentence(run.stop_if), LONGEST_VALUE),
-        )
-        for run in sheet.runs
-    )
-    columns = (
-        Column("#", "", True),
-        Column(wording.say(_("Run"))),
-        Column(wording.say(_("Options")), priority=1),
-        Column(wording.say(_("Repeats")), "", True),
-        Column(wording.say(_("Estimate")), "%", True),
-        Column(wording.say(_("Interval")), "", True, 1),
-        Column(wording.say(_("Go on if")), priority=2),
-        Column(wording.say(_("Stop if")), priority=2),
-    )
-    title = wording.say(_("Runs in order"))
-    return Section("runs", title, tables=(Table("runs", title, columns, rows),)) if rows else None
+    grid = Grid(sheet.runs, wording)
+    grid.numbers("#", lambda run: run.order, "", 0)
+    grid.words(_("Run"), lambda run: run.name)
+    grid.words(_("Options"), lambda run: run.options or "-", 1)
+    grid.numbers(_("Repeats"), lambda run: run.repeats, "", 0)
+    grid.numbers(_("Estimate"), lambda run: run.expected_mid_pct, "%", missing="")
+    grid.intervals(_("Interval"), lambda run: (run.expected_low_pct, run.expected_high_pct), 1, "")
+    grid.words(_("Go on if"), lambda run: wording.sentence(run.go_on_if), 2, LONGEST_VALUE)
+    grid.words(_("Stop if"), lambda run: wording.sentence(run.stop_if), 2, LONGEST_VALUE)
+    return grid.section("runs", wording.say(_("Runs in order")))
 
 
 def _power_section(sheet: Sheet, wording: Wording) -> Section | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from skadvisor.plan.patch import Declined, Patch
 from skadvisor.plan.records import Plan, Snippet
-from skadvisor.report.cells import number, text
-from skadvisor.report.document import Cell, Code, Column, Document, Item, Points, Section, Summary, Table
+from skadvisor.report.cells import Grid
+from skadvisor.report.document import Code, Document, Item, Points, Section, Summary
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.sources import source_text
 from skadvisor.report.wording import (
@@ -115,26 +115,15 @@ def _copied(snippet: Snippet, title: str, wording: Wording) -> Code:
 
 def _operators(plan: Plan, wording: Wording) -> Section | None:
     """What stands in one scope of this capture."""
-    rows = tuple(
-        (
-            text(item.op_type),
-            text(wording.role(item.role)),
-            number(item.per_scope, wording),
-            number(item.us_per_scope, wording),
-            text(wording.name(LIKELIHOOD_NAMES, item.breaks)) if item.breaks else Cell(""),
-        )
-        for item in plan.operators
-    )
-    columns = (
-        Column(wording.say(_("Operator"))),
-        Column(wording.say(_("Role")), priority=1),
-        Column(wording.say(_("Kernels per scope")), "", True),
-        Column(wording.say(_("Time per scope")), "µs", True),
-        Column(wording.say(_("Breaks"))),
-    )
+    grid = Grid(plan.operators, wording)
+    grid.words(_("Operator"), lambda item: item.op_type)
+    grid.words(_("Role"), lambda item: wording.role(item.role), 1)
+    grid.numbers(_("Kernels per scope"), lambda item: item.per_scope)
+    grid.numbers(_("Time per scope"), lambda item: item.us_per_scope, "µs")
+    grid.words(_("Breaks"), lambda item: wording.name(LIKELIHOOD_NAMES, item.breaks) if item.breaks else None)
     title = wording.say(_("In one scope of this capture"))
-    table = Table("scope_operators", title, columns, rows, brief=rows[:MOST_OPERATORS])
-    return Section("scope", title, tables=(table,)) if rows else None
+    table = grid.table("scope_operators", title)
+    return Section("scope", title, tables=(replace(table, brief=table.rows[:MOST_OPERATORS]),)) if table.rows else None
 
 
 def _profile(plan: Plan, wording: Wording) -> tuple[Section, ...]:
@@ -158,23 +147,13 @@ def _code(plan: Plan, wording: Wording) -> Section:
 
 
 def _options(plan: Plan, wording: Wording) -> Section | None:
-    rows = tuple(
-        (
-            text(option.key),
-            text(wording.say(_("not set")) if option.value is None else option.value),
-            text(wording.sentence(option.reason), LONGEST_VALUE),
-            text(wording.name(BASIS_NAMES, option.basis)),
-        )
-        for option in plan.weighed
-    )
-    columns = (
-        Column(wording.say(_("Option"))),
-        Column(wording.say(_("Value"))),
-        Column(wording.say(_("Reason"))),
-        Column(wording.say(_("Basis")), priority=1),
-    )
-    title = wording.say(_("Options"))
-    return Section("options", title, tables=(Table("options", title, columns, rows),)) if rows else None
+    not_set = wording.say(_("not set"))
+    grid = Grid(plan.weighed, wording)
+    grid.words(_("Option"), lambda option: option.key)
+    grid.words(_("Value"), lambda option: not_set if option.value is None else option.value)
+    grid.words(_("Reason"), lambda option: wording.sentence(option.reason), 0, LONGEST_VALUE)
+    grid.words(_("Basis"), lambda option: wording.name(BASIS_NAMES, option.basis), 1)
+    return grid.section("options", wording.say(_("Options")))
 
 
 def _risks(plan: Plan, wording: Wording) -> Section | None:
@@ -202,21 +181,11 @@ def _log_checks(plan: Plan, wording: Wording) -> Section | None:
 
 
 def _remedies(plan: Plan, wording: Wording) -> Section | None:
-    rows = tuple(
-        (
-            text(wording.sentence(remedy.symptom), LONGEST_VALUE),
-            text(remedy.option) if remedy.option else Cell(""),
-            text(wording.sentence(remedy.next_step), LONGEST_VALUE),
-        )
-        for remedy in plan.remedies
-    )
-    columns = (
-        Column(wording.say(_("Symptom"))),
-        Column(wording.say(_("Option to try"))),
-        Column(wording.say(_("Next step"))),
-    )
-    title = wording.say(_("If it fails"))
-    return Section("failures", title, tables=(Table("failures", title, columns, rows),)) if rows else None
+    grid = Grid(plan.remedies, wording)
+    grid.words(_("Symptom"), lambda remedy: wording.sentence(remedy.symptom), 0, LONGEST_VALUE)
+    grid.words(_("Option to try"), lambda remedy: remedy.option or None)
+    grid.words(_("Next step"), lambda remedy: wording.sentence(remedy.next_step), 0, LONGEST_VALUE)
+    return grid.section("failures", wording.say(_("If it fails")))
 
 
 def change_sections(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from skadvisor.report.document import Cell, Column, Table
+from skadvisor.report.document import Cell, Column, Section, Table
 from skadvisor.report.wording import LONGEST_NAME, Wording, clip, minus
 from skadvisor.text.messages import _
 
@@ -67,9 +67,31 @@ class Grid(Generic[Row]):
 
         self.cells(title, cell, unit, numeric=True, priority=priority)
 
+    def intervals(
+        self,
+        title: str,
+        bounds: Callable[[Row], tuple[float | None, float | None]],
+        priority: int = 0,
+        missing: str = _("unknown"),
+    ) -> None:
+        """A column of ranges in percent, sorted by their low end; `missing` stands for unknown ones."""
+
+        def cell(record: Row) -> Cell:
+            low, high = bounds(record)
+            if low is None or high is None:
+                return Cell(self._said(missing))
+            return Cell(self._wording.interval(low, high), low)
+
+        self.cells(title, cell, numeric=True, priority=priority)
+
     def table(self, name: str, title: str, note: str = "", *, detail: bool = False) -> Table:
         """The table of all rows (`Table`)."""
         return Table(name, title, tuple(self._columns), tuple(zip(*self._cells, strict=True)), note, detail)
+
+    def section(self, name: str, title: str) -> Section | None:
+        """A section of this table alone; None where it has no rows."""
+        table = self.table(name, title)
+        return Section(name, title, tables=(table,)) if table.rows else None
 
     def _said(self, words: str) -> str:
         return self._wording.say(words) if words else ""

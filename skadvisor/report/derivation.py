@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from skadvisor.records import Result
-from skadvisor.report.cells import number
-from skadvisor.report.document import Cell, Column, Item, Section, Table
+from skadvisor.records import CaptureRecord, Result
+from skadvisor.report.cells import Grid
+from skadvisor.report.document import Cell, Item, Section, Table
 from skadvisor.report.sources import source_text
 from skadvisor.report.subject import subject_template
-from skadvisor.report.wording import STATUS_NAMES, TERM_NAMES, Wording, clip, minus
+from skadvisor.report.wording import LONGEST_VALUE, STATUS_NAMES, TERM_NAMES, Wording, clip, minus
 from skadvisor.text.messages import _
 
 MOST_FILES = 8
@@ -30,38 +30,36 @@ def derivation_section(result: Result, wording: Wording) -> Section:
 
 
 def _captures(result: Result, wording: Wording) -> Table:
-    rows = []
-    for capture in result.captures:
-        files = ", ".join(capture.files[:MOST_FILES])
-        if len(capture.files) > MOST_FILES:
-            files += wording.say(_(" and {count} more"), count=len(capture.files) - MOST_FILES)
-        skipped = ", ".join(f"{wording.say(reason)}: {count}" for reason, count in capture.skipped.items())
-        rank = wording.say(_("unknown")) if capture.rank is None else str(capture.rank)
-        rows.append(
-            (
-                Cell(clip(capture.path), capture.path),
-                Cell(clip(capture.producer), capture.producer),
-                Cell(rank, capture.rank),
-                Cell(clip(capture.level), capture.level),
-                Cell(clip(capture.state), capture.state),
-                Cell(f"{capture.kernels:,}", capture.kernels),
-                number(capture.span_us, wording),
-                Cell(clip(skipped) or wording.say(_("nothing"))),
-                Cell(clip(files, 300)),
-            )
-        )
-    columns = (
-        Column(wording.say(_("Capture"))),
-        Column(wording.say(_("Producer")), priority=1),
-        Column(wording.say(_("Rank")), "", True, 2),
-        Column(wording.say(_("Level")), priority=1),
-        Column(wording.say(_("State"))),
-        Column(wording.say(_("Kernels")), wording.say(_("count")), True),
-        Column(wording.say(_("Span")), "µs", True),
-        Column(wording.say(_("Skipped")), priority=2),
-        Column(wording.say(_("Files")), priority=3),
+    unknown = wording.say(_("unknown"))
+    grid = Grid(result.captures, wording)
+    grid.cells(_("Capture"), lambda one: _clipped(one.path))
+    grid.cells(_("Producer"), lambda one: _clipped(one.producer), priority=1)
+    grid.cells(
+        _("Rank"), lambda one: Cell(unknown if one.rank is None else str(one.rank), one.rank), numeric=True, priority=2
     )
-    return Table("captures", wording.say(_("Inputs")), columns, tuple(rows))
+    grid.cells(_("Level"), lambda one: _clipped(one.level), priority=1)
+    grid.cells(_("State"), lambda one: _clipped(one.state))
+    grid.numbers(_("Kernels"), lambda one: one.kernels, _("count"), 0)
+    grid.numbers(_("Span"), lambda one: one.span_us, "µs")
+    grid.cells(_("Skipped"), lambda one: Cell(_skipped(one, wording)), priority=2)
+    grid.cells(_("Files"), lambda one: Cell(clip(_files(one, wording), LONGEST_VALUE)), priority=3)
+    return grid.table("captures", wording.say(_("Inputs")))
+
+
+def _clipped(said: str) -> Cell:
+    """A cell that sorts by all of its text."""
+    return Cell(clip(said), said)
+
+
+def _skipped(capture: CaptureRecord, wording: Wording) -> str:
+    counts = ", ".join(f"{wording.say(reason)}: {count}" for reason, count in capture.skipped.items())
+    return clip(counts) or wording.say(_("nothing"))
+
+
+def _files(capture: CaptureRecord, wording: Wording) -> str:
+    files = ", ".join(capture.files[:MOST_FILES])
+    more = len(capture.files) - MOST_FILES
+    return files + wording.say(_(" and {count} more"), count=more) if more > 0 else files
 
 
 def _labels(result: Result, wording: Wording) -> Table:
@@ -72,14 +70,12 @@ def _labels(result: Result, wording: Wording) -> Table:
         (_("labelled by the learned model"), labels.learned_share),
         (_("confirmed by evidence from the host"), labels.host_checked_share),
     )
-    rows = tuple(
-        (Cell(wording.say(name), wording.say(name)), Cell(minus(f"{100 * share:.1f}"), share)) for name, share in shares
+    grid = Grid(shares, wording)
+    grid.words(_("Device time"), lambda row: wording.say(row[0]))
+    grid.cells(
+        _("Share of the steps' kernels"), lambda row: Cell(minus(f"{100 * row[1]:.1f}"), row[1]), "%", numeric=True
     )
-    columns = (
-        Column(wording.say(_("Device time"))),
-        Column(wording.say(_("Share of the steps' kernels")), "%", True),
-    )
-    return Table("labels", wording.say(_("How far the labels can be trusted")), columns, rows)
+    return grid.table("labels", wording.say(_("How far the labels can be trusted")))
 
 
 def _caveats(result: Result, wording: Wording) -> list[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from skadvisor.records import Estimate, Result, Template
+from skadvisor.records import Result, Template
 from skadvisor.report.cells import Grid
 from skadvisor.report.document import Cell, Item, Section
 from skadvisor.report.figures import ceiling_pct, term_figures
@@ -36,7 +36,7 @@ def templates(result: Result, wording: Wording) -> Section | None:
     grid.cells(_("Claim by share"), lambda row: _claim(row[0], wording), numeric=True, priority=1)
     grid.numbers(_("Ceiling"), lambda row: ceiling_pct(row[0], wall), "%", priority=1)
     grid.numbers(_("Estimate"), lambda row: row[1].mid_pct if row[1] else None, "%")
-    grid.cells(_("Interval"), lambda row: _interval(row[1], wording), numeric=True)
+    grid.intervals(_("Interval"), lambda row: (row[1].low_pct, row[1].high_pct) if row[1] else (None, None))
     grid.numbers(_("Estimate"), lambda row: row[1].mid_us if row[1] else None, "µs", priority=2)
     grid.words(_("Verdict"), lambda row: wording.name(VERDICT_NAMES, row[0].verdict))
     grid.words(_("Risk"), lambda row: wording.name(RISK_NAMES, row[0].risk), 3)
@@ -60,12 +60,6 @@ def templates(result: Result, wording: Wording) -> Section | None:
 
 def _claim(template: Template, wording: Wording) -> Cell:
     return Cell(claim_line(template, wording), template.claim.high_pct if template.claim else None)
-
-
-def _interval(estimate: Estimate | None, wording: Wording) -> Cell:
-    if estimate is None:
-        return Cell(wording.say(_("unknown")))
-    return Cell(wording.interval(estimate.low_pct, estimate.high_pct), estimate.low_pct)
 
 
 def _published_row(template: Template, wording: Wording) -> str:

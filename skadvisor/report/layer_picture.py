@@ -90,10 +90,7 @@ def draw_layer(typical: TypicalLayer, wording: Wording) -> LayerPicture:
         )
         for verdict in ("unlikely", "unknown")
     }
-    note = ""
-    if len(typical.kernels) > len(drawn):
-        counts = {"shown": len(drawn), "all": len(typical.kernels)}
-        note = wording.say(_("The longest {shown} of {all} kernels are drawn."), **counts)
+    note = wording.cut_note(_("The longest {shown} of {all} kernels are drawn."), len(drawn), len(typical.kernels))
     return LayerPicture(
         title=layer_title(typical, wording),
         axis=axis,

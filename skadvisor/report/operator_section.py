@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from skadvisor.records import OperatorRecord, OperatorUse, Result
-from skadvisor.report.cells import number, text
-from skadvisor.report.document import Cell, Column, Document, Section, Summary, Table
+from skadvisor.report.cells import Grid
+from skadvisor.report.document import Document, Section, Summary, Table
 from skadvisor.report.figures import apportion
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.summary import capture_name
@@ -21,11 +23,10 @@ def operators(result: Result, wording: Wording) -> Section | None:
     """One row per operator type, and one per region, role and type to drill down."""
     if not result.operators:
         return None
-    rows, shown = _rows(result.operators, wording)[:MOST_OPERATORS], result.operators[:MOST_OPERATORS]
-    note = ""
-    if len(result.operators) > len(shown):
-        counts = {"shown": len(shown), "all": len(result.operators)}
-        note = wording.say(_("The first {shown} of {all} rows; all are in the JSON file."), **counts)
+    shown = result.operators[:MOST_OPERATORS]
+    times = apportion([record.total_us for record in result.operators], sum(one.total_us for one in result.operators))
+    cut = _("The first {shown} of {all} rows; all are in the JSON file.")
+    table = _types(result.operators, times, wording.cut_note(cut, len(shown), len(result.operators)), wording)
     return Section(
         "operators",
         wording.say(_("Operators")),
@@ -36,15 +37,8 @@ def operators(result: Result, wording: Wording) -> Section | None:
             )
         ),
         (
-            Table(
-                "operators",
-                wording.say(_("Operator types")),
-                _columns(wording),
-                rows,
-                note,
-                brief=rows[:MOST_BRIEF],
-            ),
-            _uses(shown, [row[2] for row in rows], wording),
+            replace(table, rows=table.rows[:MOST_OPERATORS], brief=table.rows[:MOST_BRIEF]),
+            _uses(shown, times[:MOST_OPERATORS], wording),
         ),
     )
 
@@ -60,36 +54,19 @@ def describe_operators(result: Result, language: str = "en") -> Document:
     return explain_words(Document(headline, language, summary, sections), wording)
 
 
-def _columns(wording: Wording) -> tuple[Column, ...]:
-    return (
-        Column(wording.say(_("Operator"))),
-        Column(wording.say(_("Kernels")), wording.say(_("count")), True),
-        Column(wording.say(_("Total")), "µs", True),
-        Column(wording.say(_("Mean")), "µs", True, 2),
-        Column(wording.say(_("Share of kernels")), "%", True),
-        Column(wording.say(_("Region")), priority=1),
-        Column(wording.say(_("Fusible")), priority=1),
-        Column(wording.say(_("Cuts per step")), "", True, 2),
-    )
-
-
-def _rows(records: tuple[OperatorRecord, ...], wording: Wording) -> tuple[tuple[Cell, ...], ...]:
-    """One row per type; shares and times add up to 100 % and to the printed sum."""
-    times = apportion([record.total_us for record in records], sum(record.total_us for record in records))
+def _types(records: tuple[OperatorRecord, ...], times: list[float], note: str, wording: Wording) -> Table:
+    """One row per type; shares and `times` add up to 100 % and to the printed sum."""
     shares = apportion([100 * record.share for record in records], 100 * sum(record.share for record in records))
-    return tuple(
-        (
-            text(record.op_type),
-            number(record.kernels, wording, 0),
-            number(time, wording),
-            number(record.mean_us, wording, 2),
-            number(share, wording),
-            text(_regions(record, wording), LONGEST_VALUE),
-            text(wording.name(FUSIBLE_NAMES, record.fusible)) if record.fusible else Cell(""),
-            number(record.cuts, wording, 0),
-        )
-        for record, time, share in zip(records, times, shares, strict=True)
-    )
+    grid = Grid([*zip(records, times, shares, strict=True)], wording)
+    grid.words(_("Operator"), lambda row: row[0].op_type)
+    grid.numbers(_("Kernels"), lambda row: row[0].kernels, _("count"), 0)
+    grid.numbers(_("Total"), lambda row: row[1], "µs")
+    grid.numbers(_("Mean"), lambda row: row[0].mean_us, "µs", 2, 2)
+    grid.numbers(_("Share of kernels"), lambda row: row[2], "%")
+    grid.words(_("Region"), lambda row: _regions(row[0], wording), 1, LONGEST_VALUE)
+    grid.words(_("Fusible"), lambda row: wording.name(FUSIBLE_NAMES, row[0].fusible) if row[0].fusible else None, 1)
+    grid.numbers(_("Cuts per step"), lambda row: row[0].cuts, "", 0, 2)
+    return grid.table("operators", wording.say(_("Operator types")), note)
 
 
 def _regions(record: OperatorRecord, wording: Wording) -> str:
@@ -97,33 +74,20 @@ def _regions(record: OperatorRecord, wording: Wording) -> str:
     return wording.say(_(", ")).join(names)
 
 
-def _uses(records: tuple[OperatorRecord, ...], printed: list[Cell], wording: Wording) -> Table:
+def _uses(records: tuple[OperatorRecord, ...], printed: list[float], wording: Wording) -> Table:
     """What each type is used for; the times of a type add up to its `printed` one."""
     uses: list[tuple[OperatorUse, str, float]] = []
     totals: dict[str, float] = {}
-    for record, cell in zip(records, printed, strict=True):
-        times = apportion([use.total_us for use in record.uses], float(cell.value or 0.0))
+    for record, total in zip(records, printed, strict=True):
+        times = apportion([use.total_us for use in record.uses], total)
         uses += [(use, record.op_type, time) for use, time in zip(record.uses, times, strict=True)]
     for use, _op_type, time in uses:
         totals[use.region] = totals.get(use.region, 0.0) + time
     uses.sort(key=lambda one: (-totals[one[0].region], one[0].region, -one[0].total_us))
-    columns = (
-        Column(wording.say(_("Region"))),
-        Column(wording.say(_("Role"))),
-        Column(wording.say(_("Operator"))),
-        Column(wording.say(_("Kernels")), wording.say(_("count")), True),
-        Column(wording.say(_("Total")), "µs", True),
-    )
-    rows = tuple(_use_row(use, op_type, time, wording) for use, op_type, time in uses)
-    return Table("uses", wording.say(_("By region and role")), columns, rows, detail=True)
-
-
-def _use_row(use: OperatorUse, op_type: str, time: float, wording: Wording) -> tuple[Cell, ...]:
-    name = wording.region(use.region)
-    return (
-        Cell(name, name, use.region),
-        text(wording.role(use.role)),
-        text(op_type),
-        number(use.kernels, wording, 0),
-        number(time, wording),
-    )
+    grid = Grid(uses, wording)
+    grid.regions(_("Region"), lambda row: row[0].region)
+    grid.words(_("Role"), lambda row: wording.role(row[0].role))
+    grid.words(_("Operator"), lambda row: row[1])
+    grid.numbers(_("Kernels"), lambda row: row[0].kernels, _("count"), 0)
+    grid.numbers(_("Total"), lambda row: row[2], "µs")
+    return grid.table("uses", wording.say(_("By region and role")), detail=True)
