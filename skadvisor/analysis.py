@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from skadvisor.errors import NotEnoughError
 from skadvisor.options import Options, PathText, choose_options
 from skadvisor.records import Result, Tool
-from skadvisor.report.subject import subject_template
 from skadvisor.text.messages import _
 from skadvisor.version import SCHEMA_VERSION, __version__
 
@@ -223,6 +222,7 @@ def _as_judged(result: Result, assessed: Assessment, labelled: Labelled, times: 
     from skadvisor.accounting import representative
     from skadvisor.accounting.carrying import carry_judgements
     from skadvisor.accounting.operators import operator_records
+    from skadvisor.report.summary import subject_template
 
     shown = subject_template(result)
     scene = assessed.scenes.get((shown.name, shown.variant)) if shown else None

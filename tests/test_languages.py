@@ -212,7 +212,6 @@ def test_sources_of_terms_are_translated() -> None:
     from skadvisor import gain
     from skadvisor.accounting import timeline
     from skadvisor.accounting.situation import Situation
-    from skadvisor.report.sources import source_text
     from skadvisor.report.wording import Wording
 
     priors = read_toml(PACKAGE / "gain" / "priors.toml")
@@ -225,9 +224,9 @@ def test_sources_of_terms_are_translated() -> None:
             sources |= {term.source for term in template.terms.values()}
     assert any(source.startswith("duration minus core time") for source in sources)
     for source in sources:
-        assert source_text(source, Wording("en")).replace("µs", "us") == source
-        assert re.search(r"[\u4e00-\u9fff]", source_text(source, Wording("zh"))), source
-    assert source_text("a source of the user's own", Wording("zh")) == "a source of the user's own"
+        assert Wording("en").source(source).replace("µs", "us") == source
+        assert re.search(r"[\u4e00-\u9fff]", Wording("zh").source(source)), source
+    assert Wording("zh").source("a source of the user's own") == "a source of the user's own"
 
 
 def test_verdict_is_chinese() -> None:

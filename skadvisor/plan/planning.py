@@ -20,15 +20,8 @@ if TYPE_CHECKING:
 
 TEMPLATES = ("attention-only", "moe-only", "full-model", "per-block", "automatic")
 #: What to try if the scope works (wider) and if it does not (narrower).
-_WIDER = {
-    "attention-only": "per-block",
-    "moe-only": "per-block",
-    "per-block": "full-model",
-    "full-model": None,
-    "automatic": None,
-}
+_WIDER = {"attention-only": "per-block", "moe-only": "per-block", "per-block": "full-model"}
 _NARROWER = {
-    "attention-only": None,
     "moe-only": "attention-only",
     "per-block": "attention-only",
     "full-model": "per-block",
@@ -92,7 +85,7 @@ def make_plan(result: Result, kernels: pd.DataFrame, template: str, dialect: Dia
         log_checks=guidance.log_checks(dialect),
         remedies=guidance.remedies(dialect),
         wider=wider_scope(template, result) if in_scope or dialect == "npugraph_ex" else None,
-        narrower=_NARROWER[template] if in_scope or dialect == "npugraph_ex" else None,
+        narrower=_NARROWER.get(template) if in_scope or dialect == "npugraph_ex" else None,
         profile=guidance.template_profile(template, dialect),
         operators=operators,
         proof=proof_commands(template, dialect),
@@ -241,7 +234,7 @@ def _stream_risks(streams: int, mode: str, dialect: Dialect) -> tuple[Risk, ...]
 def wider_scope(template: str, result: Result) -> str | None:
     """The next wider template to try, None where there is none."""
     moe = any(kind.kind == "moe" for kind in result.layers.kinds)
-    return "moe-only" if template == "attention-only" and moe else _WIDER[template]
+    return "moe-only" if template == "attention-only" and moe else _WIDER.get(template)
 
 
 def _notes(result: Result, template: str, dialect: Dialect, record: Template | None) -> tuple[Message, ...]:

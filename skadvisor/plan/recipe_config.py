@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from skadvisor.errors import InputError
 from skadvisor.plan import yaml_edits
@@ -23,7 +23,6 @@ from skadvisor.records import Status
 from skadvisor.text.messages import Message, _
 
 LARGEST_BYTES = 1_000_000
-Form = Literal["nested", "flat", "mixed"]
 _MODE_PLACES = (("model_config", "exe_mode"), ("exe_mode",))
 
 
@@ -40,11 +39,10 @@ class ConfigFinding:
 class ConfigReview:
     """What the file says and what must change. `after` equals `before` where nothing must.
 
-    `form` is nested, flat or mixed. `declined` says why nothing can be changed safely, None where it can.
+    `declined` says why nothing can be changed safely, None where it can.
     """
 
     path: Path
-    form: Form | None
     findings: tuple[ConfigFinding, ...]
     before: bytes
     after: bytes
@@ -98,7 +96,7 @@ def review_content(
     model: RecipeModel | None = None,
 ) -> ConfigReview:
     """As `review`, for content that is at hand, with the `model` that it configures if that is known. Pure."""
-    unchanged = ConfigReview(path=path, form=None, findings=(), before=content, after=content, diff="")
+    unchanged = ConfigReview(path=path, findings=(), before=content, after=content, diff="")
     try:
         text = content.decode("utf-8")
         data = load(text)
@@ -115,7 +113,7 @@ def review_content(
         _check_cache(check)
         _check_streams(check, several_streams)
         _check_static_kernel(check)
-    unchanged = replace(unchanged, form=_form(data), findings=tuple(check.findings), declined=declined)
+    unchanged = replace(unchanged, findings=tuple(check.findings), declined=declined)
     if declined is not None:
         return unchanged
     try:
@@ -178,13 +176,9 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _form(data: Mapping[str, Any]) -> Form:
-    nested_switches = isinstance(data["model_config"].get("custom_params"), Mapping)
-    nested_mode = "exe_mode" in data["model_config"]
-    flat_mode = "exe_mode" in data
-    if nested_switches and flat_mode and not nested_mode:
-        return "mixed"
-    return "nested" if nested_mode or nested_switches else "flat"
+def _is_flat(data: Mapping[str, Any]) -> bool:
+    model = data["model_config"]
+    return "exe_mode" not in model and not isinstance(model.get("custom_params"), Mapping)
 
 
 def _prefill_only(path: Path, data: Mapping[str, Any]) -> Message | None:
@@ -209,7 +203,7 @@ def _check_mode(check: _Check, dialect: Dialect) -> Message | None:
     if hindrance is not None:
         return _other_way(check, hindrance)
     if not places:
-        target = ("exe_mode",) if _form(check.data) == "flat" else ("model_config", "exe_mode")
+        target = ("exe_mode",) if _is_flat(check.data) else ("model_config", "exe_mode")
         check.change(target, f'"{needed}"', _("no exe_mode is set; {mode} is needed"), mode=needed)
     for path in places:
         mode = get(check.data, path)
@@ -252,8 +246,7 @@ def _wrong_graph(check: _Check, mode: str) -> Message:
 def _check_switch(check: _Check) -> None:
     places = check.places("enable_superkernel")
     if not places:
-        nested = isinstance(get(check.data, ("model_config", "custom_params")), Mapping)
-        inner = ("custom_params",) if nested or _form(check.data) == "nested" else ()
+        inner = () if _is_flat(check.data) else ("custom_params",)
         check.change(("model_config", *inner, "enable_superkernel"), "True", _("enable_superkernel is not set"))
     for path in places:
         if get(check.data, path) is True:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: Two-sided error of the first kind, and the chance to see a gain that is there.
 ALPHA = 0.05
 POWER = 0.8
+Z_ALPHA, Z_POWER = NormalDist().inv_cdf(1 - ALPHA / 2), NormalDist().inv_cdf(POWER)
 #: How far the median of a run moves from start to start, percent, where nothing was measured. In the published cases
 #: a recompile alone moved a step by about 2 %, which is two of these.
 BETWEEN_RUNS_PCT = 1.0
@@ -77,24 +78,22 @@ class Sheet:
     total_runs: int
 
 
-def runs_needed(gain_pct: float, run_cv_pct: float, alpha: float = ALPHA, power: float = POWER) -> int | None:
+def runs_needed(gain_pct: float, run_cv_pct: float) -> int | None:
     """Runs per side to see a difference of medians of `gain_pct` percent; None beyond MOST_RUNS or without a gain.
 
     The usual two-sample formula with the normal quantiles, plus z^2/4 for the small samples (Guenther 1981).
     """
     if gain_pct <= 0:
         return None
-    z_alpha, z_power = NormalDist().inv_cdf(1 - alpha / 2), NormalDist().inv_cdf(power)
-    needed = 2 * ((z_alpha + z_power) * run_cv_pct / gain_pct) ** 2 + z_alpha**2 / 4
+    needed = 2 * ((Z_ALPHA + Z_POWER) * run_cv_pct / gain_pct) ** 2 + Z_ALPHA**2 / 4
     runs = max(2, math.ceil(needed))
     return runs if runs <= MOST_RUNS else None
 
 
-def smallest_visible(runs: int, run_cv_pct: float, alpha: float = ALPHA, power: float = POWER) -> float:
+def smallest_visible(runs: int, run_cv_pct: float) -> float:
     """The smallest gain, percent, that `runs` runs per side show with the given power."""
-    z_alpha, z_power = NormalDist().inv_cdf(1 - alpha / 2), NormalDist().inv_cdf(power)
-    counted = max(1.0, runs - z_alpha**2 / 4)
-    return (z_alpha + z_power) * run_cv_pct * math.sqrt(2 / counted)
+    counted = max(1.0, runs - Z_ALPHA**2 / 4)
+    return (Z_ALPHA + Z_POWER) * run_cv_pct * math.sqrt(2 / counted)
 
 
 def measure_spread(result: Result) -> tuple[float | None, int]:

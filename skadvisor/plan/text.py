@@ -11,7 +11,6 @@ from skadvisor.plan.records import Plan, Snippet
 from skadvisor.report.cells import Grid
 from skadvisor.report.document import Code, Document, Item, Points, Section, Summary
 from skadvisor.report.glossary import explain_words
-from skadvisor.report.sources import source_text
 from skadvisor.report.wording import (
     BASIS_NAMES,
     CHECK_NAMES,
@@ -163,7 +162,7 @@ def _risks(plan: Plan, wording: Wording) -> Section | None:
             "warn",
             clip(wording.name(CHECK_NAMES, risk.what) if risk.what in CHECK_NAMES else risk.what),
             wording.sentence(risk.remedy),
-            source_text(risk.source, wording),
+            wording.source(risk.source),
         )
         for risk in plan.risks
     )

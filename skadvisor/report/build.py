@@ -9,7 +9,7 @@ from skadvisor.records import Result
 from skadvisor.report import sections, summary
 from skadvisor.report.document import Document, Figure, Section
 from skadvisor.report.glossary import explain_words
-from skadvisor.report.subject import subject_template
+from skadvisor.report.summary import subject_template
 from skadvisor.report.wording import Wording
 from skadvisor.text.messages import _
 
@@ -55,57 +55,21 @@ def _first_figure(result: Result, wording: Wording) -> Figure | None:
     return Figure("stacks", stacks, wording.say(_("Where the step's time goes"))) if stacks else None
 
 
-def _gains(result: Result, wording: Wording) -> Figure:
+def _with_figure(section: Section, result: Result, wording: Wording) -> Section:
+    """The section with its picture, if it has one and there is something to draw."""
     from skadvisor.report import pictures
-
-    return Figure("gains", pictures.all_gains(result, wording))
-
-
-def _steps(result: Result, wording: Wording) -> Figure:
-    from skadvisor.report import pictures
-
-    return Figure("step_strip", _present(pictures.step_columns(result, wording)))
-
-
-def _regions(result: Result, wording: Wording) -> Figure:
-    from skadvisor.report import pictures
-
-    return Figure("stacks", pictures.region_stacks(result, wording))
-
-
-def _layer(result: Result, wording: Wording) -> Figure:
     from skadvisor.report.layer_picture import draw_layer
 
-    return Figure("layers", tuple(draw_layer(typical, wording) for typical in result.typical_layers))
-
-
-def _terms(result: Result, wording: Wording) -> Figure:
-    from skadvisor.report import pictures
-
     template = subject_template(result)
-    return Figure("terms", _present(pictures.waterfall(template, wording) if template else None))
-
-
-def _layers(result: Result, wording: Wording) -> Figure:
-    from skadvisor.report import pictures
-
-    return Figure("layer_strip", _present(pictures.layer_columns(result, wording)))
-
-
-#: Section -> its picture.
-FIGURES: dict[str, Callable[[Result, Wording], Figure]] = {
-    "templates": _gains,
-    "steps": _steps,
-    "regions": _regions,
-    "layer": _layer,
-    "terms": _terms,
-    "layers": _layers,
-}
-
-
-def _with_figure(section: Section, result: Result, wording: Wording) -> Section:
-    draw = FIGURES.get(section.name)
-    figure = draw(result, wording) if draw else None
+    draw: dict[str, Callable[[], Figure]] = {
+        "templates": lambda: Figure("gains", pictures.all_gains(result, wording)),
+        "steps": lambda: Figure("step_strip", _present(pictures.step_columns(result, wording))),
+        "regions": lambda: Figure("stacks", pictures.region_stacks(result, wording)),
+        "layer": lambda: Figure("layers", tuple(draw_layer(typical, wording) for typical in result.typical_layers)),
+        "terms": lambda: Figure("terms", _present(pictures.waterfall(template, wording) if template else None)),
+        "layers": lambda: Figure("layer_strip", _present(pictures.layer_columns(result, wording))),
+    }
+    figure = draw[section.name]() if section.name in draw else None
     return replace(section, figure=figure) if figure and figure.drawn else section
 
 

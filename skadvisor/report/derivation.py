@@ -5,8 +5,7 @@ from __future__ import annotations
 from skadvisor.records import CaptureRecord, Result
 from skadvisor.report.cells import Grid
 from skadvisor.report.document import Cell, Item, Section, Table
-from skadvisor.report.sources import source_text
-from skadvisor.report.subject import subject_template
+from skadvisor.report.summary import subject_template
 from skadvisor.report.wording import LONGEST_VALUE, STATUS_NAMES, TERM_NAMES, Wording, clip, minus
 from skadvisor.text.messages import _
 
@@ -87,9 +86,7 @@ def _caveats(result: Result, wording: Wording) -> list[Item]:
             sentence = wording.say(
                 _("{term} is assumed, not measured in this capture"), term=wording.name(TERM_NAMES, name)
             )
-            items.append(
-                Item(sentence, "unknown", wording.say(_("assumption")), source=source_text(term.source, wording))
-            )
+            items.append(Item(sentence, "unknown", wording.say(_("assumption")), source=wording.source(term.source)))
     for message in result.recommendation.robustness:
         items.append(Item(wording.sentence(message), "pass", wording.say(_("robustness"))))
     return items

@@ -14,12 +14,11 @@ from skadvisor.version import __version__
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, the value it sorts by (None sorts last), and what to mark it with (region or status)."""
+    """One cell: its text, the value it sorts by (None sorts last), and the region to mark it with."""
 
     text: str
     value: float | str | None = None
     region: str | None = None
-    status: str | None = None
 
 
 @dataclass(frozen=True)

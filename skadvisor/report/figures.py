@@ -83,7 +83,7 @@ def split_step(wall: float, busy: float, gap: float) -> tuple[float, float]:
     return tuple(apportion([busy, gap], wall))  # type: ignore[return-value]
 
 
-def apportion(values: Sequence[float], total: float, digits: int = DIGITS) -> list[float]:
+def apportion(values: Sequence[float], total: float) -> list[float]:
     """Round `values` so that they add up to the rounded `total`: what rounding leaves goes to the largest remainders.
 
     Values that do not add up to `total` are rounded each by itself.
@@ -91,10 +91,10 @@ def apportion(values: Sequence[float], total: float, digits: int = DIGITS) -> li
     >>> apportion([1.04, 1.04, 1.04], 3.12)
     [1.1, 1.0, 1.0]
     """
-    factor = 10**digits
+    factor = 10**DIGITS
     # The total may have been rounded up or down by one digit itself.
     if abs(sum(values) - total) * factor > 1.5:
-        return [round(value, digits) for value in values]
+        return [round(value, DIGITS) for value in values]
     scaled = [value * factor for value in values]
     whole = [math.floor(value + 1e-6) for value in scaled]
     missing = round(total * factor) - sum(whole)

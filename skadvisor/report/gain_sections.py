@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from skadvisor.records import Result, Template
 from skadvisor.report.cells import Grid
 from skadvisor.report.document import Cell, Item, Section
 from skadvisor.report.figures import ceiling_pct, term_figures
-from skadvisor.report.inputs import inputs_text
-from skadvisor.report.sources import source_text
-from skadvisor.report.subject import subject_template
-from skadvisor.report.summary import claim_line, step_wall
+from skadvisor.report.summary import claim_line, step_wall, subject_template
 from skadvisor.report.wording import (
     BASIS_NAMES,
     LIKELIHOOD_NAMES,
@@ -21,8 +19,33 @@ from skadvisor.report.wording import (
     TERM_NAMES,
     VERDICT_NAMES,
     Wording,
+    minus,
 )
 from skadvisor.text.messages import _
+
+BANDS = ("low", "mid", "high")
+#: Inputs that the gain models name; another one is shown with its underscores replaced.
+INPUT_NAMES = {
+    "boundaries": _("task boundaries in scope"),
+    "boundaries_removed": _("removed"),
+    "boundaries_with_pmu": _("with core times"),
+    "gap_us": _("gap, µs each"),
+    "head_us": _("head, µs each"),
+    "inside_us": _("inside the cores, µs each"),
+    "sync_us": _("synchronisation, µs each"),
+    "block_us": _("saved in scope, µs"),
+    "reached_us": _("of it on the critical path, µs"),
+    "overlap_us": _("overlap of streams in scope, µs"),
+    "lost_fraction": _("part of it lost"),
+    "saved_us": _("saved in scope, µs"),
+    "fraction": _("part that the step does not show"),
+    "in_scope_us": _("time in scope, µs"),
+    "ceiling_us": _("ceiling, µs"),
+    "recovered": _("saved of what was there, parts"),
+    "weight_of_the_capture": _("weight of this capture"),
+    "base_pct": _("base rate, %"),
+    "nets": _("published nets"),
+}
 
 
 def templates(result: Result, wording: Wording) -> Section | None:
@@ -84,7 +107,7 @@ def breakers(result: Result, wording: Wording) -> Section | None:
     grid.words(_("Breaks"), lambda breaker: wording.name(LIKELIHOOD_NAMES, breaker.likelihood), 1)
     grid.words(_("Compiler's reason"), lambda breaker: breaker.reason, 2)
     grid.words(_("Remedy"), lambda breaker: wording.sentence(breaker.remedy), 0, LONGEST_VALUE)
-    grid.words(_("Source"), lambda breaker: source_text(breaker.source, wording), 3, LONGEST_VALUE)
+    grid.words(_("Source"), lambda breaker: wording.source(breaker.source), 3, LONGEST_VALUE)
     table = grid.table("breakers", wording.say(_("Breakers")))
     return Section(
         "breakers",
@@ -128,8 +151,10 @@ def terms(result: Result, wording: Wording) -> Section | None:
     grid.numbers(_("Middle"), lambda row: row[1][1], "µs")
     grid.numbers(_("High"), lambda row: row[1][2], "µs", priority=1)
     grid.words(_("Basis"), lambda row: wording.name(BASIS_NAMES, row[2].basis) if row[2] else None)
-    grid.words(_("Follows from"), lambda row: inputs_text(row[2].inputs, wording) if row[2] else None, 2, LONGEST_VALUE)
-    grid.words(_("Source"), lambda row: source_text(row[2].source, wording) if row[2] else None, 3, LONGEST_VALUE)
+    grid.words(
+        _("Follows from"), lambda row: _inputs_text(row[2].inputs, wording) if row[2] else None, 2, LONGEST_VALUE
+    )
+    grid.words(_("Source"), lambda row: wording.source(row[2].source) if row[2] else None, 3, LONGEST_VALUE)
     return Section(
         "terms",
         wording.say(_("How the estimate is made up")),
@@ -139,6 +164,25 @@ def terms(result: Result, wording: Wording) -> Section | None:
         ),
         (grid.table("terms", wording.say(_("Terms"))),),
     )
+
+
+def _inputs_text(inputs: Mapping[str, float], wording: Wording) -> str:
+    """What a term follows from, in one line: `removed: 584 / 599 / 663` for low, middle and high."""
+    values: dict[str, list[float]] = {}
+    for key, value in inputs.items():
+        name, _underscore, band = key.rpartition("_")
+        values.setdefault(name if band in BANDS else key, []).append(value)
+    said = [
+        wording.say(_("{name}: {value}"), name=wording.name(INPUT_NAMES, name), value=_together(found))
+        for name, found in values.items()
+    ]
+    return wording.say(_("; ")).join(said)
+
+
+def _together(values: list[float]) -> str:
+    """One number where they all read the same."""
+    shown = [minus(f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}") for value in values]
+    return shown[0] if len(set(shown)) == 1 else " / ".join(shown)
 
 
 def findings(result: Result, wording: Wording) -> Section | None:
@@ -153,7 +197,7 @@ def findings(result: Result, wording: Wording) -> Section | None:
             status=finding.status,
             label=wording.name(STATUS_NAMES, finding.status),
             remedy=wording.sentence(finding.remedy),
-            source=source_text(finding.source, wording),
+            source=wording.source(finding.source),
         )
         for finding in sorted(template.findings, key=lambda finding: order.index(finding.status))
     )

@@ -54,11 +54,6 @@ class Bar:
     low: float | None = None
     high: float | None = None
 
-    @property
-    def end(self) -> float:
-        """Where the last mark of this bar ends."""
-        return max(self.start + self.width, self.high or 0.0)
-
 
 @dataclass(frozen=True)
 class Bars:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from skadvisor.records import LayerTime, Result, TypicalLayer
+from skadvisor.records import LayerTime, RankRecord, Result, TypicalLayer
 from skadvisor.report.cells import Grid
 from skadvisor.report.derivation import derivation_section
 from skadvisor.report.document import Cell, Item, Section, Table
 from skadvisor.report.gain_sections import breakers, findings, templates, terms
 from skadvisor.report.operator_section import operators
-from skadvisor.report.rank_section import ranks
 from skadvisor.report.summary import WEIGHED
 from skadvisor.report.time_sections import regions, steps
 from skadvisor.report.wording import (
     ATTENTION_NAMES,
     FUSIBLE_NAMES,
     LAYER_KIND_NAMES,
+    LONGEST_VALUE,
     PHASE_NAMES,
     STATUS_NAMES,
     Wording,
@@ -26,6 +26,8 @@ from skadvisor.text.messages import _
 
 #: Kernels of one layer in the table.
 MOST_KERNELS = 400
+#: Ranks in the table; with more, the reference, the slow and the unreadable ones come first.
+MOST_RANKS = 64
 #: A layer is an outlier when its time is off the median of its kind by more than this fraction.
 OUTLIER = 0.2
 
@@ -162,3 +164,41 @@ def outliers(layers: Iterable[LayerTime]) -> list[tuple[LayerTime, float]]:
         if len(members) > 2:
             found += [(one, usual) for one in members if abs(one.wall_us - usual) > OUTLIER * usual]
     return sorted(found, key=lambda pair: pair[0].layer)
+
+
+def ranks(result: Result, wording: Wording) -> Section | None:
+    """One row per rank; None for a capture of a single rank."""
+    if len(result.ranks) < 2:
+        return None
+    shown = list(result.ranks)
+    if len(shown) > MOST_RANKS:
+        shown.sort(key=lambda rank: not (rank.reference or rank.slow or rank.state == "unreadable"))
+        shown = shown[:MOST_RANKS]
+    note = wording.cut_note(_("{shown} of {all} ranks; all are in the JSON file."), len(shown), len(result.ranks))
+    unknown = wording.say(_("unknown"))
+    grid = Grid(shown, wording)
+    grid.cells(_("Rank"), lambda one: Cell(unknown if one.rank is None else str(one.rank), one.rank), numeric=True)
+    grid.numbers(_("Step"), lambda one: one.wall_us, "µs")
+    grid.numbers(_("Computing"), lambda one: one.compute_us, "µs", priority=1)
+    grid.numbers(_("Collectives"), lambda one: one.comm_us, "µs", priority=1)
+    grid.numbers(_("Waiting in them"), lambda one: one.wait_us, "µs")
+    grid.numbers(_("Expert matmuls"), lambda one: one.expert_us, "µs", priority=2)
+    grid.words(_("Choice alone"), lambda one: wording.template(one.choice) if one.choice else unknown, 1)
+    grid.words(_("Note"), lambda one: _note(one, wording), longest=LONGEST_VALUE)
+    return Section(
+        "ranks",
+        wording.say(_("Ranks compared")),
+        wording.say(_("All other sections show the reference rank: the one of the slowest stage that waits least.")),
+        (grid.table("ranks", wording.say(_("Ranks")), note),),
+    )
+
+
+def _note(rank: RankRecord, wording: Wording) -> str:
+    notes = []
+    if rank.reference:
+        notes.append(wording.say(_("reference")))
+    if rank.slow:
+        notes.append(wording.say(_("slow")))
+    if rank.state == "unreadable":
+        notes.append(wording.sentence(rank.reason) or wording.say(_("unreadable")))
+    return wording.say(_(", ")).join(notes)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from skadvisor.records import NOISE_PCT, Breaker, Claim, Result, Template
+from skadvisor.records import NOISE_PCT, Breaker, Claim, Result, Template, find_template
 from skadvisor.report.document import Points, Summary
 from skadvisor.report.figures import Part, answer_parts, step_figures
-from skadvisor.report.subject import subject_template
 from skadvisor.report.wording import (
     ATTENTION_NAMES,
     LAYER_KIND_NAMES,
@@ -39,6 +38,17 @@ def capture_name(result: Result) -> str:
     """What people call the first capture: its folder's name alone where the profiler's own beneath is too long."""
     name = result.captures[0].name if result.captures else ""
     return clip(name if len(name) <= LONGEST_CAPTURE else name.partition("/")[0], LONGEST_CAPTURE)
+
+
+def subject_template(result: Result) -> Template | None:
+    """The template that the report speaks of: the recommended one, else the one that promises most, else None."""
+    chosen = find_template(result.templates, result.recommendation.choice, result.recommendation.variant)
+    if chosen is not None:
+        return chosen
+    assessed = [template for template in result.templates if template.estimate is not None]
+    if assessed:
+        return max(assessed, key=lambda template: template.estimate.mid_us if template.estimate else 0.0)
+    return next(iter(result.templates), None)
 
 
 def headline(result: Result, wording: Wording) -> str:

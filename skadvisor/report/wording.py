@@ -155,6 +155,17 @@ TERM_NAMES = {
     "not_carried": _("not carried over to the step"),
     "base_rate": _("drawn to the base rate"),
 }
+#: What a term was made from, written before the source of a prior.
+LEADS = (
+    _("duration minus core time of the PMU columns"),
+    _("gaps between neighbours that fuse"),
+)
+#: What terms rest on that have no prior. Sources that stand in data files are translated as the remedies there.
+SOURCES = (
+    _("replay of the step's timeline"),
+    _("measured on this machine by the probe"),
+    _("public pairs, each net foretold by the others"),
+)
 
 
 @dataclass(frozen=True)
@@ -213,6 +224,13 @@ class Wording:
         """A template by the name that commands take, in every language, and its variant."""
         name = self.say(_("none")) if key == "none" else clean(key)
         return f"{name} {variant.upper()}" if variant else name
+
+    def source(self, source: str) -> str:
+        """Where a figure or a rule is from; as it stands where it is none of ours."""
+        for lead in LEADS:
+            if source.startswith(f"{lead}; "):
+                return self.say(lead) + self.say(_("; ")) + self.source(source[len(lead) + 2 :])
+        return self.say(source)
 
     def us(self, value: float | None) -> str:
         """A time in microseconds, as everywhere in reports, or "unknown"."""
