@@ -67,13 +67,11 @@ def draw_layer(typical: TypicalLayer, wording: Wording) -> LayerPicture:
     """Lay out a typical layer."""
     drawn = sorted(typical.kernels, key=lambda kernel: -kernel.dur_us)[:MOST_BOXES]
     drawn.sort(key=lambda kernel: kernel.start_us)
-    end = max((kernel.start_us + kernel.dur_us for kernel in typical.kernels), default=1.0)
-    axis = make_axis([end], "µs", ticks=8)
     # The drawing ends with the layer, not with the next round tick.
-    axis = Axis(
-        0.0, end or 1.0, tuple((round(place * axis.high / (end or 1.0), 3), label) for place, label in axis.ticks)
-    )
-    axis = Axis(axis.low, axis.high, tuple(tick for tick in axis.ticks if tick[0] <= 96))
+    end = max((kernel.start_us + kernel.dur_us for kernel in typical.kernels), default=1.0) or 1.0
+    round_axis = make_axis([end], "µs", ticks=8)
+    ticks = ((round(place * round_axis.high / end, 3), label) for place, label in round_axis.ticks)
+    axis = Axis(0.0, end, tuple(tick for tick in ticks if tick[0] <= 96))
     lanes = tuple(
         Lane(
             _stream_name(stream, wording),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -88,7 +89,8 @@ def _print_summary(console: Console, summary: Summary, detail: bool) -> None:
     if summary.reason:
         console.print(_styled(summary.reason))
     if summary.facts:
-        _print_pairs(console, list(summary.facts))
+        facts = [(_styled(label, "dim"), _styled(value)) for label, value in summary.facts]
+        _print_beside(console, facts, 2, whole=console.width >= 60)
     for points in summary.lists:
         console.print(_styled(points.title, style="bold"))
         for place, line in enumerate(points.lines if detail else points.lines[: points.brief], start=1):
@@ -97,25 +99,20 @@ def _print_summary(console: Console, summary: Summary, detail: bool) -> None:
         console.print(_styled(summary.reading, style="dim"))
 
 
-def _print_pairs(console: Console, pairs: list[tuple[str, str]]) -> None:
+def _print_beside(console: Console, rows: Iterable[tuple[Text, Text]], gap: int, *, whole: bool = True) -> None:
+    """Two columns, of which the second may wrap, and the first unless it is to stay `whole`."""
     from rich.table import Table as Grid
 
-    grid = Grid.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=console.width >= 60)
+    grid = Grid.grid(padding=(0, gap, 0, 0))
+    grid.add_column(no_wrap=whole)
     grid.add_column(overflow="fold")
-    for label, value in pairs:
-        grid.add_row(_styled(label, style="dim"), _styled(value))
+    for row in rows:
+        grid.add_row(*row)
     console.print(grid)
 
 
 def _print_hanging(console: Console, mark: str, line: str, style: str = "") -> None:
-    from rich.table import Table as Grid
-
-    grid = Grid.grid(padding=(0, 1, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row(_styled(f"  {mark}", style=style), _styled(line))
-    console.print(grid)
+    _print_beside(console, [(_styled(f"  {mark}", style), _styled(line))], 1)
 
 
 def _print_section(console: Console, section: Section, detail: bool) -> None:
