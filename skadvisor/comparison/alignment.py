@@ -6,7 +6,6 @@ where fused layers can no longer be recognised in AFTER.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +22,7 @@ from skadvisor.comparison.superkernel_steps import (
     number_steps,
     steps_of,
     typical,
+    usual_steps,
     whole_kernels,
     with_tokens,
 )
@@ -130,8 +130,7 @@ def _after_steps(run: int, item: Analysis, prefix: Sequence[Token]) -> list[Step
     steps = steps_of(run, kernels, numbers)
     if not steps:
         return []
-    usual = Counter(step.tokens for step in steps).most_common(1)[0][0]
-    same = [step for step in steps if step.tokens == usual] if len(steps) > 2 else steps
+    same = usual_steps(steps) if len(steps) > 2 else steps
     middle = float(np.median([step.wall_ns for step in same]))
     return [step for step in same if step.wall_ns <= OUTLIER * middle]
 
@@ -140,8 +139,8 @@ def _gather(
     mapping: Mapping, before: Sequence[Step], after: Sequence[Step], usual_before: Step, usual_after: Step
 ) -> tuple[tuple[SuperKernelSite, ...], tuple[tuple[str, Message], ...]]:
     """The times of each SuperKernel over all steps that run the usual programs."""
-    same_before = [step.kernels for step in before if step.tokens == usual_before.tokens]
-    same_after = [step.kernels["dur_ns"].to_numpy(dtype="int64") for step in after if step.tokens == usual_after.tokens]
+    same_before = usual_steps(before)
+    durations_after = [step.kernels["dur_ns"].to_numpy(dtype="int64") for step in usual_steps(after)]
     names = list(usual_after.kernels["name"].astype("object").astype(str))
     sites = []
     for site in mapping.sites:
@@ -154,8 +153,8 @@ def _gather(
                 regions=regions,
                 layers=layers,
                 operators=tuple(operator for operator, _shapes in (usual_before.tokens[i] for i in site.children)),
-                before_ns=tuple(intervals(kernels, site.children) for kernels in same_before),
-                after_ns=tuple(int(durations[site.row]) for durations in same_after),
+                before_ns=tuple(intervals(step.kernels, site.children) for step in same_before),
+                after_ns=tuple(int(durations[site.row]) for durations in durations_after),
             )
         )
     return tuple(sites), tuple((names[row], reason) for row, reason in mapping.unmapped)

@@ -119,20 +119,18 @@ def _read(path: Path) -> _Sheet:
 
 
 def _judge(run: _Filled, base: Sequence[float]) -> Screened:
-    times = run.decode_latency_ms
-    off = base
+    off, times = base, run.decode_latency_ms
     if run.kind == "confirm":
         off, times = times[0::2], times[1::2]
-    measured = run.decode_latency_ms if run.kind == "baseline" else times
     gain = statistics.improvement_pct(off, times) if run.kind != "baseline" and off and times else None
-    decision, reason = _decide(run, off, measured, gain)
+    decision, reason = _decide(run, off, times, gain)
     expected = run.expected_pct
     return Screened(
         name=run.name,
         kind=run.kind,
         times=len(run.decode_latency_ms),
         repeats=run.repeats,
-        spread=statistics.describe([1000 * value for value in measured]) if measured else None,
+        spread=statistics.describe([1000 * value for value in times]) if times else None,
         gain_pct=None if gain is None else round(gain.mid, 3),
         gain_low_pct=None if gain is None else round(gain.low, 3),
         gain_high_pct=None if gain is None else round(gain.high, 3),

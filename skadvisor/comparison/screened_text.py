@@ -53,13 +53,12 @@ def _headline(screening: Screening, wording: Wording) -> str:
 
 def _row(run: Screened, wording: Wording) -> tuple[Cell, ...]:
     nothing = Cell("")
-    measured = run.gain_pct is not None
     inside = {None: "", True: wording.say(_("yes")), False: wording.say(_("no"))}[run.inside]
     return (
         text(run.name),
         Cell(f"{run.times}/{run.repeats}", run.times),
         nothing if run.spread is None else number(run.spread.median_us / 1000, wording, 3),
-        signed(run.gain_pct) if measured else nothing,
+        signed(run.gain_pct),
         Cell(wording.interval(run.gain_low_pct, run.gain_high_pct), run.gain_low_pct)
         if run.gain_low_pct is not None and run.gain_high_pct is not None
         else nothing,

@@ -80,10 +80,15 @@ def _in_program_order(kernels: pd.DataFrame) -> pd.DataFrame:
     return kernels.iloc[np.argsort(streams, kind="stable")]
 
 
+def usual_steps(steps: Sequence[Step]) -> list[Step]:
+    """The steps with the most common program."""
+    usual = Counter(step.tokens for step in steps).most_common(1)[0][0]
+    return [step for step in steps if step.tokens == usual]
+
+
 def typical(steps: Sequence[Step]) -> Step:
     """Of the steps with the most common program, the one nearest the median time."""
-    usual = Counter(step.tokens for step in steps).most_common(1)[0][0]
-    same = [step for step in steps if step.tokens == usual]
+    same = usual_steps(steps)
     middle = float(np.median([step.wall_ns for step in same]))
     return min(same, key=lambda step: abs(step.wall_ns - middle))
 

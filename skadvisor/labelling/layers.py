@@ -167,16 +167,12 @@ def _pair(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> l
     begins = np.array([start[structure.main[layer.begin]] for layer in layers])
     first = np.unique(np.clip(np.searchsorted(begins, start[routers], side="right") - 1, 0, len(layers) - 1))
     paired: list[Layer] = []
-    index = 0
-    while index < len(layers):
-        layer = layers[index]
-        if index in first and index + 1 < len(layers):
-            follower = layers[index + 1]
-            paired.append(Layer(layer.begin, follower.end, True, True, True, paired=True))
-            index += 2
-        else:
-            paired.append(layer)
-            index += 1
+    rest = iter(enumerate(layers))
+    for number, layer in rest:
+        if number in first and number + 1 < len(layers):
+            _number, follower = next(rest)
+            layer = Layer(layer.begin, follower.end, True, True, True, paired=True)
+        paired.append(layer)
     return paired
 
 
