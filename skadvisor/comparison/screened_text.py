@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from skadvisor.comparison.screened import Screened, Screening
-from skadvisor.report.cells import number, signed, text
-from skadvisor.report.document import Cell, Column, Document, Section, Summary, Table
+from skadvisor.comparison.screened import Screening
+from skadvisor.report.cells import Grid, signed
+from skadvisor.report.document import Cell, Document, Section, Summary
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.wording import LONGEST_VALUE, Wording
 from skadvisor.text.messages import _
@@ -20,19 +20,18 @@ DECISIONS = {
 def describe_screening(screening: Screening, language: str = "en") -> Document:
     """The document of a sheet with measured times."""
     wording = Wording(language)
-    columns = (
-        Column(wording.say(_("Run"))),
-        Column(wording.say(_("Runs done")), "", True),
-        Column(wording.say(_("Decode step")), "ms", True),
-        Column(wording.say(_("Measured")), "%", True),
-        Column(wording.say(_("Interval")), "", True, 1),
-        Column(wording.say(_("As foretold")), priority=2),
-        Column(wording.say(_("Decision"))),
-        Column(wording.say(_("Reason"))),
-    )
+    inside = {None: "", True: wording.say(_("yes")), False: wording.say(_("no"))}
+    grid = Grid(screening.runs, wording)
+    grid.words(_("Run"), lambda run: run.name)
+    grid.cells(_("Runs done"), lambda run: Cell(f"{run.times}/{run.repeats}", run.times), numeric=True)
+    grid.numbers(_("Decode step"), lambda run: run.spread.median_us / 1000 if run.spread else None, "ms", 3, missing="")
+    grid.cells(_("Measured"), lambda run: signed(run.gain_pct), "%", numeric=True)
+    grid.intervals(_("Interval"), lambda run: (run.gain_low_pct, run.gain_high_pct), 1, "")
+    grid.words(_("As foretold"), lambda run: inside[run.inside], 2)
+    grid.words(_("Decision"), lambda run: wording.name(DECISIONS, run.decision))
+    grid.words(_("Reason"), lambda run: wording.sentence(run.reason), longest=LONGEST_VALUE)
     title = wording.say(_("Screening, measured"))
-    table = Table("screened", title, columns, tuple(_row(run, wording) for run in screening.runs))
-    section = Section("screened", title, tables=(table,))
+    section = Section("screened", title, tables=(grid.table("screened", title),))
     return explain_words(Document(title, language, Summary(_headline(screening, wording)), (section,)), wording)
 
 
@@ -49,20 +48,3 @@ def _headline(screening: Screening, wording: Wording) -> str:
     if screening.best is None:
         return wording.say(_("No scope is faster than the noise: leave SuperKernel off."))
     return best
-
-
-def _row(run: Screened, wording: Wording) -> tuple[Cell, ...]:
-    nothing = Cell("")
-    inside = {None: "", True: wording.say(_("yes")), False: wording.say(_("no"))}[run.inside]
-    return (
-        text(run.name),
-        Cell(f"{run.times}/{run.repeats}", run.times),
-        nothing if run.spread is None else number(run.spread.median_us / 1000, wording, 3),
-        signed(run.gain_pct),
-        Cell(wording.interval(run.gain_low_pct, run.gain_high_pct), run.gain_low_pct)
-        if run.gain_low_pct is not None and run.gain_high_pct is not None
-        else nothing,
-        text(inside),
-        text(wording.name(DECISIONS, run.decision)),
-        text(wording.sentence(run.reason), LONGEST_VALUE),
-    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from skadvisor.doctor.diagnosis import Diagnosis
-from skadvisor.report.cells import text
-from skadvisor.report.document import Code, Column, Document, Item, Section, Summary, Table
+from skadvisor.report.cells import Grid
+from skadvisor.report.document import Code, Document, Item, Section, Summary
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.wording import MODE_NAMES, PHASE_NAMES, Wording, clip
 from skadvisor.text.messages import _
@@ -71,13 +71,10 @@ def _facts(diagnosis: Diagnosis, wording: Wording) -> tuple[tuple[str, str], ...
 
 
 def _grades(diagnosis: Diagnosis, wording: Wording) -> Section | None:
-    rows = tuple(
-        (text(wording.name(ANSWER_NAMES, answer)), text(wording.name(GRADE_NAMES, grade)))
-        for answer, grade in diagnosis.grades.items()
-    )
-    columns = (Column(wording.say(_("Answer"))), Column(wording.say(_("With this capture"))))
-    title = wording.say(_("What it can answer"))
-    return Section("answers", title, tables=(Table("answers", title, columns, rows),)) if rows else None
+    grid = Grid([*diagnosis.grades.items()], wording)
+    grid.words(_("Answer"), lambda row: wording.name(ANSWER_NAMES, row[0]))
+    grid.words(_("With this capture"), lambda row: wording.name(GRADE_NAMES, row[1]))
+    return grid.section("answers", wording.say(_("What it can answer")))
 
 
 def _findings(diagnosis: Diagnosis, wording: Wording) -> Section:

@@ -9,8 +9,8 @@ from skadvisor.gain.ledger import Forecast, Ledger, Outcome
 from skadvisor.gain.population import published_population
 from skadvisor.gain.published_text import say_recovered
 from skadvisor.gain.refit import own_observations, refit_model
-from skadvisor.report.cells import number, signed, text
-from skadvisor.report.document import Cell, Column, Document, Section, Summary, Table
+from skadvisor.report.cells import Grid, signed
+from skadvisor.report.document import Cell, Document, Section, Summary, Table
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.wording import LONGEST_VALUE, Wording
 from skadvisor.text.messages import Message, _
@@ -82,43 +82,35 @@ def describe_calibration(found: Calibration, language: str = "en") -> Document:
 
 
 def _table(kept: Sequence[Kept], title: str, wording: Wording) -> Table:
-    columns = (
-        Column("#", "", True),
-        Column(wording.say(_("Date"))),
-        Column(wording.say(_("Capture")), priority=2),
-        Column(wording.say(_("Model"))),
-        Column(wording.say(_("Rows of a step")), "", True, 2),
-        Column(wording.say(_("Step")), "µs", True, 1),
-        Column(wording.say(_("Template"))),
-        Column(wording.say(_("Advised")), priority=2),
-        Column(wording.say(_("Estimate")), "%", True),
-        Column(wording.say(_("Interval")), "", True, 1),
-        Column(wording.say(_("Measured")), "%", True),
-        Column(wording.say(_("Error")), wording.say(_("points")), True, 1),
-        Column(wording.say(_("Note")), priority=3),
-    )
-    rows = tuple(_row(one.forecast, outcome, wording) for one in kept for outcome in one.outcomes or (None,))
-    return Table("forecasts", title, columns, rows)
+    rows = [(one.forecast, outcome) for one in kept for outcome in one.outcomes or (None,)]
+    grid = Grid(rows, wording)
+    grid.numbers("#", lambda row: row[0].id, "", 0)
+    grid.words(_("Date"), lambda row: row[0].made_at[:10])
+    grid.words(_("Capture"), lambda row: row[0].capture, 2)
+    grid.words(_("Model"), lambda row: row[0].model)
+    grid.numbers(_("Rows of a step"), lambda row: _rows_of_a_step(row[0]), "", 0, 2, "")
+    grid.numbers(_("Step"), lambda row: row[0].step_us, "µs", priority=1)
+    grid.words(_("Template"), lambda row: wording.template(row[0].template))
+    grid.words(_("Advised"), lambda row: wording.say(_("yes")) if row[0].chosen else "", 2)
+    grid.numbers(_("Estimate"), lambda row: row[0].mid_pct, "%")
+    grid.intervals(_("Interval"), lambda row: _interval(row[0]), 1)
+    grid.numbers(_("Measured"), lambda row: row[1].gain_pct if row[1] else None, "%", missing="")
+    grid.cells(_("Error"), lambda row: _error(*row), _("points"), numeric=True, priority=1)
+    grid.words(_("Note"), lambda row: row[1].note if row[1] else None, 3, LONGEST_VALUE)
+    return grid.table("forecasts", title)
 
 
-def _row(forecast: Forecast, outcome: Outcome | None, wording: Wording) -> tuple[Cell, ...]:
+def _rows_of_a_step(forecast: Forecast) -> float | None:
+    return None if forecast.tokens is None else float(forecast.tokens)
+
+
+def _interval(forecast: Forecast) -> tuple[float, float]:
     scale = 100.0 / forecast.step_us
-    nothing = Cell("")
-    return (
-        number(forecast.id, wording, 0),
-        text(forecast.made_at[:10]),
-        text(forecast.capture),
-        text(forecast.model),
-        nothing if forecast.tokens is None else number(float(forecast.tokens), wording, 0),
-        number(forecast.step_us, wording),
-        text(wording.template(forecast.template)),
-        text(wording.say(_("yes")) if forecast.chosen else ""),
-        number(forecast.mid_pct, wording),
-        Cell(wording.interval(forecast.low_us * scale, forecast.high_us * scale), forecast.low_us * scale),
-        nothing if outcome is None else number(outcome.gain_pct, wording),
-        nothing if outcome is None else signed(forecast.mid_pct - outcome.gain_pct),
-        nothing if outcome is None else text(outcome.note, LONGEST_VALUE),
-    )
+    return forecast.low_us * scale, forecast.high_us * scale
+
+
+def _error(forecast: Forecast, outcome: Outcome | None) -> Cell:
+    return signed(None if outcome is None else forecast.mid_pct - outcome.gain_pct)
 
 
 def _model(ledger: Ledger) -> Message:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skadvisor.labelling.rules import RULES
-from skadvisor.report.cells import number, text
-from skadvisor.report.document import Cell, Column, Document, Section, Summary, Table
+from skadvisor.report.cells import Grid
+from skadvisor.report.document import Document, Section, Summary
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.wording import LONGEST_VALUE, Wording, clip
 from skadvisor.text.messages import _
@@ -27,39 +27,24 @@ def describe_explanation(rows: Sequence[Mapping[Any, Any]], pattern: str, langua
     wording = Wording(language)
     counts = {"kernels": sum(int(row["kernels"]) for row in rows), "pattern": clip(pattern)}
     headline = wording.say(_("Kernels that match {pattern}: {kernels}"), **counts)
-    columns = (
-        Column(wording.say(_("Operator"))),
-        Column(wording.say(_("Region"))),
-        Column(wording.say(_("Role"))),
-        Column(wording.say(_("Confidence")), "", True),
-        Column(wording.say(_("Kernels")), "", True, 1),
-        Column(wording.say(_("Layers")), "", True, 1),
-        Column(wording.say(_("Evidence"))),
-        Column(wording.say(_("Runner-up"))),
-        Column(wording.say(_("Its probability")), "", True, 1),
-        Column(wording.say(_("Input shapes")), priority=2),
+    grid = Grid(rows, wording)
+    grid.words(_("Operator"), lambda row: str(row["op_type"] if isinstance(row["op_type"], str) else row["name"]))
+    grid.regions(_("Region"), lambda row: row["region"])
+    grid.words(_("Role"), lambda row: wording.role(row["role"]))
+    grid.numbers(_("Confidence"), lambda row: row["confidence"], "", 2)
+    grid.numbers(_("Kernels"), lambda row: row["kernels"], "", 0, 1)
+    grid.numbers(_("Layers"), lambda row: row["layers"], "", 0, 1)
+    grid.words(_("Evidence"), lambda row: _evidence(row["evidence"], wording), longest=LONGEST_VALUE)
+    grid.words(_("Runner-up"), lambda row: _label(row["runner_up"], wording) if row["runner_up"] else None)
+    grid.numbers(
+        _("Its probability"), lambda row: row["runner_up_probability"] if row["runner_up"] else None, "", 3, 1, ""
     )
+    grid.words(_("Input shapes"), lambda row: row["input_shapes"], 2)
     title = wording.say(_("Why these labels"))
     note = wording.say(_("Weights are natural-log odds between the label and the runner-up: +2.3 is ten to one."))
-    table = Table("labels", title, columns, tuple(_row(row, wording) for row in rows), note)
+    table = grid.table("labels", title, note)
     return explain_words(
         Document(title, language, Summary(headline), (Section("labels", title, tables=(table,)),)), wording
-    )
-
-
-def _row(row: Mapping[Any, Any], wording: Wording) -> tuple[Cell, ...]:
-    kind = row["op_type"] if isinstance(row["op_type"], str) else row["name"]
-    return (
-        text(str(kind)),
-        Cell(wording.region(row["region"]), wording.region(row["region"]), row["region"]),
-        text(wording.role(row["role"])),
-        number(row["confidence"], wording, 2),
-        number(row["kernels"], wording, 0),
-        number(row["layers"], wording, 0),
-        text(_evidence(row["evidence"], wording), LONGEST_VALUE),
-        text(_label(row["runner_up"], wording)) if row["runner_up"] else Cell(""),
-        number(row["runner_up_probability"], wording, 3) if row["runner_up"] else Cell(""),
-        text(row["input_shapes"]),
     )
 
 

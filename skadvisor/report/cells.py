@@ -104,11 +104,6 @@ def number(value: float | None, wording: Wording, digits: int = 1) -> Cell:
     return Cell(minus(f"{value:,.{digits}f}"), value)
 
 
-def percent(fraction: float | None, wording: Wording) -> Cell:
-    """A fraction of 1 in a column of percent."""
-    return number(None if fraction is None else 100 * fraction, wording)
-
-
 def signed(value: float | None, digits: int = 1) -> Cell:
     """A change in a column that carries its unit, with its sign; empty where nothing was measured."""
     if value is None:

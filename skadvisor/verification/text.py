@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from skadvisor.records import Status
-from skadvisor.report.cells import number, text
-from skadvisor.report.document import Code, Column, Document, Item, Section, Summary, Table
+from skadvisor.report.cells import Grid
+from skadvisor.report.document import Code, Document, Item, Section, Summary, Table
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.wording import LONGEST_VALUE, Wording
 from skadvisor.text.messages import _
@@ -62,40 +62,25 @@ def describe_verification(result: Verification, language: str = "en") -> Documen
 
 
 def _scopes(log: CompileLog, wording: Wording) -> Table:
-    rows = tuple(
-        (
-            text(scope.name),
-            # Without a word that anything was built, the log does not tell these two.
-            number(None if log.built is None else scope.taken, wording, 0),
-            number(None if log.built is None else scope.built, wording, 0),
-            number(scope.cuts, wording, 0),
-        )
-        for scope in log.scopes[:MOST_ROWS]
-    )
-    columns = (
-        Column(wording.say(_("Scope"))),
-        Column(wording.say(_("Operators taken in")), "", True),
-        Column(wording.say(_("SuperKernels built")), "", True),
-        Column(wording.say(_("Cuts")), "", True),
-    )
-    return Table("scopes", wording.say(_("Scopes")), columns, rows, _cut_note(len(log.scopes), wording))
+    # Without a word that anything was built, the log does not tell what was taken in and built.
+    told = log.built is not None
+    grid = Grid(log.scopes[:MOST_ROWS], wording)
+    grid.words(_("Scope"), lambda scope: scope.name)
+    grid.numbers(_("Operators taken in"), lambda scope: scope.taken if told else None, "", 0)
+    grid.numbers(_("SuperKernels built"), lambda scope: scope.built if told else None, "", 0)
+    grid.numbers(_("Cuts"), lambda scope: scope.cuts, "", 0)
+    return grid.table("scopes", wording.say(_("Scopes")), _cut_note(len(log.scopes), wording))
 
 
 def _left_out(log: CompileLog, wording: Wording) -> Table:
     reasons = Counter((item.op_type or item.name, item.reason) for item in log.left_out)
-    rows = tuple(
-        (text(name), number(count, wording, 0), text(reason, LONGEST_VALUE))
-        for (name, reason), count in reasons.most_common(MOST_ROWS)
-    )
-    columns = (
-        Column(wording.say(_("Operator"))),
-        Column(wording.say(_("Kernels")), "", True),
-        Column(wording.say(_("Compiler's reason"))),
-    )
-    return Table("left_out", wording.say(_("Left out")), columns, rows, _cut_note(len(reasons), wording))
+    grid = Grid([(*what, count) for what, count in reasons.most_common(MOST_ROWS)], wording)
+    grid.words(_("Operator"), lambda row: row[0])
+    grid.numbers(_("Kernels"), lambda row: row[2], "", 0)
+    grid.words(_("Compiler's reason"), lambda row: row[1], longest=LONGEST_VALUE)
+    return grid.table("left_out", wording.say(_("Left out")), _cut_note(len(reasons), wording))
 
 
 def _cut_note(count: int, wording: Wording) -> str:
-    if count <= MOST_ROWS:
-        return ""
-    return wording.say(_("The first {shown} of {all} rows; all are in the JSON file."), shown=MOST_ROWS, all=count)
+    sentence = _("The first {shown} of {all} rows; all are in the JSON file.")
+    return wording.cut_note(sentence, min(count, MOST_ROWS), count)
