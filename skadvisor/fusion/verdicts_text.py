@@ -7,8 +7,8 @@ from typing import Any
 
 from skadvisor.fusion.learning import rules_for
 from skadvisor.fusion.verdicts import ANY, Verdict
-from skadvisor.report.cells import number, text
-from skadvisor.report.document import Cell, Code, Column, Document, Section, Summary, Table
+from skadvisor.report.cells import Grid, number
+from skadvisor.report.document import Cell, Code, Document, Section, Summary
 from skadvisor.report.wording import LIKELIHOOD_NAMES, LONGEST_SENTENCE, Wording
 from skadvisor.text.messages import Message, _
 
@@ -22,20 +22,19 @@ def describe_verdicts(verdicts: Sequence[Verdict], how: Message | None, language
     headline = wording.say(
         _("Operator types that fuse: {likely}, that do not: {unlikely}, unknown: {unknown}."), **counts
     )
-    columns = (
-        Column(wording.say(_("Kernels")), "", True, 1),
-        Column(wording.say(_("Operator"))),
-        Column(wording.say(_("Chip"))),
-        Column(wording.say(_("Graph"))),
-        Column("CANN"),
-        Column(wording.say(_("Fuses"))),
-        Column(wording.say(_("Reason")), priority=1),
-        Column(wording.say(_("Remedy")), priority=2),
-        Column(wording.say(_("Source")), priority=3),
-    )
+    # One row for the verdicts of an operator on several chips: what they share is that of the first.
+    grid = Grid([(rows[0], rows) for rows in _joined(verdicts)], wording)
+    grid.cells(_("Kernels"), lambda row: _kernels(row[0], wording), numeric=True, priority=1)
+    grid.words(_("Operator"), lambda row: row[0].op_type)
+    grid.words(_("Chip"), lambda row: _chips(row[1]))
+    grid.words(_("Graph"), lambda row: _open(row[0].mode))
+    grid.words("CANN", lambda row: _open(row[0].cann))
+    grid.words(_("Fuses"), lambda row: wording.name(LIKELIHOOD_NAMES, row[0].fuses))
+    grid.words(_("Reason"), lambda row: row[0].reason_word, 1)
+    grid.words(_("Remedy"), lambda row: row[0].remedy.render(wording.translate), 2, LONGEST_SENTENCE)
+    grid.words(_("Source"), lambda row: _sources(row[1], wording), 3, LONGEST_SENTENCE)
     title = wording.say(_("What fuses"))
-    rows = tuple(_row(same, wording) for same in _joined(verdicts))
-    sections = [Section("verdicts", title, tables=(Table("verdicts", title, columns, rows),))]
+    sections = [Section("verdicts", title, tables=(grid.table("verdicts", title),))]
     if lines := lines_to_fill(verdicts):
         told = wording.say(_("Operators without a rule; once you know, paste into a file for --rules:"))
         sections.append(Section("without_rule", told, codes=(Code("", "toml", lines),)))
@@ -66,20 +65,12 @@ def lines_to_fill(verdicts: Sequence[Verdict]) -> str:
     return rules_for(unruled.items())
 
 
-def _row(rows: Sequence[Verdict], wording: Wording) -> tuple[Cell, ...]:
-    first = rows[0]
-    sources = "; ".join(dict.fromkeys(wording.translate(row.source) for row in rows))
-    return (
-        Cell("") if first.kernels is None else number(float(first.kernels), wording, 0),
-        text(first.op_type),
-        text(_chips(rows)),
-        text(_open(first.mode)),
-        text(_open(first.cann)),
-        text(wording.name(LIKELIHOOD_NAMES, first.fuses)),
-        text(first.reason_word),
-        text(first.remedy.render(wording.translate), LONGEST_SENTENCE),
-        text(sources, LONGEST_SENTENCE),
-    )
+def _kernels(verdict: Verdict, wording: Wording) -> Cell:
+    return Cell("") if verdict.kernels is None else number(float(verdict.kernels), wording, 0)
+
+
+def _sources(rows: Sequence[Verdict], wording: Wording) -> str:
+    return "; ".join(dict.fromkeys(wording.translate(row.source) for row in rows))
 
 
 def _joined(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:

@@ -10,7 +10,7 @@ from skadvisor.gain.interface import DRAWS
 from skadvisor.gain.outcomes import Level, base_rate, excluded
 from skadvisor.gain.population import Fractions, published_population
 from skadvisor.gain.published import RIVALS, Comparison, Triple, score
-from skadvisor.report.cells import number, text
+from skadvisor.report.cells import Grid, number, text
 from skadvisor.report.document import Cell, Column, Document, Item, Section, Summary, Table
 from skadvisor.report.wording import LONGEST_VALUE, Wording
 from skadvisor.text.messages import _
@@ -41,29 +41,27 @@ def describe_published(comparisons: Sequence[Comparison], language: str = "en") 
 
 
 def _pairs(comparisons: Sequence[Comparison], title: str, wording: Wording) -> Table:
-    columns = (
-        Column(wording.say(_("Net, pair"))),
-        Column(wording.say(_("Measured")), "%", True),
-        Column(wording.say(_("Estimate (P10, P50, P90)")), "%"),
-        Column(wording.say(_("Claim")), "%"),
-        Column(wording.say(_("Constant (P10, P50, P90)")), "%", priority=1),
-        Column(wording.say(_("Previous model")), "%", priority=2),
-    )
-    rows = []
-    for one in comparisons:
-        known = one.pair.bound == "equal"
-        outside = "" if one.pair.covered(one.estimate[0], one.estimate[2]) else wording.say(_(" (outside)"))
-        rows.append(
-            (
-                text(f"{one.pair.net}, {one.pair.what} ({one.pair.level})", LONGEST_VALUE),
-                number(one.pair.measured_pct, wording) if known else Cell("<= 0", 0.0),
-                Cell(_triple(one.estimate) + outside, one.estimate[1]),
-                Cell(f"{one.claim[0]:.0f}-{one.claim[2]:.0f}", one.claim[1]),
-                Cell(_triple(one.constant), one.constant[1]),
-                Cell(_triple(one.previous), one.previous[1] if one.previous else None),
-            )
-        )
-    return Table("pairs", title, columns, tuple(rows))
+    grid = Grid(comparisons, wording)
+    grid.words(_("Net, pair"), lambda one: f"{one.pair.net}, {one.pair.what} ({one.pair.level})", 0, LONGEST_VALUE)
+    grid.cells(_("Measured"), lambda one: _measured(one, wording), "%", numeric=True)
+    grid.cells(_("Estimate (P10, P50, P90)"), lambda one: _estimate(one, wording), "%")
+    grid.cells(_("Claim"), lambda one: Cell(f"{one.claim[0]:.0f}-{one.claim[2]:.0f}", one.claim[1]), "%")
+    grid.cells(_("Constant (P10, P50, P90)"), lambda one: _triple_cell(one.constant), "%", priority=1)
+    grid.cells(_("Previous model"), lambda one: _triple_cell(one.previous), "%", priority=2)
+    return grid.table("pairs", title)
+
+
+def _measured(one: Comparison, wording: Wording) -> Cell:
+    return number(one.pair.measured_pct, wording) if one.pair.bound == "equal" else Cell("<= 0", 0.0)
+
+
+def _estimate(one: Comparison, wording: Wording) -> Cell:
+    outside = "" if one.pair.covered(one.estimate[0], one.estimate[2]) else wording.say(_(" (outside)"))
+    return Cell(_triple(one.estimate) + outside, one.estimate[1])
+
+
+def _triple_cell(values: Triple | None) -> Cell:
+    return Cell(_triple(values), values[1] if values else None)
 
 
 def _recovered(comparisons: Sequence[Comparison], wording: Wording) -> Table:
@@ -90,36 +88,23 @@ def say_recovered(fractions: Fractions) -> str:
 
 
 def _scores(comparisons: Sequence[Comparison], wording: Wording) -> tuple[Table, ...]:
-    columns = (
-        Column(wording.say(_("Mean over nets left out"))),
-        Column(wording.say(_("Pairs (nets)"))),
-        Column(wording.say(_("Covered")), "", True),
-        Column(wording.say(_("Width")), "", True),
-        Column(wording.say(_("Interval score")), "", True),
-        Column(wording.say(_("Mean error")), "", True),
-    )
     made = []
     for level, title in zip(LEVELS, (_("Whole steps"), _("Blocks")), strict=True):
         mine = [one for one in comparisons if one.pair.level == level]
-        found = {name: score(mine, rival) for name, rival in RIVALS.items()}
-        rows = tuple(
-            (
-                text(name),
-                text(f"{one.pairs} ({one.nets})"),
-                Cell(f"{one.coverage:.0%}", one.coverage),
-                number(one.width, wording),
-                number(one.interval_score, wording),
-                number(one.error, wording),
-            )
-            for name, one in found.items()
-            if one is not None
-        )
+        found = [(name, one) for name, rival in RIVALS.items() if (one := score(mine, rival)) is not None]
+        grid = Grid(found, wording)
+        grid.words(_("Mean over nets left out"), lambda row: row[0])
+        grid.words(_("Pairs (nets)"), lambda row: f"{row[1].pairs} ({row[1].nets})")
+        grid.cells(_("Covered"), lambda row: Cell(f"{row[1].coverage:.0%}", row[1].coverage), numeric=True)
+        grid.numbers(_("Width"), lambda row: row[1].width)
+        grid.numbers(_("Interval score"), lambda row: row[1].interval_score)
+        grid.numbers(_("Mean error"), lambda row: row[1].error)
         weights = ", ".join(f"{weight:g}" for weight in sorted({one.shrinkage.weight for one in mine}))
         note = wording.say(
             _("Weight of the capture's own estimate against the base rate, by net left out: {weights} (1: not drawn)."),
             weights=weights,
         )
-        made.append(Table(level, wording.say(title), columns, rows, note))
+        made.append(grid.table(level, wording.say(title), note))
     return tuple(made)
 
 
