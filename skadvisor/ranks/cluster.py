@@ -136,8 +136,8 @@ def _one_pool(work: Work[Source, Answer], sources: Sequence[Source], count: int)
     pool = ProcessPoolExecutor(
         count, mp_context=get_context("spawn"), initializer=_prepare_worker, initargs=(gc.get_threshold(),)
     )
+    futures: dict[Future[Any], Source] = {}
     try:
-        futures: dict[Future[Any], Source] = {}
         lost = []
         with _script_hidden():
             for source in sources:
@@ -154,7 +154,7 @@ def _one_pool(work: Work[Source, Answer], sources: Sequence[Source], count: int)
             except BrokenProcessPool:
                 yield source, WorkerLostError()
     finally:
-        _close(pool)
+        _close(pool, idle=not futures)
 
 
 @contextmanager
@@ -183,12 +183,15 @@ def _in_worker(work: Work[Source, Answer], source: Source) -> Answer | Exception
         os._exit(1)
 
 
-def _close(pool: ProcessPoolExecutor) -> None:
-    """Let go of a pool at once: work that nobody waits for any more is stopped, not finished."""
+def _close(pool: ProcessPoolExecutor, *, idle: bool) -> None:
+    """Let go of a pool at once: work that nobody waits for any more is stopped, not finished.
+
+    Idle workers have nothing to clean up, so they need not take their Python down in good order.
+    """
     processes = list((pool._processes or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
-        process.terminate()
+        process.kill() if idle else process.terminate()
     for process in processes:
         process.join(timeout=10)
         if process.is_alive():

@@ -77,26 +77,27 @@ def compare(ranks: Sequence[Collectives]) -> list[Waiting | None]:
     """For each rank its work and waiting per step; None where none of its collectives was found on another rank."""
     import pandas as pd
 
-    tables = []
     aligned = align([rank.step_starts for rank in ranks])
     unique = all(len(set(rank.name)) == len(rank.name) for rank in ranks)
-    for number, (rank, places) in enumerate(zip(ranks, aligned, strict=True)):
-        if unique:
-            key = np.zeros(len(rank.step), dtype="int64")
-        elif places is None:
-            continue
-        else:
-            key = places[rank.step]
-        table = pd.DataFrame({"rank": number, "key": key, "name": rank.name, "step": rank.step, "dur": rank.duration})
-        table["nth"] = table.groupby(["step", "name"]).cumcount()
-        tables.append(table)
+    tables = [
+        {
+            "rank": np.full(len(rank.step), number),
+            "key": np.zeros_like(rank.step) if places is None or unique else places[rank.step],
+            "name": rank.name,
+            "step": rank.step,
+            "dur": rank.duration,
+        }
+        for number, (rank, places) in enumerate(zip(ranks, aligned, strict=True))
+        if unique or places is not None
+    ]
     if not tables:
         return [None] * len(ranks)
-    together = pd.concat(tables, ignore_index=True)
+    together = pd.DataFrame({name: np.concatenate([table[name] for table in tables]) for name in tables[0]})
+    together["nth"] = together.groupby(["rank", "step", "name"], sort=False).cumcount()
     same = together.groupby(["key", "name", "nth"], sort=False)["dur"]
     together["work"], together["members"] = same.transform("min"), same.transform("size")
-    found = together[together["members"] > 1]
-    return [_waiting(rank, found[found["rank"] == number]) for number, rank in enumerate(ranks)]
+    found = dict(list(together[together["members"] > 1].groupby("rank")))
+    return [_waiting(rank, found[number]) if number in found else None for number, rank in enumerate(ranks)]
 
 
 def align(starts: Sequence[Ints]) -> list[Ints | None]:
@@ -122,9 +123,7 @@ def _align(own: Ints, longest: Ints) -> Ints | None:
     return np.arange(len(own), dtype="int64") if len(own) == len(longest) else None
 
 
-def _waiting(rank: Collectives, found: pd.DataFrame) -> Waiting | None:
-    if not len(found):
-        return None
+def _waiting(rank: Collectives, found: pd.DataFrame) -> Waiting:
     count = len(rank.step_starts)
     step = found["step"].to_numpy()
     work = np.bincount(step, weights=found["work"].to_numpy(dtype="float64"), minlength=count)
