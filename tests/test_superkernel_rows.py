@@ -92,6 +92,6 @@ def test_names_of_superkernels(name, roles, state):
 def test_probabilities_of_superkernels_are_probabilities():
     built = switch_on(entry("qwen3-30b-a3b-ge"), "full-model")
     found = label(built.capture, load_vocabulary())
-    likely = found.structure.probability[found.structure.main]
+    likely = found.structure.probability.of(found.structure.main)
     assert np.allclose(likely.sum(axis=1), 1.0)
     assert ((found.kernels["confidence"] >= 0) & (found.kernels["confidence"] <= 1)).all()

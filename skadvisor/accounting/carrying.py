@@ -38,7 +38,7 @@ def carry_judgements(labelled: pd.DataFrame, judged: pd.DataFrame | None) -> pd.
 def _steps(labelled: pd.DataFrame) -> list[Any]:
     """The row positions of each step's kernels in time order, without fragments of collectives."""
     step = labelled["step"].to_numpy()
-    whole = (labelled["kind"].astype("object") != "collective_part").to_numpy()
+    whole = (labelled["kind"] != "collective_part").to_numpy()
     rows = np.flatnonzero((step >= 0) & whole)
     rows = rows[np.lexsort((labelled["start_ns"].to_numpy()[rows], step[rows]))]
     return np.split(rows, np.flatnonzero(np.diff(step[rows])) + 1) if len(rows) else []

@@ -51,9 +51,10 @@ def find_gaps(labelled: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
     late = _launched_late(labelled, gaps)
     wait = (duration > limit) & graph & ~late & _in_one_replay(labelled, before, after)
     same = _same(labelled["region"], before, after) & _same(labelled["layer"], before, after)
-    small = np.where(same, "inside", "between")
-    kind = np.where(wait, "wait", np.where((duration > limit) | late, "host", small))
-    gaps["kind"] = pd.Categorical(kind, categories=list(GAP_KINDS))
+    inside, between, host, waiting = map(GAP_KINDS.index, ("inside", "between", "host", "wait"))
+    small = np.where(same, inside, between)
+    kind = np.where(wait, waiting, np.where((duration > limit) | late, host, small))
+    gaps["kind"] = pd.Categorical.from_codes(kind, categories=list(GAP_KINDS))
     gaps["host_limit_ns"] = limit
     return gaps
 
@@ -111,5 +112,6 @@ def _launched_late(labelled: pd.DataFrame, gaps: pd.DataFrame) -> Flags:
 
 
 def _same(column: pd.Series[Any], before: Ints, after: Ints) -> Flags:
-    codes, _ = pd.factorize(column.astype("object"), use_na_sentinel=True)
+    words = isinstance(column.dtype, pd.CategoricalDtype)
+    codes = (column.cat.codes if words else column.fillna(-1)).to_numpy()
     return codes[before] == codes[after]

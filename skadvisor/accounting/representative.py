@@ -54,7 +54,7 @@ class StepKernels:
 
 def step_kernels(labelled: pd.DataFrame, times: Times, step: int) -> StepKernels:
     """The kernels of one step, as the fusion preview and the replay need them."""
-    inside = labelled[(labelled["step"] == step) & (labelled["kind"].astype("object") != "collective_part")]
+    inside = labelled[(labelled["step"] == step) & (labelled["kind"] != "collective_part")]
     mode = str(times.steps.loc[times.steps["step"] == step, "mode"].iloc[0])
     return StepKernels(step, mode, inside.sort_values("start_ns", kind="stable"))
 

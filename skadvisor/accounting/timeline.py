@@ -178,7 +178,7 @@ def _kernel_cells(labelled: pd.DataFrame, layer: Ints) -> _Cells:
         region_codes(labelled),
         start,
         start + labelled["dur_ns"].to_numpy(dtype="int64"),
-        (labelled["kind"].to_numpy(dtype=object) != "collective_part").astype("int64"),
+        (labelled["kind"] != "collective_part").to_numpy().astype("int64"),
     )
     cells = cells.of(cells.step >= 0)
     return cells.of(np.lexsort((cells.start, cells.step)))
@@ -307,11 +307,11 @@ def _layer_times(cells: _Cells, labelled: pd.DataFrame, layer_regions: pd.DataFr
     cells = cells.of(cells.layer >= 0)
     place, found = _group((cells.step, cells.layer))
     count = len(found[0])
-    said = labelled["layer_kind"].to_numpy(dtype=object)[cells.row]
-    known = ~pd.isna(said)
+    said = labelled["layer_kind"].cat.codes.to_numpy()[cells.row]
+    known = said >= 0
     named, first = np.unique(place[known], return_index=True)
     kind = np.full(count, "other", dtype=object)
-    kind[named] = said[known][first]
+    kind[named] = labelled["layer_kind"].cat.categories.to_numpy(dtype=object)[said[known][first]]
     start, end = np.full(count, np.iinfo(np.int64).max), np.zeros(count, dtype="int64")
     np.minimum.at(start, place, cells.start)
     np.maximum.at(end, place, cells.end)

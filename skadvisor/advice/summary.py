@@ -209,12 +209,15 @@ def label_quality(labelled: Labelled, times: Times, phase: str) -> LabelQuality:
     def share(rows: Any) -> float:
         return round(float(chosen.loc[rows, "dur_ns"].sum()) / total, 6)
 
-    evidence = chosen["evidence"].astype("object").fillna("").astype(str)
+    def resting_on(word: str) -> float:
+        evidence = chosen["evidence"].cat.categories
+        return share(chosen["evidence"].isin([text for text in evidence if word in text]).to_numpy())
+
     return LabelQuality(
         unattributed_share=share((chosen["region"] == "unattributed").to_numpy()),
         low_confidence_share=share((chosen["confidence"] < CERTAIN).to_numpy()),
-        learned_share=share(evidence.str.contains("learned").to_numpy()),
-        host_checked_share=share(evidence.str.contains("host").to_numpy()),
+        learned_share=resting_on("learned"),
+        host_checked_share=resting_on("host"),
         advice_depends_on_unattributed=False,
     )
 

@@ -6,13 +6,9 @@ stands in another unit. A pause where the same two kernels follow each other at 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -40,11 +36,11 @@ def kinds_of(kernels: pd.DataFrame, *, shapes: bool = True) -> Ints:
     """A number per kernel that those share which are of one type, name (digits apart) and `shapes`, (N,)."""
     columns = [kernels[column].cat for column in ("op_type", "name", "input_shapes")]
     names = np.append(columns[1].categories.astype(str).str.replace(r"\d+", "", regex=True), "").astype(object)
-    bare = np.unique(names, return_inverse=True)[1][columns[1].codes.to_numpy()]
+    bare = pd.factorize(names)[0][columns[1].codes.to_numpy()]
     number = bare.astype(np.int64)
     for column in (columns[0], columns[2])[: 2 if shapes else 1]:
         number = number * (len(column.categories) + 1) + column.codes.to_numpy() + 1
-    return np.unique(number, return_inverse=True)[1].astype(np.int64)
+    return pd.factorize(number)[0].astype(np.int64)
 
 
 def in_another_unit(kernels: pd.DataFrame, judged: Flags) -> tuple[Flags, bool]:
@@ -57,7 +53,7 @@ def in_another_unit(kernels: pd.DataFrame, judged: Flags) -> tuple[Flags, bool]:
     kind = kinds_of(kernels)[rows]
     often = np.bincount(kind)[kind] >= ENOUGH_ALIKE if len(rows) else np.zeros(0, dtype=bool)
     rows = rows[often]
-    kind = np.unique(kind[often], return_inverse=True)[1]
+    kind = pd.factorize(kind[often])[0]
     if len(rows) < ENOUGH_KERNELS or kind.max() + 1 < ENOUGH_KINDS:
         return wrong, True
     length = np.log(np.maximum(1, kernels["dur_ns"].to_numpy()[rows]))
@@ -85,7 +81,7 @@ def jumps(kernels: pd.DataFrame) -> tuple[dict[int, int], int]:
     if len(start) < ENOUGH_KERNELS or not 0 < len(long) <= MOST_JUMPS:
         return {}, 0
     kind = kinds_of(kernels, shapes=False)
-    pair = np.unique(kind[:-1] * (int(kind.max()) + 1) + kind[1:], return_inverse=True)[1]
+    pair = pd.factorize(kind[:-1] * (int(kind.max()) + 1) + kind[1:])[0]
     counts = np.bincount(pair)
     launch = kernels["launch_ns"].to_numpy(dtype="float64", na_value=np.nan)
     found: dict[int, int] = {}

@@ -103,22 +103,17 @@ def _conflicts(streams: Ints, start: Ints, end: Ints, count: int) -> Flags:
     overlaps = np.zeros((count, count), dtype=np.int64)
     if count == 1:
         return np.zeros((1, 1), dtype=bool)
-    # Only what begins while anything before it still runs can share time, and only such times are walked through.
+    # Only what begins while anything before it still runs can share time, and only such times are looked at.
     shared = start + np.maximum(OVERLAP_FLOOR_NS, (end - start) // 10)
     reach = np.append(start[:1], np.maximum.accumulate(end)[:-1])
     alone = np.flatnonzero(start >= reach)
     inside = np.diff(np.append(alone, len(start))) > 1
     chosen = np.repeat(inside, np.diff(np.append(alone, len(start))))
-    # streams that still run, which are few at any time, and when they end
-    running: dict[int, int] = {}
-    columns = (streams[chosen].tolist(), start[chosen].tolist(), end[chosen].tolist(), shared[chosen].tolist())
-    for stream, begin, finish, until in zip(*columns, strict=True):
-        for other, last in [*running.items()]:
-            if last > until:
-                overlaps[stream, other] += 1
-            elif last <= begin:
-                del running[other]
-        running[stream] = max(running.get(stream, finish), finish)
+    stream, finish, until = streams[chosen], end[chosen], shared[chosen]
+    for other in range(count):
+        # how long the other stream runs, as far as it began before each kernel
+        runs = np.maximum.accumulate(np.where(stream == other, finish, np.iinfo(np.int64).min))
+        overlaps[:, other] = np.bincount(stream[1:], weights=runs[:-1] > until[1:], minlength=count)
     np.fill_diagonal(overlaps, 0)
     both = overlaps + overlaps.T
     sizes = np.bincount(streams, minlength=count)

@@ -82,7 +82,7 @@ def _explain_group(labelled: Labelled, group: pd.DataFrame) -> dict[str, Any]:
         alone = first["kind"] != "kernel"
         said = "a collective, by its core or name" if alone else f"outside the order of a layer: {first['evidence']}"
         return {**described, **nothing, "evidence": said}
-    probability = structure.probability[rows].mean(axis=0)
+    probability = structure.probability.of(rows).mean(axis=0)
     regions, roles = labels_of_states(structure.classes, int(first["look"]))
     own = np.array([region == first["region"] for region in regions])
     if first["role"] in roles:
@@ -125,7 +125,7 @@ def _contributions(structure: Structure, row: int, best: int, second: int) -> tu
         said["host"] = structure.hints.scores(np.array([row]))[0]
     if structure.learned[number].any():
         said["learned from other models"] = structure.learned[number]
-    probability = np.maximum(structure.probability[row], 1e-12)
+    probability = np.maximum(structure.probability.of(row), 1e-12)
     score = round(float(np.log(probability[best]) - np.log(probability[second])), 1)
     parts = [(name, round(float(weights[best] - weights[second]), 1)) for name, weights in said.items()]
     parts = [part for part in parts if abs(part[1]) >= LEAST_SHOWN]

@@ -106,7 +106,10 @@ def label(capture: Capture, vocabulary: Vocabulary, *, without: Collection[str] 
         "confidence": labels.confidence,
         "evidence": labels.evidence,
     }
-    columns = {name: pd.Series(added[name]).astype(dtype) for name, (dtype, _meaning) in LABEL_COLUMNS.items()}
+    columns = {
+        name: _category(added[name]) if dtype == "category" else pd.Series(added[name], dtype=dtype)
+        for name, (dtype, _meaning) in LABEL_COLUMNS.items()
+    }
     return Labelled(
         kernels.assign(**columns),
         step_table,
@@ -119,6 +122,12 @@ def label(capture: Capture, vocabulary: Vocabulary, *, without: Collection[str] 
         _disagreements(structure, step, layer),
         outside_grammar,
     )
+
+
+def _category(words: NDArray[np.object_]) -> pd.Categorical:
+    """Words as a column of categories, in their order; pandas alone would make text of them first."""
+    codes, distinct = pd.factorize(words, sort=True)
+    return pd.Categorical.from_codes(codes, categories=distinct)
 
 
 def _steps(

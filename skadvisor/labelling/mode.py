@@ -44,7 +44,7 @@ _OF_GRAPHS, _OF_LAUNCHES = tuple(_NAMES["graph_prefixes"]), _NAMES["single_prefi
 def graph_kernels(kernels: pd.DataFrame) -> Floats:
     """1.0 for kernels replayed from a graph, 0.0 for eagerly launched ones, nan where no witness speaks, (N,)."""
     has_model = kernels["model"].notna().to_numpy()
-    dynamic = (kernels["state"].astype("object") == "dynamic").to_numpy() & ~has_model
+    dynamic = (kernels["state"] == "dynamic").to_numpy() & ~has_model
     per_launch = kernels_per_launch(kernels)
     odds = _by_name(kernels)
     for witness, rows in (

@@ -9,7 +9,7 @@ graph, and at last whether steps of two lengths differ.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -75,17 +75,21 @@ UNKNOWN = StepPhase("unknown", "none")
 def gather_facts(
     kernels: pd.DataFrame, structure: Structure, steps: list[Step], announced: list[Announced | None]
 ) -> list[StepFacts]:
-    """The facts of every step; `announced` says of each what the host did."""
+    """The facts of every step; `announced` says of each what the host did. Steps of the same kernels share them."""
     graph = graph_kernels(kernels)
-    return [
-        _facts(structure, structure.main[step.begin : step.end], graph, said)
-        for step, said in zip(steps, announced, strict=True)
-    ]
+    known: dict[tuple[bytes, ...], StepFacts] = {}
+    found = []
+    for step, said in zip(steps, announced, strict=True):
+        rows = structure.main[step.begin : step.end]
+        of_rows = structure.classes.of_kernel[rows], structure.state[rows], graph[rows]
+        key = tuple(column.tobytes() for column in of_rows)
+        if key not in known:
+            known[key] = _facts(structure.classes, *of_rows)
+        found.append(replace(known[key], announced=said))
+    return found
 
 
-def _facts(structure: Structure, rows: Ints, graph: Floats, announced: Announced | None) -> StepFacts:
-    classes, state = structure.classes, structure.state[rows]
-    of_rows = classes.of_kernel[rows]
+def _facts(classes: Classes, of_rows: Ints, state: NDArray[np.int8], graph: Floats) -> StepFacts:
     cores = [classes.items[number] for number in of_rows[state == S.ATTENTION_CORE]]
     roles = classes.roles_of(of_rows)
     named = [item for item in cores if item.role == "attention_core"]
@@ -96,11 +100,10 @@ def _facts(structure: Structure, rows: Ints, graph: Floats, announced: Announced
         sequences=_most_common([count for item in named or cores if (count := _sequences(item)) is not None]),
         attention=frozenset(kind for item in named if (kind := _core_phase(item))),
         writes_cache=bool(np.isin(roles, ["kv_cache"]).any()) or any("paged" in item.properties for item in cores),
-        graph_share=share if not np.isnan(share := graph_share(graph[rows][in_layers])) else graph_share(graph[rows]),
+        graph_share=share if not np.isnan(share := graph_share(graph[in_layers])) else graph_share(graph),
         predicts=bool(np.isin(state, [S.HEAD, S.SAMPLING]).any()),
         generates=_generates(classes, of_rows, state),
         named=float((roles != "unknown").mean()) if len(roles) else 0.0,
-        announced=announced,
     )
 
 

@@ -53,10 +53,10 @@ def label_regions(structure: Structure, trust: float = 1.0) -> Labels:
 
     `trust` is how likely the order can be believed at all, a probability: no label is surer.
     """
-    of_region = by_region(structure.probability)
+    of_region = by_region(structure.probability.distinct)
     likely = _likely_states(structure, of_region)
     decided = np.where(likely >= 0, REGION_NUMBER[likely], 0)
-    confidence = trust * of_region[np.arange(len(decided)), decided]
+    confidence = trust * of_region[structure.probability.place, decided]
     region = np.array(STATE_REGIONS, dtype=object)[decided]
     role, sure = find_roles(structure, likely, confidence)
     draft = _draft_projections(structure)
@@ -70,15 +70,16 @@ def label_regions(structure: Structure, trust: float = 1.0) -> Labels:
 def _likely_states(structure: Structure, of_region: Floats) -> NDArray[np.int8]:
     """The decoded state of every kernel, (N,), or another one where that one's region is unlikely and another likely.
 
-    The best sequence as a whole can differ from what most sequences say of one kernel.
+    The best sequence as a whole can differ from what most sequences say of one kernel. `of_region` are the regions'
+    shares of the distinct probabilities.
     """
-    state = structure.state.copy()
+    state, place = structure.state.copy(), structure.probability.place
     decided = np.where(state >= 0, REGION_NUMBER[state], 0)
-    unlikely = (of_region[np.arange(len(state)), decided] < LEAST_CONFIDENCE) & (of_region.max(axis=1) >= LIKELY)
-    swap = unlikely & (state >= 0)
-    best = of_region[swap].argmax(axis=1)
+    unlikely = (of_region[place, decided] < LEAST_CONFIDENCE) & (of_region.max(axis=1) >= LIKELY)[place]
+    swap = np.flatnonzero(unlikely & (state >= 0))
+    best = of_region[place[swap]].argmax(axis=1)
     inside = best[:, None] == REGION_NUMBER
-    state[swap] = np.where(inside, structure.probability[swap], -1.0).argmax(axis=1)
+    state[swap] = np.where(inside, structure.probability.of(swap), -1.0).argmax(axis=1)
     return state
 
 

@@ -75,10 +75,14 @@ def find_roles(
     names, of_class = _roles_of_classes(structure.classes)
     of_kernel = structure.classes.of_kernel
     codes = of_class[of_kernel, np.maximum(state, 0)] if len(of_kernel) else np.zeros(0, dtype=np.int64)
-    same = np.zeros((len(of_kernel), STATES), dtype=bool)
+    confidence = np.zeros(len(of_kernel))
     if len(of_kernel):
-        same = (of_class[of_kernel] == codes[:, None]) & (REGION_NUMBER[state][:, None] == REGION_NUMBER)
-    confidence = (structure.probability * same).sum(axis=1)
+        # kernels that share their probabilities were read alike: one of them answers for all
+        distinct, place = structure.probability.distinct, structure.probability.place
+        one = np.zeros(len(distinct), dtype=np.int64)
+        one[place] = np.arange(len(place))
+        same = (of_class[of_kernel[one]] == codes[one][:, None]) & (REGION_NUMBER[state[one]][:, None] == REGION_NUMBER)
+        confidence = (distinct * same).sum(axis=1)[place]
     role = np.array(names, dtype=object)[codes]
     told = _told_by_others(structure, state)
     settled = told != ""

@@ -46,23 +46,38 @@ _LAYER_ROLES = {
 TRAINING_SHARE = 0.02
 
 
+@dataclass(frozen=True, eq=False)
+class Probabilities:
+    """How sure each state of each kernel is, kept once for all that were read alike.
+
+    `place` (N,) is each kernel's row in `distinct` (M, STATES), whose first one, all zeros, is of those in no chain.
+    """
+
+    distinct: Floats
+    place: Ints
+
+    def of(self, rows: Ints | int) -> Floats:
+        """Those of some kernels, (rows, STATES)."""
+        return self.distinct[self.place[rows]]
+
+
 @dataclass(frozen=True)
 class Structure:
     """What every kernel works for.
 
     `state` and `chain` (N,) are -1 for collectives, `backward` kernels, those `apart` (layers of another model before
     the decoder, such as a vision tower), companions (`served` (N,) is the row that they belong to, -1 for all others)
-    and what the vocabulary puts outside the order of a step. `probability` (N, STATES) says how sure each state is;
-    `main` are the rows of the main chain; `learned` (classes, STATES) are the scores of unknown operators that were
-    learned, 0 where the operator is known. `joined` says where on the main chain SuperKernels begin and end (None where
-    there is no main chain), `of_classes` and `of_chains` are the rules' votes, `overruled` is how much evidence per
-    kernel is against the states of the main chain. `hints` is what the host says, `structural` (N, STATES) how sure
-    each state would be without it (None where it is silent).
+    and what the vocabulary puts outside the order of a step. `probability` says how sure each state is; `main` are
+    the rows of the main chain; `learned` (classes, STATES) are the scores of unknown operators that were learned, 0
+    where the operator is known. `joined` says where on the main chain SuperKernels begin and end (None where there is
+    no main chain), `of_classes` and `of_chains` are the rules' votes, `overruled` is how much evidence per kernel is
+    against the states of the main chain. `hints` is what the host says, `structural` (N, STATES) how sure each state
+    would be without it (None where it is silent).
     """
 
     classes: Classes
     state: NDArray[np.int8]
-    probability: Floats
+    probability: Probabilities
     chain: NDArray[np.int16]
     main: Ints
     backward: Flags
@@ -108,7 +123,7 @@ def find_structure(
         classes = classes.without_sampling()
     learned = learning.unknown_scores(classes, kernels) if with_learned else np.zeros((len(classes.items), STATES))
     state = np.full(len(kernels), -1, dtype=np.int8)
-    probability = np.zeros((len(kernels), STATES))
+    distinct, place = [np.zeros((1, STATES))], np.zeros(len(kernels), dtype=np.int64)
     chain_of = np.full(len(kernels), -1, dtype=np.int16)
     joined, overruled = None, 0.0
     inside = (kernels["kind"] == "kernel").to_numpy() & ~backward & ~classes.kernels_where(lambda item: item.outside)
@@ -120,27 +135,30 @@ def find_structure(
         apart[chains[0]] = other_models(classes, chains[0])
         chains[0] = chains[0][~apart[chains[0]]]
     hints = host_hints(kernels)
-    structural = np.zeros_like(probability) if hints else None
+    structural = np.zeros((len(kernels), STATES)) if hints else None
     of_classes = class_votes(classes, without)
     given = _Given.of(kernels, classes, of_classes.scores + learned, hints, without)
     of_chains: list[Votes] = []
     for number, rows in enumerate(chains):
         if number and not _is_twin(classes.of_kernel[rows], classes.of_kernel[chains[0]], classes):
-            votes, path, sure = given.read_side(rows, chains[0], state)
+            votes, path, sure, like = given.read_side(rows, chains[0], state)
         else:
-            votes, decoded, against = given.read_main(rows, number == 0 and _experts_beside(classes, rows, inside))
+            experts_beside = number == 0 and _experts_beside(classes, rows, inside)
+            votes, decoded, like, against = given.read_main(rows, experts_beside)
             path, sure = decoded.state, decoded.sure
             if structural is not None:
-                structural[rows] = decoded.unaided
+                structural[rows] = decoded.unaided[like]
             if number == 0:
                 joined, overruled = decoded, against
         of_chains.append(votes)
-        state[rows], probability[rows], chain_of[rows] = path, sure, number
+        state[rows], chain_of[rows] = path, number
+        place[rows] = sum(map(len, distinct)) + like
+        distinct.append(sure)
     main = chains[0] if chains else np.zeros(0, dtype=np.int64)
     return Structure(
         classes,
         state,
-        probability,
+        Probabilities(np.concatenate(distinct), place),
         chain_of,
         main,
         backward,
@@ -179,8 +197,11 @@ class _Given:
         by_class[spans] = np.maximum(*ends)[spans]
         return cls(kernels, classes, by_class, spans, ends, hints, without)
 
-    def read_main(self, rows: Ints, routed_beside: bool) -> tuple[Votes, Joined, float]:
-        """The votes, what the kernels do and how much is against it; `routed_beside`: no expert works on this chain."""
+    def read_main(self, rows: Ints, routed_beside: bool) -> tuple[Votes, Joined, Ints, float]:
+        """The votes, what the kernels do, which of those read each is like, and how much is against it.
+
+        `routed_beside`: no expert works on this chain.
+        """
         of_chain = self.classes.of_kernel[rows]
         said = self.hints.scores(rows) if self.hints else None
         parts, pauses = find_pauses(self.kernels, rows)
@@ -201,10 +222,15 @@ class _Given:
         chain = MainChain(of_kept, shaped, closes, parts[kept], pauses[kept], repeats.weight, said)
         halves = decode_main(chain, tokens, scores)
         decoded = superkernel_spans.join_tokens(tokens, *halves).of(repeats.like)
-        return votes, decoded, _overruled(scores, halves[0], repeats.weight[tokens.place])
+        return votes, decoded, repeats.like, _overruled(scores, halves[0], repeats.weight[tokens.place])
 
-    def read_side(self, rows: Ints, main: Ints, state: NDArray[np.int8]) -> tuple[Votes, NDArray[np.int8], Floats]:
-        """The votes and the states, with how likely each is, of a chain beside the main one, whose `state` is known."""
+    def read_side(
+        self, rows: Ints, main: Ints, state: NDArray[np.int8]
+    ) -> tuple[Votes, NDArray[np.int8], Floats, Ints]:
+        """The votes and the states of a chain beside the main one, whose `state` is known.
+
+        Beside them how likely each state of the kernels is that were read, and which of these each kernel is like.
+        """
         of_chain = self.classes.of_kernel[rows]
         said = self.hints.scores(rows) if self.hints else None
         met, with_experts = meanwhile(self.kernels, rows, main, state)
@@ -214,7 +240,7 @@ class _Given:
         votes = chain_votes(self.classes, of_kept, self.without, repeats.like)
         emissions = self.by_class[of_kept] + votes.scores
         path, sure = decode_side(self.kernels, rows[repeats.kept], main, state, self.classes, emissions, said)
-        return votes, path[repeats.like], sure[repeats.like]
+        return votes, path[repeats.like], sure, repeats.like
 
 
 def _overruled(emissions: Floats, state: NDArray[np.int8], weight: Ints) -> float:

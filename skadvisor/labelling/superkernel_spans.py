@@ -53,10 +53,11 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Joined:
-    """What the kernels of a chain do, (N,) and (N, STATES): `begins` and `ends` differ in SuperKernels only.
+    """What the kernels of a chain do, (N,): `begins` and `ends` differ in SuperKernels only.
 
     `spans` marks those; `state` is WHOLE_LAYER where one works for several regions, `crosses` marks those that end in
-    another layer than they begin in; `sure` says how likely each state is, `unaided` what it was at first.
+    another layer than they begin in; `sure` (read, STATES) says how likely each state of the kernels is that were read,
+    `unaided` what it was at first.
     """
 
     state: NDArray[np.int8]
@@ -69,7 +70,7 @@ class Joined:
 
     def of(self, like: Ints) -> Joined:
         """What the kernels of a longer chain do of which each is like one of these, `like` (N,) says which."""
-        return Joined(**{name: values[like] for name, values in vars(self).items()})
+        return Joined(**{name: values[like] if values.ndim == 1 else values for name, values in vars(self).items()})
 
 
 def split_in_tokens(spanning: Flags) -> Tokens:
