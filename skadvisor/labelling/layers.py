@@ -128,23 +128,26 @@ def _is_decoder(structure: Structure, layers: list[Layer]) -> bool:
     attention |= learned & (state == S.ATTENTION_CORE)
     norms |= learned & np.isin(state, [S.INPUT_NORM, S.POST_NORM])
     matmuls = np.isin(roles, ["matmul", "fused_matmul_comm", "fused_matmul_norm", "expert_matmul", "superkernel"])
-    convolved = sum(bool((roles[layer.begin : layer.end] == "vision").any()) for layer in layers)
-    if 2 * convolved >= len(layers):
+    convolved = _held_by(layers, roles == "vision") > 0
+    if 2 * int(convolved.sum()) >= len(layers):
         return False
     fused = int(structure.fused.sum())
     if fused and 2 * fused >= len(layers):
         return True
     if not any(layer.attention for layer in layers):
-        return sum(bool((roles[layer.begin : layer.end] == "expert_matmul").any()) for layer in layers) >= 2
+        return int((_held_by(layers, roles == "expert_matmul") > 0).sum()) >= 2
     if hints is not None and len(np.unique(hints.layer[hints.layer >= 0])) >= 2:
         return True
     whole = [layer for layer in layers if layer.attention]
-    named = sum(bool(attention[layer.begin : layer.end].any()) for layer in whole)
-    shaped = sum(
-        bool(norms[layer.begin : layer.end].any()) and int(matmuls[layer.begin : layer.end].sum()) >= 2
-        for layer in whole
-    )
-    return len(whole) >= 1 and (2 * named >= len(whole) or 2 * shaped >= len(whole))
+    named = _held_by(whole, attention) > 0
+    shaped = (_held_by(whole, norms) > 0) & (_held_by(whole, matmuls) >= 2)
+    return len(whole) >= 1 and 2 * max(int(named.sum()), int(shaped.sum())) >= len(whole)
+
+
+def _held_by(layers: list[Layer], marked: Flags) -> Ints:
+    """How many of the marked kernels of the main chain each layer holds, (layers,)."""
+    counts = np.append(0, np.cumsum(marked))
+    return counts[[layer.end for layer in layers]] - counts[[layer.begin for layer in layers]]
 
 
 def _pair(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Layer]:
@@ -288,14 +291,13 @@ def _split(kernels: pd.DataFrame, structure: Structure) -> list[Layer]:
     # position of the next kernel outside layers, for every position
     outside = np.where(inside, len(state), np.arange(len(state)))
     next_outside = np.minimum.accumulate(outside[::-1])[::-1]
+    begins = np.array(starts, dtype=np.int64)
+    ends = np.minimum(np.append(begins[1:], len(state)), next_outside[begins])
     counts = [np.append(0, np.cumsum(part)) for part in (held.attention, held.mlp, held.moe)]
-    layers: list[Layer] = []
-    for begin, limit in itertools.pairwise([*starts, len(state)]):
-        end = min(limit, int(next_outside[begin]))
-        attention, mlp, moe = (bool(count[end] > count[begin]) for count in counts)
-        attention |= begin > 0 and bool(held.crosses[begin - 1])
-        layers.append(Layer(begin, end, attention, mlp, moe))
-    return layers
+    attention, mlp, moe = (count[ends] > count[begins] for count in counts)
+    attention |= np.append(False, held.crosses)[begins]
+    columns = (column.tolist() for column in (begins, ends, attention, mlp, moe))
+    return list(itertools.starmap(Layer, zip(*columns, strict=True)))
 
 
 def _after_pauses(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Layer]:
