@@ -94,17 +94,20 @@ def analyze_ranks(
 
 def _ask(options: Options) -> Question:
     """The question with its files; what is wrong in them is told now, by the names that the user gave."""
-    from skadvisor.fusion import load_rules
-    from skadvisor.vocabulary.operators import load_vocabulary
-
     question = Question(
         replace(options, operators=None, ledger=None, rules=()),
         _attach(options.operators),
         _attach_database(options.ledger),
         tuple(_attached(rule) for rule in options.rules),
     )
-    load_vocabulary(options.operators)
-    load_rules(*options.rules)
+    if options.operators is not None:
+        from skadvisor.vocabulary.operators import load_vocabulary
+
+        load_vocabulary(options.operators)
+    if options.rules:
+        from skadvisor.fusion import load_rules
+
+        load_rules(*options.rules)
     return question
 
 

@@ -75,29 +75,39 @@ def collect(kernels: pd.DataFrame, steps: pd.DataFrame) -> Collectives:
 
 def compare(ranks: Sequence[Collectives]) -> list[Waiting | None]:
     """For each rank its work and waiting per step; None where none of its collectives was found on another rank."""
-    import pandas as pd
-
-    aligned = align([rank.step_starts for rank in ranks])
     unique = all(len(set(rank.name)) == len(rank.name) for rank in ranks)
-    tables = [
-        {
-            "rank": np.full(len(rank.step), number),
-            "key": np.zeros_like(rank.step) if places is None or unique else places[rank.step],
-            "name": rank.name,
-            "step": rank.step,
-            "dur": rank.duration,
-        }
-        for number, (rank, places) in enumerate(zip(ranks, aligned, strict=True))
-        if unique or places is not None
-    ]
-    if not tables:
+    numbers: dict[str, int] = {}
+    owner, key, step, name, lasts = [], [], [], [], []
+    for number, (rank, places) in enumerate(zip(ranks, align([rank.step_starts for rank in ranks]), strict=True)):
+        if unique or places is not None:
+            owner.append(np.full(len(rank.step), number))
+            key.append(np.zeros_like(rank.step) if places is None or unique else places[rank.step])
+            step.append(rank.step)
+            lasts.append(rank.duration)
+            name.append(np.array([numbers.setdefault(word, len(numbers)) for word in rank.name], dtype="int64"))
+    if not owner:
         return [None] * len(ranks)
-    together = pd.DataFrame({name: np.concatenate([table[name] for table in tables]) for name in tables[0]})
-    together["nth"] = together.groupby(["rank", "step", "name"], sort=False).cumcount()
-    same = together.groupby(["key", "name", "nth"], sort=False)["dur"]
-    together["work"], together["members"] = same.transform("min"), same.transform("size")
-    found = dict(list(together[together["members"] > 1].groupby("rank")))
-    return [_waiting(rank, found[number]) if number in found else None for number, rank in enumerate(ranks)]
+    of_rank, of_name, in_step, duration = map(np.concatenate, (owner, name, step, lasts))
+    order, heads, sizes = _alike(of_rank, in_step, of_name)
+    nth = np.empty_like(order)
+    nth[order] = np.arange(len(order)) - np.repeat(heads, sizes)
+    order, heads, sizes = _alike(np.concatenate(key), of_name, nth)
+    work, members = np.empty_like(duration), np.empty_like(order)
+    work[order] = np.repeat(np.minimum.reduceat(duration[order], heads) if len(heads) else heads, sizes)
+    members[order] = np.repeat(sizes, sizes)
+    found: list[Waiting | None] = []
+    for number, rank in enumerate(ranks):
+        rows = np.flatnonzero((of_rank == number) & (members > 1))
+        found.append(_waiting(rank, in_step[rows], work[rows], duration[rows]) if len(rows) else None)
+    return found
+
+
+def _alike(*columns: Ints) -> tuple[Ints, Ints, Ints]:
+    """Rows put together by their columns, otherwise in order: the order, where each group begins, and its size."""
+    order = np.lexsort(columns)
+    changes = [column[order][1:] != column[order][:-1] for column in columns]
+    heads = np.flatnonzero(np.append(True, np.any(changes, axis=0))) if len(order) else order
+    return order, heads, np.diff(np.append(heads, len(order)))
 
 
 def align(starts: Sequence[Ints]) -> list[Ints | None]:
@@ -123,12 +133,12 @@ def _align(own: Ints, longest: Ints) -> Ints | None:
     return np.arange(len(own), dtype="int64") if len(own) == len(longest) else None
 
 
-def _waiting(rank: Collectives, found: pd.DataFrame) -> Waiting:
+def _waiting(rank: Collectives, step: Ints, work: Ints, duration: Ints) -> Waiting:
+    """What a rank's collectives that were found elsewhere sum up to in each of its steps."""
     count = len(rank.step_starts)
-    step = found["step"].to_numpy()
-    work = np.bincount(step, weights=found["work"].to_numpy(dtype="float64"), minlength=count)
-    spent = np.bincount(step, weights=found["dur"].to_numpy(dtype="float64"), minlength=count)
-    return Waiting(work=work.astype("int64"), wait=(spent - work).astype("int64"), matched=len(found))
+    done = np.bincount(step, weights=work, minlength=count)
+    spent = np.bincount(step, weights=duration, minlength=count)
+    return Waiting(work=done.astype("int64"), wait=(spent - done).astype("int64"), matched=len(step))
 
 
 def _hits(words: pd.Series) -> pd.Series:
