@@ -12,18 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from skadvisor.text.messages import Message
-
-#: What arrays hold, in annotations; their shape stands in the docstrings.
-Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 #: name -> (pandas dtype, meaning). `Int64` and `category` columns are nullable: null means "the file does not say".
 KERNEL_COLUMNS: dict[str, tuple[str, str]] = {
@@ -181,6 +174,7 @@ class PlainColumns:
 
     @staticmethod
     def _as_words(column: pd.Series) -> np.ndarray:
+        import numpy as np
         import pandas as pd
 
         if isinstance(column.dtype, pd.CategoricalDtype):
@@ -205,6 +199,7 @@ def kernel_table(columns: Mapping[str, Any], *, copy: bool = True) -> pd.DataFra
 
 def in_order(kernels: pd.DataFrame) -> pd.DataFrame:
     """The table in the order of `ORDER`; the same table where it is in order."""
+    import numpy as np
     import pandas as pd
 
     start = kernels["start_ns"].to_numpy()
@@ -248,6 +243,8 @@ def longest_first(start: np.ndarray, length: np.ndarray) -> np.ndarray:
     `length` is the duration or the end: among equal starts both say the same. Files are nearly in order of time, for
     which a stable sort is fast, and few starts are equal.
     """
+    import numpy as np
+
     order = np.argsort(start, kind="stable")
     tied = _tied(start, order)
     among = order[tied]
@@ -263,6 +260,8 @@ def start_and_end(kernels: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def idle_before(start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """How long nothing ran before each of the given kernels, 0 for the first, (N,); in order of their start."""
+    import numpy as np
+
     idle = np.zeros(len(start), dtype="int64")
     idle[1:] = np.maximum(0, start[1:] - np.maximum.accumulate(start + length)[:-1])
     return idle
@@ -270,6 +269,8 @@ def idle_before(start: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 def _tied(start: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Which places of an order by start hold a row that starts when a neighbour does."""
+    import numpy as np
+
     same = start[order[1:]] == start[order[:-1]]
     tied = np.zeros(len(order), dtype=bool)
     tied[1:] = same

@@ -49,3 +49,13 @@ def test_a_command_loads_only_the_heavy_libraries_that_it_uses(name):
     )
     loaded = set(json.loads(done.stderr.splitlines()[-1]))
     assert loaded & HEAVY <= allowed
+
+
+def test_the_second_reader_of_a_large_trace_starts_without_any():
+    """It reads half of a file in less time than NumPy takes to load."""
+    code = (
+        "import sys; from skadvisor.capture.trace.halves import send\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & (HEAVY | {"numpy", "pyarrow"})

@@ -54,7 +54,7 @@ def find_gaps(labelled: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
     inside, between, host, waiting = map(GAP_KINDS.index, ("inside", "between", "host", "wait"))
     small = np.where(same, inside, between)
     kind = np.where(wait, waiting, np.where((duration > limit) | late, host, small))
-    gaps["kind"] = pd.Categorical.from_codes(kind, categories=list(GAP_KINDS))
+    gaps["kind"] = pd.Categorical.from_codes(kind, categories=pd.Index(GAP_KINDS))
     gaps["host_limit_ns"] = limit
     return gaps
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from skadvisor.advice.choice import LEAST_SHARE, recommend
 from skadvisor.advice.refusal import refuse
-from skadvisor.events import Ints, PlainColumns
+from skadvisor.events import PlainColumns
 from skadvisor.fusion.templates import place, template_scopes
 from skadvisor.options import Options
 from skadvisor.records import Template
+from skadvisor.vocabulary.arrays import Ints
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,8 +26,9 @@ from skadvisor.comparison.superkernel_steps import (
     whole_kernels,
     with_tokens,
 )
-from skadvisor.events import Floats, start_and_end
+from skadvisor.events import start_and_end
 from skadvisor.text.messages import Message
+from skadvisor.vocabulary.arrays import Floats
 from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
 if TYPE_CHECKING:

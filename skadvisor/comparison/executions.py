@@ -19,7 +19,8 @@ import pandas as pd
 
 from skadvisor.comparison.superkernel_mapping import map_step
 from skadvisor.comparison.superkernel_steps import Step, Token, steps_of, typical, whole_kernels
-from skadvisor.events import Ints, idle_before, start_and_end
+from skadvisor.events import idle_before, start_and_end
+from skadvisor.vocabulary.arrays import Ints
 from skadvisor.vocabulary.superkernel_names import TYPE, superkernel_rows
 
 if TYPE_CHECKING:

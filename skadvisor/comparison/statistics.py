@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from skadvisor.events import Floats
 from skadvisor.gain.population import recompile_pct
 from skadvisor.records import NOISE_PCT
+from skadvisor.vocabulary.arrays import Floats
 
 #: Fixed, so that the same captures always give the same interval.
 SEED = 20260101

@@ -15,8 +15,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from skadvisor.events import Flags, Ints, idle_before, start_and_end
+from skadvisor.events import idle_before, start_and_end
 from skadvisor.vocabulary import superkernel_names
+from skadvisor.vocabulary.arrays import Flags, Ints
 from skadvisor.vocabulary.names import base_operator
 
 Token = tuple[str, str]

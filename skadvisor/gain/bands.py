@@ -10,10 +10,10 @@ from statistics import NormalDist
 
 import numpy as np
 
-from skadvisor.events import Floats, Ints
 from skadvisor.gain.interface import Draws, Part, Scene
 from skadvisor.records import Estimate, Term
 from skadvisor.units import NS_PER_US
+from skadvisor.vocabulary.arrays import Floats, Ints
 
 BANDS = {"low": (0.05, 0.15), "mid": (0.45, 0.55), "high": (0.85, 0.95)}
 

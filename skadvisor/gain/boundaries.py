@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from skadvisor.accounting.gaps import GRAPH_FLOOR_NS
-from skadvisor.events import Flags, Floats, Ints
 from skadvisor.gain.interface import Scene
 from skadvisor.gain.stated_priors import priors
 from skadvisor.units import NS_PER_US
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

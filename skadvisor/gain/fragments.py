@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from skadvisor.accounting.representative import StepKernels
-from skadvisor.events import Flags, Ints, idle_before
+from skadvisor.events import idle_before
 from skadvisor.fusion.judging import operator_labels
 from skadvisor.fusion.templates import TemplateScope, Variant, template_scope
 from skadvisor.text.messages import _
+from skadvisor.vocabulary.arrays import Flags, Ints
 
 #: A period counts where its repetitions hold this part of the kernels, a fraction.
 MOST_OF_THE_GRAPH = 0.8

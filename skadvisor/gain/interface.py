@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from skadvisor.events import Floats
 from skadvisor.gain.replay import Constraints
 from skadvisor.records import Basis, WholeTime
+from skadvisor.vocabulary.arrays import Floats
 
 if TYPE_CHECKING:
     from skadvisor.accounting.representative import StepKernels

@@ -10,12 +10,12 @@ from functools import cached_property
 
 import numpy as np
 
-from skadvisor.events import Flags, Floats, Ints
 from skadvisor.gain.boundaries import Boundaries, find_boundaries
 from skadvisor.gain.interface import DRAWS, SEED, Scene
 from skadvisor.gain.population import Population
 from skadvisor.gain.replay import SavedPlaces, replay_step
 from skadvisor.gain.stated_priors import priors
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 
 #: Operator type, verdict and reason word: kernels that share them fuse in the same draws.
 Kind = tuple[str, str, str]

@@ -7,7 +7,6 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from skadvisor.events import Flags, Floats, Ints
 from skadvisor.gain.bands import choose_draws
 from skadvisor.gain.boundaries import Boundaries, boundaries_without
 from skadvisor.gain.interface import DRAWS, Draws, Part, Scene
@@ -19,6 +18,7 @@ from skadvisor.gain.shrinkage import Shrinkage, published_shrinkage
 from skadvisor.gain.stated_priors import priors
 from skadvisor.records import Basis
 from skadvisor.units import NS_PER_US
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 
 #: The input of the terms that count removed boundaries.
 COUNT = "boundaries_removed"

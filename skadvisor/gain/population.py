@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from skadvisor.events import Floats
 from skadvisor.gain.interface import SEED
 from skadvisor.gain.outcomes import Level, Pair, published_pairs, repeats
 from skadvisor.gain.stated_priors import priors
+from skadvisor.vocabulary.arrays import Floats
 
 #: The fit to the published pairs, made by profiles/train_population.py from outcomes.toml and priors.toml.
 PUBLISHED_FIT = Path(__file__).with_name("published_fit.npz")

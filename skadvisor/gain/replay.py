@@ -19,7 +19,8 @@ from functools import cached_property
 import numpy as np
 
 from skadvisor.accounting.timeline import before_on_stream
-from skadvisor.events import Flags, Floats, Ints, PlainColumns
+from skadvisor.events import PlainColumns
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

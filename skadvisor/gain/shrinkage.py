@@ -12,9 +12,9 @@ from functools import cache
 
 import numpy as np
 
-from skadvisor.events import Floats
 from skadvisor.gain.outcomes import Level
 from skadvisor.gain.population import Fractions, Observation, Population, published_observations, published_population
+from skadvisor.vocabulary.arrays import Floats
 
 #: Weights that are tried, from the base rate alone to the model alone.
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from skadvisor.events import Flags, Ints, start_and_end
+from skadvisor.events import start_and_end
+from skadvisor.vocabulary.arrays import Flags, Ints
 
 if TYPE_CHECKING:
     from skadvisor.labelling.class_table import Classes

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.events import Floats, Ints
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.kernel_class import KernelClass
+from skadvisor.vocabulary.arrays import Floats, Ints
 from skadvisor.vocabulary.shapes import Shape
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Ints
 from skadvisor.labelling import model_size
 from skadvisor.labelling.fractal_shapes import plain_shapes
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.vocabulary import superkernel_names
+from skadvisor.vocabulary.arrays import Flags, Ints
 from skadvisor.vocabulary.names import base_operator, distinct_names, is_missing
 from skadvisor.vocabulary.operators import Vocabulary
 from skadvisor.vocabulary.shapes import Shape, matmul_dims, parse_shapes

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling.class_table import number_rows
 from skadvisor.labelling.levels import CERTAIN, SLIGHT, STRONG
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 from skadvisor.vocabulary.states import LAYER_STATES, MLP_STATES, STATES, State, by_region
 
 #: Fewer kernels of one look than this teach nothing.

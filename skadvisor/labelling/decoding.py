@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Floats, Ints, idle_before
+from skadvisor.events import idle_before
 from skadvisor.labelling import grammar, hidden_markov, superkernel_spans
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.consensus import consensus_scores, same_work_scores
 from skadvisor.labelling.hidden_markov import Order
 from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
 from skadvisor.labelling.superkernel_spans import Tokens
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 from skadvisor.vocabulary.states import MLP_STATES, MOE_STATES, REGION_NUMBER, STATES, State
 
 S = State

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skadvisor.errors import InputError, NotEnoughError
-from skadvisor.events import Floats
 from skadvisor.labelling.roles import labels_of_states
 from skadvisor.labelling.rules import RULES
 from skadvisor.text.messages import _
+from skadvisor.vocabulary.arrays import Floats
 from skadvisor.vocabulary.states import role_scores
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skadvisor.events import Floats
 from skadvisor.files.data_files import read_toml
+from skadvisor.vocabulary.arrays import Floats
 from skadvisor.vocabulary.states import STATES, S, State
 
 _DATA = read_toml(Path(__file__).with_name("order.toml"))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Floats, Ints
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 
 #: How much earlier than it counts a piece begins, kernels; a piece is never shorter than that.
 LEAD = 64

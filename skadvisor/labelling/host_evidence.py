@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling.levels import SETTLED, STRONG
 from skadvisor.labelling.mode import MOST_PER_LAUNCH, kernels_per_launch
 from skadvisor.text.messages import Message, _
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 from skadvisor.vocabulary.states import (
     ATTENTION_STATES,
     MOE_STATES,

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from skadvisor.capture.links import step_ids
-from skadvisor.events import Ints
 from skadvisor.records import Phase
+from skadvisor.vocabulary.arrays import Ints
 
 _VLLM = re.compile(r"execute_context_(\d+)\((\d+)\)_generation_(\d+)\((\d+)\)")
 _SGLANG = re.compile(r"step\[(\w+)([^\]]*)\]", re.IGNORECASE)

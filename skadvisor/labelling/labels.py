@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture, Flags, Ints, start_and_end
+from skadvisor.events import LABEL_COLUMNS, STEP_COLUMNS, Capture, start_and_end
 from skadvisor.labelling import host_steps, phases
 from skadvisor.labelling.fit import judge_fit
 from skadvisor.labelling.host_evidence import disagreements, layer_disagreements
@@ -26,6 +26,7 @@ from skadvisor.labelling.structure import Structure, find_structure
 from skadvisor.options import Options
 from skadvisor.records import Mode
 from skadvisor.text.messages import Message, _
+from skadvisor.vocabulary.arrays import Flags, Ints
 from skadvisor.vocabulary.operators import Vocabulary, load_vocabulary
 from skadvisor.vocabulary.states import ATTENTION_STATES, State
 
@@ -127,7 +128,7 @@ def label(capture: Capture, vocabulary: Vocabulary, *, without: Collection[str] 
 def _category(words: NDArray[np.object_]) -> pd.Categorical:
     """Words as a column of categories, in their order; pandas alone would make text of them first."""
     codes, distinct = pd.factorize(words, sort=True)
-    return pd.Categorical.from_codes(codes, categories=distinct)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(distinct))
 
 
 def _steps(

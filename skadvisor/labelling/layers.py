@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Ints, idle_before
+from skadvisor.events import idle_before
 from skadvisor.labelling.rules.norms import adds_whole_rows
 from skadvisor.labelling.structure import Structure
 from skadvisor.labelling.superkernel_spans import reach
+from skadvisor.vocabulary.arrays import Flags, Ints
 from skadvisor.vocabulary.states import (
     ATTENTION_STATES,
     FIRST_TO_LAST,

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.events import Floats
 from skadvisor.labelling.class_facts import Context, facts_of_class, name_pieces
 from skadvisor.labelling.class_table import Classes
+from skadvisor.vocabulary.arrays import Floats
 from skadvisor.vocabulary.states import STATES, State
 
 if TYPE_CHECKING:

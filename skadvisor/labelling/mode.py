@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from skadvisor.events import Floats
 from skadvisor.records import Mode
+from skadvisor.vocabulary.arrays import Floats
 from skadvisor.vocabulary.names import distinct_names
 from skadvisor.vocabulary.word_lists import WORD_LISTS
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Ints
 from skadvisor.labelling.regions import Labels
 from skadvisor.labelling.structure import Structure
+from skadvisor.vocabulary.arrays import Flags, Ints
 from skadvisor.vocabulary.states import ATTENTION_STATES, State
 
 S = State

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import Floats, Ints
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.host_steps import Announced
 from skadvisor.labelling.kernel_class import KernelClass
@@ -25,6 +24,7 @@ from skadvisor.labelling.steps import Step
 from skadvisor.labelling.structure import Structure
 from skadvisor.records import Phase, PhaseEvidence
 from skadvisor.text.messages import Message, _
+from skadvisor.vocabulary.arrays import Floats, Ints
 from skadvisor.vocabulary.states import ATTENTION_STATES, State
 
 S = State

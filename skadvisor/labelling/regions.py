@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Floats
 from skadvisor.labelling.roles import OWN_ROLES, find_roles
 from skadvisor.labelling.structure import Structure
+from skadvisor.vocabulary.arrays import Flags, Floats
 from skadvisor.vocabulary.states import REGION_NUMBER, STATE_REGIONS, State, by_region
 
 S = State

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from skadvisor.events import Floats, Ints
+from skadvisor.vocabulary.arrays import Floats, Ints
 
 #: Blocks of fewer kernels could read otherwise among other neighbours; fewer blocks are all read themselves.
 SHORTEST, FEWEST = 256, 8

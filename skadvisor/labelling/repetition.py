@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from skadvisor.events import Ints, idle_before
+from skadvisor.events import idle_before
 from skadvisor.labelling.layers import Layer
 from skadvisor.labelling.structure import Structure
+from skadvisor.vocabulary.arrays import Ints
 from skadvisor.vocabulary.states import NORM_STATES
 
 _NORM_ROLES = ["norm", "residual_norm", "fused_matmul_norm"]

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling.class_table import MATMULS, Classes
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.rules import Chain
 from skadvisor.labelling.structure import Structure
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 from skadvisor.vocabulary.states import (
     ATTENTION_STATES,
     MLP_STATES,

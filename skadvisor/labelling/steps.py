@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Floats
 from skadvisor.labelling.decoding import changes, segments
 from skadvisor.labelling.layers import Layer
 from skadvisor.labelling.repetition import step_cuts
 from skadvisor.labelling.structure import Structure
+from skadvisor.vocabulary.arrays import Flags, Floats
 from skadvisor.vocabulary.states import LAYER_STATES, State
 
 S = State

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling import learning, superkernel_spans
 from skadvisor.labelling.chains import find_chains, find_companions, other_models
 from skadvisor.labelling.class_table import Classes, classify
@@ -32,6 +31,7 @@ from skadvisor.labelling.levels import STRONG
 from skadvisor.labelling.repeats import Repeats, find_repeats
 from skadvisor.labelling.rules import Votes, chain_votes, class_votes
 from skadvisor.labelling.superkernel_spans import Joined
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 from skadvisor.vocabulary.operators import Vocabulary
 from skadvisor.vocabulary.states import NEVER, REGION_NUMBER, STATE_REGIONS, STATES, State, role_scores
 

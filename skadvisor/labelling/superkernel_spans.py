@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.grammar import as_probabilities
 from skadvisor.labelling.levels import CERTAIN, SETTLED, SLIGHT
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 from skadvisor.vocabulary.states import (
     FIRST_TO_LAST,
     MLP_STATES,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from skadvisor.errors import NotEnoughError
-from skadvisor.events import Ints
 from skadvisor.labelling.class_table import MATMULS
 from skadvisor.text.messages import _
+from skadvisor.vocabulary.arrays import Ints
 from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
 if TYPE_CHECKING:

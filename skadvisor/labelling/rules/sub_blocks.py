@@ -6,13 +6,13 @@ import itertools
 
 import numpy as np
 
-from skadvisor.events import Ints
 from skadvisor.labelling.class_table import EXPERT_OPERATORS
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.levels import CERTAIN, CLEAR, SLIGHT, STRONG
 from skadvisor.labelling.rules.norms import SMALL
 from skadvisor.labelling.rules.votes import Chain, Votes, chain_rule
 from skadvisor.text.messages import _
+from skadvisor.vocabulary.arrays import Ints
 from skadvisor.vocabulary.states import ATTENTION_STATES, MLP_STATES, State
 
 S = State

@@ -9,9 +9,9 @@ from functools import cache, cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from skadvisor.events import Flags, Floats, Ints
 from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.kernel_class import KernelClass
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 from skadvisor.vocabulary.states import STATES, State
 
 #: Any index of one axis: a place, places, or a mask.
