@@ -7,7 +7,7 @@ import pytest
 from sample_builder.build import build
 from sample_builder.catalogue import DEEPSEEK_V3
 
-from skadvisor.labelling import hidden_markov, structure
+from skadvisor.labelling import chains, hidden_markov, structure
 from skadvisor.labelling.hidden_markov import Order, decode, posterior
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.repeats import Repeats, find_repeats
@@ -107,7 +107,38 @@ def test_labels_of_repeated_steps_are_those_of_each_step_read_by_itself(monkeypa
     for column in ("step", "layer", "region", "role", "owner"):
         assert (once.kernels[column].astype(object).fillna("") == each.kernels[column].astype(object).fillna("")).all()
     assert np.abs(once.kernels["confidence"] - each.kernels["confidence"]).max() < 0.01
+    assert once.steps.equals(each.steps)
     row = int(once.structure.main[len(once.structure.main) // 2])
     place = int(np.searchsorted(once.structure.main, row))
     said, alone = (one.structure.of_chains[0].of(place) for one in (once, each))
     assert said.keys() == alone.keys()
+
+
+def test_kernels_that_share_probabilities_are_of_one_class_and_in_one_state():
+    built = build(DEEPSEEK_V3, mode="ge_graph", steps=14, batch=32)
+    found = label(built.capture, load_vocabulary()).structure
+    place = found.probability.place
+    assert len(found.probability.distinct) < 0.5 * len(place)
+    assert (found.probability.distinct[0] == 0).all() and ((place == 0) == (found.state < 0)).all()
+    for column in (found.classes.of_kernel, found.state):
+        one = np.zeros(len(found.probability.distinct), dtype=column.dtype)
+        one[place] = column
+        assert (one[place] == column)[place > 0].all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_streams_run_at_the_same_time_where_more_than_stray_kernels_overlap(seed):
+    random = np.random.default_rng(seed)
+    count = int(random.integers(2, 5))
+    start = np.sort(random.integers(0, 400_000, 60)).astype(np.int64)
+    end = start + random.integers(1, 20_000, 60)
+    streams = np.append(np.arange(count), random.integers(0, count, 60 - count)).astype(np.int64)
+    overlaps = np.zeros((count, count))
+    for row, other in np.ndindex(60, count):
+        before = end[:row][streams[:row] == other]
+        until = start[row] + max(chains.OVERLAP_FLOOR_NS, (end[row] - start[row]) // 10)
+        overlaps[streams[row], other] += bool(len(before)) and before.max() > until
+    np.fill_diagonal(overlaps, 0)
+    sizes = np.bincount(streams)
+    expected = overlaps + overlaps.T >= np.maximum(2, np.minimum.outer(sizes, sizes) // 50)
+    assert (chains._conflicts(streams, start, end, count) == expected).all()
