@@ -56,6 +56,15 @@ class Probabilities:
     distinct: Floats
     place: Ints
 
+    @classmethod
+    def of_chains(cls, count: int, read: list[tuple[Ints, Ints, Floats]]) -> Probabilities:
+        """Of `count` kernels, from each chain's rows, which of those read each one is like, and how sure these are."""
+        distinct, place = [np.zeros((1, STATES))], np.zeros(count, dtype=np.int64)
+        for rows, like, sure in read:
+            place[rows] = sum(map(len, distinct)) + like
+            distinct.append(sure)
+        return cls(np.concatenate(distinct), place)
+
     def of(self, rows: Ints | int) -> Floats:
         """Those of some kernels, (rows, STATES)."""
         return self.distinct[self.place[rows]]
@@ -123,7 +132,6 @@ def find_structure(
         classes = classes.without_sampling()
     learned = learning.unknown_scores(classes, kernels) if with_learned else np.zeros((len(classes.items), STATES))
     state = np.full(len(kernels), -1, dtype=np.int8)
-    distinct, place = [np.zeros((1, STATES))], np.zeros(len(kernels), dtype=np.int64)
     chain_of = np.full(len(kernels), -1, dtype=np.int16)
     joined, overruled = None, 0.0
     inside = (kernels["kind"] == "kernel").to_numpy() & ~backward & ~classes.kernels_where(lambda item: item.outside)
@@ -139,6 +147,7 @@ def find_structure(
     of_classes = class_votes(classes, without)
     given = _Given.of(kernels, classes, of_classes.scores + learned, hints, without)
     of_chains: list[Votes] = []
+    read: list[tuple[Ints, Ints, Floats]] = []
     for number, rows in enumerate(chains):
         if number and not _is_twin(classes.of_kernel[rows], classes.of_kernel[chains[0]], classes):
             votes, path, sure, like = given.read_side(rows, chains[0], state)
@@ -151,16 +160,14 @@ def find_structure(
             if number == 0:
                 joined, overruled = decoded, against
         of_chains.append(votes)
+        read.append((rows, like, sure))
         state[rows], chain_of[rows] = path, number
-        place[rows] = sum(map(len, distinct)) + like
-        distinct.append(sure)
-    main = chains[0] if chains else np.zeros(0, dtype=np.int64)
     return Structure(
         classes,
         state,
-        Probabilities(np.concatenate(distinct), place),
+        Probabilities.of_chains(len(kernels), read),
         chain_of,
-        main,
+        chains[0] if chains else np.zeros(0, dtype=np.int64),
         backward,
         apart,
         served,
