@@ -307,11 +307,12 @@ def _layer_times(cells: _Cells, labelled: pd.DataFrame, layer_regions: pd.DataFr
     cells = cells.of(cells.layer >= 0)
     place, found = _group((cells.step, cells.layer))
     count = len(found[0])
-    said = labelled["layer_kind"].cat.codes.to_numpy()[cells.row]
+    codes, kinds = pd.factorize(labelled["layer_kind"])
+    said = codes[cells.row]
     known = said >= 0
     named, first = np.unique(place[known], return_index=True)
     kind = np.full(count, "other", dtype=object)
-    kind[named] = labelled["layer_kind"].cat.categories.to_numpy(dtype=object)[said[known][first]]
+    kind[named] = np.asarray(kinds, dtype=object)[said[known][first]]
     start, end = np.full(count, np.iinfo(np.int64).max), np.zeros(count, dtype="int64")
     np.minimum.at(start, place, cells.start)
     np.maximum.at(end, place, cells.end)
