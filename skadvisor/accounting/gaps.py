@@ -112,6 +112,5 @@ def _launched_late(labelled: pd.DataFrame, gaps: pd.DataFrame) -> Flags:
 
 
 def _same(column: pd.Series[Any], before: Ints, after: Ints) -> Flags:
-    words = isinstance(column.dtype, pd.CategoricalDtype)
-    codes = (column.cat.codes if words else column.fillna(-1)).to_numpy()
+    codes, _ = pd.factorize(column)
     return codes[before] == codes[after]
