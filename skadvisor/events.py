@@ -185,6 +185,14 @@ class PlainColumns:
         return words
 
 
+def nullable(values: np.ndarray) -> pd.Series:
+    """Whole numbers that are negative where the file does not say as a nullable column."""
+    import numpy as np
+    import pandas as pd
+
+    return pd.Series(pd.arrays.IntegerArray(np.maximum(values, 0), values < 0), copy=False)
+
+
 def kernel_table(columns: Mapping[str, Any], *, copy: bool = True) -> pd.DataFrame:
     """Build a kernel table from column arrays of one length; missing columns become null, rows are ordered.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skadvisor.events import longest_first
+from skadvisor.capture import columns
+from skadvisor.events import host_table, longest_first, nullable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,29 +81,63 @@ def innermost_on_threads(
     return found
 
 
-def host_kinds(
-    words: Sequence[str],
-    name: np.ndarray,
-    category: Sequence[str] | pd.Categorical,
-    start: np.ndarray,
-    end: np.ndarray,
+def attach_launches(
+    kernels: dict[str, Any],
+    launch: np.ndarray,
     thread: np.ndarray,
+    host: Mapping[str, Any],
+    words: Sequence[str],
+    steps: Sequence[tuple[int, int, int]],
+) -> None:
+    """Add `launch_ns`, `module`, `range` and `step_id` to the kernels, by the time and the thread of their launch.
+
+    `host` are the ranges as `host_kinds` takes them, with their `kind`; `steps` are as `step_ids` takes them.
+    """
+    kernels["launch_ns"] = nullable(launch)
+    for kind in ("module", "range"):
+        rows = np.flatnonzero(host["kind"] == kind)
+        start, end, of = (host[name][rows] for name in ("start_ns", "end_ns", "thread"))
+        found = innermost_on_threads(start, end, of, launch, thread)
+        names = np.where(found >= 0, host["name"][rows][found] if len(rows) else -1, -1)
+        values = columns.categorical(names, words, lambda word: word.removeprefix(MODULE))
+        if values is not None:
+            kernels[kind] = values
+    if steps:
+        kernels["step_id"] = step_ids(sorted(steps), kernels["start_ns"], launch)
+
+
+def host_ranges(host: Mapping[str, Any], words: Sequence[str], thread: np.ndarray) -> pd.DataFrame:
+    """The table of host ranges, of those that `attach_launches` takes; `thread` are their numbers for people."""
+    return host_table(
+        {
+            "start_ns": host["start_ns"],
+            "dur_ns": host["end_ns"] - host["start_ns"],
+            "name": columns.categorical(host["name"], words),
+            "kind": host["kind"],
+            "thread": nullable(thread),
+        },
+        copy=False,
+    )
+
+
+def host_kinds(
+    host: Mapping[str, np.ndarray], words: Sequence[str], categories: Sequence[str | None]
 ) -> pd.Categorical:
     """The kind of each host range: module, step, queue, python, op or range.
 
-    `name` are codes into `words`, `category` is the trace category of each row's event (`cpu_op`,
-    `python_function`, ...). A scope is a host operator whose name is not that of an operator and in which another
-    range ran on the same thread.
+    `host` holds `start_ns`, `end_ns`, `thread`, `name` (codes into `words`) and `category` (codes into `categories`),
+    that of the trace event: `cpu_op`, `python_function`, ... A scope is a host operator whose name is not that of an
+    operator and in which another range ran on the same thread.
     """
     import pandas as pd
 
-    category = category if isinstance(category, pd.Categorical) else pd.Categorical(category)
+    start, end, thread, name = (host[column] for column in ("start_ns", "end_ns", "thread", "name"))
 
     def is_category(*chosen: str) -> np.ndarray:
-        return np.array([word in chosen for word in category.categories] + [False], dtype=bool)[category.codes]
+        return np.array([word in chosen for word in categories] or [False])[host["category"]]
 
     code = {kind: number for number, kind in enumerate(KINDS)}
-    word_kind = np.array([code.get(_kind_of_name(word), SCOPE) for word in words] or [SCOPE], dtype="int8")
+    word_kind = np.array([*(code.get(_kind_of_name(word), SCOPE) for word in words), SCOPE], dtype="int8")
     by_name = word_kind[name]
     scope = by_name == SCOPE
     kinds = np.where(scope, np.where(_has_inner(start, end, thread), code["range"], code["op"]), by_name)
@@ -127,7 +162,7 @@ def _kind_of_name(name: str) -> str:
 
 
 def _matches(words: Sequence[str], name: np.ndarray, pattern: re.Pattern[str]) -> np.ndarray:
-    return np.array([bool(pattern.fullmatch(word)) for word in words] or [False], dtype=bool)[name]
+    return np.array([*(bool(pattern.fullmatch(word)) for word in words), False])[name]
 
 
 def _has_inner(start: np.ndarray, end: np.ndarray, thread: np.ndarray) -> np.ndarray:
@@ -147,14 +182,14 @@ def _narrow(codes: np.ndarray) -> np.ndarray:
     return codes.astype("uint16") if small else codes
 
 
-def step_ids(
-    steps: Sequence[tuple[int, int, int]], start: np.ndarray, launch: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Step number of each kernel and where there is none, from host steps as (number, start ns, end ns).
+def step_ids(steps: Sequence[tuple[int, int, int]], start: np.ndarray, launch: np.ndarray) -> Any:
+    """Step number of each kernel, null where there is none, from host steps as (number, start ns, end ns).
 
     As the profiler does it: a step lasts on the device from the first to the last kernel that was launched in it,
     and every kernel that starts in that time belongs to it. `launch` is negative where the launch is unknown.
     """
+    import pandas as pd
+
     number = np.zeros(len(start), dtype="int64")
     missing = np.ones(len(start), dtype=bool)
     for step, begin, end in steps:
@@ -163,4 +198,4 @@ def step_ids(
             inside = missing & (start >= start[launched].min()) & (start <= start[launched].max())
             number[inside] = step
             missing[inside] = False
-    return number, missing
+    return pd.arrays.IntegerArray(number, missing)

@@ -113,8 +113,7 @@ def with_step_marks(kernels: pd.DataFrame, announced: Sequence[Announced]) -> pd
         return kernels
     launch = kernels["launch_ns"].fillna(-1).to_numpy(dtype="int64")
     listed = [(number, one.start_ns, one.end_ns) for number, one in enumerate(announced)]
-    number, missing = step_ids(listed, kernels["start_ns"].to_numpy(), launch)
-    return kernels.assign(step_id=pd.arrays.IntegerArray(number, missing))
+    return kernels.assign(step_id=step_ids(listed, kernels["start_ns"].to_numpy(), launch))
 
 
 def of_steps(

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from skadvisor.capture import columns, links
+from skadvisor.capture import links
 from skadvisor.capture.database import ids
 from skadvisor.capture.database.file import Database
 from skadvisor.capture.database.ids import ABSENT
-from skadvisor.events import host_table
 from skadvisor.text.messages import _
 
 HOST_CATEGORIES = ("cpu_op", "enqueue", "python_function", "user_annotation")
@@ -20,16 +19,8 @@ API_TYPES = {50001: "op", 50002: "queue", 50003: "trace", 50004: "mstx"}
 CATEGORIES = {"op": "cpu_op", "queue": "enqueue", "trace": "python_function", "mstx": "user_annotation"}
 
 
-def nullable(values: np.ndarray) -> Any:
-    import pandas as pd
-
-    return pd.Series(pd.arrays.IntegerArray(np.maximum(values, 0), values < 0), copy=False)
-
-
 def read_calls(database: Database) -> dict[str, Any]:
     """Host ranges of the framework and of mstx; `category` is a code into `HOST_CATEGORIES`."""
-    import pandas as pd
-
     calls = database.numbers(
         "PYTORCH_API",
         {
@@ -59,55 +50,21 @@ def read_calls(database: Database) -> dict[str, Any]:
     good = (made["start_ns"] >= 0) & (made["end_ns"] >= made["start_ns"])
     if not good.all():
         database.faults[_("host call without a time")] += int((~good).sum())
-    made = {name: values[good] for name, values in made.items()}
-    texts = database.strings(made["name"])
-    made["kind"] = links.host_kinds(
-        texts[1],
-        np.maximum(ids.codes(made["name"], texts[0]), 0),
-        pd.Categorical.from_codes(made["category"], categories=pd.Index(HOST_CATEGORIES)),
-        made["start_ns"],
-        made["end_ns"],
-        made["thread"],
-    )
-    return made
+    return {name: values[good] for name, values in made.items()}
 
 
-def host_ranges(host: dict[str, Any], known: np.ndarray, words: list[str]) -> Any:
-    return host_table(
-        {
-            "start_ns": host["start_ns"],
-            "dur_ns": host["end_ns"] - host["start_ns"],
-            "name": columns.categorical(ids.codes(host["name"], known), words),
-            "kind": host["kind"],
-            "thread": nullable(np.where(host["thread"] >= 0, host["thread"] & 0xFFFFFFFF, ABSENT)),
-        }
-    )
+def thread_numbers(host: dict[str, Any]) -> np.ndarray:
+    """The thread of each range without the process that stands before it."""
+    return np.where(host["thread"] >= 0, host["thread"] & 0xFFFFFFFF, ABSENT)
 
 
-def attach_launches(
-    database: Database, kernels: dict[str, Any], host: dict[str, Any], known: np.ndarray, words: list[str]
-) -> None:
+def attach_launches(database: Database, kernels: dict[str, Any], host: dict[str, Any], words: list[str]) -> None:
     """Add `launch_ns`, `module`, `range` and `step_id` by the connection ids."""
-    import pandas as pd
-
     connection = kernels["connection"].fillna(ABSENT).to_numpy(dtype="int64")
     launch, thread = _launches(database, host, connection)
-    kernels["launch_ns"] = nullable(launch)
-    for column, kind in (("module", "module"), ("range", "range")):
-        chosen = np.flatnonzero(host["kind"] == kind)
-        found = links.innermost_on_threads(
-            host["start_ns"][chosen], host["end_ns"][chosen], host["thread"][chosen], launch, thread
-        )
-        codes = ids.codes(host["name"][chosen], known)
-        names = np.where(found >= 0, codes[found] if len(codes) else -1, -1)
-        values = columns.categorical(names, words, lambda word: word.removeprefix(links.MODULE))
-        if values is not None:
-            kernels[column] = pd.Series(values)
     steps = database.numbers("STEP_TIME", {"number": ("id",), "start": ("startNs",), "end": ("endNs",)})
-    listed = sorted(zip(*(values.tolist() for values in steps.values()), strict=True))
-    if listed:
-        number, missing = links.step_ids(listed, kernels["start_ns"], launch)
-        kernels["step_id"] = pd.Series(pd.arrays.IntegerArray(number, missing))
+    listed = list(zip(*(values.tolist() for values in steps.values()), strict=True))
+    links.attach_launches(kernels, launch, thread, host, words, listed)
 
 
 def _launches(database: Database, host: dict[str, Any], connection: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

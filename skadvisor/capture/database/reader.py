@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from skadvisor.capture import collectives, columns
+from skadvisor.capture import collectives, columns, links
 from skadvisor.capture.database import host, ids
 from skadvisor.capture.database.counters import add_counters
 from skadvisor.capture.database.file import DAMAGE, THREADS, Database
@@ -22,7 +22,7 @@ from skadvisor.capture.database.ids import ABSENT
 from skadvisor.capture.device_tasks import kind_of_type
 from skadvisor.capture.interface import NO_ID, DamagedError, Part, notes_on_skipped
 from skadvisor.errors import InputError
-from skadvisor.events import SourceFile, kernel_table, task_table
+from skadvisor.events import SourceFile, kernel_table, nullable, task_table
 from skadvisor.text.messages import Message, _
 
 MAGIC = b"SQLite format 3\x00"
@@ -137,13 +137,15 @@ def _part(database: Database, rank: int | None) -> Part:
     calls = host.read_calls(database)
     word_ids = [values for name, values in operators.items() if name in WORDS]
     known, words = database.strings(*word_ids, tasks["type"], collective["name"], collective["op_type"], calls["name"])
+    calls["name"] = ids.codes(calls["name"], known)
+    calls["kind"] = links.host_kinds(calls, words, host.HOST_CATEGORIES)
     where = ids.place(operators["global"], tasks["global"])
     for word in set(NO_OPERATORS) & set(words):
         where[(where >= 0) & (ids.codes(operators["core"], known) == words.index(word))[where]] = -1
     kernels = _kernels(tasks, operators, collective, where, known, words)
     add_counters(database, kernels)
     kernels.pop("global")
-    host.attach_launches(database, kernels, calls, known, words)
+    host.attach_launches(database, kernels, calls, words)
     made = _usable(database, kernels)
     file = SourceFile(
         path=str(database.path),
@@ -162,7 +164,7 @@ def _part(database: Database, rank: int | None) -> Part:
         files=(file,),
         kernels=kernel_table(columns.with_null_columns(made), copy=False),
         tasks=_other_tasks(tasks, where, known, words),
-        host=host.host_ranges(calls, known, words),
+        host=links.host_ranges(calls, words, host.thread_numbers(calls)),
         level="level1" if (operators["input_shapes"] >= 0).any() else "level0",
         rank=_rank(database, device),
         device=device,
@@ -234,11 +236,9 @@ def _kernels(
             values = joined(tasks[name][chosen], collective["connection"] if name == "connection" else nothing)
             if name in ("model", "connection"):
                 values[values == NO_ID] = ABSENT
-            return host.nullable(values)
+            return nullable(values)
         if name in NUMBERS:
-            return host.nullable(
-                joined(operators[name][operator], collective["wait_ns"] if name == "wait_ns" else nothing)
-            )
+            return nullable(joined(operators[name][operator], collective["wait_ns"] if name == "wait_ns" else nothing))
         below = ids.codes(collective[name], known) if name in collective else nothing
         if name == "core":
             below = np.full(len(nothing), len(words))
@@ -293,6 +293,6 @@ def _other_tasks(tasks: dict[str, np.ndarray], where: np.ndarray, known: np.ndar
             "dur_ns": tasks["end_ns"][rows] - tasks["start_ns"][rows],
             "name": columns.categorical(codes[rows], words),
             "kind": kind[rows],
-            "stream": host.nullable(tasks["stream"][rows]),
+            "stream": nullable(tasks["stream"][rows]),
         }
     )

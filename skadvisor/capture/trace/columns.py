@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,11 @@ class TraceColumns:
     events: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     cut: bool = False
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The words, those that are null as empty text."""
+        return [word or "" for word in self.words]
 
 
 def trace_columns(part: Gathered) -> TraceColumns:

@@ -20,7 +20,7 @@ from skadvisor.capture.trace.columns import TraceColumns, join, trace_columns
 from skadvisor.capture.trace.events import ABSENT_ID, FLOWS, HOST_CATEGORIES, TRANSFER
 from skadvisor.capture.trace.halves import gather_in_two
 from skadvisor.errors import InputError
-from skadvisor.events import SourceFile, host_table, kernel_table, longest_first, task_table
+from skadvisor.events import SourceFile, kernel_table, longest_first, nullable, task_table
 from skadvisor.text.messages import Message, _
 
 #: The second one is that of the old task_time_*.json.
@@ -29,8 +29,6 @@ COLLECTIVE_PROCESSES = ("HCCL", "Communication")
 HOST_PROCESSES = ("Python", "MindSpore")
 TASK_KINDS = ("kernel", "collective", "wait", "record", "copy", "other")
 KERNEL, COLLECTIVE, OTHER = 0, 1, 5
-#: Stands for an absent category.
-NO_CATEGORY = "\0none"
 
 
 def recognise(path: Path, head: bytes) -> str | None:
@@ -81,9 +79,9 @@ def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[Message],
         device = _device_rows(gathered, lanes)
         kernels = _kernels(gathered, device, lanes)
         launch, launch_lane = _launches(gathered, kernels["start_ns"], kernels.pop("lane"))
-        host, threads = on_host.result()
-    _attach(kernels, launch, launch_lane, host, gathered)
-    words = [word or "" for word in gathered.words]
+        host = on_host.result()
+    words = gathered.texts
+    links.attach_launches(kernels, launch, launch_lane, host, words, _steps(host, words))
     repeated = _without_repeats(kernels)
     if repeated:
         files[0] = _with_skipped(files[0], "repeated event", repeated)
@@ -95,18 +93,8 @@ def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[Message],
         producer=producer,
         files=tuple(_as(file, format) for file in files),
         kernels=kernel_table(columns.with_null_columns(kernels), copy=False),
-        tasks=_tasks(gathered, device, words),
-        host=host_table(
-            {
-                "start_ns": host["start_ns"],
-                "dur_ns": host["dur_ns"],
-                "name": columns.categorical(host["name"], words),
-                "kind": host["kind"],
-                "thread": threads,
-            },
-            copy=False,
-        ),
-        level="unknown",
+        tasks=_tasks(gathered, device),
+        host=links.host_ranges(host, words, _streams(gathered)[host["thread"]]),
         device=number,
         notes=tuple(notes),
     )
@@ -222,7 +210,7 @@ def _kernels(gathered: TraceColumns, device: dict[str, np.ndarray], lanes: np.nd
     kept = device["kind"] <= COLLECTIVE
     collective = device["kind"][kept] == COLLECTIVE
     rows, argument = device["row"][kept], device["argument"][kept]
-    words = ["" if word is None else word for word in gathered.words]
+    words = gathered.texts
     types = device["type"][kept].copy()
     made: dict[str, Any] = {
         "start_ns": gathered.ranges["start_ns"][rows],
@@ -260,9 +248,7 @@ def _streams(gathered: TraceColumns) -> np.ndarray:
     return np.array(threads or [ABSENT_ID], dtype="int64")
 
 
-def _tasks(gathered: TraceColumns, device: dict[str, np.ndarray], words: list[str]) -> Any:
-    import pandas as pd
-
+def _tasks(gathered: TraceColumns, device: dict[str, np.ndarray]) -> Any:
     kept = device["kind"] > COLLECTIVE
     rows, argument = device["row"][kept], device["argument"][kept]
     stream = _streams(gathered)[gathered.ranges["lane"][rows]]
@@ -273,35 +259,29 @@ def _tasks(gathered: TraceColumns, device: dict[str, np.ndarray], words: list[st
         {
             "start_ns": gathered.ranges["start_ns"][rows],
             "dur_ns": gathered.ranges["dur_ns"][rows],
-            "name": columns.categorical(gathered.ranges["name"][rows], words),
+            "name": columns.categorical(gathered.ranges["name"][rows], gathered.texts),
             "kind": columns.categorical(device["kind"][kept], TASK_KINDS),
-            "stream": pd.Series(pd.arrays.IntegerArray(np.maximum(stream, 0), stream < 0)),
+            "stream": nullable(stream),
         }
     )
 
 
-def _host(gathered: TraceColumns, lanes: np.ndarray) -> tuple[dict[str, Any], Any]:
-    """The host ranges as columns (`lane`, `kind` too), and their thread ids."""
-    import pandas as pd
-
+def _host(gathered: TraceColumns, lanes: np.ndarray) -> dict[str, Any]:
+    """The host ranges as columns; `thread` is their lane."""
     ranges = gathered.ranges
-    words = ["" if word is None else word for word in gathered.words]
-    categories = [NO_CATEGORY if word is None else word for word in gathered.words]
-    host_category = np.isin(np.array(categories or [NO_CATEGORY], dtype=object), HOST_CATEGORIES)[ranges["cat"]]
+    host_category = np.array([word in HOST_CATEGORIES for word in gathered.words] or [False])[ranges["cat"]]
     lane = ranges["lane"]
     rows = np.flatnonzero((lanes == "host")[lane] | (host_category & (lanes == "")[lane]))
     rows = rows[longest_first(ranges["start_ns"][rows], ranges["dur_ns"][rows])]
-    made: dict[str, Any] = {name: ranges[name][rows] for name in ("start_ns", "dur_ns", "name", "lane")}
-    made["kind"] = links.host_kinds(
-        words,
-        made["name"],
-        pd.Categorical.from_codes(ranges["cat"][rows], categories=pd.Index(categories)),
-        made["start_ns"],
-        made["start_ns"] + made["dur_ns"],
-        made["lane"],
-    )
-    thread = _streams(gathered)[made["lane"]] if len(rows) else np.empty(0, dtype="int64")
-    return made, pd.arrays.IntegerArray(np.maximum(thread, 0), thread < 0)
+    made: dict[str, Any] = {
+        "start_ns": ranges["start_ns"][rows],
+        "end_ns": ranges["start_ns"][rows] + ranges["dur_ns"][rows],
+        "name": ranges["name"][rows],
+        "category": ranges["cat"][rows],
+        "thread": lane[rows],
+    }
+    made["kind"] = links.host_kinds(made, gathered.texts, gathered.words)
+    return made
 
 
 def _launches(gathered: TraceColumns, start: np.ndarray, lane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -355,33 +335,12 @@ def _rows_at(start: np.ndarray, lane: np.ndarray, time: np.ndarray, time_lane: n
     return np.where(keys[order[place]] == wanted, order[place], -1)
 
 
-def _attach(
-    kernels: dict[str, Any], launch: np.ndarray, launch_lane: np.ndarray, host: dict[str, Any], gathered: TraceColumns
-) -> None:
-    """Add `launch_ns`, `module`, `range` and `step_id` to the kernels."""
-    import pandas as pd
-
-    words = ["" if word is None else word for word in gathered.words]
-    kernels["launch_ns"] = pd.Series(pd.arrays.IntegerArray(np.maximum(launch, 0), launch < 0))
-    end = host["start_ns"] + host["dur_ns"]
-    for column, kind in (("module", "module"), ("range", "range")):
-        chosen = np.flatnonzero(host["kind"] == kind)
-        found = links.innermost_on_threads(
-            host["start_ns"][chosen], end[chosen], host["lane"][chosen], launch, launch_lane
-        )
-        names = np.where(found >= 0, host["name"][chosen][found] if len(chosen) else -1, -1)
-        values = columns.categorical(names, words, lambda word: word.removeprefix(links.MODULE))
-        if values is not None:
-            kernels[column] = pd.Series(values)
-    chosen = np.flatnonzero(host["kind"] == "step")
-    steps = []
-    for row in chosen.tolist():
-        match = links.STEP.fullmatch(words[host["name"][row]])
-        if match:
-            steps.append((int(match.group(1)), int(host["start_ns"][row]), int(end[row])))
-    if steps:
-        number, missing = links.step_ids(sorted(steps), kernels["start_ns"], launch)
-        kernels["step_id"] = pd.Series(pd.arrays.IntegerArray(number, missing))
+def _steps(host: dict[str, Any], words: list[str]) -> list[tuple[int, int, int]]:
+    """Number, start and end of each step that the profiler marked on the host."""
+    rows = np.flatnonzero(host["kind"] == "step")
+    listed = zip(*(host[name][rows].tolist() for name in ("name", "start_ns", "end_ns")), strict=True)
+    found = ((links.STEP.fullmatch(words[name]), start, end) for name, start, end in listed)
+    return [(int(match.group(1)), start, end) for match, start, end in found if match]
 
 
 def _without_repeats(kernels: dict[str, Any]) -> int:
