@@ -75,6 +75,20 @@ class Reader(Protocol):
         """
 
 
+def choose_device(devices: Sequence[int], rank: int | None, path: Path | str) -> int | None:
+    """The one device of a file, or `rank` of several, None for none. Raises InputError for several without a choice."""
+    if len(devices) < 2:
+        return devices[0] if devices else None
+    if rank not in devices:
+        raise InputError(
+            _("{path} holds the devices {listed}"),
+            _("Choose one of them with --rank."),
+            path=path,
+            listed=", ".join(map(str, devices)),
+        )
+    return rank
+
+
 def notes_on_skipped(path: str, skipped: Counter[str]) -> tuple[Message, ...]:
     """One sentence that counts what of a file could not be used, by reason; none where all was used."""
     if not skipped:

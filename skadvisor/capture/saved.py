@@ -9,9 +9,9 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from skadvisor.capture.interface import MAX_ROWS
+from skadvisor.capture.interface import MAX_ROWS, Level, Producer
 from skadvisor.errors import InputError
 from skadvisor.events import Capture, SourceFile, host_table, kernel_table, task_table
 from skadvisor.options import Options
@@ -41,10 +41,10 @@ class Saved:
     """What a capture is read back from; `options` are the values that were chosen, `own_files` which files besides."""
 
     path: str
-    producer: Literal["torch_npu", "msprof", "unknown"]
+    producer: Producer
     rank: int | None
     device: int | None
-    level: Literal["level0", "level1", "unknown"]
+    level: Level
     files: tuple[SourceFile, ...]
     notes: tuple[Note, ...]
     metadata: dict[str, Any]

@@ -20,8 +20,7 @@ from skadvisor.capture.database.counters import add_counters
 from skadvisor.capture.database.file import DAMAGE, THREADS, Database
 from skadvisor.capture.database.ids import ABSENT
 from skadvisor.capture.device_tasks import kind_of_type
-from skadvisor.capture.interface import NO_ID, DamagedError, Part, notes_on_skipped
-from skadvisor.errors import InputError
+from skadvisor.capture.interface import NO_ID, DamagedError, Part, choose_device, notes_on_skipped
 from skadvisor.events import SourceFile, kernel_table, nullable, task_table
 from skadvisor.text.messages import Message, _
 
@@ -185,19 +184,12 @@ def _named_chips(database: Database) -> dict[str, tuple[str, ...]]:
 def _choose_device(database: Database, tasks: dict[str, np.ndarray], rank: int | None) -> int | None:
     """Keep the tasks of one device only; several without a choice is an error."""
     devices = np.unique(tasks["device"][tasks["device"] >= 0]).tolist()
-    if len(devices) < 2:
-        return int(devices[0]) if devices else None
-    if rank is None or rank not in devices:
-        raise InputError(
-            _("{path} holds the devices {listed}"),
-            _("Choose one of them with --rank."),
-            path=database.path,
-            listed=", ".join(map(str, devices)),
-        )
-    kept = tasks["device"] == rank
-    for name in tasks:
-        tasks[name] = tasks[name][kept]
-    return rank
+    device = choose_device(devices, rank, database.path)
+    if len(devices) > 1:
+        kept = tasks["device"] == device
+        for name in tasks:
+            tasks[name] = tasks[name][kept]
+    return device
 
 
 def _ranks(database: Database) -> dict[str, np.ndarray]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ import numpy as np
 from skadvisor.capture import collectives, columns, links
 from skadvisor.capture.device_tasks import kind_of
 from skadvisor.capture.foreign import is_own_trace
-from skadvisor.capture.interface import NO_ID, Part, Producer, notes_on_skipped
+from skadvisor.capture.interface import NO_ID, Part, Producer, choose_device, notes_on_skipped
 from skadvisor.capture.trace.columns import TraceColumns, join, trace_columns
 from skadvisor.capture.trace.events import ABSENT_ID, FLOWS, HOST_CATEGORIES, TRANSFER
 from skadvisor.capture.trace.halves import gather_in_two
-from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, kernel_table, longest_first, nullable, task_table
 from skadvisor.text.messages import Message, _
 
@@ -72,6 +71,8 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
 
 
 def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[Message], rank: int | None) -> Part:
+    import pandas as pd
+
     number = _device(gathered, files[0].path, rank)
     lanes = _lane_kinds(gathered, number)
     with ThreadPoolExecutor(1) as beside:
@@ -82,31 +83,24 @@ def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[Message],
         host = on_host.result()
     words = gathered.texts
     links.attach_launches(kernels, launch, launch_lane, host, words, _steps(host, words))
-    repeated = _without_repeats(kernels)
-    if repeated:
-        files[0] = _with_skipped(files[0], "repeated event", repeated)
-        notes.append(Message(_("{path}: left out {count} repeated events"), path=files[0].path, count=repeated))
+    repeated = collectives.repeated(kernels)
+    if repeated.any():
+        kernels = {name: pd.Series(values)[~repeated].reset_index(drop=True) for name, values in kernels.items()}
+        count = int(repeated.sum())
+        files[0] = replace(files[0], skipped={**files[0].skipped, "repeated event": count})
+        notes.append(Message(_("{path}: left out {count} repeated events"), path=files[0].path, count=count))
     producer: Producer = "torch_npu" if len(host["start_ns"]) else "msprof"
     format = "trace_view" if producer == "torch_npu" else "msprof_trace"
     return Part(
         format=format,
         producer=producer,
-        files=tuple(_as(file, format) for file in files),
+        files=tuple(replace(file, format=format) for file in files),
         kernels=kernel_table(columns.with_null_columns(kernels), copy=False),
         tasks=_tasks(gathered, device),
-        host=links.host_ranges(host, words, _streams(gathered)[host["thread"]]),
+        host=links.host_ranges(host, words, _threads(gathered)[host["thread"]]),
         device=number,
         notes=tuple(notes),
     )
-
-
-def _as(file: SourceFile, format: str) -> SourceFile:
-    return SourceFile(file.path, format, file.rows, file.state, file.skipped)
-
-
-def _with_skipped(file: SourceFile, reason: str, count: int) -> SourceFile:
-    skipped = dict(Counter(file.skipped) + Counter({reason: count}))
-    return SourceFile(file.path, file.format, file.rows, file.state, skipped)
 
 
 def _device_number(gathered: TraceColumns, pid: Any) -> int | None:
@@ -126,19 +120,10 @@ def _device_number(gathered: TraceColumns, pid: Any) -> int | None:
 
 
 def _device(gathered: TraceColumns, path: str, rank: int | None) -> int | None:
-    """The device whose lanes are read: the only one, or the one chosen; None where the trace does not number them."""
+    """The device whose lanes are read; None where the trace does not number them."""
     pids = [pid for pid, process in gathered.processes.items() if process in DEVICE_PROCESSES]
     devices = sorted({number for pid in pids if (number := _device_number(gathered, pid)) is not None})
-    if len(devices) < 2:
-        return devices[0] if devices else None
-    if rank is None or rank not in devices:
-        raise InputError(
-            _("{path} holds the devices {listed}"),
-            _("Choose one of them with --rank."),
-            path=path,
-            listed=", ".join(map(str, devices)),
-        )
-    return rank
+    return choose_device(devices, rank, path)
 
 
 def _lane_kinds(gathered: TraceColumns, device: int | None) -> np.ndarray:
@@ -169,9 +154,7 @@ def _device_rows(gathered: TraceColumns, lanes: np.ndarray) -> dict[str, np.ndar
     unnamed = arguments["row"][(lanes == "")[lane[arguments["row"]]]]
     rows = np.union1d(named, unnamed) if len(unnamed) else named
     argument, kind_of_lane = argument[rows], lane[rows]
-    given = argument >= 0
-    type_code = np.full(len(rows), -1, dtype="int32")
-    type_code[given] = arguments["type"][argument[given]]
+    type_code = _argument(gathered, "type", argument)
     has_word = np.array([word is not None for word in gathered.words] + [False], dtype=bool)
     is_transfer = type_code == transfer
     is_unnamed = (lanes == "")[kind_of_lane]
@@ -192,15 +175,18 @@ def _task_kinds(gathered: TraceColumns, rows: np.ndarray, type_code: np.ndarray)
     import pandas as pd
 
     words = gathered.words
-    if not len(rows):
-        return np.empty(0, dtype="int8")
-    pairs = type_code.astype("int64") * len(words) + gathered.ranges["name"][rows]
+    pairs = type_code * len(words) + gathered.ranges["name"][rows]
     inverse, distinct = pd.factorize(pairs)
     kinds = [
         TASK_KINDS.index(kind_of(None if pair < 0 else words[pair // len(words)], words[pair % len(words)] or ""))
         for pair in distinct.tolist()
     ]
     return np.array(kinds, dtype="int8")[inverse]
+
+
+def _argument(gathered: TraceColumns, name: str, argument: np.ndarray) -> np.ndarray:
+    """What each task has for an argument, by its row among the arguments; -1 where it has none."""
+    return np.append(gathered.device[name], ABSENT_ID)[argument]
 
 
 def _kernels(gathered: TraceColumns, device: dict[str, np.ndarray], lanes: np.ndarray) -> dict[str, Any]:
@@ -211,26 +197,19 @@ def _kernels(gathered: TraceColumns, device: dict[str, np.ndarray], lanes: np.nd
     collective = device["kind"][kept] == COLLECTIVE
     rows, argument = device["row"][kept], device["argument"][kept]
     words = gathered.texts
-    types = device["type"][kept].copy()
     made: dict[str, Any] = {
         "start_ns": gathered.ranges["start_ns"][rows],
         "dur_ns": gathered.ranges["dur_ns"][rows],
         "lane": gathered.ranges["lane"][rows],
     }
-    for name in ("stream", "task", "model", "connection"):
-        values = np.full(len(rows), ABSENT_ID, dtype="int64")
-        given = argument >= 0
-        values[given] = gathered.device[name][argument[given]]
-        if name == "stream":
-            values = np.where(values == ABSENT_ID, _streams(gathered)[made["lane"]], values)
-        missing = values < 0
-        if name in ("model", "connection"):
-            missing |= values == NO_ID
-        if name in ("stream", "task"):
-            missing |= collective
-        made[name] = pd.Series(pd.arrays.IntegerArray(np.where(missing, 0, values), missing))
+    stream, task = _task_streams(gathered, made["lane"], argument), _argument(gathered, "task", argument)
+    for name, values in (("stream", stream), ("task", task)):
+        made[name] = nullable(np.where(collective, ABSENT_ID, values))
+    for name in ("model", "connection"):
+        values = _argument(gathered, name, argument)
+        made[name] = nullable(np.where(values == NO_ID, ABSENT_ID, values))
     core = columns.categorical(
-        np.where(collective, len(words), types),
+        np.where(collective, len(words), device["type"][kept]),
         [*words, collectives.CORE],
         lambda word: None if word == "Other" else columns.clean_core(word),
     )
@@ -242,26 +221,28 @@ def _kernels(gathered: TraceColumns, device: dict[str, np.ndarray], lanes: np.nd
     return made
 
 
-def _streams(gathered: TraceColumns) -> np.ndarray:
-    """The stream that each lane stands for, by its thread id; only for device tasks that do not name theirs."""
+def _task_streams(gathered: TraceColumns, lane: np.ndarray, argument: np.ndarray) -> np.ndarray:
+    """The stream that each device task names, or else that its lane stands for."""
+    named = _argument(gathered, "stream", argument)
+    return np.where(named == ABSENT_ID, _threads(gathered)[lane], named)
+
+
+def _threads(gathered: TraceColumns) -> np.ndarray:
+    """The thread id of each lane, -1 where it is no number."""
     threads = [tid if isinstance(tid, int) and 0 <= tid < 2**63 else ABSENT_ID for _, tid in gathered.lanes]
     return np.array(threads or [ABSENT_ID], dtype="int64")
 
 
 def _tasks(gathered: TraceColumns, device: dict[str, np.ndarray]) -> Any:
     kept = device["kind"] > COLLECTIVE
-    rows, argument = device["row"][kept], device["argument"][kept]
-    stream = _streams(gathered)[gathered.ranges["lane"][rows]]
-    given = np.flatnonzero(argument >= 0)
-    named = gathered.device["stream"][argument[given]]
-    stream[given] = np.where(named == ABSENT_ID, stream[given], named)
+    rows = device["row"][kept]
     return task_table(
         {
             "start_ns": gathered.ranges["start_ns"][rows],
             "dur_ns": gathered.ranges["dur_ns"][rows],
             "name": columns.categorical(gathered.ranges["name"][rows], gathered.texts),
             "kind": columns.categorical(device["kind"][kept], TASK_KINDS),
-            "stream": nullable(stream),
+            "stream": nullable(_task_streams(gathered, gathered.ranges["lane"][rows], device["argument"][kept])),
         }
     )
 
@@ -341,16 +322,3 @@ def _steps(host: dict[str, Any], words: list[str]) -> list[tuple[int, int, int]]
     listed = zip(*(host[name][rows].tolist() for name in ("name", "start_ns", "end_ns")), strict=True)
     found = ((links.STEP.fullmatch(words[name]), start, end) for name, start, end in listed)
     return [(int(match.group(1)), start, end) for match, start, end in found if match]
-
-
-def _without_repeats(kernels: dict[str, Any]) -> int:
-    """Drop repeated kernels in place; how many there were."""
-    import pandas as pd
-
-    repeated = collectives.repeated(kernels)
-    if repeated.any():
-        for name, values in kernels.items():
-            kernels[name] = (
-                values[~repeated].reset_index(drop=True) if isinstance(values, pd.Series) else values[~repeated]
-            )
-    return int(repeated.sum())
