@@ -34,7 +34,7 @@ def list_captures(path: Path | str) -> tuple[Found, ...]:
     from skadvisor.capture import folder, saved
 
     if saved.is_saved(Path(path)):
-        return (folder.Found(saved.saved_rank(Path(path)), Path(path)),)
+        return (folder.Found(saved.read_saved(Path(path)).rank, Path(path)),)
     found = folder.find(Path(path))
     return tuple(folder.Found(ranked.rank, folder.place_of(ranked, found)) for ranked in found)
 

@@ -32,26 +32,21 @@ def kinds(columns: Mapping[str, Any]) -> Any:
     import pandas as pd
 
     rows = len(columns["start_ns"])
-    codes = np.zeros(rows, dtype="int8")
-    collective = _equals(columns.get("core"), CORE, rows)
-    if not collective.any() and "name" in columns:
+    name, core, stream = (columns.get(column) for column in ("name", "core", "stream"))
+    collective = np.zeros(rows, bool) if core is None else (core == CORE).to_numpy(dtype=bool)
+    if not collective.any():
         # Level0 writes no core: what is listed under its own name is the collective, kernels inside it are its parts
-        collective = _matches(columns["name"], SUMMARY, rows)
-    if collective.any() and columns.get("stream") is not None:
-        on_stream = collective & pd.Series(columns["stream"]).notna().to_numpy()
-        if (collective & ~on_stream).any():
-            collective = collective & ~on_stream
-    else:
-        on_stream = np.zeros(rows, bool)
-    fragment = _matches(columns["name"], FRAGMENT, rows) & ~collective if "name" in columns else np.zeros(rows, bool)
-    fragment = fragment | (on_stream & ~collective)
-    codes[collective | fragment] = 1
-    if fragment.any() and collective.any():
+        collective = _matches(name, SUMMARY, rows)
+    on_stream = np.zeros(rows, bool) if stream is None else collective & pd.Series(stream).notna().to_numpy()
+    if (collective & ~on_stream).any():
+        collective = collective & ~on_stream
+    fragment = (_matches(name, FRAGMENT, rows) | on_stream) & ~collective
+    codes = (collective | fragment).astype("int8")
+    if collective.any():
         start = np.asarray(columns["start_ns"], dtype="int64")
         end = start + np.asarray(columns["dur_ns"], dtype="int64")
-        codes[np.flatnonzero(fragment)[inside(start, end, fragment, collective)]] = 2
-    if fragment.any():
-        codes[(codes == 1) & fragment & ~on_stream & ~_matches(columns["name"], NAMED, rows)] = 0
+        codes[np.flatnonzero(fragment)[_inside(start, end, fragment, collective)]] = 2
+    codes[(codes == 1) & fragment & ~on_stream & ~_matches(name, NAMED, rows)] = 0
     return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(KINDS)))
 
 
@@ -73,7 +68,7 @@ def repeated(columns: Mapping[str, Any]) -> np.ndarray:
     return result
 
 
-def inside(start: np.ndarray, end: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+def _inside(start: np.ndarray, end: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """For each interval chosen by `inner`, whether its middle lies in one chosen by `outer`.
 
     The middle, because the two records of one collective may differ by some ns at their ends.
@@ -83,10 +78,6 @@ def inside(start: np.ndarray, end: np.ndarray, inner: np.ndarray, outer: np.ndar
     middle = start[inner] + (end[inner] - start[inner]) // 2
     place = np.searchsorted(starts, middle, side="right") - 1
     return (place >= 0) & (ends[np.maximum(place, 0)] >= middle)
-
-
-def _equals(values: Any, word: str, rows: int) -> np.ndarray:
-    return np.zeros(rows, bool) if values is None else (values == word).fillna(False).to_numpy(dtype=bool)
 
 
 def _matches(values: Any, pattern: re.Pattern[str], rows: int) -> np.ndarray:

@@ -49,16 +49,10 @@ _TASK_NAME = re.compile(
 )
 
 
-@cache
-def kind_of_name(name: str) -> TaskKind:
-    """What a task of this name is, where the type does not say."""
-    return kind_of_type(name) if _TASK_NAME.fullmatch(name) else "kernel"
-
-
 def kind_of(task_type: str | None, name: str) -> TaskKind:
     """The type decides first; a type that is a placeholder or unknown leaves it to the name."""
     by_type = "kernel" if task_type is None else kind_of_type(task_type)
-    if by_type in ("kernel", "other"):
-        by_name = kind_of_name(name)
+    if by_type in ("kernel", "other") and _TASK_NAME.fullmatch(name):
+        by_name = kind_of_type(name)
         return by_type if by_name == "kernel" else by_name
     return by_type

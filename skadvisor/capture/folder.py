@@ -234,16 +234,12 @@ def _ranks(root: Path, files: list[tuple[str, Path]]) -> list[RankFiles]:
 
 def _without_partial_timelines(files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
     """Without the timelines of one kind (step_trace, task_time, ...) that stand beside the one that holds them all."""
-
-    def beside_others(format: str, file: Path) -> bool:
-        return format in ("trace_view", "msprof_trace") and file.parent.name.lower() in TIMELINE_FOLDERS
-
-    whole = {file.parent for format, file in files if beside_others(format, file) and TIMELINE.fullmatch(file.name)}
-    return [
-        (format, file)
-        for format, file in files
-        if not (beside_others(format, file) and file.parent in whole and not TIMELINE.fullmatch(file.name))
-    ]
+    traces = {file for format, file in files if format in ("trace_view", "msprof_trace")}
+    timelines = {file for file in traces if file.parent.name.lower() in TIMELINE_FOLDERS}
+    whole = {file for file in timelines if TIMELINE.fullmatch(file.name)}
+    held = {file.parent for file in whole}
+    partial = {file for file in timelines - whole if file.parent in held}
+    return [(format, file) for format, file in files if file not in partial]
 
 
 def _newest(paths: list[Path], notes: list[Message]) -> list[Path]:

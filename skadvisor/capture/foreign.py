@@ -36,11 +36,6 @@ class Foreign(NamedTuple):
     hint: Message
 
 
-def is_own_trace(head: bytes) -> bool:
-    """Whether a trace was written by skadvisor, and is no profiler's."""
-    return OWN_TRACE.search(head) is not None
-
-
 def identify(file: Path) -> Foreign | None:
     """What a file is that no reader takes for a capture; None where nothing is known of it. Raises OSError."""
     with file.open("rb") as opened:
@@ -70,7 +65,7 @@ def _alternate(head: bytes) -> bool:
 
 def _own(file: Path, head: bytes) -> Foreign | None:
     give = Message(_("Give the profiler's output that it was made from."))
-    if is_own_trace(head):
+    if OWN_TRACE.search(head):
         return Foreign(Message(_("is a trace that skadvisor wrote")), give)
     if OWN_RESULT.search(head) or (head.lstrip().startswith(b"{") and b'"schema_version"' in head):
         return Foreign(

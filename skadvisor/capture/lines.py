@@ -6,6 +6,7 @@ import io
 import os
 import zlib
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -212,8 +213,5 @@ def is_plain(path: Path, columns: int) -> bool:
 
 def first_bytes(path: Path, size: int = 1 << 16) -> bytes:
     """The first bytes of a plain or gzip file, unpacked; b"" where there are none."""
-    source = Source(path)
-    try:
+    with closing(Source(path)) as source:
         return source.read(size)
-    finally:
-        source.close()

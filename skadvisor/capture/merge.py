@@ -32,17 +32,15 @@ def read(ranked: RankFiles, rank: int | None = None) -> Capture:
     kernels = parts[0].kernels
     agreeing = [parts[0]]
     for part in parts[1:]:
-        if part.kernels.empty:
-            agreeing.append(part)
-        elif kernels.empty:
+        if kernels.empty:
             kernels = part.kernels
-            agreeing.append(part)
-        else:
-            rows = matching_rows(kernels, part.kernels)
+        elif not part.kernels.empty:
+            rows = _matching_rows(kernels, part.kernels)
             notes += _disagreement(kernels, part.kernels, rows, parts[0], part)
-            if (rows >= 0).any():
-                kernels = _filled(kernels, part.kernels, rows)
-                agreeing.append(part)
+            if not (rows >= 0).any():
+                continue
+            kernels = _filled(kernels, part.kernels, rows)
+        agreeing.append(part)
     by_host = max(agreeing, key=lambda part: len(part.host))
     by_tasks = max(agreeing, key=lambda part: len(part.tasks))
     return Capture(
@@ -89,27 +87,31 @@ def _level(parts: Sequence[Part], metadata: dict[str, Any]) -> Level:
     shown: list[Level] = [part.level for part in parts if part.level != "unknown"]
     if shown:
         return "level1" if "level1" in shown else shown[0]
-    config = metadata.get("profiler_info", {}).get("config", {})
-    experimental = config.get("experimental_config", {}) if isinstance(config, dict) else {}
-    told = experimental.get("_profiler_level") if isinstance(experimental, dict) else None
+    told = _inside(metadata, "profiler_info", "config", "experimental_config", "_profiler_level")
     return LEVELS.get(str(told), "unknown")
 
 
 def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     """The profiler's own files, and from them the schedule and the versions under plain names."""
     made = dict(metadata)
-    information = metadata.get("profiler_info", {})
-    config = information.get("config", {})
-    common = config.get("common_config", {}) if isinstance(config, dict) else {}
-    if isinstance(common, dict) and isinstance(common.get("schedule"), dict):
-        made["schedule"] = common["schedule"]
+    schedule = _inside(metadata, "profiler_info", "config", "common_config", "schedule")
+    if isinstance(schedule, dict):
+        made["schedule"] = schedule
     for name in ("torch_npu_version", "cann_version"):
-        if isinstance(information.get(name), str):
-            made[name] = information[name]
+        version = _inside(metadata, "profiler_info", name)
+        if isinstance(version, str):
+            made[name] = version
     return made
 
 
-def matching_rows(kernels: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
+def _inside(value: Any, *names: str) -> Any:
+    """What stands under these names, each inside the one before; None where nothing does."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _matching_rows(kernels: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
     """For each kernel the row of the same kernel in `other`, -1 where it has none.
 
     Kernels match by start and name, collectives also by name and a start within a microsecond.
@@ -143,7 +145,7 @@ def _match_longer_names(kernels: pd.DataFrame, other: pd.DataFrame, rows: np.nda
     """Match what is left by start and duration, where one name ends with the other: `MatMul-op1/MatMulV2`.
 
     MindSpore writes the operator that launched a kernel before its name, in its table only. Changes `rows` and
-    `taken` of `matching_rows`.
+    `taken` of `_matching_rows`.
     """
     tables = []
     for table, left in ((kernels, np.flatnonzero(rows < 0)), (other, np.flatnonzero(~taken))):
@@ -189,18 +191,20 @@ def _disagreement(
 
 def _filled(kernels: pd.DataFrame, other: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
     """`kernels` with open values filled from the matching rows of `other`, and with its counters if it has none."""
+
+    def given(column: str) -> pd.Series:
+        return pd.Series(cast(Any, other[column].array).take(rows, allow_fill=True))
+
     made = kernels.copy(deep=False)
     for column in KERNEL_COLUMNS:
         if column in ("start_ns", "dur_ns", "name", "kind") or not kernels[column].isna().any():
             continue
         if other[column].isna().all() or (column == "step_id" and kernels[column].notna().any()):
             continue
-        given = pd.Series(cast(Any, other[column].array).take(rows, allow_fill=True))
-        made[column] = _filled_column(kernels[column], given)
-    if not any(column not in KERNEL_COLUMNS for column in kernels.columns):
-        for column in other.columns:
-            if column not in KERNEL_COLUMNS:
-                made[column] = pd.Series(cast(Any, other[column].array).take(rows, allow_fill=True))
+        made[column] = _filled_column(kernels[column], given(column))
+    if set(kernels.columns) == set(KERNEL_COLUMNS):
+        for column in other.columns.difference(list(KERNEL_COLUMNS), sort=False):
+            made[column] = given(column)
     return in_order(made)
 
 

@@ -57,7 +57,6 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True)
 class _Holder:
-    schema_version: str = ""
     capture: Saved | None = None
 
 
@@ -88,7 +87,7 @@ def save(capture: Capture, options: Options) -> dict[str, Any]:
 
 def load_saved(path: Path, rank: int | None = None) -> Capture:
     """The capture of a saved result. Raises InputError where it holds none, or holds another rank."""
-    saved = _read(path)
+    saved = read_saved(path)
     if rank is not None and saved.rank is not None and rank != saved.rank:
         raise InputError(
             _("{path} holds no rank {rank}: there is {rank2}"),
@@ -117,11 +116,6 @@ def load_saved(path: Path, rank: int | None = None) -> Capture:
         ) from error
 
 
-def saved_rank(path: Path) -> int | None:
-    """The rank of the capture that a saved result holds."""
-    return _read(path).rank
-
-
 def with_saved_options(path: Path, options: Options) -> Options:
     """The options that a saved result was made with, where they are not chosen anew; `options` for any other path.
 
@@ -129,7 +123,7 @@ def with_saved_options(path: Path, options: Options) -> Options:
     """
     if not is_saved(path):
         return options
-    saved, usual = _read(path), Options()
+    saved, usual = read_saved(path), Options()
     missing = [name for name in saved.own_files if not getattr(options, name)]
     if missing:
         words = " and ".join(f"--{name}" for name in missing)
@@ -151,9 +145,7 @@ def is_saved(path: Path) -> bool:
     from skadvisor.capture.lines import first_bytes
 
     try:
-        if not path.is_file() or path.suffix.lower() != ".json":
-            return False
-        return OWN_RESULT.search(first_bytes(path)) is not None
+        return path.is_file() and path.suffix.lower() == ".json" and bool(OWN_RESULT.search(first_bytes(path)))
     except OSError:
         return False
 
@@ -194,7 +186,8 @@ class _Version:
     schema_version: str
 
 
-def _read(path: Path) -> Saved:
+def read_saved(path: Path) -> Saved:
+    """The capture of a saved result, its tables still packed. Raises InputError where it holds none."""
     import msgspec
 
     content = read_result_bytes(path)

@@ -70,20 +70,14 @@ class Runs:
         if self._order is None:
             found = place(self._keys, wanted)
         else:
+            import pandas as pd
+
             ordered = self._keys[self._order]
-            at = np.searchsorted(ordered, wanted) + _repetition(wanted)
+            earlier = pd.Series(wanted).groupby(wanted).cumcount().to_numpy()
+            at = np.searchsorted(ordered, wanted) + earlier
             inside = np.minimum(at, len(ordered) - 1)
             found = np.where((at < len(ordered)) & (ordered[inside] == wanted), self._order[inside], ABSENT)
         return np.where(found >= 0, self._known[found], ABSENT)
-
-
-def _repetition(values: np.ndarray) -> np.ndarray:
-    """How often each value stood before."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    made = np.empty(len(values), dtype="int64")
-    made[order] = np.arange(len(values)) - np.searchsorted(ordered, ordered)
-    return made
 
 
 def _span(ids: np.ndarray) -> int:

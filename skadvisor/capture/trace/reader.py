@@ -14,7 +14,7 @@ import numpy as np
 
 from skadvisor.capture import collectives, columns, links
 from skadvisor.capture.device_tasks import kind_of
-from skadvisor.capture.foreign import is_own_trace
+from skadvisor.capture.foreign import OWN_TRACE
 from skadvisor.capture.interface import NO_ID, Part, Producer, choose_device, notes_on_skipped
 from skadvisor.capture.trace.columns import TraceColumns, join, trace_columns
 from skadvisor.capture.trace.events import ABSENT_ID, FLOWS, HOST_CATEGORIES, TRANSFER
@@ -32,7 +32,7 @@ KERNEL, COLLECTIVE, OTHER = 0, 1, 5
 
 def recognise(path: Path, head: bytes) -> str | None:
     """`msprof_trace` or `trace_view` (torch_npu) for a trace that is not our own, else None."""
-    if is_own_trace(head):
+    if OWN_TRACE.search(head):
         return None
     return "msprof_trace" if path.name.startswith("msprof") else "trace_view"
 
