@@ -22,8 +22,8 @@ def config_command(context: click.Context, /, wish: Wish) -> None:
     is for plan alone.
     """
     from skadvisor.report.answer import Answer
-    from skadvisor.report.cells import text
-    from skadvisor.report.document import Column, Document, Section, Summary, Table
+    from skadvisor.report.cells import Grid
+    from skadvisor.report.document import Document, Summary
     from skadvisor.report.wording import Wording
 
     wish.check()
@@ -32,15 +32,14 @@ def config_command(context: click.Context, /, wish: Wish) -> None:
     def describe(language: str) -> Document:
         wording = Wording(language)
         title = wording.say(_("Defaults in force: {count}"), count=len(defaults))
-        columns = tuple(
-            Column(wording.say(name)) for name in (_("Command"), _("Option"), _("Value"), _("Where it is set"))
-        )
-        rows = tuple(
-            (text(one.command or "*"), text(one.option), text(str(one.value)), text(one.source)) for one in defaults
-        )
+        grid = Grid(defaults, wording)
+        grid.words(_("Command"), lambda one: one.command or "*")
+        grid.words(_("Option"), lambda one: one.option)
+        grid.words(_("Value"), lambda one: str(one.value))
+        grid.words(_("Where it is set"), lambda one: one.source)
+        section = grid.section("defaults", title)
         facts = ((wording.say(_("Yours stand in")), str(user_file())), (wording.say(_("or here in")), FILE))
-        section = Section("defaults", title, tables=(Table("defaults", title, columns, rows),))
-        return Document(title, language, Summary(title, facts=facts), (section,) if rows else ())
+        return Document(title, language, Summary(title, facts=facts), (section,) if section else ())
 
     record = {"user_file": str(user_file()), "defaults": [asdict(default) for default in defaults]}
     give(Answer(record, describe), wish)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from skadvisor.advice.summary import ranges
-from skadvisor.comparison.records import Comparison, SuperKernelChange
+from skadvisor.comparison.records import Comparison, RankChange, SuperKernelChange
 from skadvisor.comparison.statistics import Spread
-from skadvisor.report.cells import number, signed, text
-from skadvisor.report.document import Cell, Column, Document, Figure, Item, Points, Section, Summary, Table
+from skadvisor.report.cells import Grid, Row, number, signed, text
+from skadvisor.report.document import Cell, Document, Figure, Item, Points, Section, Summary, Table
 from skadvisor.report.figures import DIGITS
 from skadvisor.report.glossary import explain_words
 from skadvisor.report.pictures import stack_bars
@@ -144,41 +145,50 @@ def _steps_figure(comparison: Comparison, wording: Wording) -> Figure | None:
     return Figure("stacks", stack_bars(sides, wording), wording.say(_("Where the step's time goes")))
 
 
+class _Change(NamedTuple):
+    """A row of what changed: a region, a kind of gap or a sum."""
+
+    name: Cell
+    times: tuple[Cell, Cell, Cell]
+    kernels_before: Cell = Cell("")
+    kernels_after: Cell = Cell("")
+    basis: Cell = Cell("")
+
+
 def _changes(comparison: Comparison, wording: Wording) -> Section:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            Cell(wording.region(row.region), wording.region(row.region), row.region),
-            *_times(row.before_us, row.after_us, wording),
+    rows = [
+        _Change(
+            _region(row.region, wording),
+            _times(row.before_us, row.after_us, wording),
             number(row.kernels_before, wording, 0),
             number(row.kernels_after, wording, 0),
             _basis(row.basis, wording),
         )
         for row in comparison.regions
     ]
-    nothing = Cell("")
     rows += [
-        (
-            Cell(wording.region(row.kind), wording.region(row.kind), row.kind),
-            *_times(row.before_us, row.after_us, wording),
-            nothing,
-            nothing,
-            nothing,
-        )
-        for row in comparison.gaps
+        _Change(_region(row.kind, wording), _times(row.before_us, row.after_us, wording)) for row in comparison.gaps
     ]
     if comparison.before is not None and comparison.after is not None:
         rows += _whole_step(rows, comparison.before.median_us, comparison.after.median_us, wording)
-    kernels = wording.say(_("count"))
-    columns = (
-        Column(wording.say(_("Region"))),
-        *_time_columns(wording),
-        Column(wording.say(_("Kernels before")), kernels, True, 1),
-        Column(wording.say(_("Kernels after")), kernels, True, 1),
-        Column(wording.say(_("Basis")), priority=2),
-    )
+    grid = Grid(rows, wording)
+    grid.cells(_("Region"), lambda row: row.name)
+    _add_times(grid, lambda row: row.times)
+    grid.cells(_("Kernels before"), lambda row: row.kernels_before, _("count"), numeric=True, priority=1)
+    grid.cells(_("Kernels after"), lambda row: row.kernels_after, _("count"), numeric=True, priority=1)
+    grid.cells(_("Basis"), lambda row: row.basis, priority=2)
     title = wording.say(_("Where the time changed"))
-    table = Table("changes", title, columns, tuple(rows), _note(comparison, wording))
-    return Section("changes", title, tables=(table,))
+    return Section("changes", title, tables=(grid.table("changes", title, _note(comparison, wording)),))
+
+
+def _region(region: str, wording: Wording) -> Cell:
+    return Cell(wording.region(region), wording.region(region), region)
+
+
+def _add_times(grid: Grid[Row], times: Callable[[Row], tuple[Cell, Cell, Cell]]) -> None:
+    grid.cells(_("Before"), lambda row: times(row)[0], "µs", numeric=True)
+    grid.cells(_("After"), lambda row: times(row)[1], "µs", numeric=True)
+    grid.cells(_("Change"), lambda row: times(row)[2], "µs", numeric=True)
 
 
 def _times(before_us: float, after_us: float, wording: Wording) -> tuple[Cell, Cell, Cell]:
@@ -187,16 +197,13 @@ def _times(before_us: float, after_us: float, wording: Wording) -> tuple[Cell, C
     return number(before, wording), number(after, wording), signed(after - before)
 
 
-def _whole_step(
-    rows: Sequence[tuple[Cell, ...]], before_us: float, after_us: float, wording: Wording
-) -> list[tuple[Cell, ...]]:
+def _whole_step(rows: Sequence[_Change], before_us: float, after_us: float, wording: Wording) -> list[_Change]:
     """What the rows, each a median by itself, leave of the median step, and the step: the columns add up."""
-    sums = [sum(float(row[place].value or 0.0) for row in rows) for place in (1, 2)]
+    sums = [sum(float(row.times[place].value or 0.0) for row in rows) for place in (0, 1)]
     rest = [round(whole, DIGITS) - part for whole, part in zip((before_us, after_us), sums, strict=True)]
-    nothing = (Cell(""),) * 3
     return [
-        (text(wording.say(_("medians do not add up"))), *_times(rest[0], rest[1], wording), *nothing),
-        (text(wording.say(_("Step"))), *_times(before_us, after_us, wording), *nothing),
+        _Change(text(wording.say(_("medians do not add up"))), _times(rest[0], rest[1], wording)),
+        _Change(text(wording.say(_("Step"))), _times(before_us, after_us, wording)),
     ]
 
 
@@ -210,53 +217,31 @@ def _basis(basis: str, wording: Wording) -> Cell:
     return text(wording.say(_("shared") if basis == "derived" else _("measured")))
 
 
-def _time_columns(wording: Wording) -> tuple[Column, ...]:
-    return (
-        Column(wording.say(_("Before")), "µs", True),
-        Column(wording.say(_("After")), "µs", True),
-        Column(wording.say(_("Change")), "µs", True),
-    )
-
-
 def _layers(comparison: Comparison, wording: Wording) -> Section | None:
     changed = sorted((row for row in comparison.layers if row.change_us), key=lambda row: row.change_us)
     if not changed:
         return None
-    rows = tuple(
-        (
-            number(row.layer, wording, 0),
-            text(wording.name(LAYER_KIND_NAMES, row.kind)),
-            *_times(row.before_us, row.after_us, wording),
-            _basis(row.basis, wording),
-        )
-        for row in changed
-    )
-    columns = (
-        Column(wording.say(_("Layer")), "", True),
-        Column(wording.say(_("Kind"))),
-        *_time_columns(wording),
-        Column(wording.say(_("Basis")), priority=1),
-    )
+    grid = Grid(changed, wording)
+    grid.numbers(_("Layer"), lambda row: row.layer, digits=0)
+    grid.words(_("Kind"), lambda row: wording.name(LAYER_KIND_NAMES, row.kind))
+    _add_times(grid, lambda row: _times(row.before_us, row.after_us, wording))
+    grid.cells(_("Basis"), lambda row: _basis(row.basis, wording), priority=1)
     title = wording.say(_("Layers"))
-    return Section("layers", title, tables=(Table("layers", title, columns, rows, detail=True),), detail=True)
+    return Section("layers", title, tables=(grid.table("layers", title, detail=True),), detail=True)
 
 
 def _ranks(comparison: Comparison, wording: Wording) -> Section | None:
-    if not comparison.ranks:
-        return None
-    rows = tuple(
-        (
-            number(row.rank, wording, 0),
-            number(row.before_us, wording),
-            number(row.after_us, wording),
-            signed(None if row.before_us is None or row.after_us is None else row.after_us - row.before_us),
-            text(wording.say(_("compared here")) if row.compared else ""),
-        )
-        for row in comparison.ranks
-    )
-    columns = (Column(wording.say(_("Rank")), "", True), *_time_columns(wording), Column(wording.say(_("Note"))))
-    title = wording.say(_("Ranks"))
-    return Section("ranks", title, tables=(Table("ranks", title, columns, rows),))
+    grid = Grid(comparison.ranks, wording)
+    grid.numbers(_("Rank"), lambda row: row.rank, digits=0)
+    grid.numbers(_("Before"), lambda row: row.before_us, "µs")
+    grid.numbers(_("After"), lambda row: row.after_us, "µs")
+    grid.cells(_("Change"), lambda row: signed(_difference(row)), "µs", numeric=True)
+    grid.words(_("Note"), lambda row: wording.say(_("compared here")) if row.compared else "")
+    return grid.section("ranks", wording.say(_("Ranks")))
+
+
+def _difference(row: RankChange) -> float | None:
+    return None if row.before_us is None or row.after_us is None else row.after_us - row.before_us
 
 
 def _superkernels(comparison: Comparison, wording: Wording) -> Section | None:
@@ -273,40 +258,31 @@ def _superkernels(comparison: Comparison, wording: Wording) -> Section | None:
             change.verdict,
         )
         groups.setdefault((change.name,) if len(changes) <= MOST_ROWS else alike, []).append(change)
-    rows = tuple(_superkernel_row(members, wording) for members in groups.values())
-    columns = (
-        Column(wording.say(_("Scope"))),
-        Column(wording.say(_("Layers")), priority=1),
-        Column(wording.say(_("From ... to")), priority=2),
-        Column(wording.say(_("SuperKernels")), wording.say(_("count")), True, 1),
-        Column(wording.say(_("Kernels in it")), wording.say(_("count")), True, 2),
-        *_time_columns(wording),
-        Column(wording.say(_("Verdict"))),
-        Column(wording.say(_("What to do")), priority=3),
-    )
     held = dict.fromkeys((ends_of(change.name), " + ".join(change.operators)) for change in changes)
     items += tuple(
         Item(f"{clip(ends)}: {clip(operators, LONGEST_VALUE)}") for ends, operators in list(held)[:MOST_ROWS]
     )
     title = wording.say(_("SuperKernels"))
-    table = Table("superkernels", title, columns, rows)
-    return Section("superkernels", title, tables=(table,) if rows else (), items=items)
+    tables = (_superkernel_table([*groups.values()], title, wording),) if groups else ()
+    return Section("superkernels", title, tables=tables, items=items)
 
 
-def _superkernel_row(members: Sequence[SuperKernelChange], wording: Wording) -> tuple[Cell, ...]:
-    """The row of a group: the times of the member that saved the middle, so that they belong together."""
-    middle = sorted(members, key=lambda item: item.saved_us)[len(members) // 2]
-    layers = sorted({layer for member in members for layer in member.layers})
-    scopes = list(dict.fromkeys(member.scope for member in members))
-    return (
-        text(scopes[0] if len(scopes) == 1 else f"{scopes[0]} ... {scopes[-1]}"),
-        text(ranges(layers) if layers else "-"),
-        text(ends_of(middle.name)),
-        number(len(members), wording, 0),
-        number(middle.children, wording, 0),
-        number(middle.before_us, wording),
-        number(middle.after_us, wording),
-        signed(-middle.saved_us),
-        text(wording.name(VERDICTS, middle.verdict)),
-        text(wording.sentence(middle.action), LONGEST_VALUE),
-    )
+def _superkernel_table(groups: Sequence[Sequence[SuperKernelChange]], title: str, wording: Wording) -> Table:
+    """A row per group: the times of the member that saved the middle, so that they belong together."""
+    grid = Grid([(group, sorted(group, key=lambda item: item.saved_us)[len(group) // 2]) for group in groups], wording)
+    grid.words(_("Scope"), lambda row: _scopes(row[0]))
+    grid.words(_("Layers"), lambda row: ranges(sorted({layer for one in row[0] for layer in one.layers})) or "-", 1)
+    grid.words(_("From ... to"), lambda row: ends_of(row[1].name), 2)
+    grid.numbers(_("SuperKernels"), lambda row: len(row[0]), _("count"), 0, 1)
+    grid.numbers(_("Kernels in it"), lambda row: row[1].children, _("count"), 0, 2)
+    grid.numbers(_("Before"), lambda row: row[1].before_us, "µs")
+    grid.numbers(_("After"), lambda row: row[1].after_us, "µs")
+    grid.cells(_("Change"), lambda row: signed(-row[1].saved_us), "µs", numeric=True)
+    grid.words(_("Verdict"), lambda row: wording.name(VERDICTS, row[1].verdict))
+    grid.words(_("What to do"), lambda row: wording.sentence(row[1].action), 3, LONGEST_VALUE)
+    return grid.table("superkernels", title)
+
+
+def _scopes(group: Sequence[SuperKernelChange]) -> str:
+    scopes = list(dict.fromkeys(change.scope for change in group))
+    return scopes[0] if len(scopes) == 1 else f"{scopes[0]} ... {scopes[-1]}"

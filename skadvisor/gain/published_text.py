@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from skadvisor.gain.interface import DRAWS
-from skadvisor.gain.outcomes import Level, base_rate, excluded
+from skadvisor.gain.outcomes import Level, Pair, base_rate, excluded
 from skadvisor.gain.population import Fractions, published_population
 from skadvisor.gain.published import RIVALS, Comparison, Triple, score
-from skadvisor.report.cells import Grid, number, text
-from skadvisor.report.document import Cell, Column, Document, Item, Section, Summary, Table
+from skadvisor.report.cells import Grid, number
+from skadvisor.report.document import Cell, Document, Item, Section, Summary, Table
 from skadvisor.report.wording import LONGEST_VALUE, Wording
 from skadvisor.text.messages import _
 
@@ -66,20 +66,25 @@ def _triple_cell(values: Triple | None) -> Cell:
 
 def _recovered(comparisons: Sequence[Comparison], wording: Wording) -> Table:
     """What was won of the heads and gaps that PMU columns show, beside what the other nets foretell."""
-    columns = (
-        Column(wording.say(_("PMU columns show heads and gaps"))),
-        Column(wording.say(_("Won of them")), "", True),
-        Column(wording.say(_("Foretold from the other nets (P10, P50, P90)"))),
-    )
-    rows = []
-    for pair in (one.pair for one in comparisons if one.pair.overhead_us is not None):
-        foretold = published_population().draw(10 * DRAWS, without=frozenset({pair.net}))
-        won = (pair.before_us - pair.after_us) / float(pair.overhead_us or 1)
-        where = wording.say(
-            _("{net}: {time} us at {count} boundaries"), net=pair.net, time=pair.overhead_us, count=pair.boundaries
-        )
-        rows.append((text(where, LONGEST_VALUE), Cell(f"{won:.0%}", won), Cell(say_recovered(foretold))))
-    return Table("recovered", wording.say(_("Heads and gaps won")), columns, tuple(rows))
+    grid = Grid([one.pair for one in comparisons if one.pair.overhead_us is not None], wording)
+    grid.words(_("PMU columns show heads and gaps"), lambda pair: _shown(pair, wording), longest=LONGEST_VALUE)
+    grid.cells(_("Won of them"), _won, numeric=True)
+    grid.cells(_("Foretold from the other nets (P10, P50, P90)"), _foretold)
+    return grid.table("recovered", wording.say(_("Heads and gaps won")))
+
+
+def _shown(pair: Pair, wording: Wording) -> str:
+    text = _("{net}: {time} us at {count} boundaries")
+    return wording.say(text, net=pair.net, time=pair.overhead_us, count=pair.boundaries)
+
+
+def _won(pair: Pair) -> Cell:
+    won = (pair.before_us - pair.after_us) / float(pair.overhead_us or 1)
+    return Cell(f"{won:.0%}", won)
+
+
+def _foretold(pair: Pair) -> Cell:
+    return Cell(say_recovered(published_population().draw(10 * DRAWS, without=frozenset({pair.net}))))
 
 
 def say_recovered(fractions: Fractions) -> str:
