@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from skadvisor.vocabulary.arrays import Flags, Ints
 
 EAGER_LIMIT_NS = 3_000
 GRAPH_FLOOR_NS = 10_000
@@ -31,9 +32,6 @@ GRAPH_CAP_NS = 50_000
 MEDIANS_OF_A_HOST_GAP = 10
 
 GAP_KINDS = ("inside", "between", "wait", "host")
-
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 def find_gaps(labelled: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from skadvisor.accounting.steady import steady_steps
 from skadvisor.accounting.timeline import Exposed, Times
@@ -25,6 +24,7 @@ from skadvisor.records import (
     TypicalLayer,
 )
 from skadvisor.units import us
+from skadvisor.vocabulary.arrays import Floats
 from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
 
@@ -47,7 +47,7 @@ class StepKernels:
         return Exposed(self.kernels)
 
     @cached_property
-    def core_ns(self) -> NDArray[np.float64]:
+    def core_ns(self) -> Floats:
         """The longer of the kernels' times on Cube and Vector cores, ns; nan where no PMU column shows one."""
         return np.fmax(self.plain.numbers("aic_ns"), self.plain.numbers("aiv_ns"))
 

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from skadvisor.accounting.gaps import GAP_KINDS, find_gaps
 from skadvisor.accounting.steady import representative_steps
 from skadvisor.records import REGIONS
-
-Ints = NDArray[np.int64]
+from skadvisor.vocabulary.arrays import Flags, Ints
 
 #: Steps are measured in groups of about this many kernels, so that memory stays bounded.
 KERNELS_AT_ONCE = 400_000
@@ -90,7 +89,7 @@ class Exposed:
         self._lengths = np.append(lengths, 0)
         self._running = self._count(slice(None))
 
-    def inside(self, chosen: NDArray[np.bool_]) -> int:
+    def inside(self, chosen: Flags) -> int:
         """The exposed time of the `chosen` kernels (N,), ns; within a region it is shared with the others running."""
         running = self._count(chosen[self._row])
         mine, others = running > 0, running < self._running

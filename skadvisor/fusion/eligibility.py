@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skadvisor.fusion.overlaps import count_streams
 from skadvisor.fusion.readings import cann_version, families, mode_of
 from skadvisor.records import Finding
 from skadvisor.text.messages import Message, _, listed
 from skadvisor.units import us
+from skadvisor.vocabulary.arrays import Flags, Floats, Ints, Words
 
 if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
@@ -32,23 +32,23 @@ class Inside:
     """The kernels of a step that lie in a scope: positions in the step, and columns at these positions."""
 
     preview: Preview
-    rows: NDArray[np.int64]
+    rows: Ints
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def words(self, name: str) -> NDArray[np.object_]:
-        return cast("NDArray[np.object_]", self.preview.judged.step.plain.words(name)[self.rows])
+    def words(self, name: str) -> Words:
+        return self.preview.judged.step.plain.words(name)[self.rows]
 
-    def numbers(self, name: str) -> NDArray[np.float64]:
-        return cast("NDArray[np.float64]", self.preview.judged.step.plain.numbers(name)[self.rows])
+    def numbers(self, name: str) -> Floats:
+        return self.preview.judged.step.plain.numbers(name)[self.rows]
 
     @cached_property
     def streams(self) -> int:
         """The most streams that one scope spans."""
         return count_streams(self.preview.judged.step.plain, self.preview.scope)
 
-    def operators(self, chosen: NDArray[np.bool_], most: int) -> str:
+    def operators(self, chosen: Flags, most: int) -> str:
         """The operator types of some of the kernels, by name."""
         return ", ".join(sorted(set(self.preview.judged.op_type[self.rows[chosen]].tolist()))[:most])
 

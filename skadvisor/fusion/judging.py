@@ -11,11 +11,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skadvisor.fusion.readings import Reading, list_readings, mode_of
 from skadvisor.fusion.rules import Judgement, Rule, index, load_rules, own_rules
 from skadvisor.text.messages import Message, _, listed
+from skadvisor.vocabulary.arrays import Words
 from skadvisor.vocabulary.names import operator_type
 from skadvisor.vocabulary.superkernel_names import TYPE, is_superkernel
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
     from skadvisor.events import PlainColumns
 
-Words = NDArray[np.object_]
 
 NO_CONDITIONS: Mapping[str, bool | None] = MappingProxyType({})
 

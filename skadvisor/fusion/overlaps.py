@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from skadvisor.vocabulary.arrays import Flags, Ints
 
 if TYPE_CHECKING:
     from skadvisor.events import PlainColumns
 
-Ints = NDArray[np.int64]
 
 #: Kinds of core that can run side by side when one kernel uses only Cube and the other only Vector cores.
 CUBE = ("AI_CORE",)
@@ -43,7 +43,7 @@ class Overlaps:
     earlier: Ints
     later: Ints
     overlap_ns: Ints
-    complementary: NDArray[np.bool_]
+    complementary: Flags
 
     @property
     def total_ns(self) -> int:

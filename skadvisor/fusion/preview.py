@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from skadvisor.accounting.timeline import before_on_stream
 from skadvisor.fusion.judging import JudgedStep
@@ -20,11 +19,10 @@ from skadvisor.fusion.overlaps import Overlaps, find_overlaps
 from skadvisor.fusion.rules import Judgement
 from skadvisor.fusion.templates import Variant, place
 from skadvisor.records import Fragments
+from skadvisor.vocabulary.arrays import Flags, Ints
 
 if TYPE_CHECKING:
     from skadvisor.events import PlainColumns
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,7 @@ class Preview:
     cuts: tuple[Cut, ...]
 
     @cached_property
-    def inside(self) -> NDArray[np.bool_]:
+    def inside(self) -> Flags:
         """Which kernels are in a scope."""
         return self.scope >= 0
 
@@ -117,7 +115,7 @@ def _neighbours(kernels: PlainColumns, scope: Ints) -> Ints:
     return np.where(joined, previous, -1)
 
 
-def _fragments(previous: Ints, can_fuse: NDArray[np.bool_], scope: Ints) -> Ints:
+def _fragments(previous: Ints, can_fuse: Flags, scope: Ints) -> Ints:
     """Number the maximal runs of fusible neighbours; -1 outside scopes and for breakers."""
     fragment = [-1] * len(previous)
     fits = ((scope >= 0) & can_fuse).tolist()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from skadvisor.files.data_files import read_toml
 from skadvisor.records import TemplateName
+from skadvisor.vocabulary.arrays import Flags, Ints, Words
 
 if TYPE_CHECKING:
     from skadvisor.events import PlainColumns
@@ -103,7 +104,7 @@ def template_variant(template: str, variant: str = "") -> Variant:
     raise KeyError(variant)
 
 
-def place(kernels: PlainColumns, variant: Variant) -> NDArray[np.int64]:
+def place(kernels: PlainColumns, variant: Variant) -> Ints:
     """Which scope each labelled kernel is in: a number per scope, -1 for kernels outside.
 
     Scopes per layer are numbered by step and layer, scopes per step by step. Collectives belong to the scope of the
@@ -127,16 +128,14 @@ def place(kernels: PlainColumns, variant: Variant) -> NDArray[np.int64]:
     return np.where(inside, step * (int(layer.max(initial=0)) + 1) + layer, -1)
 
 
-def _one_of(words: NDArray[np.object_], wanted: tuple[str, ...]) -> NDArray[np.bool_]:
+def _one_of(words: Words, wanted: tuple[str, ...]) -> Flags:
     found = np.zeros(len(words), dtype=bool)
     for word in wanted:
         found |= words == word
     return found
 
 
-def _layers_of_input_norms(
-    step: NDArray[np.int64], layer: NDArray[np.int64], region: NDArray[Any]
-) -> NDArray[np.int64]:
+def _layers_of_input_norms(step: Ints, layer: Ints, region: NDArray[Any]) -> Ints:
     """For each norm whose next kernel of substance is attention: the layer of that attention; else -1."""
     result = np.full(len(region), -1, dtype="int64")
     steps, layers, regions = step.tolist(), layer.tolist(), region.tolist()

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from skadvisor.vocabulary.arrays import Ints, Words
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Ints = NDArray[np.int64]
 
 #: Kernels that compute and communicate in one, and so contain waiting. Those with whole expert matmuls inside are
 #: left out: they differ between ranks by work, not only by waiting.
@@ -37,7 +37,7 @@ class Collectives:
 
     step_starts: Ints
     step: Ints
-    name: NDArray[np.object_]
+    name: Words
     duration: Ints
 
     @property

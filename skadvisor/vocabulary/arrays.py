@@ -8,3 +8,4 @@ from numpy.typing import NDArray
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Words = NDArray[np.object_]
