@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.recording import recorder
-from skadvisor.records import Finding, Status
-from skadvisor.text.messages import Message, _
+from skadvisor.records import Finding, finding
+from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,8 +137,9 @@ def _check_warm_up(read: Read) -> Finding:
     if not odd:
         return finding("warm_up", "pass", _("no warm-up or odd step inside"))
     text = _("{count} of {steps} steps are not typical and were left out; the first is step {first}: {note}")
-    said = {"count": len(odd), "steps": len(steps), "first": odd[0].index, "note": odd[0].note}
-    return finding("warm_up", "warn", text, _("skip the first steps with skip_first in the schedule"), **said)
+    remedy = _("skip the first steps with skip_first in the schedule")
+    first, note = odd[0].index, odd[0].note
+    return finding("warm_up", "warn", text, remedy, count=len(odd), steps=len(steps), first=first, note=note)
 
 
 def _check_mode(read: Read) -> Finding:
@@ -232,13 +233,3 @@ CHECKS: tuple[Callable[[Any], Finding], ...] = (
     _check_warm_up,
     _check_ranks,
 )
-
-
-def finding(check: str, status: Status, text: str, remedy: str = "", **values: Any) -> Finding:
-    """A finding without a source: the capture itself is the source. `values` fill the text and the remedy."""
-    return Finding(
-        check=check,
-        status=status,
-        message=Message(text, **values),
-        remedy=Message(remedy, **values) if remedy else None,
-    )

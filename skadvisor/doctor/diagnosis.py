@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from skadvisor.doctor.checks import CHECKS, Read, finding
+from skadvisor.doctor.checks import CHECKS, Read
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.recording import recorder
-from skadvisor.records import Finding, Mode
+from skadvisor.records import Finding, Mode, finding
 from skadvisor.text.messages import _
 
 if TYPE_CHECKING:

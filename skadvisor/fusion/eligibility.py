@@ -11,7 +11,7 @@ import numpy as np
 
 from skadvisor.fusion.overlaps import count_streams
 from skadvisor.fusion.readings import cann_version, families, mode_of
-from skadvisor.records import Finding
+from skadvisor.records import Finding, Status, finding
 from skadvisor.text.messages import Message, _, listed
 from skadvisor.units import us
 from skadvisor.vocabulary.arrays import Flags, Floats, Ints, Words
@@ -64,30 +64,16 @@ def check_mode(situation: Situation, inside: Inside) -> Finding | None:
     """Fusion needs a compiled graph."""
     source = _("works in GE graphs and in npugraph_ex with static kernels, not in eager mode")
     if situation.mode == "eager":
-        return Finding(
-            check="mode",
-            status="block",
-            message=Message(_("the capture is eager; SuperKernel works in graph mode only")),
-            remedy=Message(_("run decode in graph mode first (GE graph, or npugraph_ex with static kernels)")),
-            source=source,
-        )
+        text = _("the capture is eager; SuperKernel works in graph mode only")
+        remedy = _("run decode in graph mode first (GE graph, or npugraph_ex with static kernels)")
+        return finding("mode", "block", text, remedy, source)
     if situation.mode == "unknown":
-        return Finding(
-            check="mode",
-            status="unknown",
-            message=Message(_("the capture does not say whether a graph ran")),
-            remedy=Message(_("make sure that decode runs as a static graph")),
-            source=source,
-        )
+        text = _("the capture does not say whether a graph ran")
+        return finding("mode", "unknown", text, _("make sure that decode runs as a static graph"), source)
     if situation.graph_kind is not None and "acl" in situation.graph_kind.lower():
-        return Finding(
-            check="mode",
-            status="warn",
-            message=Message(_("the graph is a replayed ACL graph, which is not compiled as a whole")),
-            remedy=Message(_("use npugraph_ex with static_kernel_compile, or a GE graph")),
-            source=source,
-        )
-    return Finding(check="mode", status="pass", message=Message(_("decode runs as a graph")), source=source)
+        text = _("the graph is a replayed ACL graph, which is not compiled as a whole")
+        return finding("mode", "warn", text, _("use npugraph_ex with static_kernel_compile, or a GE graph"), source)
+    return finding("mode", "pass", _("decode runs as a graph"), source=source)
 
 
 def check_shapes(situation: Situation, inside: Inside) -> Finding | None:
@@ -95,51 +81,30 @@ def check_shapes(situation: Situation, inside: Inside) -> Finding | None:
     source = _("compile log: SuperKernelPass only supports static graphs")
     state = inside.words("state")
     if situation.mode == "eager" or all(word is None for word in state):
-        return Finding(
-            check="shapes",
-            status="unknown",
-            message=Message(_("the capture does not tell whether the graph would have static shapes")),
-            remedy=Message(_("compile with dynamic=False")),
-            source=source,
-        )
+        text = _("the capture does not tell whether the graph would have static shapes")
+        return finding("shapes", "unknown", text, _("compile with dynamic=False"), source)
     dynamic = int((state == "dynamic").sum())
     if dynamic:
-        return Finding(
-            check="shapes",
-            status="warn",
-            message=Message(_("{count} of {all} kernels in scope are dynamic"), count=dynamic, all=len(inside)),
-            remedy=Message(_("compile the decode graph with static shapes (dynamic=False)")),
-            source=source,
-        )
-    return Finding(check="shapes", status="pass", message=Message(_("all kernels in scope are static")), source=source)
+        text = _("{count} of {all} kernels in scope are dynamic")
+        remedy = _("compile the decode graph with static shapes (dynamic=False)")
+        return finding("shapes", "warn", text, remedy, source, count=dynamic, all=len(inside))
+    return finding("shapes", "pass", _("all kernels in scope are static"), source=source)
 
 
 def check_streams(situation: Situation, inside: Inside) -> Finding | None:
     """More than one stream in a scope, and what would be lost if they no longer overlapped."""
     source = _("GE option stream-fusion; compile log: do not support more than 2 real stream")
     if np.isnan(inside.numbers("stream")).any():
-        return Finding(
-            check="streams",
-            status="unknown",
-            message=Message(_("the capture has no stream of some kernels")),
-            remedy=Message(_("record at Level1")),
-            source=source,
-        )
+        text = _("the capture has no stream of some kernels")
+        return finding("streams", "unknown", text, _("record at Level1"), source)
     if inside.streams <= 1:
-        return Finding(check="streams", status="pass", message=Message(_("each scope has one stream")), source=source)
-    return Finding(
-        check="streams",
-        status="warn",
-        message=Message(
-            _("a scope spans {streams} streams; {us:.1f} us per step overlap and may be serialised"),
-            streams=inside.streams,
-            us=us(inside.preview.overlaps.total_ns),
-        ),
-        remedy=Message(
-            _("set stream-fusion=1 where pure Cube runs beside pure Vector work; else one scope per stream, or smaller")
-        ),
-        source=source,
+        return finding("streams", "pass", _("each scope has one stream"), source=source)
+    text = _("a scope spans {streams} streams; {us:.1f} us per step overlap and may be serialised")
+    remedy = _(
+        "set stream-fusion=1 where pure Cube runs beside pure Vector work; else one scope per stream, or smaller"
     )
+    overlap = us(inside.preview.overlaps.total_ns)
+    return finding("streams", "warn", text, remedy, source, streams=inside.streams, us=overlap)
 
 
 def check_core_limits(situation: Situation, inside: Inside) -> Finding | None:
@@ -151,16 +116,10 @@ def check_core_limits(situation: Situation, inside: Inside) -> Finding | None:
     limits = {int(blocks[cube & (stream == one)].max()) for one in np.unique(stream[cube])}
     if len(limits) <= 1:
         return None
-    return Finding(
-        check="core_limits",
-        status="warn",
-        message=Message(
-            _("the streams of a scope use at most {limits} Cube cores: core limits differ"),
-            limits=", ".join(map(str, sorted(limits))),
-        ),
-        remedy=Message(_("place one scope per stream and core limit, as the published three-scope example does")),
-        source=_("different core limits need separate scopes"),
-    )
+    text = _("the streams of a scope use at most {limits} Cube cores: core limits differ")
+    remedy = _("place one scope per stream and core limit, as the published three-scope example does")
+    source = _("different core limits need separate scopes")
+    return finding("core_limits", "warn", text, remedy, source, limits=", ".join(map(str, sorted(limits))))
 
 
 def check_already_fused(situation: Situation, inside: Inside) -> Finding | None:
@@ -168,13 +127,9 @@ def check_already_fused(situation: Situation, inside: Inside) -> Finding | None:
     found = int((inside.preview.judged.op_type == "SuperKernel").sum())
     if not found:
         return None
-    return Finding(
-        check="superkernel",
-        status="block",
-        message=Message(_("SuperKernel is on already: {count} of them run in the step"), count=found),
-        remedy=Message(_("judge it with: skadvisor compare BEFORE AFTER; for a forecast, record with SuperKernel off")),
-        source=_("operator type SuperKernel"),
-    )
+    text = _("SuperKernel is on already: {count} of them run in the step")
+    remedy = _("judge it with: skadvisor compare BEFORE AFTER; for a forecast, record with SuperKernel off")
+    return finding("superkernel", "block", text, remedy, _("operator type SuperKernel"), count=found)
 
 
 def check_cores(situation: Situation, inside: Inside) -> Finding | None:
@@ -183,30 +138,17 @@ def check_cores(situation: Situation, inside: Inside) -> Finding | None:
     blocks, core, others = inside.numbers("blocks"), inside.words("core"), inside.numbers("mix_blocks")
     known = ~np.isnan(blocks)
     if not known.any():
-        return Finding(
-            check="cores",
-            status="unknown",
-            message=Message(_("the capture has no core counts (Block Dim)")),
-            source=source,
-        )
+        return finding("cores", "unknown", _("the capture has no core counts (Block Dim)"), source=source)
     cube = blocks[known & np.isin(core, CUBE_CORES)]
     mixed = known & ((core == "MIX_AIC") | (core == "MIX_AIV"))
     mix, one_to_one = int(mixed.sum()), int((mixed & (others == blocks)).sum())
     if not mix and len(np.unique(cube)) <= 1:
-        return Finding(check="cores", status="pass", message=Message(_("one core count in scope")), source=source)
-    return Finding(
-        check="cores",
-        status="warn" if mix else "pass",
-        message=Message(
-            _("{mix} kernels use Cube and Vector cores together ({one} of them 1:1); Cube core counts {low} to {high}"),
-            mix=mix,
-            one=one_to_one,
-            low=int(cube.min()) if len(cube) else 0,
-            high=int(cube.max()) if len(cube) else 0,
-        ),
-        remedy=Message(_("if it hangs, set feed-sync-all=1 and compare the Block Dim of operators that use SyncAll")),
-        source=source,
-    )
+        return finding("cores", "pass", _("one core count in scope"), source=source)
+    text = _("{mix} kernels use Cube and Vector cores together ({one} of them 1:1); Cube core counts {low} to {high}")
+    remedy = _("if it hangs, set feed-sync-all=1 and compare the Block Dim of operators that use SyncAll")
+    low, high = (int(cube.min()), int(cube.max())) if len(cube) else (0, 0)
+    status: Status = "warn" if mix else "pass"
+    return finding("cores", status, text, remedy, source, mix=mix, one=one_to_one, low=low, high=high)
 
 
 def check_collectives(situation: Situation, inside: Inside) -> Finding | None:
@@ -214,14 +156,11 @@ def check_collectives(situation: Situation, inside: Inside) -> Finding | None:
     found = int((inside.words("region") == "comm").sum())
     if not found:
         return None
-    status = {True: "pass", False: "warn", None: "warn"}[situation.aiv_expansion]
-    return Finding(
-        check="collectives",
-        status=status,  # type: ignore[arg-type]
-        message=Message(_("{count} collectives per step lie in scope"), count=found),
-        remedy=Message(_("set HCCL_OP_EXPANSION_MODE=AIV; otherwise each of them ends a fragment")),
-        source=_("four types of collectives keep a scope, where an AIV algorithm runs them"),
-    )
+    status: Status = "pass" if situation.aiv_expansion else "warn"
+    text = _("{count} collectives per step lie in scope")
+    remedy = _("set HCCL_OP_EXPANSION_MODE=AIV; otherwise each of them ends a fragment")
+    source = _("four types of collectives keep a scope, where an AIV algorithm runs them")
+    return finding("collectives", status, text, remedy, source, count=found)
 
 
 def check_aicpu(situation: Situation, inside: Inside) -> Finding | None:
@@ -229,15 +168,11 @@ def check_aicpu(situation: Situation, inside: Inside) -> Finding | None:
     chosen = inside.words("core") == "AI_CPU"
     source = _("reason word DEFAULT_NODE")
     if not chosen.any():
-        return Finding(check="aicpu", status="pass", message=Message(_("no AI CPU task in scope")), source=source)
+        return finding("aicpu", "pass", _("no AI CPU task in scope"), source=source)
+    text = _("{count} AI CPU tasks in scope: {names}")
+    remedy = _("change the data type or the operator so that it runs on AI Core, or move it out")
     names = ", ".join(sorted(set(map(str, inside.words("op_type")[chosen])))[:3])
-    return Finding(
-        check="aicpu",
-        status="warn",
-        message=Message(_("{count} AI CPU tasks in scope: {names}"), count=int(chosen.sum()), names=names),
-        remedy=Message(_("change the data type or the operator so that it runs on AI Core, or move it out")),
-        source=source,
-    )
+    return finding("aicpu", "warn", text, remedy, source, count=int(chosen.sum()), names=names)
 
 
 def check_tiling(situation: Situation, inside: Inside) -> Finding | None:
@@ -245,17 +180,12 @@ def check_tiling(situation: Situation, inside: Inside) -> Finding | None:
     needing = inside.preview.judged.needs[inside.rows] == "tiling_sink"
     if not needing.any():
         return None
-    return Finding(
-        check="tiling",
-        status={True: "pass", False: "warn", None: "unknown"}[situation.tiling_sink],  # type: ignore[arg-type]
-        message=Message(
-            _("{names} ({count} per step): fused only where tiling is sunk"),
-            names=inside.operators(needing, 3),
-            count=int(needing.sum()),
-        ),
-        remedy=Message(_("switch tiling sink on (tiling_schedule_optimize), or leave them outside the scope")),
-        source=_("tiling-offload operators that are not tiling-sunk break; reason word DYNAMIC_TASK_UNSUPPORT"),
-    )
+    statuses: dict[bool | None, Status] = {True: "pass", False: "warn", None: "unknown"}
+    text = _("{names} ({count} per step): fused only where tiling is sunk")
+    remedy = _("switch tiling sink on (tiling_schedule_optimize), or leave them outside the scope")
+    source = _("tiling-offload operators that are not tiling-sunk break; reason word DYNAMIC_TASK_UNSUPPORT")
+    names, count = inside.operators(needing, 3), int(needing.sum())
+    return finding("tiling", statuses[situation.tiling_sink], text, remedy, source, names=names, count=count)
 
 
 def check_custom(situation: Situation, inside: Inside) -> Finding | None:
@@ -264,7 +194,7 @@ def check_custom(situation: Situation, inside: Inside) -> Finding | None:
     triton = np.array([name is not None and "triton" in name.lower() for name in names], dtype=bool)
     unknown = (inside.preview.judged.fusible[inside.rows] == "unknown") & ~triton
     if not triton.any() and not unknown.any():
-        return Finding(check="custom", status="pass", message=Message(_("all operators in scope are known")))
+        return finding("custom", "pass", _("all operators in scope are known"))
     said = [
         Message(sentence, count=int(chosen.sum()), names=inside.operators(chosen, 4))
         for sentence, chosen in (
@@ -289,42 +219,30 @@ def check_single(situation: Situation, inside: Inside) -> Finding | None:
     fragments = inside.preview.fragments
     if not fragments.kernels:
         return None
-    if fragments.boundaries and fragments.boundaries_removed * 2 < fragments.boundaries:
-        return Finding(
-            check="fragments",
-            status="warn",
-            message=Message(
-                _("breakers leave {removed} of {all} boundaries to remove; {single} fragments are single kernels"),
-                removed=fragments.boundaries_removed,
-                all=fragments.boundaries,
-                single=fragments.single_kernel,
-            ),
-            remedy=Message(_("see the breakers; a smaller scope between them wins the same")),
-            source=_("a breaker ends a fragment, fusion resumes after it"),
-        )
-    return Finding(
-        check="fragments",
-        status="pass",
-        message=Message(
-            _("{removed} of {all} boundaries can go"), removed=fragments.boundaries_removed, all=fragments.boundaries
-        ),
-        source=_("a breaker ends a fragment, fusion resumes after it"),
-    )
+    source = _("a breaker ends a fragment, fusion resumes after it")
+    removed, boundaries = fragments.boundaries_removed, fragments.boundaries
+    if removed * 2 < boundaries:
+        text = _("breakers leave {removed} of {all} boundaries to remove; {single} fragments are single kernels")
+        remedy = _("see the breakers; a smaller scope between them wins the same")
+        single = fragments.single_kernel
+        return finding("fragments", "warn", text, remedy, source, removed=removed, all=boundaries, single=single)
+    text = _("{removed} of {all} boundaries can go")
+    return finding("fragments", "pass", text, source=source, removed=removed, all=boundaries)
 
 
 def check_hardware(situation: Situation, inside: Inside) -> Finding | None:
     """A2, A3 and 950 by the newest documents."""
     source = _("newest documents: A2, A3 and 950; older ones say A3 only")
-    known = {"A3": "pass", "950": "pass", "A2": "warn"}
+    known: dict[str, Status] = {"A3": "pass", "950": "pass", "A2": "warn"}
     statuses = {known.get(family, "block") for family in families(situation.hardware)}
-    status = statuses.pop() if len(statuses) == 1 else "unknown"
+    status: Status = statuses.pop() if len(statuses) == 1 else "unknown"
     unknown = situation.hardware == "unknown"
     message = Message(_("the chip is unknown") if unknown else "{name}", name=situation.hardware)
     if situation.hardware_known_by is not None:
         message = Message(_("{fact} ({how})"), fact=message, how=situation.hardware_known_by)
     return Finding(
         check="hardware",
-        status=status,  # type: ignore[arg-type]
+        status=status,
         message=message,
         remedy=None if status == "pass" else Message(_("check that your CANN version names this hardware")),
         source=source,
@@ -337,13 +255,9 @@ def check_version(situation: Situation, inside: Inside) -> Finding | None:
         return None
     if cann_version(situation.cann) >= FIRST_CANN_OF_NPUGRAPH_EX:
         return None
-    return Finding(
-        check="version",
-        status="warn",
-        message=Message(_("npugraph_ex has SuperKernel from CANN 9.0 on; this is {version}"), version=situation.cann),
-        remedy=Message(_("use CANN 9.0 or later, or a GE graph")),
-        source=_("graph-autofusion has no super_kernel/src/aot before 9.0"),
-    )
+    text = _("npugraph_ex has SuperKernel from CANN 9.0 on; this is {version}")
+    source = _("graph-autofusion has no super_kernel/src/aot before 9.0")
+    return finding("version", "warn", text, _("use CANN 9.0 or later, or a GE graph"), source, version=situation.cann)
 
 
 CHECKS: tuple[Check, ...] = (

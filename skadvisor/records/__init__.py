@@ -42,6 +42,7 @@ from skadvisor.records.placements import (
     Term,
     Trial,
     find_template,
+    finding,
 )
 from skadvisor.records.results import (
     Notice,
@@ -116,6 +117,7 @@ __all__ = [
     "Verdict",
     "WholeTime",
     "find_template",
+    "finding",
     "from_json",
     "json_schema",
     "to_json",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from skadvisor.records.words import Basis, Choice, Ground, Status, TemplateName, Verdict, WholeTime
 from skadvisor.text.messages import Message
@@ -108,6 +108,14 @@ class Finding:
     message: Message
     remedy: Message | None = None
     source: str = ""
+
+
+def finding(check: str, status: Status, text: str, remedy: str = "", source: str = "", **values: Any) -> Finding:
+    """A finding in words; `values` fill the text and the remedy."""
+    said = Message(text, **values)
+    return Finding(
+        check=check, status=status, message=said, remedy=Message(remedy, **values) if remedy else None, source=source
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
