@@ -47,10 +47,7 @@ def test_what_exceeds_the_last_arrival_is_waiting(ranks, steps, work, seed, repe
     answers = compare(ranks_with_arrivals(arrivals, work, names))
     for number, answer in enumerate(answers):
         assert answer is not None
-        assert answer.work.tolist() == [3 * work] * steps
-        waited = (arrivals.max(axis=0) - arrivals[number]).sum(axis=1)
-        assert answer.wait.tolist() == waited.tolist()
-        assert answer.matched == 3 * steps
+        assert answer.tolist() == (arrivals.max(axis=0) - arrivals[number]).sum(axis=1).tolist()
 
 
 @settings(max_examples=20, deadline=None)
@@ -61,7 +58,7 @@ def test_the_order_of_ranks_does_not_matter(seed, order):
     straight = compare(ranks)
     for place, answer in zip(order, compare([ranks[place] for place in order]), strict=True):
         assert answer is not None and straight[place] is not None
-        assert answer.wait.tolist() == straight[place].wait.tolist()
+        assert answer.tolist() == straight[place].tolist()
 
 
 def test_names_that_count_up_need_no_clock_and_no_equal_steps():
@@ -69,10 +66,7 @@ def test_names_that_count_up_need_no_clock_and_no_equal_steps():
         np.array([0, 1000]), np.array([0, 1]), np.array(["r__7_1_1", "r__7_2_1"], object), np.array([50, 90])
     )
     two = Collectives(np.array([77]), np.array([0]), np.array(["r__7_2_1"], object), np.array([30]))
-    first, second = compare([one, two])
-    assert first is not None and second is not None
-    assert (first.work.tolist(), first.wait.tolist(), first.matched) == ([0, 30], [0, 60], 1)
-    assert (second.work.tolist(), second.wait.tolist()) == ([30], [0])
+    assert [answer.tolist() for answer in compare([one, two])] == [[0, 60], [0]]
 
 
 def test_another_group_of_ranks_is_another_collective():
@@ -86,11 +80,10 @@ def test_a_capture_that_began_a_step_later_is_shifted_by_the_clock():
     arrivals = np.random.default_rng(1).integers(0, 20_000, (2, 5, 2))
     long, other = ranks_with_arrivals(arrivals, 100, ["a", "b"], clock=[0, 30_000])
     late = Collectives(other.step_starts[1:], other.step[2:] - 1, other.name[2:], other.duration[2:])
-    first, second = compare([long, late])
-    assert first is not None and second is not None
-    assert second.work.tolist() == [200] * 4
-    assert first.wait.tolist()[0] == 0, "the step that the other rank does not have is left out"
-    assert first.work.tolist() == [0, 200, 200, 200, 200]
+    waited = (arrivals.max(axis=0) - arrivals).sum(axis=2)
+    first, second = (answer.tolist() for answer in compare([long, late]))
+    assert first == [0, *waited[0, 1:]], "the step that the other rank does not have is left out"
+    assert second == [*waited[1, 1:]]
 
 
 def test_steps_that_cannot_be_matched_give_no_waiting():
@@ -135,6 +128,5 @@ def test_collectives_and_kernels_that_wait_are_collected_but_no_parts(labelled):
     assert found.name.tolist() == ["hcom_allReduce__1_1_1", "MoeDistributeDispatchV2_3", "hcom_x"]
     assert found.duration.tolist() == [6, 8, 9]
     assert found.step.tolist() == [0, 0, 1]
-    assert found.total == 23
     only_second = collect(labelled, steps[steps["step"] == 1])
     assert (only_second.step.tolist(), only_second.step_starts.tolist()) == ([0], [120])

@@ -107,7 +107,7 @@ def _expert_notice(group: Sequence[RankRecord]) -> list[Notice]:
         return []
     message = Message(
         _("expert work is uneven: rank {rank} spends {most:.1f} us per step in expert matmuls, {ratio:.2f} x the mean"),
-        rank=_name(busiest),
+        rank=name_of(busiest),
         most=most,
         ratio=most / average,
     )
@@ -130,9 +130,10 @@ def _stage_notice(records: Sequence[RankRecord], stages: Sequence[int], pipeline
 
 
 def _names(records: Sequence[RankRecord]) -> str:
-    names = [_name(record) for record in records]
+    names = [name_of(record) for record in records]
     return ", ".join(names) if len(names) <= NAMED else f"{', '.join(names[: NAMED - 1])}, ... {names[-1]}"
 
 
-def _name(record: RankRecord) -> str:
+def name_of(record: RankRecord) -> str:
+    """The rank as people call it, "?" where it has no number."""
     return "?" if record.rank is None else str(record.rank)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from skadvisor.errors import InputError, SkadvisorError
-from skadvisor.ranks.findings import rank_findings
+from skadvisor.ranks.findings import name_of, rank_findings
 from skadvisor.ranks.one_run import Member, check_one_run
 from skadvisor.ranks.place import Place
-from skadvisor.ranks.stragglers import Collectives, Waiting, compare
+from skadvisor.ranks.stragglers import Collectives, compare
 from skadvisor.ranks.summary import RankAnswer
 from skadvisor.records import (
     CaptureRecord,
@@ -28,6 +28,7 @@ from skadvisor.records import (
 )
 from skadvisor.text.messages import Message, _
 from skadvisor.units import us
+from skadvisor.vocabulary.arrays import Ints
 
 #: Layers of each kind, phase and pipeline place: ranks that agree in these do the same.
 Stage = tuple[str, int | None, tuple[tuple[str, int], ...]]
@@ -84,7 +85,7 @@ class Merger:
                 rank.record,
                 reference=rank is reference,
                 stage=stages.index(rank.stage),
-                wait_us=None if wait is None else us(float(median(wait.wait))),
+                wait_us=None if wait is None else us(float(median(wait))),
                 estimate=rank.estimates.get(base.recommendation.choice),
             )
             for rank, wait in zip(kept, waits, strict=True)
@@ -145,9 +146,9 @@ def _pace(kept: _Kept) -> tuple[float, float, int, str]:
     return (record.comm_us or 0.0, -(record.wall_us or 0.0), record.rank or 0, kept.place.path)
 
 
-def _waits(kept: Sequence[_Kept]) -> list[Waiting | None]:
-    """Each rank's waiting, from the comparison with the ranks of its phase."""
-    waits: list[Waiting | None] = [None] * len(kept)
+def _waits(kept: Sequence[_Kept]) -> list[Ints | None]:
+    """Each rank's waiting per step, from the comparison with the ranks of its phase."""
+    waits: list[Ints | None] = [None] * len(kept)
     for phase in {rank.stage[0] for rank in kept}:
         places = [place for place, rank in enumerate(kept) if rank.stage[0] == phase]
         for place, wait in zip(places, compare([kept[place].collectives for place in places]), strict=True):
@@ -211,7 +212,7 @@ def _agreed(recommendation: Recommendation, read: Sequence[RankRecord]) -> Recom
     )
 
 
-def _warnings(base: Result, kept: Sequence[_Kept], waits: Sequence[Waiting | None]) -> list[Notice]:
+def _warnings(base: Result, kept: Sequence[_Kept], waits: Sequence[Ints | None]) -> list[Notice]:
     """The reference's warnings, and those only of other ranks, each kind once with the rank that has it first."""
     # What one rank alone cannot tell, the comparison of ranks has told.
     answered = {"collectives"} if any(wait is not None for wait in waits) else set()
@@ -221,7 +222,7 @@ def _warnings(base: Result, kept: Sequence[_Kept], waits: Sequence[Waiting | Non
     for rank in kept:
         for code, notice in {notice.code: notice for notice in rank.warnings if notice.code not in known}.items():
             counts[code] += 1
-            message = Message(_("rank {rank}: {warning}"), rank=_name(rank.record), warning=notice.message)
+            message = Message(_("rank {rank}: {warning}"), rank=name_of(rank.record), warning=notice.message)
             first.setdefault(code, Notice(code=code, message=message))
     others = [notice if counts[code] == 1 else _counted(notice, counts[code]) for code, notice in first.items()]
     return [*(notice for notice in base.warnings if notice.code not in answered), *others]
@@ -245,17 +246,13 @@ def _unread_notices(unread: Sequence[RankRecord]) -> list[Notice]:
             code="rank_unreadable",
             message=Message(
                 _("rank {rank} was left out ({path}): {reason}"),
-                rank=_name(record),
+                rank=name_of(record),
                 path=record.path,
                 reason=record.reason,
             ),
         )
         for record in unread
     ]
-
-
-def _name(record: RankRecord) -> str:
-    return "?" if record.rank is None else str(record.rank)
 
 
 def _all_failed(failed: Sequence[tuple[Place, Exception]]) -> Exception:

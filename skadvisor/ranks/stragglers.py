@@ -20,7 +20,6 @@ from skadvisor.vocabulary.arrays import Ints, Words
 if TYPE_CHECKING:
     import pandas as pd
 
-
 #: Kernels that compute and communicate in one, and so contain waiting. Those with whole expert matmuls inside are
 #: left out: they differ between ranks by work, not only by waiting.
 WAITING_KERNELS = re.compile(
@@ -39,20 +38,6 @@ class Collectives:
     step: Ints
     name: Words
     duration: Ints
-
-    @property
-    def total(self) -> int:
-        """Time in all of them."""
-        return int(self.duration.sum())
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """How long one rank was in collectives that were found on other ranks too, in each of its steps, ns."""
-
-    work: Ints
-    wait: Ints
-    matched: int
 
 
 def collect(kernels: pd.DataFrame, steps: pd.DataFrame) -> Collectives:
@@ -73,8 +58,8 @@ def collect(kernels: pd.DataFrame, steps: pd.DataFrame) -> Collectives:
     )
 
 
-def compare(ranks: Sequence[Collectives]) -> list[Waiting | None]:
-    """For each rank its work and waiting per step; None where none of its collectives was found on another rank."""
+def compare(ranks: Sequence[Collectives]) -> list[Ints | None]:
+    """For each rank its waiting in each step, ns; None where none of its collectives was found on another rank."""
     unique = all(len(set(rank.name)) == len(rank.name) for rank in ranks)
     numbers: dict[str, int] = {}
     owner, key, step, name, lasts = [], [], [], [], []
@@ -95,10 +80,11 @@ def compare(ranks: Sequence[Collectives]) -> list[Waiting | None]:
     work, members = np.empty_like(duration), np.empty_like(order)
     work[order] = np.repeat(np.minimum.reduceat(duration[order], heads) if len(heads) else heads, sizes)
     members[order] = np.repeat(sizes, sizes)
-    found: list[Waiting | None] = []
+    found: list[Ints | None] = []
     for number, rank in enumerate(ranks):
         rows = np.flatnonzero((of_rank == number) & (members > 1))
-        found.append(_waiting(rank, in_step[rows], work[rows], duration[rows]) if len(rows) else None)
+        wait = np.bincount(in_step[rows], weights=(duration - work)[rows], minlength=len(rank.step_starts))
+        found.append(wait.astype("int64") if len(rows) else None)
     return found
 
 
@@ -131,14 +117,6 @@ def _align(own: Ints, longest: Ints) -> Ints | None:
         if np.median(offset) < CLOCK_TOLERANCE * period and len(set(nearest.tolist())) == len(own):
             return nearest.astype("int64")
     return np.arange(len(own), dtype="int64") if len(own) == len(longest) else None
-
-
-def _waiting(rank: Collectives, step: Ints, work: Ints, duration: Ints) -> Waiting:
-    """What a rank's collectives that were found elsewhere sum up to in each of its steps."""
-    count = len(rank.step_starts)
-    done = np.bincount(step, weights=work, minlength=count)
-    spent = np.bincount(step, weights=duration, minlength=count)
-    return Waiting(work=done.astype("int64"), wait=(spent - done).astype("int64"), matched=len(step))
 
 
 def _hits(words: pd.Series) -> pd.Series:
