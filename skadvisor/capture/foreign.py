@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from skadvisor.capture.csv.rows import read_header
 from skadvisor.capture.lines import GZIP_MAGIC, UTF8_BOM, first_bytes
@@ -36,24 +36,26 @@ class Foreign(NamedTuple):
     hint: Message
 
 
+def _foreign(is_what: str, hint: str, **values: Any) -> Foreign:
+    return Foreign(Message(is_what, **values), Message(hint, **values))
+
+
 def identify(file: Path) -> Foreign | None:
     """What a file is that no reader takes for a capture; None where nothing is known of it. Raises OSError."""
     with file.open("rb") as opened:
         raw = opened.read(512)
     if not raw:
-        return Foreign(Message(_("is empty")), Message(_("Parse the capture again, or copy the file again.")))
+        return _foreign(_("is empty"), _("Parse the capture again, or copy the file again."))
     if raw.startswith(ARCHIVES) or raw[257:262] == b"ustar":
-        return Foreign(Message(_("is an archive")), Message(_("Unpack it and give the folder.")))
+        return _foreign(_("is an archive"), _("Unpack it and give the folder."))
     if file.suffix == ".gz" and not raw.startswith(GZIP_MAGIC) and read_header(raw) is None:
-        return Foreign(Message(_("is no gzip file, though it is called so")), Message(_("Download or pack it again.")))
+        return _foreign(_("is no gzip file, though it is called so"), _("Download or pack it again."))
     head = first_bytes(file)
     if not head.strip():
-        return Foreign(Message(_("is empty once unpacked")), Message(_("Pack it again.")))
+        return _foreign(_("is empty once unpacked"), _("Pack it again."))
     if head.startswith(UTF16_BOMS) or _alternate(head):
-        return Foreign(
-            Message(_("is text in UTF-16")),
-            Message(_("Convert it: iconv -f UTF-16 -t UTF-8 {file} > utf8.csv"), file=file.name),
-        )
+        hint = _("Convert it: iconv -f UTF-16 -t UTF-8 {file} > utf8.csv")
+        return _foreign(_("is text in UTF-16"), hint, file=file.name)
     return _own(file, head) or _table(head) or _summary(head)
 
 
@@ -64,15 +66,13 @@ def _alternate(head: bytes) -> bool:
 
 
 def _own(file: Path, head: bytes) -> Foreign | None:
-    give = Message(_("Give the profiler's output that it was made from."))
+    give = _("Give the profiler's output that it was made from.")
     if OWN_TRACE.search(head):
-        return Foreign(Message(_("is a trace that skadvisor wrote")), give)
+        return _foreign(_("is a trace that skadvisor wrote"), give)
     if OWN_RESULT.search(head) or (head.lstrip().startswith(b"{") and b'"schema_version"' in head):
-        return Foreign(
-            Message(_("is a result of skadvisor")), Message(_("Show it: skadvisor report {file}"), file=file.name)
-        )
+        return _foreign(_("is a result of skadvisor"), _("Show it: skadvisor report {file}"), file=file.name)
     if head.removeprefix(UTF8_BOM).startswith(OWN_TABLE):
-        return Foreign(Message(_("is a labelled kernel table that skadvisor wrote")), give)
+        return _foreign(_("is a labelled kernel table that skadvisor wrote"), give)
     return None
 
 
@@ -82,20 +82,16 @@ def _table(head: bytes) -> Foreign | None:
     for separator, name in ((b";", _("semicolons")), (b"\t", _("tabs"))):
         header = read_header(line.replace(separator, b",")) if line.count(separator) > 3 else None
         if header is not None and header.of_operators:
-            return Foreign(
-                Message(_("has its columns separated by {name}, as a spreadsheet saves them"), name=Message(name)),
-                Message(_("Give the table as the profiler wrote it: a spreadsheet rounds its times.")),
-            )
+            is_what = _("has its columns separated by {name}, as a spreadsheet saves them")
+            hint = _("Give the table as the profiler wrote it: a spreadsheet rounds its times.")
+            return _foreign(is_what, hint, name=Message(name))
     return None
 
 
 def _summary(head: bytes) -> Foreign | None:
     for marker, what in SUMMARIES:
         if marker in head[: 1 << 12]:
-            return Foreign(
-                Message(
-                    _("is the profiler's summary of {what}, without the kernels and their times"), what=Message(what)
-                ),
-                Message(_("Give its folder, or the kernel_details.csv, trace_view.json or .db beside it.")),
-            )
+            is_what = _("is the profiler's summary of {what}, without the kernels and their times")
+            hint = _("Give its folder, or the kernel_details.csv, trace_view.json or .db beside it.")
+            return _foreign(is_what, hint, what=Message(what))
     return None

@@ -16,6 +16,8 @@ from skadvisor.text.messages import _
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = 31
+#: What is looked at to tell what a file is.
+HEAD_BYTES = 1 << 16
 PACKED_BLOCK = 1 << 18
 SALVAGE_STEP = 16
 SALVAGED_BYTES = 64 << 20
@@ -211,7 +213,7 @@ def is_plain(path: Path, columns: int) -> bool:
         return not packed and file.read(1) == b"\n" and size // columns <= MAX_ROWS
 
 
-def first_bytes(path: Path, size: int = 1 << 16) -> bytes:
+def first_bytes(path: Path) -> bytes:
     """The first bytes of a plain or gzip file, unpacked; b"" where there are none."""
     with closing(Source(path)) as source:
-        return source.read(size)
+        return source.read(HEAD_BYTES)

@@ -104,12 +104,12 @@ def number(value: float | None, wording: Wording, digits: int = 1) -> Cell:
     return Cell(minus(f"{value:,.{digits}f}"), value)
 
 
-def signed(value: float | None, digits: int = 1) -> Cell:
+def signed(value: float | None) -> Cell:
     """A change in a column that carries its unit, with its sign; empty where nothing was measured."""
     if value is None:
         return Cell("")
-    rounded = round(value, digits)
-    return Cell(minus(f"{rounded:+,.{digits}f}") if rounded else f"{0:.{digits}f}", value)
+    rounded = round(value, 1)
+    return Cell(minus(f"{rounded:+,.1f}") if rounded else "0.0", value)
 
 
 def text(value: str, longest: int = LONGEST_NAME) -> Cell:

@@ -78,7 +78,7 @@ def _part(gathered: TraceColumns, files: list[SourceFile], notes: list[Message],
     with ThreadPoolExecutor(1) as beside:
         on_host = beside.submit(_host, gathered, lanes)
         device = _device_rows(gathered, lanes)
-        kernels = _kernels(gathered, device, lanes)
+        kernels = _kernels(gathered, device)
         launch, launch_lane = _launches(gathered, kernels["start_ns"], kernels.pop("lane"))
         host = on_host.result()
     words = gathered.texts
@@ -189,7 +189,7 @@ def _argument(gathered: TraceColumns, name: str, argument: np.ndarray) -> np.nda
     return np.append(gathered.device[name], ABSENT_ID)[argument]
 
 
-def _kernels(gathered: TraceColumns, device: dict[str, np.ndarray], lanes: np.ndarray) -> dict[str, Any]:
+def _kernels(gathered: TraceColumns, device: dict[str, np.ndarray]) -> dict[str, Any]:
     """The columns of the kernel table that a trace holds, and the lane of each kernel."""
     import pandas as pd
 
