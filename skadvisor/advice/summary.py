@@ -22,8 +22,9 @@ from skadvisor.records import (
     LayerKindRecord,
     LayersRecord,
     Notice,
+    notice,
 )
-from skadvisor.text.messages import Message, _
+from skadvisor.text.messages import _
 from skadvisor.units import us
 
 if TYPE_CHECKING:
@@ -232,26 +233,22 @@ def region_shares(times: Times, phase: str) -> dict[str, float]:
 
 def notices(capture: Capture, labelled: Labelled, quality: LabelQuality, shares: dict[str, float]) -> Iterator[Notice]:
     """What the reader of a report has to know about the capture and its labels."""
-
-    def note(code: str, text: str, **values: float) -> Notice:
-        return Notice(code=code, message=Message(text, **values))
-
     yield from (Notice(code="capture", message=said) for said in capture.notes)
     if capture.state == "truncated":
-        yield note("truncated", _("The capture is truncated: only what is whole was read."))
+        yield notice("truncated", _("The capture is truncated: only what is whole was read."))
     if (kernels := labelled.kernels)["input_shapes"].isna().all() and len(kernels):
-        yield note("no_shapes", _("The capture has no shapes: labels rest on names and order alone."))
+        yield notice("no_shapes", _("The capture has no shapes: labels rest on names and order alone."))
     if (share := quality.unattributed_share) >= 0.01:
         text = _("{share:.1%} of the device time could not be attributed to a region.")
-        yield note("unattributed", text, share=share)
+        yield notice("unattributed", text, share=share)
     if kernels["layer"].notna().any() and not kernels["region"].isin(("embedding", "head", "sampling")).any():
         text = _(
             "Neither embedding nor output head was recorded: a window inside a step, or a middle stage of a pipeline."
         )
-        yield note("no_ends", text)
+        yield notice("no_ends", text)
     yield from (Notice(code="labels_disagree", message=said) for said in labelled.disagreements)
     comm = shares.get("comm", 0.0)
     inside = sum(shares.get(region, 0.0) for region in LAYER_REGIONS)
     if comm > 0.1 and comm > 0.2 * inside:
         text = _("Collectives take {share:.0%} of the step; one rank cannot tell work from waiting for other ranks.")
-        yield note("collectives", text, share=comm)
+        yield notice("collectives", text, share=comm)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skadvisor.errors import InputError
-from skadvisor.records import Notice, WholeTime
-from skadvisor.text.messages import Message, _
+from skadvisor.records import Notice, WholeTime, notice
+from skadvisor.text.messages import _
 from skadvisor.units import NS_PER_MS, NS_PER_US
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def check_capture(times: Times, situation: Situation) -> tuple[Notice, ...]:
     else:
         code = "percent_of_tpot"
         text = _("percent refer to the step of {tpot:,.1f} us that --tpot-ms gives; the capture's takes {wall:,.1f} us")
-    return (Notice(code=code, message=Message(text, **figures, tpot=(real or 0.0) / NS_PER_US)),)
+    return (notice(code, text, **figures, tpot=(real or 0.0) / NS_PER_US),)
 
 
 def _real_wall(situation: Situation) -> float | None:

@@ -96,8 +96,8 @@ def _ask(options: Options) -> Question:
     """The question with its files; what is wrong in them is told now, by the names that the user gave."""
     question = Question(
         replace(options, operators=None, ledger=None, rules=()),
-        _attach(options.operators),
-        _attach_database(options.ledger),
+        None if options.operators is None else _attached(options.operators),
+        None if options.ledger is None else _attach_database(options.ledger),
         tuple(_attached(rule) for rule in options.rules),
     )
     if options.operators is not None:
@@ -183,17 +183,11 @@ def _list_places(path: str) -> Sequence[Place]:
     return found or [Place(path, None)]
 
 
-def _attach(path: PathText | None) -> Attachment | None:
-    return None if path is None else _attached(path)
-
-
-def _attach_database(path: PathText | None) -> Attachment | None:
+def _attach_database(path: PathText) -> Attachment:
     """A SQLite file as it stands: copied by SQLite itself, because the newest rows may lie in a file beside it."""
     import sqlite3
     from contextlib import closing
 
-    if path is None:
-        return None
     _attached(path)  # says what is wrong with the path itself
     with tempfile.TemporaryDirectory(prefix="skadvisor-") as folder:
         copy = Path(folder, Path(path).name)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import mean, median
 
-from skadvisor.records import Notice, RankRecord
-from skadvisor.text.messages import Message, _
+from skadvisor.records import Notice, RankRecord, notice
+from skadvisor.text.messages import _
 
 #: Parts of a step below this are not worth a word: steps themselves vary by about as much.
 WORTH_SAYING = 0.02
@@ -34,15 +34,8 @@ def rank_findings(records: Sequence[RankRecord], pipeline: bool) -> tuple[list[R
     notices += _stage_notice(records, stages, pipeline)
     choices = {record.choice for record in records if record.choice is not None}
     if len(choices) > 1:
-        notices.append(
-            Notice(
-                code="ranks_disagree",
-                message=Message(
-                    _("the ranks alone would be told different things: {choices}; one code runs on all of them"),
-                    choices=", ".join(sorted(choices)),
-                ),
-            )
-        )
+        text = _("the ranks alone would be told different things: {choices}; one code runs on all of them")
+        notices.append(notice("ranks_disagree", text, choices=", ".join(sorted(choices))))
     return [marked.get(place, record) for place, record in enumerate(records)], notices
 
 
@@ -64,14 +57,10 @@ def _slow_notice(slow: Sequence[RankRecord], group: Sequence[RankRecord]) -> lis
         return []
     waits = [record.wait_us for record in group if record.wait_us is not None and record not in slow]
     if waits:
-        message = Message(
-            _("slow: rank {ranks}; the other ranks wait {wait:,.1f} us per step for it in collectives (median)"),
-            ranks=_names(slow),
-            wait=median(waits),
-        )
-    else:
-        message = Message(_("slow: rank {ranks}; its steps take longer than those of the others"), ranks=_names(slow))
-    return [Notice(code="rank_slow", message=message)]
+        text = _("slow: rank {ranks}; the other ranks wait {wait:,.1f} us per step for it in collectives (median)")
+        return [notice("rank_slow", text, ranks=_names(slow), wait=median(waits))]
+    text = _("slow: rank {ranks}; its steps take longer than those of the others")
+    return [notice("rank_slow", text, ranks=_names(slow))]
 
 
 def _wait_notice(records: Sequence[RankRecord]) -> list[Notice]:
@@ -85,16 +74,11 @@ def _wait_notice(records: Sequence[RankRecord]) -> list[Notice]:
     share = median(wait / wall for wait, _comm, wall in known)
     if share < WORTH_SAYING:
         return []
-    message = Message(
-        _(
-            "waiting for other ranks takes {wait:,.1f} of {comm:,.1f} us per step in collectives, {share:.0%} "
-            "of the step"
-        ),
-        wait=median(wait for wait, _comm, _wall in known),
-        comm=median(comm for _wait, comm, _wall in known),
-        share=share,
+    text = _(
+        "waiting for other ranks takes {wait:,.1f} of {comm:,.1f} us per step in collectives, {share:.0%} of the step"
     )
-    return [Notice(code="rank_wait", message=message)]
+    wait, comm, _wall = (median(one) for one in zip(*known, strict=True))
+    return [notice("rank_wait", text, wait=wait, comm=comm, share=share)]
 
 
 def _expert_notice(group: Sequence[RankRecord]) -> list[Notice]:
@@ -105,13 +89,10 @@ def _expert_notice(group: Sequence[RankRecord]) -> list[Notice]:
     most, busiest = max(times, key=lambda pair: pair[0])
     if most < UNEVEN * average:
         return []
-    message = Message(
-        _("expert work is uneven: rank {rank} spends {most:.1f} us per step in expert matmuls, {ratio:.2f} x the mean"),
-        rank=name_of(busiest),
-        most=most,
-        ratio=most / average,
+    text = _(
+        "expert work is uneven: rank {rank} spends {most:.1f} us per step in expert matmuls, {ratio:.2f} x the mean"
     )
-    return [Notice(code="expert_imbalance", message=message)]
+    return [notice("expert_imbalance", text, rank=name_of(busiest), most=most, ratio=most / average)]
 
 
 def _stage_notice(records: Sequence[RankRecord], stages: Sequence[int], pipeline: bool) -> list[Notice]:
@@ -123,10 +104,9 @@ def _stage_notice(records: Sequence[RankRecord], stages: Sequence[int], pipeline
         for stage in stages
     )
     if pipeline:
-        message = Message(_("the ranks are pipeline stages with their own layers ({stages})"), stages=described)
-        return [Notice(code="pipeline_stages", message=message)]
-    message = Message(_("the ranks do not hold the same layers or phase ({stages})"), stages=described)
-    return [Notice(code="ranks_differ", message=message)]
+        text = _("the ranks are pipeline stages with their own layers ({stages})")
+        return [notice("pipeline_stages", text, stages=described)]
+    return [notice("ranks_differ", _("the ranks do not hold the same layers or phase ({stages})"), stages=described)]
 
 
 def _names(records: Sequence[RankRecord]) -> str:

@@ -49,6 +49,7 @@ from skadvisor.records.results import (
     RankRecord,
     Result,
     Tool,
+    notice,
 )
 from skadvisor.records.words import (
     LAYER_REGIONS,
@@ -120,5 +121,6 @@ __all__ = [
     "finding",
     "from_json",
     "json_schema",
+    "notice",
     "to_json",
 ]

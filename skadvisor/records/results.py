@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from skadvisor.records.measurements import (
     CaptureRecord,
@@ -28,6 +28,11 @@ class Notice:
 
     code: str
     message: Message
+
+
+def notice(code: str, text: str, **values: Any) -> Notice:
+    """A notice in words; `values` fill the text."""
+    return Notice(code=code, message=Message(text, **values))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,13 +58,8 @@ def read(paths: Sequence[Path], rank: int | None = None) -> Part:
         )
         notes += notes_on_skipped(str(path), part.faults)
         if part.cut:
-            notes.append(
-                Message(
-                    _("{path}: the trace is cut after {events} events; what is whole was read"),
-                    path=path,
-                    events=part.events,
-                )
-            )
+            cut = _("{path}: the trace is cut after {events} events; what is whole was read")
+            notes.append(Message(cut, path=path, events=part.events))
         gathered = part if gathered is None else join(gathered, part)
     assert gathered is not None
     return _part(gathered, files, notes, rank)
@@ -127,7 +122,7 @@ def _device(gathered: TraceColumns, path: str, rank: int | None) -> int | None:
 
 
 def _lane_kinds(gathered: TraceColumns, device: int | None) -> np.ndarray:
-    """`device`, `collective`, `transfer`, `host` or empty for each lane, by the names that metadata events give."""
+    """`device`, `collective`, `host`, `other` or empty for each lane, by the names that metadata events give."""
     kinds = []
     for pid, tid in gathered.lanes:
         process = gathered.processes.get(pid, "")
@@ -137,7 +132,7 @@ def _lane_kinds(gathered: TraceColumns, device: int | None) -> np.ndarray:
         elif process in DEVICE_PROCESSES:
             kinds.append("device")
         elif process in COLLECTIVE_PROCESSES:
-            kinds.append("transfer" if thread.startswith("Plane") else "collective")
+            kinds.append("other" if thread.startswith("Plane") else "collective")
         else:
             kinds.append("host" if process in HOST_PROCESSES else "" if process == "" else "other")
     return np.array(kinds or [""], dtype=object)
