@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -180,6 +182,20 @@ def test_a_gzip_bomb_meets_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name in ("k.csv.gz", "t.json.gz"):
         with pytest.raises(InputError, match="expands to more than"):
             capture.load(tmp_path / name)
+
+
+def test_python_ends_after_a_table_was_refused_while_others_parsed_it(tmp_path: Path) -> None:
+    table = write_kernel_details(example(), tmp_path / "k.csv").read_bytes()
+    (tmp_path / "k.csv.gz").write_bytes(gzip.compress(table + b"0,1,2\n" * 3_000_000))
+    code = (
+        "import sys; from skadvisor import capture, errors; from skadvisor.capture import lines\n"
+        "lines.FREE_EXPANSION_BYTES = 1 << 20\n"
+        "try: capture.load(sys.argv[1])\n"
+        "except errors.InputError as refusal: print(refusal)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "k.csv.gz")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "expands to more than" in done.stdout
 
 
 def test_endless_lines_and_events_meet_the_limit(tmp_path: Path) -> None:

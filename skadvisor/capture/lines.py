@@ -123,11 +123,16 @@ def _before_damage(inflate: Any, packed: bytes) -> bytes:
 
 
 class Lines(io.RawIOBase):
-    """Whole lines of `source` in UTF-8. A line without its end is cut: see `faults` afterwards."""
+    """Whole lines of `source` in UTF-8. A line without its end is cut: see `faults` afterwards.
+
+    What stops the reading ends the lines, and `end` raises it: the threads of pyarrow, in which `read` is called, have
+    to come to their end, or they outlive the reading and hang the interpreter at its exit.
+    """
 
     def __init__(self, source: Source) -> None:
         self.faults: Counter[str] = Counter()
         self.cut = False
+        self._problem: Exception | None = None
         self._source = source
         self._rest = b""
         self._first = True
@@ -138,7 +143,19 @@ class Lines(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes that end with a line end, or b"" at the end of the file."""
-        size = MAX_RECORD_BYTES if size is None or size < 0 else size
+        try:
+            return self._whole_lines(MAX_RECORD_BYTES if size is None or size < 0 else size)
+        except Exception as problem:
+            self._problem = problem
+            return b""
+
+    def end(self) -> None:
+        """Close the source; raises what stopped the reading: InputError, OSError."""
+        self._source.close()
+        if self._problem is not None:
+            raise self._problem
+
+    def _whole_lines(self, size: int) -> bytes:
         # Transcoding can lengthen a block (a GBK character of two bytes becomes three), so leave room.
         data = self._rest + self._source.read(max(size // 2, size - (size >> 2) - len(self._rest)))
         if self._first:
@@ -158,7 +175,7 @@ class Lines(io.RawIOBase):
                 return self._last_line(data)
             if data:
                 self._rest = data + more
-                return self.read(size)
+                return self._whole_lines(size)
             self.cut |= self._source.cut
             return b""
         self._rest = data[end:]

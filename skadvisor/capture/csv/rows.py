@@ -179,8 +179,7 @@ class Reading:
 
     def _from_lines(self, typed: bool) -> pa.Table | None:
         """All rows of a file that is packed, cut, not UTF-8, or holds rows to pass over."""
-        source = Source(self.path)
-        lines = Lines(source)
+        lines = Lines(Source(self.path))
 
         def skip(row: Any) -> str:
             if row.text is not None and "\n" in row.text:
@@ -191,9 +190,9 @@ class Reading:
         try:
             table = self._parsed(lines, typed, skip)
         finally:
-            source.close()
+            lines.end()
         self.faults.update(lines.faults)
-        self.cut = lines.cut or source.cut
+        self.cut = lines.cut
         return table
 
     def _parsed(self, source: Any, typed: bool, skip: Callable[[Any], str] | None) -> pa.Table | None:
@@ -241,8 +240,7 @@ class Reading:
         import pyarrow as pa
 
         self.faults.clear()
-        source = Source(self.path)
-        lines = Lines(source)
+        lines = Lines(Source(self.path))
         lines.read(0)
         used = list(self.header.used.values())
         schema = pa.schema([(f"c{index}", pa.string()) for index in used])
@@ -264,9 +262,9 @@ class Reading:
                 rows.append([row[index] for index in used])
             if rows:
                 yield pa.record_batch([pa.array(column) for column in zip(*rows, strict=True)], schema=schema)
+        lines.end()
         self.faults.update(lines.faults)
-        self.cut = lines.cut or source.cut
-        source.close()
+        self.cut = lines.cut
 
 
 def _holds_line_end(column: pa.ChunkedArray) -> bool:
