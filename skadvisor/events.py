@@ -122,8 +122,7 @@ class SourceFile:
 class Capture:
     """What one rank's profiler output holds, in the project's own tables.
 
-    `kernels`, `tasks` and `host` follow `KERNEL_COLUMNS`, `TASK_COLUMNS` and `HOST_COLUMNS`; extra PMU
-    columns of the file may follow the known ones, named as in the file, as nullable floats.
+    `kernels`, `tasks` and `host` have the columns of `KERNEL_COLUMNS`, `TASK_COLUMNS` and `HOST_COLUMNS`.
     `notes` are sentences about what the reader met (damage, disagreement between files).
     """
 
@@ -196,7 +195,8 @@ def nullable(values: np.ndarray) -> pd.Series:
 def kernel_table(columns: Mapping[str, Any], *, copy: bool = True) -> pd.DataFrame:
     """Build a kernel table from column arrays of one length; missing columns become null, rows are ordered.
 
-    `copy=False` lets the table keep the arrays themselves, for callers who hold them no longer.
+    Columns that are not in `KERNEL_COLUMNS` follow them as nullable floats. `copy=False` lets the table keep the
+    arrays themselves, for callers who hold them no longer.
     Raises ValueError where `start_ns` or `dur_ns` is missing, null or negative.
     """
     table = _table(columns, KERNEL_COLUMNS, copy)

@@ -19,8 +19,7 @@ IN_CSV = [
     *["blocks", "mix_blocks", "input_shapes", "output_shapes", "input_types", "output_types"],
     *["input_formats", "output_formats", "aic_ns", "aiv_ns"],
 ]
-COUNTERS = ["aic_mac_time(us)", "aic_mac_ratio", "aiv_vec_time(us)", "cube_utilization(%)"]
-IN_DATABASE = [column for column in IN_CSV if column != "state"] + ["launch_ns", "module", "range", *COUNTERS]
+IN_DATABASE = [column for column in IN_CSV if column != "state"] + ["launch_ns", "module", "range"]
 
 _OPERATORS = [
     ("aclnnAddmm_MatMulCommon_MatMulV2", "MatMulV2", "AI_CORE", "126,896;896,1152", "126,1152"),

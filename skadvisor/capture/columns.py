@@ -99,21 +99,12 @@ def integer(text: str) -> int | None:
     return value if -_INT64_MAX <= value <= _INT64_MAX else None
 
 
-def number(text: str) -> float | None:
-    """A finite or infinite float; None for N/A and other words."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return None if value != value else value
-
-
-def text_column(values: Sequence[str | None], convert: Callable[[str], Any], kind: str) -> tuple[Any, int]:
+def text_column(values: Sequence[str | None], convert: Callable[[str], int | None]) -> tuple[Any, int]:
     """Convert texts one by one into a nullable pandas array; returns it and how many non-absent ones failed."""
     import pandas as pd
 
     missing = np.ones(len(values), dtype=bool)
-    made = np.zeros(len(values), dtype="float64" if kind == "Float64" else "int64")
+    made = np.zeros(len(values), dtype="int64")
     failed = 0
     for index, text in enumerate(values):
         if text is None or text.strip() in ABSENT:
@@ -124,24 +115,13 @@ def text_column(values: Sequence[str | None], convert: Callable[[str], Any], kin
         else:
             made[index] = value
             missing[index] = False
-    array = pd.arrays.FloatingArray(made, missing) if kind == "Float64" else pd.arrays.IntegerArray(made, missing)
-    return array, failed
+    return pd.arrays.IntegerArray(made, missing), failed
 
 
 def whole_numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """An integer column as int64, 0 where null, and where it is null; the arrays belong to the caller."""
-    missing = _missing(column)
+    missing = _owned(column.is_null().to_numpy()) if column.null_count else np.zeros(len(column), dtype=bool)
     return _owned((column.fill_null(0) if column.null_count else column).to_numpy()), missing
-
-
-def floats(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """A float column as float64, NaN where null, and where it is null or no number; the arrays belong to the caller."""
-    values = _owned(column.to_numpy())
-    return values, np.isnan(values)
-
-
-def _missing(column: pa.ChunkedArray) -> np.ndarray:
-    return _owned(column.is_null().to_numpy()) if column.null_count else np.zeros(len(column), dtype=bool)
 
 
 def _owned(values: np.ndarray) -> np.ndarray:

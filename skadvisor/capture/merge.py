@@ -190,21 +190,15 @@ def _disagreement(
 
 
 def _filled(kernels: pd.DataFrame, other: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    """`kernels` with open values filled from the matching rows of `other`, and with its counters if it has none."""
-
-    def given(column: str) -> pd.Series:
-        return pd.Series(cast(Any, other[column].array).take(rows, allow_fill=True))
-
+    """`kernels` with open values filled from the matching rows of `other`."""
     made = kernels.copy(deep=False)
     for column in KERNEL_COLUMNS:
         if column in ("start_ns", "dur_ns", "name", "kind") or not kernels[column].isna().any():
             continue
         if other[column].isna().all() or (column == "step_id" and kernels[column].notna().any()):
             continue
-        made[column] = _filled_column(kernels[column], given(column))
-    if set(kernels.columns) == set(KERNEL_COLUMNS):
-        for column in other.columns.difference(list(KERNEL_COLUMNS), sort=False):
-            made[column] = given(column)
+        given = pd.Series(cast(Any, other[column].array).take(rows, allow_fill=True))
+        made[column] = _filled_column(kernels[column], given)
     return in_order(made)
 
 

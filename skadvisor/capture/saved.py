@@ -231,6 +231,5 @@ def _unpack(content: bytes) -> Mapping[str, Any]:
         table = file.read()
     except pa.ArrowException as error:
         raise ValueError(str(error)) from error
-    nullable = {pa.int64(): pd.Int64Dtype(), pa.float64(): pd.Float64Dtype()}
-    frame = table.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
+    frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, ignore_metadata=True)
     return {name: frame[name] for name in frame.columns}

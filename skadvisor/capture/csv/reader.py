@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.capture import collectives, columns
-from skadvisor.capture.csv.rows import INTEGERS, THREADS, TIMES, WORDS, Header, Reading, plain_heading, read_header
+from skadvisor.capture.csv.rows import THREADS, TIMES, WORDS, Header, Reading, plain_heading, read_header
 from skadvisor.capture.interface import Part, Producer, notes_on_skipped
 from skadvisor.errors import InputError
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
@@ -145,7 +145,7 @@ def _converted(reading: Reading, faults: Counter[str]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     with ThreadPoolExecutor(THREADS) as threads:
         for (column, at), (values, failed) in zip(
-            reading.header.used.items(), threads.map(convert, reading.header.used.items()), strict=True
+            reading.header.known.items(), threads.map(convert, reading.header.known.items()), strict=True
         ):
             if failed:
                 faults[f"unreadable value in {reading.header.headings[at].strip()}"] += failed
@@ -159,14 +159,8 @@ def _column(column: str, values: pa.ChunkedArray, typed: bool) -> tuple[Any, int
     if column in WORDS:
         return _words(values, column), 0
     if typed:
-        return _typed(values, column), 0
-    return columns.text_column(values.to_pylist(), *_conversion(column))
-
-
-def _conversion(column: str) -> tuple[Any, str]:
-    if column in TIMES:
-        return columns.nanoseconds, "Int64"
-    return (columns.integer, "Int64") if column in INTEGERS else (columns.number, "Float64")
+        return _whole_numbers(values), 0
+    return columns.text_column(values.to_pylist(), columns.nanoseconds if column in TIMES else columns.integer)
 
 
 def _words(values: pa.ChunkedArray, column: str) -> Any:
@@ -181,12 +175,10 @@ def _words(values: pa.ChunkedArray, column: str) -> Any:
     return columns.categorical(codes, array.dictionary.to_pylist(), CLEAN.get(column, columns.clean_text))
 
 
-def _typed(values: pa.ChunkedArray, column: str) -> Any:
+def _whole_numbers(values: pa.ChunkedArray) -> Any:
     import pandas as pd
 
-    if column in INTEGERS or column in TIMES:
-        return pd.arrays.IntegerArray(*columns.whole_numbers(values))
-    return pd.arrays.FloatingArray(*columns.floats(values))
+    return pd.arrays.IntegerArray(*columns.whole_numbers(values))
 
 
 def _usable(made: dict[str, Any], faults: Counter[str]) -> dict[str, Any]:

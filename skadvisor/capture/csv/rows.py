@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -85,25 +84,14 @@ WORDS = (
     "output_types",
     "output_formats",
 )
-#: Headings of counters of the cores (PMU), which vary with the metric that was recorded.
-PMU = re.compile(
-    r"^(aic|aiv|aicore|cube|vec|mac|mte|scalar|fixpipe|icache|total_cycles|memory|l[012]|ub|hbm|main_mem|gm)"
-    r"|_bw\b|_ratio|_rate|_time\(us\)|cycles|utilization",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
 class Header:
-    """The headings of a file and what each of its columns holds: a table column, a counter, or nothing for us."""
+    """The headings of a file, and where the columns of the kernel table stand in it."""
 
     headings: tuple[str, ...]
     known: dict[str, int]
-    counters: dict[str, int]
-
-    @property
-    def used(self) -> dict[str, int]:
-        return {**self.known, **self.counters}
 
     @property
     def of_operators(self) -> bool:
@@ -126,18 +114,15 @@ def read_header(head: bytes) -> Header | None:
     except (csv.Error, StopIteration):
         return None
     known: dict[str, int] = {}
-    counters: dict[str, int] = {}
     for index, heading in enumerate(headings):
         column = HEADINGS.get(plain_heading(heading))
         if column is not None:
             known.setdefault(column, index)
-        elif PMU.search(heading.strip()):
-            counters.setdefault(heading.strip(), index)
-    return Header(headings, known, counters)
+    return Header(headings, known)
 
 
 class Reading:
-    """One file being read: its rows as an arrow table with one column per used heading, and what went wrong."""
+    """One file being read: its rows as an arrow table with one column per known heading, and what went wrong."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -208,8 +193,8 @@ class Reading:
                 read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1, block_size=BLOCK_BYTES),
                 parse_options=arrow_csv.ParseOptions(invalid_row_handler=skip),
                 convert_options=arrow_csv.ConvertOptions(
-                    include_columns=[f"c{index}" for index in self.header.used.values()],
-                    column_types={f"c{at}": _arrow_type(column, typed) for column, at in self.header.used.items()},
+                    include_columns=[f"c{index}" for index in self.header.known.values()],
+                    column_types={f"c{at}": _arrow_type(column, typed) for column, at in self.header.known.items()},
                     null_values=list(ABSENT),
                     strings_can_be_null=typed,
                 ),
@@ -228,7 +213,7 @@ class Reading:
         """The table with its times as int64 ns; raises ArrowInvalid where one is no number of one line."""
         from concurrent.futures import ThreadPoolExecutor
 
-        places = [at for column, at in self.header.used.items() if column in TIMES]
+        places = [at for column, at in self.header.known.items() if column in TIMES]
         with ThreadPoolExecutor(THREADS) as threads:
             times = threads.map(decimal_nanoseconds, [table.column(f"c{at}") for at in places])
             for at, values in zip(places, times, strict=True):
@@ -242,8 +227,8 @@ class Reading:
         self.faults.clear()
         lines = Lines(Source(self.path))
         lines.read(0)
-        used = list(self.header.used.values())
-        schema = pa.schema([(f"c{index}", pa.string()) for index in used])
+        known = list(self.header.known.values())
+        schema = pa.schema([(f"c{index}", pa.string()) for index in known])
         first = True
         while block := lines.read(BLOCK_BYTES):
             rows: list[list[str]] = []
@@ -259,7 +244,7 @@ class Reading:
                 if len(row) != len(self.header.headings):
                     self.faults[_("row with a wrong number of columns")] += 1
                     continue
-                rows.append([row[index] for index in used])
+                rows.append([row[index] for index in known])
             if rows:
                 yield pa.record_batch([pa.array(column) for column in zip(*rows, strict=True)], schema=schema)
         lines.end()
@@ -286,4 +271,4 @@ def _arrow_type(column: str, typed: bool) -> Any:
         return pa.dictionary(pa.int32(), pa.string()) if typed else pa.string()
     if not typed or column in TIMES:
         return pa.string()
-    return pa.int64() if column in INTEGERS else pa.float64()
+    return pa.int64()

@@ -16,7 +16,7 @@ import numpy as np
 
 from skadvisor.capture import collectives, columns, links
 from skadvisor.capture.database import host, ids
-from skadvisor.capture.database.counters import add_counters
+from skadvisor.capture.database.core_times import add_core_times
 from skadvisor.capture.database.file import DAMAGE, THREADS, Database
 from skadvisor.capture.database.ids import ABSENT
 from skadvisor.capture.device_tasks import kind_of_type
@@ -142,7 +142,7 @@ def _part(database: Database, rank: int | None) -> Part:
     for word in set(NO_OPERATORS) & set(words):
         where[(where >= 0) & (ids.codes(operators["core"], known) == words.index(word))[where]] = -1
     kernels = _kernels(tasks, operators, collective, where, known, words)
-    add_counters(database, kernels)
+    add_core_times(database, kernels)
     kernels.pop("global")
     host.attach_launches(database, kernels, calls, words)
     made = _usable(database, kernels)
