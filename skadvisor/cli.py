@@ -119,7 +119,7 @@ def _set_defaults(ctx: click.Context, lang: str | None) -> None:
     if not any_set() and lang is None:
         return
     loaded = {name: ctx.command.get_command(ctx, name) for name in COMMANDS}  # type: ignore[attr-defined]
-    options = {name: _option_names(command) for name, command in loaded.items() if command is not None}
+    options = {name: _options(command) for name, command in loaded.items() if command is not None}
     known = {name: frozenset(found) for name, found in options.items()}
     ctx.obj["defaults"] = read_defaults(known, os.environ)
     chosen = [(default.option, default.value, default.command) for default in ctx.obj["defaults"]]
@@ -127,7 +127,7 @@ def _set_defaults(ctx: click.Context, lang: str | None) -> None:
         chosen.append(("lang", lang, ""))
     ctx.default_map = {
         name: {
-            parameters[option]: value
+            str(parameters[option].name): [value] if parameters[option].multiple and isinstance(value, str) else value
             for option, value, command in chosen
             if command in ("", name) and option in parameters
         }
@@ -135,10 +135,10 @@ def _set_defaults(ctx: click.Context, lang: str | None) -> None:
     }
 
 
-def _option_names(command: click.Command) -> dict[str, str]:
-    """The long names of a command's options, with underscores, and the parameters they fill."""
+def _options(command: click.Command) -> dict[str, click.Option]:
+    """A command's options by their long names, with underscores."""
     return {
-        word[2:].replace("-", "_"): str(parameter.name)
+        word[2:].replace("-", "_"): parameter
         for parameter in command.params
         if isinstance(parameter, click.Option)
         for word in parameter.opts

@@ -175,6 +175,8 @@ def test_defaults_come_from_files_and_variables(tmp_path: Path, monkeypatch: pyt
     shown = json.loads(run("config", "--json", cwd=tmp_path).stdout)
     assert [(one["command"], one["option"]) for one in shown["defaults"]] == [("", "lang"), ("plan", "template")]
     assert "采集" not in run("--lang", "en", "doctor", SAMPLE, cwd=tmp_path).stdout
+    (tmp_path / "skadvisor.toml").write_text("rules = 'mine.toml'\n")
+    assert "mine.toml" in run("analyze", SAMPLE, "--no-ledger", cwd=tmp_path).stderr
     (tmp_path / "skadvisor.toml").write_text("lagn = 'en'\n")
     wrong = run("doctor", SAMPLE, cwd=tmp_path)
     assert wrong.returncode == 2 and "'lagn'" in wrong.stderr

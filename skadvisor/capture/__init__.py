@@ -73,7 +73,9 @@ def load(path: Path | str, *, rank: int | None = None) -> Capture:
             _("{path} is a profiler capture without kernels: {why}")
             if capture.notes
             else _("{path} is a profiler capture without kernels"),
-            _("Record again with the NPU activity switched on, and parse the capture to its end."),
+            _("Give the files as the profiler wrote them: their times cannot be read.")
+            if any(file.rows for file in capture.files)
+            else _("Record again with the NPU activity switched on, and parse the capture to its end."),
             path=path,
             why=capture.notes[0] if capture.notes else "",
         )

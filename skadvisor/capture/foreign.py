@@ -24,6 +24,8 @@ SUMMARIES = (
     (b'"collective"', _("collectives")),
     (b'"Communication Time Info"', _("collectives")),
 )
+#: Of a table with so many headings of a kernel table the rest was renamed or left out.
+ENOUGH_KNOWN = 6
 OWN_TRACE = re.compile(rb'"process_name"\s*,\s*"args"\s*:\s*\{\s*"name"\s*:\s*"skadvisor"')
 OWN_RESULT = re.compile(rb'"tool"\s*:\s*\{\s*"name"\s*:\s*"skadvisor"')
 OWN_TABLE = (b"rank,step,phase,layer,layer_kind,region,role", b"step,phase,layer,layer_kind,region,role")
@@ -46,17 +48,24 @@ def identify(file: Path) -> Foreign | None:
         raw = opened.read(512)
     if not raw:
         return _foreign(_("is empty"), _("Parse the capture again, or copy the file again."))
-    if raw.startswith(ARCHIVES) or raw[257:262] == b"ustar":
-        return _foreign(_("is an archive"), _("Unpack it and give the folder."))
+    archive = _foreign(_("is an archive"), _("Unpack it and give the folder."))
+    if _is_archive(raw):
+        return archive
     if file.suffix == ".gz" and not raw.startswith(GZIP_MAGIC) and read_header(raw) is None:
         return _foreign(_("is no gzip file, though it is called so"), _("Download or pack it again."))
     head = first_bytes(file)
+    if _is_archive(head):
+        return archive
     if not head.strip():
         return _foreign(_("is empty once unpacked"), _("Pack it again."))
     if head.startswith(UTF16_BOMS) or _alternate(head):
         hint = _("Convert it: iconv -f UTF-16 -t UTF-8 {file} > utf8.csv")
         return _foreign(_("is text in UTF-16"), hint, file=file.name)
     return _own(file, head) or _table(head) or _summary(head)
+
+
+def _is_archive(head: bytes) -> bool:
+    return head.startswith(ARCHIVES) or head[257:262] == b"ustar"
 
 
 def _alternate(head: bytes) -> bool:
@@ -77,8 +86,12 @@ def _own(file: Path, head: bytes) -> Foreign | None:
 
 
 def _table(head: bytes) -> Foreign | None:
-    """A table of kernels with other separators than commas, as spreadsheets save it."""
+    """A table of kernels without a column that it needs, or with other separators, as spreadsheets save it."""
     line = head.removeprefix(UTF8_BOM).split(b"\n", 1)[0]
+    header = read_header(line)
+    if header is not None and header.missing and len(header.known) >= ENOUGH_KNOWN:
+        is_what = _("is a table of kernels without {listed}")
+        return _foreign(is_what, _("Give the table as the profiler wrote it."), listed=", ".join(header.missing))
     for separator, name in ((b";", _("semicolons")), (b"\t", _("tabs"))):
         header = read_header(line.replace(separator, b",")) if line.count(separator) > 3 else None
         if header is not None and header.of_operators:

@@ -32,6 +32,9 @@ NO_ID = 4294967295
 #: How an absent value is written in text.
 ABSENT = ("", "N/A", "n/a", "NA", "null", "None", "-")
 
+#: The reason for which a value is left out: this and the heading of its column.
+UNREADABLE = "unreadable value in "
+
 
 class DamagedError(InputError):
     """A file of a known kind that cannot be read at all; other files of the rank may do without it."""
@@ -89,9 +92,14 @@ def choose_device(devices: Sequence[int], rank: int | None, path: Path | str) ->
     return rank
 
 
+def _reason(reason: str) -> Message:
+    heading = reason.removeprefix(UNREADABLE)
+    return Message(reason) if heading == reason else Message(_("unreadable value in {heading}"), heading=heading)
+
+
 def notes_on_skipped(path: str, skipped: Counter[str]) -> tuple[Message, ...]:
     """One sentence that counts what of a file could not be used, by reason; none where all was used."""
     if not skipped:
         return ()
-    counted = (Message("{count} {reason}", count=n, reason=Message(reason)) for reason, n in sorted(skipped.items()))
+    counted = (Message("{count} {reason}", count=n, reason=_reason(reason)) for reason, n in sorted(skipped.items()))
     return (Message(_("{path}: left out {reasons}"), path=path, reasons=listed(counted)),)

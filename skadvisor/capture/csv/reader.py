@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from skadvisor.capture import collectives, columns
 from skadvisor.capture.csv.rows import THREADS, TIMES, WORDS, Header, Reading, plain_heading, read_header
-from skadvisor.capture.interface import Part, Producer, notes_on_skipped
-from skadvisor.errors import InputError
+from skadvisor.capture.interface import UNREADABLE, Part, Producer, choose_device, notes_on_skipped
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 from skadvisor.text.messages import Message, _
 
@@ -83,17 +82,11 @@ def _one_device(made: dict[str, Any], path: Path, rank: int | None) -> tuple[dic
     """The rows of one device and its number; several devices without a choice is an error."""
     values = made.pop("device", None)
     devices = [] if values is None else sorted(values.dropna().unique().tolist())
+    device = choose_device([int(number) for number in devices], rank, path)
     if len(devices) < 2:
-        return made, int(devices[0]) if devices else None
-    if rank not in devices:
-        raise InputError(
-            _("{path} holds the devices {listed}"),
-            _("Choose one of them with --rank."),
-            path=path,
-            listed=", ".join(map(str, devices)),
-        )
-    kept = (values == rank).fillna(False).to_numpy(dtype=bool)
-    return {column: series[kept].reset_index(drop=True) for column, series in made.items()}, rank
+        return made, device
+    kept = (values == device).fillna(False).to_numpy(dtype=bool)
+    return {column: series[kept].reset_index(drop=True) for column, series in made.items()}, device
 
 
 def _assemble(readings: Sequence[Reading]) -> tuple[dict[str, Any], Counter[str]]:
@@ -148,7 +141,7 @@ def _converted(reading: Reading, faults: Counter[str]) -> dict[str, Any]:
             reading.header.known.items(), threads.map(convert, reading.header.known.items()), strict=True
         ):
             if failed:
-                faults[f"unreadable value in {reading.header.headings[at].strip()}"] += failed
+                faults[f"{UNREADABLE}{reading.header.headings[at].strip()}"] += failed
             if values is not None:
                 made[column] = pd.Series(values, copy=False)
     return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 3 << 19
 #: Threads that convert columns; the work between their calls into compiled code allows no more.
 THREADS = 2
-#: Heading in lower case without blanks -> column of the kernel table; both producers, old and new.
+#: `plain_heading` -> column of the kernel table; both producers, old and new.
 HEADINGS = {
     "stepid": "step_id",
     # offline models: one inference after the other
     "inferid": "step_id",
-    "device_id": "device",
     "deviceid": "device",
     "modelid": "model",
     "taskid": "task",
@@ -64,12 +64,14 @@ HEADINGS = {
     "outputshapes": "output_shapes",
     "outputdatatypes": "output_types",
     "outputformats": "output_formats",
-    "aicore_time(us)": "aic_ns",
-    "aic_time(us)": "aic_ns",
-    "aic_total_time(us)": "aic_ns",
-    "aiv_time(us)": "aiv_ns",
-    "aiv_total_time(us)": "aiv_ns",
+    "aicoretime(us)": "aic_ns",
+    "aictime(us)": "aic_ns",
+    "aictotaltime(us)": "aic_ns",
+    "aivtime(us)": "aiv_ns",
+    "aivtotaltime(us)": "aiv_ns",
 }
+#: The columns without which a table of operators says nothing, as their headings are written.
+REQUIRED = {"name": "Name", "start_ns": "Start Time(us)", "dur_ns": "Duration(us)"}
 TIMES = ("start_ns", "dur_ns", "wait_ns", "aic_ns", "aiv_ns")
 INTEGERS = ("step_id", "device", "model", "task", "stream", "blocks", "mix_blocks")
 WORDS = (
@@ -97,11 +99,17 @@ class Header:
     def of_operators(self) -> bool:
         """Whether this is a table of device operators: tables of host calls name the thread of each."""
         host = any(plain_heading(heading) == "threadid" for heading in self.headings)
-        return {"name", "start_ns", "dur_ns"} <= set(self.known) and not host
+        return not self.missing and not host
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Headings of `REQUIRED` that are not there."""
+        return tuple(heading for column, heading in REQUIRED.items() if column not in self.known)
 
 
 def plain_heading(heading: str) -> str:
-    return heading.strip().strip("\ufeff").replace(" ", "").lower()
+    """A heading in lower case without blanks and underscores, microseconds written as us."""
+    return re.sub(r"[\s_\ufeff]", "", heading).lower().replace("\u03bc", "u").replace("\u00b5", "u")
 
 
 def read_header(head: bytes) -> Header | None:
