@@ -22,6 +22,7 @@ from skadvisor.errors import GateError, InputError, NotEnoughError
 from skadvisor.report.markdown import render_markdown
 from skadvisor.verification.checks import verify
 from skadvisor.verification.compile_log import read_compile_logs, read_lines
+from skadvisor.verification.log_text import LONGEST_LINE, read_lines_of
 from skadvisor.verification.output_files import compare_outputs
 from skadvisor.verification.performance_files import compare_performance, improvement, read_performance
 from skadvisor.verification.text import describe_verification
@@ -644,3 +645,86 @@ def test_answers_of_a_server_are_compared_without_their_identifiers(tmp_path: Pa
         )
     ).identical
     assert not compare_outputs(*pair(tmp_path, old, old | {"choices": [{"text": "no"}]}, ".json")).identical
+
+
+CRASH = """\
+Loading model...
+Traceback (most recent call last):
+  File "infer.py", line 10, in <module>
+RuntimeError: NPU out of memory. Tried to allocate {size} GiB
+"""
+ONLY_LOGGED = (
+    "[INFO][2026-11-02 1{hour}:00:00.123][infer.py:87] start\n[INFO][2026-11-02 1{hour}:00:01.123][infer.py:87] done\n"
+)
+WARNED = ONLY_LOGGED + "=====\n/lib/python3/x.py:12: UserWarning: old\n  warnings.warn(\n"
+EMPTY_TEXTS = "[INFO][2026-11-02 1{hour}:00:00.123][infer.py:87] Request 0: outputs: \n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "suffix"),
+    [
+        (CRASH.format(size=2), CRASH.format(size=2), ".log"),
+        (ONLY_LOGGED.format(hour=0), ONLY_LOGGED.format(hour=0), ".log"),
+        (ONLY_LOGGED.format(hour=0), ONLY_LOGGED.format(hour=1), ".log"),
+        (WARNED.format(hour=0), WARNED.format(hour=1), ".log"),
+        (EMPTY_TEXTS.format(hour=0), EMPTY_TEXTS.format(hour=1), ".log"),
+        ("tokens: [1, 2]\nKilled\n", "tokens: [1, 2]\r\nKilled\r\n", ".txt"),
+        ({"outputs": []}, {"outputs": []}, ".json"),
+        ({"error": {"message": "refused"}}, {"error": {"message": "refused"}}, ".json"),
+        ({"id": 1, "object": "error", "message": "no"}, {"id": 2, "object": "error", "message": "no"}, ".json"),
+        ({"id": 1, "prompt": "hi", "output": " "}, {"id": 2, "prompt": "hi", "output": " "}, ".json"),
+        ({"num_prompts": 8, "total_output_tokens": 9, "duration": 1.5}, {"num_prompts": 8, "total_output_tokens": 9, "duration": 2.5}, ".json"),
+        (np.zeros((0, 4)), np.zeros((0, 4)), ".npy"),
+    ],
+)  # fmt: skip
+def test_what_shows_no_output_proves_none(tmp_path: Path, old: Any, new: Any, suffix: str) -> None:
+    (check,) = verify(outputs=[pair(tmp_path, old, new, suffix)]).checks
+    assert check.answer == "not_proven" and check.prove, check.message
+
+
+@pytest.mark.parametrize(
+    ("value", "suffix"),
+    [
+        ("[0.5, 0.25]\n", ".txt"),
+        ({"message": {"role": "assistant", "content": "yes"}}, ".json"),
+        (["yes"], ".json"),
+        (np.zeros(1), ".npy"),
+        (b"a pickle", ".pt"),
+        (ONLY_LOGGED.format(hour=0) + "Request 0: outputs: yes\n" + CRASH.format(size=2), ".log"),
+    ],
+)
+def test_an_output_that_is_there_is_proven(tmp_path: Path, value: Any, suffix: str) -> None:
+    (check,) = verify(outputs=[pair(tmp_path, value, value, suffix)]).checks
+    assert check.answer == "proven", check.message
+
+
+def test_a_tolerance_needs_an_output_too(tmp_path: Path) -> None:
+    old, new = (CRASH.format(size=size) for size in (2, 3))
+    assert verify(outputs=[pair(tmp_path, old, new, ".log")]).checks[0].answer == "refuted"
+    assert verify(outputs=[pair(tmp_path, old, new, ".log")], tolerance=1).checks[0].answer == "not_proven"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5", "utf-16", "latin-1"])
+@pytest.mark.parametrize(
+    "form",
+    ["{}\n", "Request 0: outputs: {}\n", '{{"answer": "{}"}}\n', "b" * (LONGEST_LINE - 1) + "{}\n"],
+    ids=["line", "text", "json", "long"],
+)
+def test_texts_differ_in_every_encoding(tmp_path: Path, encoding: str, form: str) -> None:
+    words = ("été", "eté") if encoding == "latin-1" else ("天好", "地好")
+    old, new = (form.format(word).encode(encoding) for word in words)
+    suffix = ".jsonl" if "answer" in form and encoding != "utf-16" else ".txt"
+    (check,) = verify(outputs=[pair(tmp_path, old, new, suffix)]).checks
+    assert check.answer == "refuted", check.message
+    if encoding in ("utf-8", "gb18030") and len(form) < LONGEST_LINE:
+        assert "天" in str(check.message) and "地" in str(check.message)
+
+
+@pytest.mark.parametrize("before", range(4))
+def test_a_long_line_is_never_cut_within_a_character(tmp_path: Path, before: int) -> None:
+    path = tmp_path / "x.txt"
+    text = "a" * before + "天" * LONGEST_LINE + "好\n" + "end"
+    path.write_text(text, encoding="utf-8")
+    assert "".join(read_lines_of(path)) == text.replace("\n", "")
+    path.write_bytes("好".encode("gb18030"))
+    assert list(read_lines_of(path)) == ["好"]

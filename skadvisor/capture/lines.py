@@ -13,6 +13,7 @@ from typing import Any
 from skadvisor.capture.interface import FREE_EXPANSION_BYTES, MAX_EXPANSION, MAX_RECORD_BYTES, MAX_ROWS
 from skadvisor.errors import InputError
 from skadvisor.text.messages import _
+from skadvisor.text.plain_text import decoded
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = 31
@@ -202,23 +203,14 @@ class Lines(io.RawIOBase):
 
 
 def as_utf8(data: bytes) -> bytes:
-    """`data` (whole lines) in UTF-8: GBK is translated line by line, other bytes become the replacement character."""
+    """`data` (whole lines) in UTF-8: GBK and other bytes are translated line by line."""
     if data.isascii():
         return data
     try:
         data.decode("utf-8")
         return data
     except UnicodeDecodeError:
-        return b"".join(_line_as_utf8(line) for line in data.splitlines(keepends=True))
-
-
-def _line_as_utf8(line: bytes) -> bytes:
-    for encoding in ("utf-8", "gb18030"):
-        try:
-            return line.decode(encoding).encode()
-        except UnicodeDecodeError:
-            continue
-    return line.decode("utf-8", errors="replace").encode()
+        return "".join(map(decoded, data.splitlines(keepends=True))).encode()
 
 
 def is_plain(path: Path, columns: int) -> bool:

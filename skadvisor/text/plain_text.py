@@ -1,4 +1,4 @@
-"""Text that comes from files, made harmless for a terminal or a Markdown table."""
+"""Text that comes from files: read whatever its encoding, made harmless for a terminal or a Markdown table."""
 
 from __future__ import annotations
 
@@ -15,3 +15,13 @@ def plain(text: object, longest: int = 160) -> str:
         return cleaned
     tail = longest // 3
     return f"{cleaned[: longest - tail - 3]}...{cleaned[-tail:]}"
+
+
+def decoded(line: bytes) -> str:
+    """A line of a file in UTF-8 or GBK. Other bytes are read as Latin-1, so that different ones stay different."""
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return line.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return line.decode("latin-1")

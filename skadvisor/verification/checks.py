@@ -154,12 +154,17 @@ def _what_is_missing(log: CompileLog) -> Message:
 def _check_output(result: OutputCheck, tolerance: float) -> Check:
     if not (result.compared or result.different):
         return _answered("output", "not_proven", result.message)
-    if result.identical:
-        return _answered("output", "proven", result.message)
-    if result.largest is not None and result.largest <= tolerance:
+    within = result.largest is not None and result.largest <= tolerance
+    if not (result.identical or within):
+        return _answered("output", "refuted", result.message)
+    said = result.message
+    if not result.identical:
         text = _("{difference} (within the tolerance of {tolerance:g})")
-        return _answered("output", "proven", Message(text, difference=result.message, tolerance=tolerance))
-    return _answered("output", "refuted", result.message)
+        said = Message(text, difference=said, tolerance=tolerance)
+    if result.shows_output:
+        return _answered("output", "proven", said)
+    text = _("{said}; this proves nothing: no generated text, value or array is in it, or the run broke off")
+    return _answered("output", "not_proven", Message(text, said=said))
 
 
 def _check_performance(before: Sequence[Path], after: Sequence[Path]) -> tuple[dict[str, Any], Check]:

@@ -12,12 +12,15 @@ from typing import IO, cast
 
 from skadvisor.errors import InputError
 from skadvisor.text.messages import _
+from skadvisor.text.plain_text import decoded
 
 #: Longer lines are cut: nothing that is looked for stands behind this.
 LONGEST_LINE = 20_000
 #: Files in a folder that may be logs.
 _SUFFIXES = (".log", ".txt", ".out", ".err", "")
 
+#: The first bytes of a character of UTF-8 that the end of a piece cuts.
+_CUT_CHARACTER = re.compile(rb"(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z")
 _COLOUR = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07)")
 _DATE = r"\d{2,4}[-/]\d{2}(?:[-/]\d{2,4})?"
 _CLOCK = r"\d{2}:\d{2}:\d{2}(?:[.,]\d{1,6})*"
@@ -66,17 +69,26 @@ def named_like_log(file: Path, suffixes: tuple[str, ...] = ()) -> bool:
 def read_lines_of(file: Path) -> Iterator[str]:
     """The lines without colours and line ends, each at most LONGEST_LINE bytes. Raises InputError."""
     with _opened(file) as stream:
-        while chunk := stream.readline(LONGEST_LINE):
-            text = chunk.decode("utf-8", errors="replace").rstrip("\r\n")
+        for line in _whole_characters(stream):
+            text = decoded(line).rstrip("\r\n")
             text = _COLOUR.sub("", text) if "\x1b" in text else text
             # What a progress bar wrote over is not shown.
             yield text.rpartition("\r")[2]
 
 
+def _whole_characters(stream: IO[bytes]) -> Iterator[bytes]:
+    """The lines; of a longer one its pieces, none of which ends within a character of UTF-8."""
+    begun = b""
+    while piece := begun + stream.readline(LONGEST_LINE - len(begun)):
+        cut = _CUT_CHARACTER.search(piece) if len(piece) == LONGEST_LINE else None
+        begun = cut[0] if cut else b""
+        yield piece[: len(piece) - len(begun)]
+
+
 def read_text_of(file: Path) -> str:
     """All of a file whose lines may be long, such as JSON. Raises InputError."""
     with _opened(file) as stream:
-        return stream.read().decode("utf-8", errors="replace")
+        return "".join(map(decoded, stream))
 
 
 @contextmanager

@@ -35,6 +35,12 @@ _VOLATILE_KEYS = re.compile(
     r"(?i)^(?:id|created|created_at|request_id|timestamps?|time|date|pid|port|ttfts?|itls?|tpots?|e2els?|latencies|"
     r".*(?:_times?|_ms|_seconds|latency|throughput|duration|elapsed|timestamp)(?:_.*)?)$"
 )
+#: Keys of JSON under which stands what was asked for, how it was run, or that it failed: no output of the model.
+_NO_OUTPUT_KEYS = re.compile(
+    r"(?i)(?:errors?|exceptions?|traceback|detail|status|ok|success|code|object|type|role|param|index|usage"
+    r"|finish_reason|prompts?|prompt_token_ids|inputs?|questions?|model|backend|endpoint|config|version"
+    r"|completed|failed|request_rate|burstiness|max_concurrency|num_\w+|\w+_tokens|model_\w+|tokenizer\w*)"
+)
 #: What was not compared, as sentences.
 _LEFT_OUT = {
     "other": _("{count} other lines of the logs"),
@@ -51,7 +57,8 @@ class OutputCheck:
     """The result for one pair. `largest` is the largest absolute difference, None where values cannot be compared.
 
     `first` says where the first difference is (empty where there is none); `compared` counts what `kind` names: bytes,
-    values (json, arrays), lines or generated texts, and `different` of them differ.
+    values (json, arrays), lines or generated texts, and `different` of them differ. `shows_output` says whether a
+    generated text, a value or a line that can be a result is among them: without one, being the same proves nothing.
     """
 
     identical: bool
@@ -61,6 +68,7 @@ class OutputCheck:
     largest: float | None
     first: str
     message: Message
+    shows_output: bool = True
 
 
 def compare_outputs(before: Path, after: Path) -> OutputCheck:
@@ -75,7 +83,8 @@ def compare_outputs(before: Path, after: Path) -> OutputCheck:
 def _compare_files(before: Path, after: Path) -> OutputCheck:
     filecmp.clear_cache()  # it tells files apart by times, of which some file systems keep few digits
     if filecmp.cmp(before, after, shallow=False):
-        return _judged("bytes", Difference(before.stat().st_size))
+        same = _judged("bytes", Difference(before.stat().st_size))
+        return replace(same, shows_output=_shows_output(before))
     kinds = {path.suffix.lower() for path in (before, after)}
     if kinds & set(_PICKLES):
         raise InputError(
@@ -89,6 +98,22 @@ def _compare_files(before: Path, after: Path) -> OutputCheck:
     if kinds <= {".json", ".jsonl"}:
         return _compare_values(_json(before), _json(after))
     return _compare_text(before, after)
+
+
+def _shows_output(path: Path) -> bool:
+    """Whether a file holds an output; of one that is not opened, or cannot be read, its bytes are the output."""
+    suffix, size = path.suffix.lower(), path.stat().st_size
+    if suffix in _PICKLES or size > LARGEST_TEXT_BYTES:
+        return size > 0
+    try:
+        if suffix in (".npy", ".npz", ".safetensors"):
+            return any(array.size for array in _arrays(path).values())
+        if suffix in (".json", ".jsonl"):
+            return _holds_output(_json(path))
+    except InputError:
+        return size > 0
+    texts = generated_texts(read_lines_of(path))
+    return (texts if texts.items else result_lines(read_lines_of(path))).shows_output
 
 
 #: kind -> (equal, different with numbers, different otherwise)
@@ -169,7 +194,20 @@ def _compare_values(before: Any, after: Any) -> OutputCheck:
         if not _same(value, other):
             first = found.first or f"{place}: {short(repr(value))} / {short(repr(other))}"
             found.add(_difference(value, other), first)
-    return _with_left_out(_judged("json", found), {"keys": len(places) - len(kept)})
+    judged = replace(_judged("json", found), shows_output=_holds_output(before) or _holds_output(after))
+    return _with_left_out(judged, {"keys": len(places) - len(kept)})
+
+
+def _holds_output(value: Any, depth: int = 0) -> bool:
+    """Whether JSON has a number or a text that a model can have put out: keys may say that it is none."""
+    if depth > _DEPTH:
+        return False
+    if isinstance(value, dict):
+        kept = (key for key in value if not (_VOLATILE_KEYS.match(key) or _NO_OUTPUT_KEYS.fullmatch(key)))
+        return value.get("object") != "error" and any(_holds_output(value[key], depth + 1) for key in kept)
+    if isinstance(value, list):
+        return any(_holds_output(item, depth + 1) for item in value)
+    return _is_number(value) or (isinstance(value, str) and bool(value.strip()))
 
 
 class _Missing:
@@ -209,6 +247,7 @@ def _compare_text(before: Path, after: Path) -> OutputCheck:
         one, other = (result_lines(read_lines_of(path)) for path in (before, after))
     found = compare_said(one, other)
     judged = _judged("texts" if one.texts else "lines", found)
+    judged = replace(judged, shows_output=one.shows_output and other.shows_output)
     return _with_left_out(judged, {kind: one.left_out.get(kind, 0) + other.left_out.get(kind, 0) for kind in _LEFT_OUT})
 
 
@@ -305,7 +344,7 @@ def _compare_arrays(before: dict[str, NDArray[Any]], after: dict[str, NDArray[An
                 steps = np.abs(old[changed].astype("f8") - new[changed].astype("f8"))
             step = float(np.where(np.isnan(steps), np.inf, steps).max())
         found.add(step, f"{name}{list(place)}: {old[place]!r} / {new[place]!r}", int(np.count_nonzero(changed)))
-    return _judged("arrays", found)
+    return replace(_judged("arrays", found), shows_output=found.compared > 0)
 
 
 def _equal(old: NDArray[Any], new: NDArray[Any]) -> NDArray[np.bool_]:

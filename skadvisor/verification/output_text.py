@@ -60,19 +60,25 @@ _MEASURES = re.compile(rf"(?i)\b{_TIMING_WORDS}\b|\bmem(?:ory)?\b|\b(?:GiB|MiB|G
 _PROGRESS = re.compile(r"\d+%\|.*\|\s*\d+/\d+|\d+/\d+ \[\d+:\d+<")
 _SWITCH = re.compile(r"(?i)super[ _-]?kernel|enable_sk\b")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)\b")
+#: A run that ended before its output was whole. What it printed until then is no result.
+_BROKE_OFF = re.compile(r"Traceback \(most recent call last\)|\bcore dumped\b|^(?:Segmentation fault|Killed|Aborted)\b")
+#: What Python's warnings print without a prefix, and lines of rules only.
+_NO_RESULT = re.compile(r"\S+:\d+: \w*Warning: |\s*warnings\.warn\(|\W*$")
 
 
 @dataclass(frozen=True)
 class Said:
     """What a run said: `items` that are compared, the rest counted by kind in `left_out`.
 
-    `texts` says whether the items are generated texts, else they are lines with their number.
+    `texts` says whether the items are generated texts, else they are lines with their number. `shows_output` says
+    whether one of them is sure to come from the model.
     """
 
     items: tuple[str, ...]
     places: tuple[int, ...]
     texts: bool
     left_out: Mapping[str, int]
+    shows_output: bool
 
 
 @dataclass
@@ -109,7 +115,7 @@ def generated_texts(lines: Iterable[str]) -> Said:
             inside = inside and not logged and not _ENDS.match(line)
             others += bool(line.strip())
     whole = tuple("\n".join(text).strip() for text in texts)
-    return Said(whole, tuple(places), True, {"other": others} if others else {})
+    return Said(whole, tuple(places), True, {"other": others} if others else {}, any(whole))
 
 
 def result_lines(lines: Iterable[str]) -> Said:
@@ -117,6 +123,7 @@ def result_lines(lines: Iterable[str]) -> Said:
     kept: list[str] = []
     places: list[int] = []
     left_out: Counter[str] = Counter()
+    results, broke_off = 0, False
     for number, line in enumerate(lines, start=1):
         message, logged = strip_prefix(line)
         result, kinds = _result(message, logged)
@@ -124,7 +131,10 @@ def result_lines(lines: Iterable[str]) -> Said:
         if result.strip():
             kept.append(result.rstrip())
             places.append(number)
-    return Said(tuple(kept), tuple(places), False, left_out)
+            # A line of a log may tell of the run only: that two say the same of it says nothing of their outputs.
+            results += not logged and not _NO_RESULT.match(result)
+        broke_off = broke_off or bool(_BROKE_OFF.search(message))
+    return Said(tuple(kept), tuple(places), False, left_out, results > 0 and not broke_off)
 
 
 def _result(message: str, logged: bool) -> tuple[str, set[str]]:
