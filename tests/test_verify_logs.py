@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from skadvisor.errors import InputError
+from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.verification.checks import verify
 from skadvisor.verification.compile_log import read_lines
 from skadvisor.verification.performance_files import read_performance
@@ -250,3 +250,77 @@ def test_a_saved_result_is_sent_to_compare(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a result of skadvisor") as raised:
         verify(performance=([path], []))
     assert "skadvisor compare" in str(raised.value.hint)
+
+
+STEADY = "decode step latency: {time} ms\n" * 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "INFO Compiling decode graph took time: 40.1 s",
+        "decode graph compiled, time cost: 40.1 s",
+        "INFO decode warmup step time: 812 ms",
+        "Warming up decode: average time 812 ms",
+        "INFO Capture npu graph (decode) end. Time elapsed: 34.50 s. mem usage=1.2 GB",
+        "decode model loading time: 30 s",
+        "initial decode step time: 900 ms",
+        "decode step timeout: 30 s",
+        "decode 图编译 time: 40 s",
+        "warm-up: Inference time (decode): 812 ms",
+        "warmup decode throughput: 3.5 tokens/s",
+    ],
+)
+def test_what_comes_before_steady_decode_is_not_its_time(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "run.log"
+    path.write_text(f"{line}\n" * 9, encoding="utf-8")
+    with pytest.raises(NotEnoughError):
+        read_performance([path])
+    path.write_text(f"{line}\n" * 9 + STEADY.format(time=15.2), encoding="utf-8")
+    assert read_performance([path]).values == {"decode_latency_ms": (15.2,)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "decode latency excluding warmup: 15.2 ms",
+        "decode step latency after warm-up: 15.2 ms",
+        "[INFO][2026-11-02 10:00:00.123][compile_runner.py:74] decode step time: 15.2 ms",
+    ],
+)
+def test_a_steady_time_may_name_what_it_leaves_out(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "run.log"
+    path.write_text(f"{line}\n")
+    assert read_performance([path]).values == {"decode_latency_ms": (15.2,)}
+
+
+def test_times_of_several_metrics_have_no_middle(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    path.write_text("decode step time: 15.0 ms\ntotal decode time: 3.04 s\ndecode step time: 16.0 ms\n" * 2)
+    assert read_performance([path]).values == {"decode_latency_ms": (15.5,)}
+
+
+@pytest.mark.parametrize(
+    ("latency", "throughput", "answer"),
+    [
+        ((10.0, 8.0), (500, 450), "not_proven"),
+        ((8.0, 10.0), (450, 500), "not_proven"),
+        ((10.0, 8.0), (500, 499), "proven"),
+        ((10.0, 8.0), (500, 600), "proven"),
+        ((8.0, 10.0), (500, 450), "refuted"),
+        ((8.0, 10.0), (500, 501), "refuted"),
+    ],
+)
+def test_metrics_of_the_same_runs_have_to_agree(
+    tmp_path: Path, latency: tuple[float, float], throughput: tuple[float, float], answer: str
+) -> None:
+    sides: list[list[Path]] = [[], []]
+    for side, time, rate in zip(sides, latency, throughput, strict=True):
+        for run in range(3):
+            side.append(tmp_path / f"{time}-{run}.log")
+            side[-1].write_text(
+                f"Median TPOT (ms): {time + run / 100}\nOutput token throughput (tok/s): {rate + run}\n"
+            )
+    (check,) = verify(performance=(sides[0], sides[1])).checks
+    assert check.answer == answer, check.message
+    assert ("throughput_tokens_per_sec" in str(check.message)) == (answer == "not_proven")

@@ -6,7 +6,7 @@ A check is proven, refuted, or not proven; then it names the command that would 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from skadvisor.verification.compile_log import CompileLog, read_compile_logs
 from skadvisor.verification.log_text import log_files
 from skadvisor.verification.output_files import OUTPUT_SUFFIXES, OutputCheck, compare_outputs
 from skadvisor.verification.performance_files import (
+    DECIDING,
     METRICS,
     Measured,
     compare_performance,
@@ -178,20 +179,39 @@ def _check_performance(before: Sequence[Path], after: Sequence[Path]) -> tuple[d
     if sides[1].stated is not None and not (sides[0].values and sides[1].values):
         return _check_performance((), after)
     figures = compare_performance(*sides)
-    gain = float(figures["improvement_percent"])
     metric = str(figures["metric"])
-    rows = figures["improvements"][metric]
+    rows = figures["improvements"]
     said = Message(
         _("{metric}: {before:g} -> {after:g}, {gain:+.2f} %; runs: {runs} and {others}{rest}"),
-        metric=metric,
-        before=round(rows["baseline"], 4),
-        after=round(rows["optimized"], 4),
-        gain=gain,
+        **_figures_of(metric, rows[metric]),
         runs=sides[0].runs,
         others=sides[1].runs,
         rest=_said_of_logs(sides),
     )
-    return figures, _judge(_shown(gain, metric, sides), said)
+    shown = {name: _shown(rows[name]["improvement_percent"], name, sides) for name in rows if name in DECIDING}
+    against = _AGAINST.get(shown[metric], ())
+    for name in (name for name in shown if shown[name] in against):
+        text = _("{said}; but {metric}: {before:g} -> {after:g}, {gain:+.2f} %")
+        return figures, _answered(
+            "performance", "not_proven", Message(text, said=said, **_figures_of(name, rows[name]))
+        )
+    return figures, _judge(shown[metric], said)
+
+
+#: What the metrics of the same runs show -> what another of them cannot show if it is to be believed.
+_AGAINST: dict[Shown, tuple[Shown, ...]] = {
+    **dict.fromkeys(("faster", "perhaps_faster"), ("slower", "perhaps_slower")),
+    **dict.fromkeys(("slower", "perhaps_slower"), ("faster", "perhaps_faster")),
+}
+
+
+def _figures_of(metric: str, row: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "metric": metric,
+        "before": round(row["baseline"], 4),
+        "after": round(row["optimized"], 4),
+        "gain": row["improvement_percent"],
+    }
 
 
 def _said_of_logs(sides: tuple[Measured, Measured]) -> Message | str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from skadvisor.verification.log_text import strip_prefix
+
 _VALUE = r"(?P<value>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _UNIT = r"(?P<unit>ms|us|s)\b"
 _RATE = r"tok(?:en)?s?/s(?:ec)?"
@@ -24,7 +26,12 @@ _STEPS = (
     re.compile(rf"(?i)\[(?P<stage>prefill|decode)[^\]]*\]\s*inference time cost(?: is)?\s*{_VALUE}\s*{_UNIT}"),
 )
 _DRAFT = re.compile(r"(?i)\[(?:mtp|dspark|draft|eagle)[^\]]*\]|^\W*(?:mtp|dspark|draft|eagle)\b")
-_WARM_UP = re.compile(r"(?i)\[\s*warm[ -]?up\s*\]")
+#: Words of a line that times what comes before decode is steady, or a limit.
+_SET_UP = re.compile(
+    r"(?i)(?<!after )(?<!excluding )(?<!without )(?<!no )"
+    r"(?:\b(?:warm(?:ing)?[ _-]?up|(?:re)?compil|captur|load(?:ing|ed|s)?\b|init(?:ial|\b)|start[ _-]?up|build|tracing"
+    r"|tuning)|time[ _-]?out|预热|编译|捕获|加载|初始化|超时)"
+)
 _AVERAGE = re.compile(rf"(?i)average inference time cost is\s*{_VALUE}\s*{_UNIT}")
 _TOGETHER = re.compile(r"(?i)main and \w+ model")
 #: SGLang's bench_one_batch runs once to warm up, then says that it begins.
@@ -63,7 +70,8 @@ _NOT_DECODE = re.compile(
 _WORDS = ("inference time", "output token", "latency", "throughput", "tpot", "itl", "decode", "benchmark ...")
 #: Any other line that speaks of decode and of a time.
 _OTHER = re.compile(
-    rf"(?i)(?:\bdecode\b[^\n]{{0,60}}?(?:latency|time|cost|step)[^\d\n]{{0,40}}|^\W*decode\W{{1,10}}){_VALUE}\s*{_UNIT}"
+    rf"(?i)(?:(?:\b(?:total|overall|average|avg|mean|median|max|min|first|last|p\d+)\s+)?\bdecode\b[^\n]{{0,60}}?(?:latency|time|cost|step)[^\d\n]{{0,40}}"
+    rf"|^\W*decode\W{{1,10}}){_VALUE}\s*{_UNIT}"
 )
 
 #: A first step this much longer than the median still compiles or warms up.
@@ -99,11 +107,11 @@ class _Log:
     ranked: dict[str, dict[int, list[float]]] = field(default_factory=lambda: {kind: {} for kind in _RANKED})
     batches: list[float] = field(default_factory=list)
     batch_steps: list[float] = field(default_factory=list)
-    others: list[float] = field(default_factory=list)
+    others: dict[str, list[float]] = field(default_factory=dict)
 
 
 def read_timings(lines: Iterable[str]) -> Figures:
-    """The figures of one log. Times are milliseconds; a line that warms up is not counted."""
+    """The figures of one log. Times are milliseconds; a line that warms up, compiles or loads is not counted."""
     log = _Log()
     for line in lines:
         small = line.lower()
@@ -117,7 +125,7 @@ def read_timings(lines: Iterable[str]) -> Figures:
         or log.averages.get("decode")
         or log.batch_steps
         or log.averages.get("together")
-        or log.others
+        or _one_metric(log.others)
     )
     values = {
         "decode_latency_ms": decode,
@@ -141,6 +149,8 @@ def _read(line: str, log: _Log) -> None:
         if match := pattern.search(line):
             _step(line, match["stage"].lower(), _milliseconds(match), log)
             return
+    if _SET_UP.search(strip_prefix(line)[0]):
+        return
     if match := _AVERAGE.search(line):
         log.averages.setdefault(_kind_of_average(line[: match.start()]), []).append(_milliseconds(match))
     elif match := _ONE_BATCH.search(line):
@@ -152,11 +162,21 @@ def _read(line: str, log: _Log) -> None:
     elif any(_row(line, kind, log) for kind in _RANKED):
         return
     elif match := _OTHER.search(line):
-        log.others.append(_milliseconds(match))
+        log.others.setdefault(_metric(match), []).append(_milliseconds(match))
+
+
+def _metric(match: re.Match[str]) -> str:
+    """What a line measures: its words before the figure."""
+    return re.sub(r"\d+", "#", match.string[match.start() : match.start("value")].strip().lower())
+
+
+def _one_metric(found: dict[str, list[float]]) -> list[float]:
+    """The figures of the metric that most lines tell, the first of as many: figures of several have no middle."""
+    return max(found.values(), key=len, default=[])
 
 
 def _step(line: str, stage: str, milliseconds: float, log: _Log) -> None:
-    if _WARM_UP.search(line):
+    if _SET_UP.search(strip_prefix(line)[0]):
         log.marked += stage == "decode"
     elif _DRAFT.search(line):
         log.drafts += [milliseconds] if stage == "decode" else []
