@@ -324,3 +324,90 @@ def test_metrics_of_the_same_runs_have_to_agree(
     (check,) = verify(performance=(sides[0], sides[1])).checks
     assert check.answer == answer, check.message
     assert ("throughput_tokens_per_sec" in str(check.message)) == (answer == "not_proven")
+
+
+def drawn(border: str, rule: str, rows: list[list[str]]) -> str:
+    """A table: the first row has the headings."""
+    lines = [f"{border} {f' {border} '.join(cell.ljust(24) for cell in row)} {border}" for row in rows]
+    return "\n".join([rule * 20, lines[0], rule * 20, *lines[1:], rule * 20, ""])
+
+
+def aisbench(tpot: float, rate: float, stage: str = "total") -> str:
+    statistics = ["Average", "Min", "Max", "Median", "P75", "P90", "P99"]
+    rows = [["Performance Parameters", "Stage", *statistics, "N"]]
+    for name, value, unit in (
+        ("E2EL", 99 * tpot, "ms"),
+        ("TPOT", tpot, "ms"),
+        ("ITL", tpot, "ms"),
+        ("OutputTokenThroughput", 117.5, "token/s"),
+    ):
+        figures = [value * 1.1, value / 2, value * 3, value, value * 2, value * 2, value * 2]
+        rows.append([name, stage, *(f"{figure:.4f} {unit}" for figure in figures), "8"])
+    common = [["Common Metric", "Stage", "Value"], ["Benchmark Duration", stage, "19897.85 ms"]]
+    for name, value in (("Prefill", 17014.3), ("Input", 608.7), ("Output", rate), ("Total", 9999.1)):
+        common.append([f"{name} Token Throughput", stage, f"{value} token/s"])
+    return drawn("│", "═", rows) + drawn("│", "─", common)
+
+
+def evalscope(rows: list[list[str]]) -> str:
+    return "2026-05-19 10:48:58 - evalscope - INFO:\n" + drawn("|", "-", rows)
+
+
+SUMMARY = [
+    ["Key", "Value"],
+    ["Output token throughput (tok/s)", "20.7972"],
+    ["Total token throughput (tok/s)", "233.761"],
+    ["Average latency (s)", "9.6167"],
+    ["Average time per output token (s)", "0.0435"],
+]
+COARSE = [*SUMMARY[:2], ["Average time per output token (s)", "0.0036"]]
+BY_ROW = [
+    ["Percentiles", "TTFT (s)", "TPOT (s)"],
+    ["10%", "0.9", "0.0399"],
+    ["50%", "0.9", "0.0422"],
+    ["99%", "0.9", "0.0999"],
+]
+BY_COLUMN = [
+    ["Metric", "1%", "50%", "99%"],
+    ["ITL (ms)", "0.00", "15.67", "50.11"],
+    ["TPOT (ms)", "16.61", "17.76", "18.36"],
+]
+NEWER = [["Metric", "Value"], ["TPOT (ms)", "17.66"], ["Output Throughput (tok/s)", "10692.45"]]
+MARKDOWN = [
+    ["Metric", "Value"],
+    ["P99 TPOT (ms)", "40.0"],
+    ["Mean TPOT (ms)", "29.0"],
+    ["Median TPOT (ms)", "28.4"],
+    ["Peak output token throughput (tok/s)", "688.0"],
+]
+RECIPE_STEPS = "Prefill: 320.11 ms\n" + "  decode step 1/9: 900.00 ms\n" + "".join(f"  decode step {n}/9: 21.2{n} ms\n" for n in range(2, 7))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (aisbench(10.7, 1230.1), {"decode_latency_ms": 10.7, "throughput_tokens_per_sec": 1230.1}),
+        (
+            aisbench(10.7, 1230.1, "stable") + aisbench(12.5, 1000.1),
+            {"decode_latency_ms": 10.7, "throughput_tokens_per_sec": 1230.1},
+        ),
+        ("OutputTokenThroughput: 117.5 token/s\nOutput throughput: 1230.1 token/s\n", {"throughput_tokens_per_sec": 1230.1}),
+        (evalscope(SUMMARY), {"decode_latency_ms": 43.5, "throughput_tokens_per_sec": 20.7972}),
+        (evalscope(COARSE), {"throughput_tokens_per_sec": 20.7972}),
+        (evalscope(SUMMARY) + evalscope(BY_ROW), {"decode_latency_ms": 42.2, "throughput_tokens_per_sec": 20.7972}),
+        (evalscope(NEWER), {"decode_latency_ms": 17.66, "throughput_tokens_per_sec": 10692.45}),
+        (
+            evalscope(NEWER) + drawn("│", "─", BY_COLUMN),
+            {"decode_latency_ms": 17.76, "throughput_tokens_per_sec": 10692.45},
+        ),
+        (drawn("|", "-", MARKDOWN), {"decode_latency_ms": 28.4}),
+        (RECIPE_STEPS, {"decode_latency_ms": 21.24}),
+        ("prefill step 1/1: 320.11 ms\ndecode step 1/1: 21.2 ms\n", {"decode_latency_ms": 21.2, "prefill_latency_ms": 320.11}),
+    ],
+)  # fmt: skip
+def test_tables_of_benchmarks_give_the_column_that_their_heading_names(
+    tmp_path: Path, text: str, values: dict[str, float]
+) -> None:
+    path = tmp_path / "run.log"
+    path.write_text(text, encoding="utf-8")
+    assert read_performance([path]).values == {metric: (pytest.approx(value),) for metric, value in values.items()}

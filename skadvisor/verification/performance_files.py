@@ -97,7 +97,10 @@ def read_performance(paths: Sequence[Path]) -> Measured:
         names = ", ".join(str(path) for path in paths)
         raise NotEnoughError(
             _("no decode latency or throughput was found in {names}"),
-            _("Known are the lines of cann-recipes-infer, graph-autofusion, vLLM and SGLang, and JSON with {listed}."),
+            _(
+                "Known are the lines of cann-recipes-infer, graph-autofusion, vLLM, SGLang, AISBench and evalscope, "
+                "and JSON with {listed}."
+            ),
             names=names,
             listed=", ".join(METRICS),
         )

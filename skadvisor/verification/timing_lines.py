@@ -1,7 +1,8 @@
 """Decode times and throughputs that runs print, with warm-up left out.
 
-Sources: cann-recipes-infer (a line per forward step, averages at the end, drafts of speculative decoding apart), the
-examples of graph-autofusion, the serving benchmarks of vLLM and SGLang, and SGLang's bench_one_batch.
+Sources: cann-recipes-infer (a line per forward step, averages at the end, drafts of speculative decoding apart; its
+script that profiles), the examples of graph-autofusion, the serving benchmarks of vLLM and SGLang, and SGLang's
+bench_one_batch. Tables (AISBench, evalscope) are read by `timing_tables`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from skadvisor.verification.log_text import strip_prefix
+from skadvisor.verification.timing_tables import Table
 
 _VALUE = r"(?P<value>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _UNIT = r"(?P<unit>ms|us|s)\b"
@@ -24,6 +26,7 @@ _STEPS = (
     re.compile(rf"(?i)inference time \((?P<stage>prefill|decode)\)\s*:\s*{_VALUE}\s*{_UNIT}"),
     re.compile(rf"(?i)inference time cost of (?P<stage>prefill|decode) is\s*{_VALUE}\s*{_UNIT}"),
     re.compile(rf"(?i)\[(?P<stage>prefill|decode)[^\]]*\]\s*inference time cost(?: is)?\s*{_VALUE}\s*{_UNIT}"),
+    re.compile(rf"(?i)\b(?P<stage>prefill|decode) step\s+\d+(?:\s*/\s*\d+)?\s*:\s*{_VALUE}\s*{_UNIT}"),
 )
 _DRAFT = re.compile(r"(?i)\[(?:mtp|dspark|draft|eagle)[^\]]*\]|^\W*(?:mtp|dspark|draft|eagle)\b")
 #: Words of a line that times what comes before decode is steady, or a limit.
@@ -47,7 +50,7 @@ _ROWS = (
     re.compile(rf"(?i)\b(?:median|p50)\s+(?:itl|inter-token latency)\s*\(ms\)\s*:?\s*{_VALUE}"),
     re.compile(rf"(?i)\b(?:mean|avg|average)\s+(?:itl|inter-token latency)\s*\(ms\)\s*:?\s*{_VALUE}"),
     re.compile(rf"(?i)\btime per output token[^\d\n]{{0,20}}{_VALUE}\s*ms\b"),
-    re.compile(rf"(?i)^\W*(?:tpot|itl|inter-token latency)\s*(?:\(ms\)\s*:?\s*{_VALUE}|:?\s*(?P<ms>[\d.]+)\s*ms\b)"),
+    re.compile(rf"(?i)^\W*(?:tpot|itl|inter-token latency)\s*(?:\(ms\)\s*:?|:?(?=\s*[\d.]+\s*ms\b))\s*{_VALUE}"),
 )
 #: vLLM's latency benchmark times whole requests: prefill and all decode steps.
 _REQUESTS = (
@@ -59,15 +62,25 @@ _THROUGHPUTS = (
     re.compile(rf"(?i)throughput:.*?,\s*{_VALUE}\s*output {_RATE}"),
     re.compile(rf"(?i)^\W*output throughput:\s*{_VALUE}\s*{_RATE}"),
     re.compile(rf"(?i)\b(?:gen|generation) throughput\s*(?:\({_RATE}\))?\s*:?\s*{_VALUE}"),
-    re.compile(rf"(?i)throughput[^\n\d]{{0,30}}\({_RATE}\)\s*:?\s*{_VALUE}"),
-    re.compile(rf"(?i)throughput[^\n\d]{{0,30}}{_VALUE}\s*{_RATE}"),
+    re.compile(rf"(?i)(?<![a-z])throughput[^\n\d]{{0,30}}\({_RATE}\)\s*:?\s*{_VALUE}"),
+    re.compile(rf"(?i)(?<![a-z])throughput[^\n\d]{{0,30}}{_VALUE}\s*{_RATE}"),
 )
 _RANKED = {"rows": _ROWS, "rates": _THROUGHPUTS, "requests": _REQUESTS}
 _NOT_DECODE = re.compile(
     r"(?i)\b(?:peak|total|input|prefill|request|last)\b[^:]*throughput|prefill|throughput \(req/s\)"
 )
 #: Every line that tells a figure holds one of these, in small letters.
-_WORDS = ("inference time", "output token", "latency", "throughput", "tpot", "itl", "decode", "benchmark ...")
+_WORDS = (
+    "inference time",
+    "output token",
+    "latency",
+    "throughput",
+    "tpot",
+    "itl",
+    "decode",
+    "prefill step",
+    "benchmark ...",
+)
 #: Any other line that speaks of decode and of a time.
 _OTHER = re.compile(
     rf"(?i)(?:(?:\b(?:total|overall|average|avg|mean|median|max|min|first|last|p\d+)\s+)?\bdecode\b[^\n]{{0,60}}?(?:latency|time|cost|step)[^\d\n]{{0,40}}"
@@ -104,7 +117,7 @@ class _Log:
     drafts: list[float] = field(default_factory=list)
     prefills: list[float] = field(default_factory=list)
     averages: dict[str, list[float]] = field(default_factory=dict)
-    ranked: dict[str, dict[int, list[float]]] = field(default_factory=lambda: {kind: {} for kind in _RANKED})
+    ranked: dict[str, dict[int, dict[str, list[float]]]] = field(default_factory=lambda: {kind: {} for kind in _RANKED})
     batches: list[float] = field(default_factory=list)
     batch_steps: list[float] = field(default_factory=list)
     others: dict[str, list[float]] = field(default_factory=dict)
@@ -112,11 +125,12 @@ class _Log:
 
 def read_timings(lines: Iterable[str]) -> Figures:
     """The figures of one log. Times are milliseconds; a line that warms up, compiles or loads is not counted."""
-    log = _Log()
+    log, table = _Log(), Table()
     for line in lines:
-        small = line.lower()
-        if any(word in small for word in _WORDS):
-            _read(line, log)
+        for row, text in table.read(line) or [("", line)]:
+            small = text.lower()
+            if any(word in small for word in _WORDS):
+                _read(text, log, row)
     steps, dropped = _steady(log.generations)
     decode = (
         steps
@@ -141,7 +155,7 @@ def read_timings(lines: Iterable[str]) -> Figures:
     )
 
 
-def _read(line: str, log: _Log) -> None:
+def _read(line: str, log: _Log, row: str) -> None:
     if _BEGIN.match(line):
         log.batches, log.batch_steps, log.ranked["rates"], log.prefills = [], [], {}, []
         return
@@ -156,10 +170,10 @@ def _read(line: str, log: _Log) -> None:
     elif match := _ONE_BATCH.search(line):
         log.batches.append(_milliseconds(match))
         if match["rate"]:
-            log.ranked["rates"].setdefault(0, []).append(float(match["rate"]))
+            log.ranked["rates"].setdefault(0, {}).setdefault("", []).append(float(match["rate"]))
     elif match := _ONE_BATCH_STEP.search(line):
         log.batch_steps.append(_milliseconds(match))
-    elif any(_row(line, kind, log) for kind in _RANKED):
+    elif any(_row(line, kind, log, row) for kind in _RANKED):
         return
     elif match := _OTHER.search(line):
         log.others.setdefault(_metric(match), []).append(_milliseconds(match))
@@ -167,7 +181,7 @@ def _read(line: str, log: _Log) -> None:
 
 def _metric(match: re.Match[str]) -> str:
     """What a line measures: its words before the figure."""
-    return re.sub(r"\d+", "#", match.string[match.start() : match.start("value")].strip().lower())
+    return re.sub(r"\d+(?:\.\d+)?", "#", match.string[match.start() : match.start("value")].strip().lower())
 
 
 def _one_metric(found: dict[str, list[float]]) -> list[float]:
@@ -198,21 +212,22 @@ def _kind_of_average(before: str) -> str:
     return "draft" if _DRAFT.search(before) else "decode"
 
 
-def _row(line: str, kind: str, log: _Log) -> bool:
-    """Keep a row under the rank of its pattern; the best rank of the log is used."""
+def _row(line: str, kind: str, log: _Log, row: str) -> bool:
+    """Keep a figure under the rank of its pattern and what it measures; the best rank of the log is used."""
     if kind == "rates" and _NOT_DECODE.search(line):
         return False
     for rank, pattern in enumerate(_RANKED[kind]):
         if match := pattern.search(line):
-            value = float(match["value"] or match["ms"])
+            value = float(match["value"])
             if value > 0:
-                log.ranked[kind].setdefault(rank, []).append(value)
+                metric = f"{row} {_metric(match)}"
+                log.ranked[kind].setdefault(rank, {}).setdefault(metric, []).append(value)
             return True
     return False
 
 
-def _first(found: dict[int, list[float]]) -> list[float]:
-    return found[min(found)] if found else []
+def _first(found: dict[int, dict[str, list[float]]]) -> list[float]:
+    return _one_metric(found[min(found)]) if found else []
 
 
 def _milliseconds(match: re.Match[str]) -> float:
