@@ -186,6 +186,38 @@ def test_a_compile_log_is_judged(tmp_path: Path, text: str, answer: str, words: 
         assert word in str(check.message)
 
 
+WARNING = "(EngineCore pid=7) WARNING 09-17 05:31:11 [ascend_config.py:80] "
+OP_FAILED = "E40021: 2026-11-02 Failed to compile Op [{name}]. (oppath: [Compile /usr/local/x.py], optype: [{kind}])\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "words"),
+    [
+        (OP_FAILED.format(name="sk_attn_0_start_A_end_B", kind="SuperKernel"), "refuted", "sk_attn_0_start_A_end_B"),
+        (OP_FAILED.format(name="Cast_1", kind="Cast"), "not_proven", "nothing about SuperKernel in 1 lines"),
+        ("torch._dynamo.exc.Unsupported: Graph break under torchair.scope.super_kernel\n", "refuted", "Graph break"),
+        ("[rank0]: a.exc.BackendCompilerFailed: x raised: no SuperKernel\n", "refuted", "no SuperKernel"),
+        ("ERROR: super kernel do not support self send/receive pair within 1 real stream\n", "refuted", "self send"),
+        ("ERROR 09-17 05:31:11 [x.py:1] super kernel is broken\n", "refuted", "is broken"),
+        (f"{WARNING}enable_super_kernel is only supported on A3 devices, disabled.\n", "refuted", "only supported on A3"),
+        ("WARNING enable_super_kernel requires enable_static_kernel, ignored\n", "refuted", "requires enable_static"),
+        ("x.py:3: UserWarning: SuperKernel is not supported here\n", "refuted", "is not supported here"),
+        (f"{WARNING}ignoring enable_super_kernel: no graph mode\n", "refuted", "no graph mode"),
+        (f"{WARNING}super kernel option dcci-x is not supported, ignored\n", "not_proven", "option dcci-x"),
+        (f"{WARNING}enable_super_kernel is not supported in prefill, disabled\n", "not_proven", "in prefill"),
+        (f"{WARNING}enable_super_kernel is disabled\nSK Function: sk_1_a_start_A_end_B, scope id: 1, Node Count: 2\n", "proven", "built"),
+        (TOLD, "not_proven", "enable_super_kernel is on"),
+        (f"{TOLD}{WARNING}a super kernel may fail\n", "not_proven", "a super kernel may fail"),
+        ("[INFO] LOG_LEVEL=ERROR, SuperKernel is on\n", "not_proven", "SuperKernel is on"),
+    ],
+)  # fmt: skip
+def test_what_names_superkernel_is_never_called_silence(tmp_path: Path, text: str, answer: str, words: str) -> None:
+    path = tmp_path / "plog.log"
+    path.write_text(text)
+    (check,) = verify([path]).checks
+    assert (check.answer, words in str(check.message)) == (answer, True), check.message
+
+
 def test_a_fault_of_a_captured_graph_names_the_scope_that_was_listed() -> None:
     listed = "SK Function: sk_4_attn_layer_0_start_A_end_B, scope id: 4, Node Count: 5\n"
     failure = str(read_lines((listed + CAPTURED_FAULT).splitlines()).failures[0])

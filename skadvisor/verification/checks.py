@@ -149,6 +149,10 @@ def _what_is_missing(log: CompileLog) -> Message:
         )
     if log.spoke:
         return Message(_("the log speaks of graphs without SuperKernel only, such as prefill; decode needs INFO"))
+    if log.mention:
+        return Message(
+            _("the log does not say whether a SuperKernel was built; it names it in: {text}"), text=log.mention
+        )
     return Message(_("nothing about SuperKernel in {lines} lines"), lines=log.lines)
 
 

@@ -12,10 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from skadvisor.verification.log_text import strip_prefix
 from skadvisor.vocabulary.superkernel_names import without_build
 
 #: Most facts that are kept per kind, so that memory stays bounded.
 MOST_FACTS = 100_000
+#: Most lines that are kept of those that only speak of SuperKernel.
+MOST_MENTIONS = 100
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Facts:
     `taken`, `refused`, `cuts` and `built` belong to GE: (scope, operator), for `built` (scope, fragment); `singles`
     are scopes with a fragment of one operator, `bypassed` and `aborted` scopes with the operator that was in the way.
     Faults on the device name a SuperKernel (GE) or the number of its scope (`fault_numbers`, npugraph_ex).
+    `disabled` are warnings that SuperKernel was not used, `mentions` lines that speak of it and say nothing known.
     `fused` (SuperKernel -> how many kernels), `members` (SuperKernel, place -> kernel), `failed` and `splits` (cuts of
     the last pass) belong to npugraph_ex, by the label of the model that they are of.
     """
@@ -49,6 +53,8 @@ class Facts:
     fault_numbers: dict[str, None] = field(default_factory=dict)
     fault_symbols: dict[str, None] = field(default_factory=dict)
     errors: dict[str, None] = field(default_factory=dict)
+    disabled: dict[str, None] = field(default_factory=dict)
+    mentions: dict[str, None] = field(default_factory=dict)
     scope_now: dict[str, tuple[str, str]] = field(default_factory=dict)
     fused_now: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -102,6 +108,11 @@ def _not_adapted(match: re.Match[str], facts: Facts, _label: str) -> None:
     _add(facts.refused, ("", match["what"]), ("", "has not been adapted to superkernel"))
 
 
+def _mention(match: re.Match[str], facts: Facts, _label: str) -> None:
+    if len(facts.mentions) < MOST_MENTIONS:
+        _add(facts.mentions, strip_prefix(match.string)[0].strip())
+
+
 def _fused(match: re.Match[str], facts: Facts, label: str) -> None:
     name = without_build(match["name"].strip())
     facts.fused_now[label] = (name, int(match["count"]))
@@ -139,6 +150,11 @@ def _break(match: re.Match[str], facts: Facts, label: str) -> None:
     _add(facts.splits.setdefault(label, {}), f"{number} {match['place'] or ''}", (scope, f"{match['reason']}{why}"))
 
 
+_SUPERKERNEL = r"(?i:super[ _-]?kernel)"
+#: That SuperKernel itself, not one of its options, was not used.
+_SWITCH = rf"(?:enable_)?{_SUPERKERNEL}s?(?: (?:mode|feature|fusion|optimi[sz]ation))?"
+_VERB = "(?:is|are|was|will|has|requires?|needs?|cannot|does|do|only|not|disabled|ignored)"
+_UNUSED = "(?:disabled|ignored|turned off|unsupported|no effect|not (?:be )?(?:supported|enabled|take effect|used))"
 _TAKEN = _keep("taken", "scope", "name", value="type")
 _CUT = _keep("cuts", "scope", "name", refused=True)
 _ABORTED, _BYPASSED = (_keep(table, "scope", value="name", refused=True) for table in ("aborted", "bypassed"))
@@ -199,7 +215,19 @@ _RULES: tuple[tuple[str, re.Pattern[str], _Keep], ...] = tuple(
         ),
         ("aclskOptimize", r"(?P<what>aclskOptimize failed.*)", _keep("errors")),
         ("compile failed", r"(?i)(?P<what>super ?kernel compile failed.*)", _keep("errors")),
-        ("Error: ", r"(?i)\b\w+Error: (?P<what>.*super[ _-]?kernel.*)", _keep("errors")),
-        ("ERROR", r"(?i)\[ERROR\].*?(?P<what>\bsuper[ _]?kernel\w*\b.*)", _keep("errors")),
+        ("to compile", rf"(?i)(?P<what>failed to compile op\b.*\boptype:\W*{_SUPERKERNEL}.*)", _keep("errors")),
+        ("ernel", rf"(?:Error|Exception|Unsupported|Failed|Failure): (?P<what>.*{_SUPERKERNEL}.*)", _keep("errors")),
+        (
+            "ERROR",
+            rf"(?:\[ERROR\]|^\W*ERROR\b|\bERROR(?:: | - | +\d)).*?(?P<what>\b{_SUPERKERNEL}\w*\b.*)",
+            _keep("errors"),
+        ),
+        (
+            "ernel",
+            rf"(?i)warn(?:ing)?\b.*?(?P<what>\b{_SWITCH},? (?=.*\b{_UNUSED}\b){_VERB}\b.*)",
+            _keep("disabled"),
+        ),
+        ("ernel", rf"(?i)(?P<what>\b(?:disabl|ignor)ing (?:the )?{_SWITCH}\b(?! option).*)", _keep("disabled")),
+        ("ernel", _SUPERKERNEL, _mention),
     )
 )

@@ -7,6 +7,7 @@ ASCEND_OP_COMPILE_SAVE_KERNEL_META=1 was set.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from skadvisor.vocabulary.superkernel_names import end_names, ends_of, scope_of
 
 #: Most operators that are listed; the count goes on.
 MOST_ENTRIES = 2_000
+_WARNS = re.compile(r"(?i)warn|error|fail|not support|unsupported|disabled|ignored")
 _ADVICE = _("Name the log, or the folder with CANN's logs (plog) or with sk_meta.")
 
 
@@ -47,8 +49,9 @@ class CompileLog:
     """All that was found. `built` is None where the log proves neither that one was built nor that none was.
 
     `problems` say why nothing was built, `failures` what went wrong whatever was built. `spoke` says whether the log
-    has anything about SuperKernel. `inside` counts the operators that were taken in, by type or by kernel name; of a
-    SuperKernel whose kernels are not listed these are the first and the last.
+    says anything known about SuperKernel, `mention` is a line that only names it. `inside` counts the operators that
+    were taken in, by type or by kernel name; of a SuperKernel whose kernels are not listed these are the first and the
+    last.
     """
 
     built: bool | None
@@ -61,6 +64,7 @@ class CompileLog:
     spoke: bool
     lines: int
     inside: Mapping[str, int] = field(default_factory=dict)
+    mention: str = ""
 
 
 def read_compile_logs(paths: Iterable[Path]) -> CompileLog:
@@ -108,7 +112,14 @@ def _conclude(facts: Facts, lines: int, whole_meta: bool) -> CompileLog:
         spoke=spoke,
         lines=lines,
         inside=_inside(facts),
+        mention=_mention(facts),
     )
+
+
+def _mention(facts: Facts) -> str:
+    """The line that may tell most of those that only name SuperKernel: one that warns, else the first."""
+    lines = [*facts.disabled, *facts.mentions]
+    return next((line for line in lines if _WARNS.search(line)), lines[0] if lines else "")[:200]
 
 
 def _of_files(facts: Iterable[str]) -> set[str]:
@@ -188,6 +199,9 @@ def _problems(facts: Facts, whole_meta: bool) -> Iterator[Message]:
         yield Message(_("every operator in scope {scope} was refused"), scope=refused[0])
     elif bare and not facts.bypassed:
         yield Message(_("the graph {name} has no scope: is SuperKernel on, and was this run decode?"), name=bare[0])
+    warned = [warning for warning in facts.disabled if not (_is_prefill(warning) or facts.taken)]
+    if warned:
+        yield Message(_("the log warns: {text}"), text=warned[0][:200])
     if whole_meta and (facts.failed or facts.splits):
         yield Message(_("sk_meta lists no fused SuperKernel"))
 
