@@ -101,7 +101,8 @@ def _next(comparison: Comparison, typed: str) -> tuple[str, ...]:
     """What to type after a comparison."""
     if comparison.verdict == "beneficial":
         return (f"{typed} --keep",)
-    if comparison.verdict in ("promising", "insufficient_evidence"):
+    fused = comparison.superkernels or comparison.unmapped
+    if fused and comparison.verdict in ("promising", "insufficient_evidence"):
         return ("skadvisor compare OFF_RUNS ON_RUNS --runs",)
     return () if comparison.verdict == "neutral" else ("skadvisor doctor AFTER",)
 
@@ -115,7 +116,9 @@ def check_gate(comparison: Comparison, limit: float) -> None:
         )
     if comparison.verdict == "insufficient_evidence":
         raise NotEnoughError(
-            _("the gate cannot be judged: {action}"), _("Give more runs: --runs."), action=comparison.action
+            _("the gate cannot be judged: {action}"),
+            _("Give more runs: --runs.") if comparison.superkernels or comparison.unmapped else "",
+            action=comparison.action,
         )
     if -comparison.improvement_pct > limit:
         raise GateError(

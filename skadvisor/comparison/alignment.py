@@ -15,7 +15,7 @@ import pandas as pd
 
 from skadvisor.accounting.timeline import Times, measure
 from skadvisor.comparison.executions import cut_executions, is_plain_graph
-from skadvisor.comparison.superkernel_mapping import Mapping, intervals, map_step
+from skadvisor.comparison.superkernel_mapping import Mapping, intervals, map_step, unshared_ns
 from skadvisor.comparison.superkernel_steps import (
     Step,
     Token,
@@ -50,6 +50,20 @@ class SuperKernelSite:
     after_ns: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Unshared:
+    """Operators that a run (of AFTER or BEFORE) lost against the usual step of BEFORE, or else added to it.
+
+    They take `share` of that step.
+    """
+
+    after: bool
+    run: int
+    lost: bool
+    share: float
+    operators: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class AlignedRuns:
     """Steady decode steps of both sides, and what was matched between their typical programs.
@@ -57,7 +71,8 @@ class AlignedRuns:
     Where a graph has no decoder layers, its executions or its equal blocks (`unit`) stand for the steps.
 
     `times_before` and `times_after` hold one entry per run. `matched_share` is the share of AFTER's own kernels
-    that have a twin, `held_share` the share of BEFORE's that AFTER still has, alone or in a SuperKernel.
+    that have a twin, `held_share` the share of BEFORE's that AFTER still has, alone or in a SuperKernel. `unshared`
+    is what each run lost or added that no SuperKernel explains.
     """
 
     before: tuple[Step, ...]
@@ -69,6 +84,7 @@ class AlignedRuns:
     matched_share: float
     held_share: float
     superkernels: bool
+    unshared: tuple[Unshared, ...] = ()
     unit: Literal["steps", "executions", "blocks"] = "steps"
 
 
@@ -108,6 +124,7 @@ def lay_beside(before: Sequence[Analysis], after: Sequence[Analysis]) -> Aligned
         matched_share=chosen.matched_share(superkernel_rows(usual_after.kernels).tolist()),
         held_share=chosen.held_share(len(usual_before.kernels)),
         superkernels=fused,
+        unshared=_unshared(steps_before, steps_after, maps, usual_before),
         unit=unit,
     )
 
@@ -134,6 +151,21 @@ def _after_steps(run: int, item: Analysis, prefix: Sequence[Token]) -> list[Step
     same = usual_steps(steps) if len(steps) > 2 else steps
     middle = float(np.median([step.wall_ns for step in same]))
     return [step for step in same if step.wall_ns <= OUTLIER * middle]
+
+
+def _unshared(
+    before: Sequence[Step], after: Sequence[Step], maps: dict[tuple[Token, ...], Mapping], usual: Step
+) -> tuple[Unshared, ...]:
+    """What the usual step of each run lost against that of BEFORE, and what it added."""
+    found: list[Unshared] = []
+    for is_after, steps in ((False, before), (True, after)):
+        for run in sorted({step.run for step in steps}):
+            step = typical([one for one in steps if one.run == run])
+            lost, added = unshared_ns(usual, step, maps[step.tokens])
+            for is_lost, times in ((True, lost), (False, added)):
+                operators = tuple(operator for operator, _time in times.most_common())
+                found.append(Unshared(is_after, run, is_lost, times.total() / usual.wall_ns, operators))
+    return tuple(found)
 
 
 def _gather(

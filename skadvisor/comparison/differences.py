@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.comparison.alignment import AlignedRuns
 from skadvisor.comparison.records import Reason
+from skadvisor.records import NOISE_PCT
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
 
 #: Below this share of AFTER's kernels with a twin in BEFORE, the two are different programs.
 SAME_PROGRAM = 0.8
+#: Operators that a reason names.
+MOST_LISTED = 5
 
 
 def find_differences(before: Sequence[Analysis], after: Sequence[Analysis], runs: AlignedRuns) -> tuple[Reason, ...]:
-    """What forbids comparing: phase, mode, ranks, batch, layers, shapes. Empty where nothing does."""
+    """What forbids comparing: phase, mode, ranks, batch, layers, shapes, kernels. Empty where nothing does."""
     found: list[Reason] = []
 
     def differ(code: str, template: str, **values: Any) -> None:
@@ -66,7 +69,22 @@ def find_differences(before: Sequence[Analysis], after: Sequence[Analysis], runs
             _("only {share:.0%} of the kernels of AFTER occur in BEFORE with the same operator and shapes"),
             share=runs.matched_share,
         )
+    if not found:
+        found += _unshared(before, after, runs)
     return tuple(found)
+
+
+def _unshared(before: Sequence[Analysis], after: Sequence[Analysis], runs: AlignedRuns) -> Iterator[Reason]:
+    """Runs with more or fewer kernels than BEFORE: their step is another, and what it gained or lost is no gain."""
+    for one in runs.unshared:
+        if 100 * one.share > NOISE_PCT:
+            lost = _("{name} lacks {share:.1%} of the step of BEFORE, and no SuperKernel holds it: {operators}")
+            added = _("{name} has what BEFORE lacks, {share:.1%} of the step: {operators}")
+            side, name = (after, "AFTER") if one.after else (before, "BEFORE")
+            name = name if len(side) == 1 else f"{name} ({side[one.run].result.captures[0].path})"
+            operators = ", ".join(one.operators[:MOST_LISTED])
+            text = lost if one.lost else added
+            yield Reason(code="kernels", message=Message(text, name=name, share=one.share, operators=operators))
 
 
 def _missing_layers(runs: AlignedRuns) -> list[int]:

@@ -80,6 +80,8 @@ def compare_pair(pair: Pair, template: str | None = None) -> Comparison:
     chosen = template or used_template(runs.sites, runs.unit)
     wider = wider_scope(chosen, before[0].result) if chosen else None
     verdict, why = _judge_step(measured, judged, spread_before, min(len(first), len(second)), same, wider)
+    if not (same or runs.superkernels):
+        verdict, why = _without_superkernels(verdict, why)
     return Comparison(
         verdict=verdict,
         reasons=(),
@@ -180,6 +182,16 @@ _SHOWN: dict[Shown, tuple[Outcome, str]] = {
     "same": ("neutral", _("within the noise of {floor:.0f} % per step: keep it only if it costs nothing")),
     "open": ("insufficient_evidence", _("measure more: the interval still holds gain and loss")),
 }
+
+
+def _without_superkernels(verdict: Outcome, why: Message) -> tuple[Outcome, Message]:
+    """What a step shows where nothing was fused: no scope is to be kept for what another cause won, nor taken out."""
+    if verdict == "insufficient_evidence":
+        return verdict, why
+    won = verdict in ("beneficial", "promising")
+    return "insufficient_evidence" if won else verdict, Message(
+        _("see that the scope is compiled in: without a SuperKernel this says nothing about it")
+    )
 
 
 def _judge_superkernel(site: SuperKernelSite) -> SuperKernelChange:

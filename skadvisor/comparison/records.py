@@ -124,7 +124,7 @@ class RankChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """Why two captures cannot be compared; `code` is batch, shapes, layers, ranks, mode, order or phase."""
+    """Why two captures cannot be compared; `code` is batch, shapes, layers, kernels, ranks, mode, order, phase."""
 
     code: str
     message: Message

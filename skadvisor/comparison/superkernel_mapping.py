@@ -24,6 +24,8 @@ from skadvisor.vocabulary.superkernel_names import TYPE, end_names
 
 #: Stretches longer than this on both sides are matched by their unique tokens only: difflib is quadratic.
 LONGEST_STRETCH = 1500
+#: Kernels may have taken this many times what a SuperKernel of unknown content takes: the boldest claim is 40 % less.
+MOST_SHORTENED = 2
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,32 @@ def map_step(step_before: Step, step_after: Step) -> Mapping:
         if row in other or row not in found
     )
     return Mapping(tuple(twins), sites, unmapped)
+
+
+def unshared_ns(step_before: Step, step_after: Step, mapping: Mapping) -> tuple[Counter[str], Counter[str]]:
+    """The time by operator that the step after lost, and that it added, ns; empty where SuperKernels may explain it.
+
+    What an operator loses here and gains there is set off: it moved, or its shapes did. A SuperKernel without its
+    counterpart may hold anything that the other side has.
+    """
+    held = {place for site in mapping.sites for place in site.children} | set(mapping.twins)
+    fused = {site.row for site in mapping.sites}
+    gone = _times(step_before, [place for place in range(len(step_before.tokens)) if place not in held])
+    new = _times(step_after, [row for row, twin in enumerate(mapping.twins) if twin < 0 and row not in fused])
+    unknown_before, unknown_after = gone.pop(TYPE, 0), new.pop(TYPE, 0)
+    lost, added = gone - new, new - gone
+    return (
+        lost if lost.total() > MOST_SHORTENED * unknown_after else Counter(),
+        added if added.total() > MOST_SHORTENED * unknown_before else Counter(),
+    )
+
+
+def _times(step: Step, rows: Sequence[int]) -> Counter[str]:
+    durations = step.kernels["dur_ns"].to_numpy(dtype="int64")
+    times: Counter[str] = Counter()
+    for row in rows:
+        times[step.tokens[row][0]] += int(durations[row])
+    return times
 
 
 def _groups_by_time(
