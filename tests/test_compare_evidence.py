@@ -14,6 +14,7 @@ from sample_builder.superkernel import FusionRules
 from skadvisor.analysis import Analysis, analyze_capture
 from skadvisor.commands.compare import check_gate
 from skadvisor.comparison.judging import compare
+from skadvisor.comparison.text import describe_comparison
 from skadvisor.errors import NotEnoughError
 
 SMALL = replace(QWEN3_0_6B, layers=4)
@@ -78,3 +79,31 @@ def test_without_a_superkernel_nothing_is_kept(before: Analysis, off: BuiltCaptu
     with pytest.raises(NotEnoughError, match="compiled in") as caught:
         check_gate(found, 1.0)
     assert "--runs" not in caught.value.hint
+
+
+def later(built: BuiltCapture, shift_ns: int) -> Analysis:
+    """The capture as if it had been recorded later."""
+    kernels = built.capture.kernels
+    return analyze_capture(replace(built.capture, kernels=kernels.assign(start_ns=kernels["start_ns"] + shift_ns)))
+
+
+def test_copies_are_no_runs(off: BuiltCapture) -> None:
+    on = switch_on(off, "attention-only", RULES)
+    sides = [[later(built, shift) for shift in (0, 0, 7_000_000_123)] for built in (off, on)]
+    found = compare(*sides)
+    assert (found.unit, found.runs_before, found.runs_after) == ("steps", 1, 1)
+    assert "4 runs" in str(found.notes[0])
+    alone = compare(sides[0][0], sides[1][0])
+    assert replace(found, notes=found.notes[1:]) == alone
+
+
+def test_what_never_differs_has_no_interval(before: Analysis) -> None:
+    found = compare(before, before)
+    shown = describe_comparison(replace(found, improvement_low_pct=0.0, improvement_high_pct=0.0))
+    assert not any("95 %" in name for name, _value in shown.summary.facts)
+
+
+def test_ranks_of_one_run_are_no_runs() -> None:
+    sides = [[analyze_capture(build(SMALL, steps=3, seed=seed, rank=seed).capture) for seed in range(3)]] * 2
+    found = compare(*sides)
+    assert [reason.code for reason in found.reasons] == ["ranks"]

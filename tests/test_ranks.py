@@ -449,3 +449,21 @@ def test_ranks_of_one_run_are_recorded_once_and_together(ranks, apart_ns, words)
     with pytest.raises(InputError, match="hidden sizes 1024, 2048"):
         check_one_run([*members[:1], replace(members[0], rank=7, hidden=2048)])
     check_one_run([members[0], replace(members[0], phase="prefill")])
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_copies_of_a_capture_are_no_ranks(tmp_path, numbered):
+    """One capture with copies beside it is answered as it is alone; a copy beside ranks is none of them."""
+    written = write_ranks(tmp_path / "run", SLOW[: 2 if numbered else 1])
+    table = written.paths[0] / "ASCEND_PROFILER_OUTPUT" / "kernel_details.csv"
+    places = list(written.paths) if numbered else []
+    for number in range(2):
+        place = tmp_path / f"copy{number}" / "kernel_details.csv"
+        place.parent.mkdir()
+        shutil.copy(table, place)
+        places.append(place)
+    result = analyze_ranks(places).result
+    known = analyze_ranks(places[:-2] or places[:1]).result
+    assert "copies" in codes(result) and "copies" not in codes(known)
+    assert len(result.ranks) == len(known.ranks) == (2 if numbered else 0)
+    assert result.recommendation == known.recommendation

@@ -315,6 +315,7 @@ def test_damaged_outputs_end_in_a_clear_error(tmp_path_factory: Any, old: bytes,
 def performance(folder: Path, name: str, latency: float | None = None, throughput: float | None = None) -> Path:
     figures = {"decode_latency_ms": latency, "throughput_tokens_per_sec": throughput, "memory_usage_gb": 24.3}
     data = {"test_info": {"model_name": "m"}, "performance": {k: v for k, v in figures.items() if v}, "statistics": {}}
+    data["test_info"]["run"] = name
     path = folder / name
     path.write_text(json.dumps(data))
     return path
@@ -462,7 +463,7 @@ def test_what_runs_prove(tmp_path: Path, off: list[float], on: list[float], answ
     for option, times in (("--before", off), ("--after", on)):
         for number, time in enumerate(times):
             path = tmp_path / f"{option[2:]}-{number}.log"
-            path.write_text(f"[Main] Inference time (decode): {time} ms\n" * 4)
+            path.write_text(f"run {number}\n" + f"[Main] Inference time (decode): {time} ms\n" * 4)
             arguments += [option, str(path)]
     done = CliRunner().invoke(verify_command, arguments)
     assert answer.replace("_", " ") in done.output.lower()
@@ -478,12 +479,31 @@ def test_a_log_proves_what_a_comparison_of_captures_calls_faster(tmp_path: Path,
     for side, time in zip(paths, (20.0, 20.0 * (1 - gain / 100)), strict=True):
         for number in range(runs):
             side.append(tmp_path / f"{time:g}-{number}.log")
-            side[-1].write_text(f"[Main] Inference time (decode): {time} ms\n" * 4)
+            side[-1].write_text(f"run {number}\n" + f"[Main] Inference time (decode): {time} ms\n" * 4)
     check = verify(performance=(paths[0], paths[1])).checks[0]
     measured = Interval(gain, gain, gain)
     shown = judge(measured, with_recompile(measured, runs))
     assert (check.answer == "proven") == (shown == "faster") == (gain > 8.5 or (runs == 3 and gain > 2))
     assert ("one run a side" in str(check.message)) == (shown == "perhaps_faster")
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+def test_copies_of_a_log_are_one_run(tmp_path: Path, stamped: bool) -> None:
+    """Under other names, and where only the times of day beside the figures were changed."""
+    sides: list[list[Path]] = [[], []]
+    for side, time in zip(sides, (20.0, 18.5), strict=True):
+        for copy in range(3):
+            lines = [f"[Main] Inference time (decode): {time + step / 100} ms\n" for step in range(9)]
+            stamp = f"2026-01-01 10:0{copy}:00 started\n" if stamped else ""
+            side.append(tmp_path / f"{time:g}-{copy}.log")
+            side[-1].write_text(stamp + "".join(lines))
+    read = [read_performance(side) for side in sides]
+    assert [(one.runs, one.copies, len(one.values["decode_latency_ms"])) for one in read] == [(1, 2, 1)] * 2
+    assert compare_performance(*read)["statistics"]["baseline"]["copies"] == 2
+    assert verify(performance=(sides[0], sides[1])).checks[0].answer == "not_proven"
+    sides[0][0].write_text("".join(f"[Main] Inference time (decode): {20 + 1 / step} ms\n" for step in range(1, 9)))
+    assert read_performance(sides[0]).runs == 2
+    assert read_performance([sides[1][0], sides[1][0]]).ranks == 1
 
 
 @pytest.mark.parametrize(("std", "answer"), [(None, "proven"), (0.2, "proven"), (1.5, "not_proven")])

@@ -39,7 +39,10 @@ def find_differences(before: Sequence[Analysis], after: Sequence[Analysis], runs
     if len(modes) > 1:
         differ("mode", _("one is eager, the other a graph: the change of mode would be counted as gain"))
     ranks_before, ranks_after = _ranks(before), _ranks(after)
-    if ranks_before and ranks_after and ranks_before != ranks_after:
+    several = max(ranks_before, ranks_after, key=len)
+    if len(several) > 1:
+        differ("ranks", _("ranks {ranks} of a run are no runs: compare one rank over all runs"), ranks=sorted(several))
+    elif ranks_before and ranks_after and ranks_before != ranks_after:
         differ(
             "ranks",
             _("the ranks differ: {before} and {after}"),

@@ -56,7 +56,8 @@ def compare(
 
 def compare_pair(pair: Pair, template: str | None = None) -> Comparison:
     """As `compare`, for runs that are analysed."""
-    before, after = pair.before, pair.after
+    before, after = _different(pair.before), _different(pair.after)
+    copies = len(pair.before) + len(pair.after) - len(before) - len(after)
     runs = lay_beside(before, after)
     reasons = find_differences(before, after, runs)
     if reasons:
@@ -68,6 +69,7 @@ def compare_pair(pair: Pair, template: str | None = None) -> Comparison:
             runs_after=len(after),
             action=Message(_("capture both again with the same model, batch, shapes and ranks")),
             ranks=pair.ranks,
+            notes=tuple(_copied(copies)),
         )
     unit, first, second = _samples(runs, len(before), len(after))
     spread_before, spread_after = statistics.describe(first), statistics.describe(second)
@@ -106,8 +108,24 @@ def compare_pair(pair: Pair, template: str | None = None) -> Comparison:
         template=chosen,
         forecast=_check_forecast(before[0].result, chosen, judged.mid) if chosen else None,
         ranks=pair.ranks,
-        notes=tuple(_notes(runs, unit, first, second, same)),
+        notes=(*_copied(copies), *_notes(runs, unit, first, second, same)),
     )
+
+
+def _different(side: Sequence[Analysis]) -> tuple[Analysis, ...]:
+    """The runs without copies of one: no two runs take the same times, to the nanosecond."""
+    found: dict[object, Analysis] = {}
+    for number, item in enumerate(side):
+        known = [record.fingerprint for record in item.result.captures]
+        found.setdefault(tuple(known) if all(known) else number, item)
+    return tuple(found.values())
+
+
+def _copied(copies: int) -> Iterator[Message]:
+    if copies:
+        yield Message(
+            _("{count} runs hold the same kernels as another to the nanosecond: copies count once."), count=copies
+        )
 
 
 def _samples(

@@ -90,7 +90,7 @@ def _facts(comparison: Comparison, wording: Wording) -> tuple[tuple[str, str], .
         return ()
     facts = []
     low, high = comparison.improvement_low_pct, comparison.improvement_high_pct
-    if low is not None and high is not None:
+    if low is not None and high is not None and low < high:  # times that never differ have no interval
         facts.append((wording.say(_("Gain (95 % interval)")), wording.interval(low, high)))
     facts.append((wording.say(_("Before")), _spread(comparison.before, comparison, wording)))
     facts.append((wording.say(_("After")), _spread(comparison.after, comparison, wording)))

@@ -74,7 +74,10 @@ class Merger:
             raise _all_failed(failed)
         if len(self._kept) == 1 and not failed:
             return next(iter(self._best.values()))[1]
-        kept = sorted(self._kept, key=lambda rank: _order(rank.record.rank, rank.place.path))
+        kept, copies = _without_copies(self._kept)
+        if len(kept) == 1 and not failed:
+            alone = self._best[kept[0].stage][1]
+            return replace(alone, warnings=(*alone.warnings, *copies))
         check_one_run([rank.member for rank in kept])
         stages = _stages(kept)
         reference = _reference(kept)
@@ -97,7 +100,7 @@ class Merger:
             base,
             captures=tuple(capture for rank in kept for capture in rank.captures),
             recommendation=_agreed(base.recommendation, read),
-            warnings=(*_warnings(base, kept, waits), *notices, *_unread_notices(unread)),
+            warnings=(*_warnings(base, kept, waits), *notices, *copies, *_unread_notices(unread)),
             ranks=tuple(everyone),
         )
 
@@ -130,6 +133,22 @@ def _keep(place: Place, answer: RankAnswer) -> _Kept:
         warnings=result.warnings,
         member=Member(place.path, rank, result.phase, answer.hidden, answer.span_ns),
     )
+
+
+def _without_copies(kept: Sequence[_Kept]) -> tuple[list[_Kept], list[Notice]]:
+    """The ranks in order. A capture without a rank that holds the kernels of another to the nanosecond is a copy."""
+    different: list[_Kept] = []
+    seen: set[tuple[str, ...]] = set()
+    copies = []
+    for rank in sorted(kept, key=lambda one: _order(one.record.rank, one.place.path)):
+        content = tuple(capture.fingerprint for capture in rank.captures)
+        if rank.record.rank is None and all(content) and content in seen:
+            copies.append(rank.place.path)
+            continue
+        different.append(rank)
+        seen.add(content)
+    message = Message(_("copies of another capture to the nanosecond were left out: {paths}"), paths=", ".join(copies))
+    return different, [Notice(code="copies", message=message)] if copies else []
 
 
 def _order(rank: int | None, path: str) -> tuple[bool, int, str]:

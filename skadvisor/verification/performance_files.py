@@ -6,6 +6,7 @@ the comparison has `improvement_percent`. Result files of vLLM's and SGLang's be
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -49,6 +50,8 @@ _NAMES: dict[str, dict[str, float]] = {
     "prefill_latency_ms": {"prefill_latency_ms": 1},
     "memory_usage_gb": {"memory_usage_gb": 1},
 }
+#: No two runs have so many different times in common, in the same order.
+VARIED = 5
 STATED = "improvement_percent"
 #: How a launcher names the logs of the ranks of one run. Source: cann-recipes-infer writes log_<rank>.log.
 _RANK = re.compile(r"(?i)(?:^log|rank|worker|device|npu|^std(?:out|err))[_-]?(\d+)\.(?:log|txt|out)(?:\.gz)?$")
@@ -60,9 +63,9 @@ _ADVICE = _("Name the log or the JSON file of a run, or the folder with the logs
 class Measured:
     """The measurements of one side: metric -> one value per run; `info` is the `test_info` of the first file.
 
-    `runs` counts the runs that they stand for, `ranks` the most logs of ranks in a run (the worst rank is taken),
-    `steps` and `dropped` the decode steps that logs list, and those of warm-up. `stated` is the improvement that a
-    comparison made before says, percent.
+    `runs` counts the runs that they stand for (`copies` of a run are left out), `ranks` the most logs of ranks in a
+    run (the worst rank is taken), `steps` and `dropped` the decode steps that logs list, and those of warm-up.
+    `stated` is the improvement that a comparison made before says, percent.
     """
 
     values: dict[str, tuple[float, ...]]
@@ -74,6 +77,7 @@ class Measured:
     dropped: int = 0
     stated: float | None = None
     stated_cv_pct: float = 0.0
+    copies: int = 0
 
     @property
     def error_pct(self) -> float:
@@ -84,14 +88,20 @@ class Measured:
 def read_performance(paths: Sequence[Path]) -> Measured:
     """Read the files of one side: one run each, or a folder or files `log_<rank>.log` with the ranks of one run.
 
-    Raises InputError for what cannot be read, NotEnoughError where no figure is found.
+    A run given twice, under whatever name, counts once. Raises InputError for what cannot be read, NotEnoughError where
+    no figure is found.
     """
-    runs = [[_read(file) for file in files] for files in _by_run(paths)]
+    listed = [[(file, _read(file)) for file in files] for files in _by_run(paths)]
+    different: dict[tuple[str, ...], list[Figures]] = {}
+    for files in listed:
+        content = tuple(sorted(_content(file, figures) for file, figures in files))
+        different.setdefault(content, [figures for _file, figures in files])
+    runs = list(different.values())
     values: dict[str, list[float]] = {}
-    for files in runs:
-        for metric, number in _worst(files).items():
+    for run in runs:
+        for metric, number in _worst(run).items():
             values.setdefault(metric, []).append(number)
-    everything = [file for files in runs for file in files]
+    everything = [file for run in runs for file in run]
     stated = next((file.stated for file in everything if file.stated is not None), None)
     if not values and stated is None:
         names = ", ".join(str(path) for path in paths)
@@ -108,13 +118,24 @@ def read_performance(paths: Sequence[Path]) -> Measured:
         values={metric: tuple(numbers) for metric, numbers in values.items()},
         info=next((file.info for file in everything if file.info), {}),
         files=tuple(path.name for path in paths),
-        runs=sum(max(file.runs for file in files) for files in runs),
-        ranks=max(len(files) for files in runs),
+        runs=sum(max(file.runs for file in run) for run in runs),
+        ranks=max(len(run) for run in runs),
         steps=sum(file.steps for file in everything),
         dropped=sum(file.dropped for file in everything),
         stated=stated,
         stated_cv_pct=max(file.stated_cv_pct for file in everything),
+        copies=len(listed) - len(runs),
     )
+
+
+def _content(file: Path, figures: Figures) -> str:
+    """What no two runs have in common: their times where they vary, whatever is stamped beside them, else all lines."""
+    if any(len(set(numbers)) >= VARIED for numbers in figures.values.values()):
+        return repr(sorted(figures.values.items()))
+    digest = hashlib.sha256()
+    for line in read_lines_of(file):
+        digest.update(f"{line}\n".encode())
+    return digest.hexdigest()
 
 
 def _by_run(paths: Sequence[Path]) -> list[list[Path]]:
@@ -129,7 +150,9 @@ def _by_run(paths: Sequence[Path]) -> list[list[Path]]:
             place = key.parent if _RANK.search(file.name) else key
             # torchrun --log-dir writes <attempt>/<rank>/stdout.log
             place = key.parent.parent if _TORCHRUN.search(key.as_posix()) else place
-            runs.setdefault(place, []).append(file)
+            of_run = runs.setdefault(place, [])
+            if file not in of_run:
+                of_run.append(file)
     return list(runs.values())
 
 
@@ -300,6 +323,7 @@ def _statistics(side: Measured, metric: str) -> dict[str, Any]:
     spread = stdev(values) if len(values) > 1 else None
     return {
         "runs": side.runs,
+        "copies": side.copies,
         "std": spread,
         "cv_percent": None if spread is None else percent(spread, sum(values) / len(values)),
         "ranks": side.ranks,
