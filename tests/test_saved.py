@@ -178,6 +178,31 @@ def test_a_sheet_comes_back_and_is_judged(
     assert run("screen", path, "--lang", "en")
 
 
+def test_what_a_sheet_measured_has_the_interval_of_a_comparison(tmp_path: Path) -> None:
+    """A recompile is in it below three runs a side; one run, or times all alike, have none."""
+    base = [10.0, 10.1, 9.9, 10.0]
+
+    def screened(*times: float) -> Any:
+        return next(
+            one
+            for one in read_screening(filled(tmp_path, {"baseline": base, "screen": list(times)})).runs
+            if one.kind == "screen"
+        )
+
+    one, two, three = screened(9.0), screened(9.0, 9.1), screened(9.0, 9.1, 9.0)
+    assert one.gain_pct == 10.0 and (one.gain_low_pct, one.gain_high_pct, one.inside) == (None, None, None)
+    assert two.gain_low_pct < two.gain_pct - 1.96 * 2 and three.gain_low_pct > three.gain_pct - 2.5
+    base = [10.0] * 3
+    alike = screened(9.0, 9.0, 9.0)
+    assert (alike.decision, alike.gain_low_pct, alike.inside) == ("go_on", None, None)
+
+
+def test_a_unit_that_slipped_is_refused(tmp_path: Path) -> None:
+    for times in ({"baseline": [10_000.0] * 3, "screen": [9.5] * 3}, {"baseline": [10.0, 10.1, 0.01]}):
+        with pytest.raises(InputError, match="no scope moves a step that far"):
+            read_screening(filled(tmp_path, times))
+
+
 def test_a_sheet_without_times_or_with_other_content_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotEnoughError, match="no times of the baseline"):
         read_screening(filled(tmp_path, {}))

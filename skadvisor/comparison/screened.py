@@ -13,6 +13,8 @@ from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.text.messages import Message, _
 
 LARGEST_BYTES = 1 << 20
+#: Steps of one model and batch are not this many times as long as each other: a unit slipped.
+MOST_APART = 3
 Decision = Literal["go_on", "stop", "more_runs", "not_run"]
 
 
@@ -34,9 +36,10 @@ class _Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Screened:
-    """One run of the sheet. `gain_` is percent of the baseline with its interval, None where nothing was measured.
+    """One run of the sheet. `gain_` is percent of the baseline, None where nothing was measured.
 
-    `inside` says whether it lies in the interval that was foretold.
+    Its interval holds what another compilation moves, as that of `compare`; None where times do not differ, or one run
+    a side was measured. `inside` says whether a gain with an interval lies in the one that was foretold.
     """
 
     name: str
@@ -115,6 +118,15 @@ def _read(path: Path) -> _Sheet:
         raise InputError(
             _("{path} has a time of {wrong:g} ms"), _("Times are milliseconds above 0."), path=path, wrong=wrong
         )
+    times = [value for run in sheet.runs for value in run.decode_latency_ms]
+    if times and max(times) > MOST_APART * min(times):
+        raise InputError(
+            _("{path} has times of {low:g} and of {high:g} ms: no scope moves a step that far"),
+            _("Times are milliseconds above 0."),
+            path=path,
+            low=min(times),
+            high=max(times),
+        )
     return sheet
 
 
@@ -123,8 +135,11 @@ def _judge(run: _Filled, base: Sequence[float]) -> Screened:
     if run.kind == "confirm":
         off, times = times[0::2], times[1::2]
     gain = statistics.improvement_pct(off, times) if run.kind != "baseline" and off and times else None
-    decision, reason = _decide(run, off, times, gain)
+    few = min(len(off), len(times))
+    judged = None if gain is None else statistics.with_recompile(gain, few)
+    decision, reason = _decide(run, few, times, gain, judged)
     expected = run.expected_pct
+    shown = None if judged is None or few < 2 or judged.low == judged.high else judged
     return Screened(
         name=run.name,
         kind=run.kind,
@@ -132,30 +147,29 @@ def _judge(run: _Filled, base: Sequence[float]) -> Screened:
         repeats=run.repeats,
         spread=statistics.describe([1000 * value for value in times]) if times else None,
         gain_pct=None if gain is None else round(gain.mid, 3),
-        gain_low_pct=None if gain is None else round(gain.low, 3),
-        gain_high_pct=None if gain is None else round(gain.high, 3),
-        inside=None if gain is None or expected is None else expected.low <= gain.mid <= expected.high,
+        gain_low_pct=None if shown is None else round(shown.low, 3),
+        gain_high_pct=None if shown is None else round(shown.high, 3),
+        inside=None if shown is None or expected is None else expected.low <= shown.mid <= expected.high,
         decision=decision,
         reason=reason,
     )
 
 
 def _decide(
-    run: _Filled, off: Sequence[float], times: Sequence[float], gain: Interval | None
+    run: _Filled, few: int, times: Sequence[float], gain: Interval | None, judged: Interval | None
 ) -> tuple[Decision, Message]:
     if not times:
         return "not_run", Message(_("not run yet"))
     if run.kind == "smoke_test":
         return "go_on", Message(_("it runs; compare the outputs before anything wider"))
-    few = min(len(off), len(times))
     if few < FEWEST:
         return "more_runs", Message(_("{count} runs a side, at least {few} are needed"), count=few, few=FEWEST)
-    if run.kind == "baseline" or gain is None:
+    if run.kind == "baseline" or gain is None or judged is None:
         cv = statistics.describe(times).cv_pct or 0.0
         if cv > CV_REFUSES_PCT:
             return "stop", Message(_("it varies by {cv:.1f} %: find the cause first"), cv=cv)
         return "go_on", Message(_("it varies by {cv:.1f} %"), cv=cv)
-    shown = statistics.judge(gain, statistics.with_recompile(gain, few))
+    shown = statistics.judge(gain, judged)
     if shown == "faster":
         return "go_on", Message(_("faster than the noise"))
     if shown in ("same", "slower"):
