@@ -344,6 +344,8 @@ def test_the_outcome_goes_into_the_ledger_once(dense: Analysis, fused: Analysis,
         ((forecast, outcome),) = ledger.pairs()
     assert forecast.template == "attention-only"
     assert outcome.gain_pct == pytest.approx(found.improvement_pct, abs=1e-3)
+    beyond = replace(found, after=replace(found.after, median_us=found.before.median_us / 3))
+    assert "no scope moves" in str(keep_outcome(path, dense.result, beyond))
     same = compare([dense], [dense])
     assert "no SuperKernel" in str(keep_outcome(path, dense.result, same))
     assert "no evidence" in str(keep_outcome(path, dense.result, replace(found, verdict="insufficient_evidence")))

@@ -158,6 +158,42 @@ def test_impossible_outcomes_are_refused(tmp_path, before, after):
         assert ledger.outcomes() == ()
 
 
+CEILED = replace(FORECAST, model="m", tokens=16, ceiling_us=800.0)
+
+
+@pytest.mark.parametrize(("before", "after"), [(10_000, 10.0), (10_000, 8_000), (10_000, 21_000)])
+def test_no_outcome_lies_far_beyond_the_ceiling(tmp_path, monkeypatch, before, after):
+    """It is refused, and one that an older version let in moves neither the model nor what was measured."""
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        number = ledger.add_forecast(CEILED)
+        outcome = Outcome(forecast=number, before_us=before, after_us=after)
+        with pytest.raises(InputError, match="no scope moves a step so far"):
+            ledger.add_outcome(outcome)
+        with monkeypatch.context() as older:
+            older.setattr(ledgers.Forecast, "allows", lambda *_given: True)
+            ledger.add_outcome(outcome)
+        assert ledger.outcomes() and ledger.pairs() == () and ledger.gains_pct("m", 16, FORECAST.template) == ()
+        assert refit_model(ledger) is None
+        ledger.add_outcome(Outcome(forecast=number, before_us=10_000, after_us=9_000))
+        assert ledger.gains_pct("m", 16, FORECAST.template) == (10.0,)
+
+
+@pytest.mark.parametrize("before", ["10", "2500", "10000000"])
+def test_calibrate_refuses_the_step_of_another_unit(tmp_path, before):
+    path = tmp_path / "l.sqlite"
+    with Ledger.open(path) as ledger:
+        number = ledger.add_forecast(CEILED)
+    typed = ["--ledger", str(path), "--add", str(number), "--before-us", before, "--after-us", before]
+    found = CliRunner().invoke(calibrate_command, typed)
+    assert isinstance(found.exception, InputError) and "10000 us" in found.exception.message
+
+
+def test_an_analysis_keeps_the_ceiling_with_its_forecast(tmp_path, analysed):
+    ledgers.record_forecasts(analysed.result, tmp_path / "l.sqlite")
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        assert all(one.ceiling_us > one.high_us for one in ledger.forecasts())
+
+
 @pytest.fixture(scope="module")
 def analysed():
     return analyze(Path(__file__).resolve().parents[1] / "profiles" / "dense-ge-decode")

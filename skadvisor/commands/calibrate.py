@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from skadvisor.commands.answering import Wish, answer_options, give
 from skadvisor.errors import InputError
 from skadvisor.text.messages import _
+
+if TYPE_CHECKING:
+    from skadvisor.gain.ledger import Ledger
 
 
 @click.command("calibrate")
@@ -56,11 +60,27 @@ def calibrate_command(
         raise InputError(_("--before-us and --after-us need --add FORECAST"))
     with Ledger.open(path) as ledger:
         if number is not None and before_us is not None and after_us is not None:
+            _check_step(ledger, number, before_us)
             ledger.add_outcome(Outcome(forecast=number, before_us=before_us, after_us=after_us, note=note))
         click.echo(f"ledger {ledger.path}", err=True)
         found = read_calibration(ledger)
     follows = ("skadvisor analyze CAPTURE",)
     give(Answer(found, lambda language: describe_calibration(found, language), next=follows), wish)
+
+
+def _check_step(ledger: Ledger, number: int, before_us: float) -> None:
+    """Refuse a step that is not that of the forecast's capture, in another unit or of another model."""
+    from skadvisor.gain.ledger import MOST_APART
+
+    known = next((one for one in ledger.forecasts() if one.id == number), None)
+    if known is not None and not 1 / MOST_APART <= before_us / known.step_us <= MOST_APART:
+        raise InputError(
+            _("the step of forecast {number} takes {step:g} us without SuperKernel, not {before:g}"),
+            _("give both in microseconds, of the same model and batch"),
+            number=number,
+            step=known.step_us,
+            before=before_us,
+        )
 
 
 def _keep_probe(probe: Path, path: Path | None) -> None:

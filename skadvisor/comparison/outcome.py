@@ -43,5 +43,10 @@ def keep_outcome(path: Path | None, before: Result, comparison: Comparison) -> M
         if times in {(kept.before_us, kept.after_us) for kept in ledger.outcomes(number)}:
             return Message(_("The ledger has this outcome already."))
         note = f"compare: {comparison.verdict}, {comparison.runs_before} and {comparison.runs_after} runs"
-        ledger.add_outcome(Outcome(forecast=number, before_us=times[0], after_us=times[1], note=note))
+        outcome = Outcome(forecast=number, before_us=times[0], after_us=times[1], note=note)
+        if not found[-1].allows(outcome):
+            return Message(
+                _("The ledger was not changed: by forecast {number} no scope moves a step so far."), number=number
+            )
+        ledger.add_outcome(outcome)
         return Message(_("Kept as the outcome of forecast {number} in {path}."), number=number, path=ledger.path)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.errors import InputError
-from skadvisor.records import find_template
+from skadvisor.records import NOISE_PCT, find_template
 from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
@@ -68,7 +68,12 @@ MIGRATIONS = (
     ALTER TABLE forecast ADD COLUMN model TEXT NOT NULL DEFAULT '';
     ALTER TABLE forecast ADD COLUMN tokens INTEGER;
     """,
+    """
+    ALTER TABLE forecast ADD COLUMN ceiling_us REAL;
+    """,
 )
+#: A step this many times as long as the captured one, or a gain of so many ceilings, is a unit or a run mixed up.
+MOST_APART = 2.0
 
 
 #: Forecasts that agree in these columns are one (the UNIQUE constraint above).
@@ -79,7 +84,8 @@ _SAME_FORECAST = ("tool_version", "fingerprint", "phase", "template", "step_us",
 class Forecast:
     """What was foretold for one template on one capture. Times are us per step; `id` is None until it is kept.
 
-    `model` and `tokens` (rows of a step) say what ran; empty and None in forecasts of older versions.
+    `model` and `tokens` (rows of a step) say what ran, `ceiling_us` the most that could be won; empty and None in
+    forecasts of older versions.
     """
 
     fingerprint: str
@@ -97,6 +103,7 @@ class Forecast:
     tool_version: str
     model: str = ""
     tokens: int | None = None
+    ceiling_us: float | None = None
     made_at: str = ""
     id: int | None = None
 
@@ -104,6 +111,13 @@ class Forecast:
     def mid_pct(self) -> float:
         """The middle of the forecast, percent of the step."""
         return 100.0 * self.mid_us / self.step_us
+
+    def allows(self, outcome: Outcome) -> bool:
+        """Whether an outcome can be one of this forecast: neither time, nor the gain, is beyond all that it knows."""
+        if max(outcome.before_us, outcome.after_us) > MOST_APART * min(outcome.before_us, outcome.after_us):
+            return False
+        ceiling = None if self.ceiling_us is None else max(NOISE_PCT, 100.0 * self.ceiling_us / self.step_us)
+        return ceiling is None or outcome.gain_pct <= MOST_APART * ceiling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,17 +204,25 @@ class Ledger:
         return int(found[0])
 
     def add_outcome(self, outcome: Outcome) -> None:
-        """Keep what was measured. Raises InputError for an unknown forecast or times that are not positive."""
+        """Keep what was measured. Raises InputError for an unknown forecast and times that cannot be its outcome."""
         _check_numbers(outcome.before_us, outcome.after_us)
         if outcome.before_us <= 0 or outcome.after_us <= 0:
             raise InputError(_("the step times of an outcome must be positive"), _("give both in microseconds"))
         with self._transaction():
-            known = self._connection.execute("SELECT 1 FROM forecast WHERE id = ?", (outcome.forecast,)).fetchone()
+            known = self._connection.execute("SELECT * FROM forecast WHERE id = ?", (outcome.forecast,)).fetchone()
             if known is None:
                 raise InputError(
                     _("the ledger has no forecast number {forecast}"),
                     _("list them with: skadvisor calibrate"),
                     forecast=outcome.forecast,
+                )
+            if not _forecast(dict(known)).allows(outcome):
+                raise InputError(
+                    _("{before:g} to {after:g} us is no outcome of forecast {number}: no scope moves a step so far"),
+                    _("give both in microseconds, of the same model and batch"),
+                    before=outcome.before_us,
+                    after=outcome.after_us,
+                    number=outcome.forecast,
                 )
             same = (outcome.forecast, outcome.before_us, outcome.after_us)
             if self._connection.execute(
@@ -231,20 +253,23 @@ class Ledger:
         return tuple(Outcome(**dict(row)) for row in rows)
 
     def pairs(self) -> tuple[tuple[Forecast, Outcome], ...]:
-        """Each outcome with its forecast, oldest first."""
+        """Each outcome with its forecast, oldest first, without those that the forecast does not allow.
+
+        What an older version let in cannot be deleted, and would teach nothing but nonsense.
+        """
         by_number = {forecast.id: forecast for forecast in self.forecasts()}
-        return tuple((by_number[outcome.forecast], outcome) for outcome in self.outcomes())
+        pairs = ((by_number[outcome.forecast], outcome) for outcome in self.outcomes())
+        return tuple((forecast, outcome) for forecast, outcome in pairs if forecast.allows(outcome))
 
     def gains_pct(self, model: str, tokens: int | None, template: str) -> tuple[float, ...]:
         """The gains, percent of the step, that were measured with this template on this model and number of rows."""
         if not model:
             return ()
-        rows = self._connection.execute(
-            "SELECT outcome.before_us, outcome.after_us FROM outcome JOIN forecast ON forecast.id = outcome.forecast "
-            "WHERE model = ? AND tokens IS ? AND template = ? ORDER BY outcome.id",
-            (model, tokens, template),
+        return tuple(
+            outcome.gain_pct
+            for forecast, outcome in self.pairs()
+            if (forecast.model, forecast.tokens, forecast.template) == (model, tokens, template)
         )
-        return tuple(100.0 * (before - after) / before for before, after in rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -285,6 +310,7 @@ def record_forecasts(result: Result, path: str | Path | None = None) -> tuple[in
                     features=template.features,
                     model=result.layers.model,
                     tokens=phase.tokens,
+                    ceiling_us=template.ceiling_us,
                     tool_version=result.tool.version,
                 )
             )
