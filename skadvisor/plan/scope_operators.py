@@ -76,8 +76,9 @@ def list_stream_scopes(inside: pd.DataFrame, template: str, dialect: Dialect) ->
 
 
 def _most(rows: pd.DataFrame, cores: tuple[str, ...]) -> int:
-    blocks = rows[rows["core"].astype("object").isin(cores)]["blocks"].max()
-    return 0 if blocks != blocks else int(blocks)
+    """The most cores that one kernel of these kinds used, 0 where none says."""
+    known = rows[rows["core"].astype("object").isin(cores)]["blocks"].dropna()
+    return 0 if known.empty else int(known.max())
 
 
 def _cores(rows: pd.DataFrame) -> str:
