@@ -139,6 +139,8 @@ def test_a_capture_with_super_kernels_is_for_comparing(tmp_path, good):
 def test_one_moe_rank_alone_cannot_tell_work_from_waiting(tmp_path):
     alone = write(tmp_path / "alone", description=SMALL_MOE)
     assert lacks(diagnose(alone)).get("ranks") == "warn"
+    by_name = write(tmp_path / "names", description=SMALL_MOE, csv_level=0, pmu=False, step_ids=False)
+    assert lacks(diagnose(by_name)).get("ranks") == "warn"
     several = write_ranks(tmp_path / "several", [0, 1000], steps=6)
     diagnosis = diagnose(several.folder, rank=1)
     assert "ranks" not in lacks(diagnosis)

@@ -163,6 +163,42 @@ def test_a_step_that_talks_to_other_ranks_keeps_less_of_its_scopes():
     assert shared.terms["not_carried"].mid_us < 0 and shared.estimate.mid_us < alone.estimate.mid_us
 
 
+@pytest.mark.parametrize(
+    ("op_type", "carried"),
+    [
+        ("MoeDistributeCombineV2", False),
+        ("DispatchFFNCombineBF16", False),
+        ("FusedDeepMoe", False),
+        ("MegaMoe", False),
+        ("DispatchGmmCombineDecode", False),
+        ("AttentionToFFN", False),
+        ("MatmulAllReduceAddRmsNorm", False),
+        ("AllGatherMatmulV2", False),
+        ("MoeInitRoutingV3", True),
+        ("MoeTokenUnpermute", True),
+        ("GroupedMatmul", True),
+    ],
+)
+def test_operators_that_exchange_rows_make_a_step_wait_by_type_or_by_name(op_type: str, carried: bool):
+    kernels = decode_kernels()
+    kernels[-1] |= {"op_type": op_type, "region": "moe", "role": "expert_matmul"}
+    named = [
+        kernel | {"name": f"{kernel['op_type']}_{number}", "op_type": None} for number, kernel in enumerate(kernels)
+    ]
+    typed, by_name = (assessed(one)["full-model"] for one in (kernels, named))
+    assert (typed.terms["not_carried"].mid_us == 0) == carried
+    assert by_name.estimate == typed.estimate and by_name.features == typed.features
+
+
+def test_an_operator_file_says_which_operators_of_the_users_own_exchange_rows(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text('[[property]]\nname = "waits_for_ranks"\nnames = ["swapper"]\nsource = "mine"\n')
+    kernels = decode_kernels()
+    kernels[-1] |= {"op_type": "Swapper", "region": "moe", "role": "dispatch"}
+    assert assessed(kernels)["full-model"].terms["not_carried"].mid_us == 0
+    assert assessed(kernels, operators=own)["full-model"].terms["not_carried"].mid_us < 0
+
+
 def test_overlapping_streams_can_make_a_scope_lose():
     kernels = []
     for layer in range(4):

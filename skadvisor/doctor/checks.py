@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skadvisor.events import PlainColumns
+from skadvisor.fusion import exchanges_with_ranks
 from skadvisor.recording import recorder
 from skadvisor.records import Finding, finding
 from skadvisor.text.messages import _
+from skadvisor.vocabulary.operators import load_vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +28,6 @@ WHOLE_REPLAY = 0.5
 MISSING_SHAPES = 0.2
 #: Collectives from this share of a step on make one rank alone a lack.
 COLLECTIVES = 0.1
-#: Kernels that wait for other ranks inside a region.
-MC2 = re.compile("MoeDistribute")
 PARSE = "python3 -c \"from torch_npu.profiler.profiler import analyse; analyse('FOLDER')\""
 
 
@@ -210,7 +210,7 @@ def _check_ranks(read: Read) -> Finding:
     share = (
         sum(row.share for row in result.regions if row.region == "comm" and row.phase == result.phase) if result else 0
     )
-    waits = any(MC2.search(str(name)) for name in read.capture.kernels["op_type"].cat.categories)
+    waits = exchanges_with_ranks(PlainColumns(read.kernels), load_vocabulary())
     if share < COLLECTIVES and not waits:
         return finding("ranks", "pass", _("one rank is enough: it hardly waits for others"))
     text = _("one rank only: its time in collectives may be waiting for other ranks")

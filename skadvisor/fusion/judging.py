@@ -16,13 +16,14 @@ from skadvisor.fusion.readings import Reading, list_readings, mode_of
 from skadvisor.fusion.rules import Judgement, Rule, index, load_rules, own_rules
 from skadvisor.text.messages import Message, _, listed
 from skadvisor.vocabulary.arrays import Words
-from skadvisor.vocabulary.names import operator_type
+from skadvisor.vocabulary.names import base_operator, operator_type
 from skadvisor.vocabulary.superkernel_names import TYPE, is_superkernel
 
 if TYPE_CHECKING:
     from skadvisor.accounting.representative import StepKernels
     from skadvisor.accounting.situation import Situation
     from skadvisor.events import PlainColumns
+    from skadvisor.vocabulary.operators import Vocabulary
 
 
 NO_CONDITIONS: Mapping[str, bool | None] = MappingProxyType({})
@@ -225,6 +226,15 @@ def operator_labels(kernels: PlainColumns) -> Words:
     pairs = list(zip(kernels.words("op_type").tolist(), kernels.words("name").tolist(), strict=True))
     known = {pair: operator_label(*pair) for pair in set(pairs)}
     return np.array([known[pair] for pair in pairs], dtype=object)
+
+
+def exchanges_with_ranks(kernels: PlainColumns, vocabulary: Vocabulary) -> bool:
+    """Whether operators that compute also exchange rows with other ranks; collectives, which only do that, are no such.
+
+    Operators are known as rules know them, so that names tell it where there are no types.
+    """
+    operators = {base_operator(label, None) for label in set(operator_labels(kernels).tolist())}
+    return any("waits_for_ranks" in vocabulary.properties(operator) for operator in operators)
 
 
 def _hangs_on(name: str, left: Sequence[Reading], verdicts: Sequence[Judgement]) -> bool:

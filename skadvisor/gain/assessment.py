@@ -14,7 +14,7 @@ import pandas as pd
 from skadvisor.accounting.representative import step_kernels
 from skadvisor.accounting.situation import Situation
 from skadvisor.accounting.timeline import Times
-from skadvisor.fusion import Preview, check, judge_step, preview_scope
+from skadvisor.fusion import Preview, check, exchanges_with_ranks, judge_step, preview_scope
 from skadvisor.fusion.rules import Fusible
 from skadvisor.fusion.templates import TemplateScope, template_scopes
 from skadvisor.gain.bands import estimate, terms
@@ -28,6 +28,7 @@ from skadvisor.options import Options
 from skadvisor.records import NOISE_PCT, Breaker, Estimate, Finding, Measured, Template, Verdict
 from skadvisor.text.messages import Message, _
 from skadvisor.units import NS_PER_US, us
+from skadvisor.vocabulary.operators import load_vocabulary
 
 #: How likely an operator is to fuse -> how likely it is to end a fragment.
 BREAKS: dict[str, Literal["likely", "unlikely", "unknown"]] = {
@@ -72,12 +73,14 @@ def assess(labelled: pd.DataFrame, times: Times, situation: Situation, options: 
     waits = ("host", "wait") if situation.decoder_layers else ("wait",)
     held = times.gaps[(times.gaps["step"] == step) & times.gaps["kind"].isin(waits)]["after"].to_numpy()
     constraints = read_constraints(kernels.plain, held)
+    collective = bool((kernels.plain.words("region") == "comm").any())
+    waits_for_ranks = collective or exchanges_with_ranks(kernels.plain, load_vocabulary(options.operators))
     model, measured = _own_outcomes(options.ledger, situation)
     templates: list[Template] = []
     scenes: dict[tuple[str, str], Scene] = {}
     for scope in scopes:
         for variant in scope.variants:
-            scene = make_scene(preview_scope(judged, variant), scale, constraints, situation)
+            scene = make_scene(preview_scope(judged, variant), scale, constraints, situation, waits_for_ranks)
             templates.append(_assess_one(scope, scene, model.draw(scene), measured.get(scope.name)))
             scenes[scope.name, variant.name] = scene
     return Assessment(tuple(templates), scenes, model)
@@ -100,11 +103,14 @@ def _reassess_one(template: Template, assessed: Assessment, op_types: Collection
     return replace(template, estimate=found, chance_above_noise=chance, verdict=verdict, reason=reason)
 
 
-def make_scene(found: Preview, scale: Rescaling, constraints: Constraints, situation: Situation) -> Scene:
+def make_scene(
+    found: Preview, scale: Rescaling, constraints: Constraints, situation: Situation, waits_for_ranks: bool
+) -> Scene:
     """Everything that the gain model needs of one variant on one step."""
     step = found.judged.step
     in_scope = step.exposed.inside(found.inside) if found.inside.any() else 0
-    return Scene(found, situation, scale.wall_ns, float(in_scope), constraints, scale.gap_scale, scale.basis)
+    wall_ns, gap_scale, basis = scale.wall_ns, scale.gap_scale, scale.basis
+    return Scene(found, situation, wall_ns, float(in_scope), constraints, gap_scale, basis, waits_for_ranks)
 
 
 def _own_outcomes(ledger: Path | None, situation: Situation) -> tuple[OverheadModel, Mapping[str, Measured]]:

@@ -27,16 +27,14 @@ if TYPE_CHECKING:
 DRAWS = 401
 SEED = 20_240_501
 
-#: Operator types that exchange tokens with other ranks and yet count as computation; collectives are of region `comm`.
-EXCHANGES = ("MoeDistribute", "DispatchFFNCombine")
-
 
 @dataclass(frozen=True, eq=False)
 class Scene:
     """One template variant on one step. `wall_ns` is the time that percent refer to (rescaled by `tpot_ms`).
 
     `constraints` say what each kernel of the step waits for. `gap_scale` (0 to 1) shrinks the gaps that the profiler
-    inflated. `basis` says what time `wall_ns` is.
+    inflated. `basis` says what time `wall_ns` is. `waits_for_ranks` says that the step talks to other ranks, so that it
+    may wait for them instead of ending sooner.
     """
 
     preview: Preview
@@ -46,6 +44,7 @@ class Scene:
     constraints: Constraints
     gap_scale: float = 1.0
     basis: WholeTime = "captured_step"
+    waits_for_ranks: bool = False
 
     @property
     def step(self) -> StepKernels:
@@ -56,15 +55,6 @@ class Scene:
     def level(self) -> Literal["step", "block"]:
         """A step of a decoder, beside whose kernels collectives and other ranks are waited for, or a block alone."""
         return "step" if self.situation.decoder_layers else "block"
-
-    @cached_property
-    def waits_for_ranks(self) -> bool:
-        """Whether the step talks to other ranks, so that it may wait for them instead of ending sooner."""
-        kernels = self.step.plain
-        exchanging = (
-            word is not None and word.startswith(EXCHANGES) for word in set(kernels.words("op_type").tolist())
-        )
-        return any(exchanging) or bool((kernels.words("region") == "comm").any())
 
 
 @dataclass(frozen=True, eq=False)

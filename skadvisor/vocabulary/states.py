@@ -115,6 +115,7 @@ PROPERTIES: dict[str, str] = {
     "joins_rows": "puts tensors side by side",
     "adds_number": "adds one number to every element",
     "updates_weights": "part of an optimizer: a training step ends with it",
+    "waits_for_ranks": "computes, and exchanges rows with other ranks on the way, for which it may wait",
     "transfers": "sends to or receives from another stage of a pipeline",
     "norms_groups": "normalises groups of columns, not whole rows",
     "paged": "reads a paged cache",
