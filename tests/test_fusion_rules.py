@@ -183,6 +183,11 @@ def test_open_circumstances_leave_open_only_what_hangs_on_them(op_type, known, v
         ([{"blocks": 32}] * 3, {}, "950", "32 Cube cores"),
         ([{"blocks": 32}], {}, "unknown", "nothing"),
         ([{"op_type": "MatMulV2"}], {}, "A2/A3/310P", "MatMulV2"),
+        ([{"op_type": None, "name": "aclnnMm_MatMulCommon_MatMulV2"}], {}, "A2/A3/310P", "MatMulV2"),
+        ([{"op_type": None, "name": "static_kernel_DynamicMxQuant_ca12bf08_15_d0"}], {}, "950", "DynamicMxQuant"),
+        # a node of a graph is called after what it was before GE chose its kernel
+        ([{"op_type": None, "name": "MatMul_12"}], {}, "unknown", "nothing"),
+        ([{"op_type": "MatMulV3", "name": "aclnnMm_MatMulCommon_MatMulV2"}], {}, "unknown", "nothing"),
         ([{"op_type": "DynamicMxQuant"}], {}, "950", "DynamicMxQuant"),
         ([{"op_type": "MoeDistributeDispatchV3", "blocks": 24}] * 3, {}, "A3", "24 Cube cores; MoeDistribute"),
         ([{"op_type": "MatMulV2"}, {"op_type": "DynamicMxQuant"}], {}, "unknown", "nothing"),

@@ -199,6 +199,24 @@ def test_an_operator_file_says_which_operators_of_the_users_own_exchange_rows(tm
     assert assessed(kernels, operators=own)["full-model"].terms["not_carried"].mid_us < 0
 
 
+def test_an_unknown_chip_gives_what_lies_among_the_known_ones():
+    kernels = decode_kernels()
+    for kernel in kernels:
+        if kernel["op_type"] == "MatMulV2":
+            kernel["op_type"] = "MatMul"
+
+    def on(hardware):
+        return assessed(kernels, replace(DENSE, hardware=hardware))["full-model"]
+
+    known, open_ = [on(chip) for chip in ("A2", "A3", "950")], on("unknown")
+    for name in ("low_pct", "mid_pct", "high_pct"):
+        figures = [getattr(one.estimate, name) for one in known]
+        assert min(figures) <= getattr(open_.estimate, name) <= max(figures), name
+    chances = [one.chance_above_noise for one in known]
+    assert open_.chance_above_noise == pytest.approx(sum(chances) / len(chances), abs=0.05)
+    assert known[0].estimate.mid_pct < known[2].estimate.mid_pct
+
+
 def test_overlapping_streams_can_make_a_scope_lose():
     kernels = []
     for layer in range(4):
@@ -217,6 +235,7 @@ def test_overlapping_streams_can_make_a_scope_lose():
 def test_ai_cpu_tasks_are_never_counted_as_winnable():
     kernels = decode_kernels(layers=1, block=DENSE_LAYER[:3])
     kernels[1] |= {"core": "AI_CPU", "op_type": "TopK"}
+    kernels[2] |= {"op_type": "ApplyRotaryPosEmb"}  # fuses on every chip, so that the task between costs a boundary
     template = assessed(kernels)["full-model"]
     assert template.ceiling_us == 0
     assert template.terms["visible_gaps"].high_us == 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from skadvisor.advice.expected import chance_above_noise, expected_pct, expected_us
 from skadvisor.gain import Assessment, reassess
-from skadvisor.gain.stated_priors import priors
+from skadvisor.gain.stated_priors import chances_to_fuse
 from skadvisor.records import NOISE_PCT, Dependence, Recommendation, Template, find_template
 from skadvisor.text.messages import Message, _
 from skadvisor.units import NS_PER_US
@@ -21,7 +21,7 @@ from skadvisor.units import NS_PER_US
 if TYPE_CHECKING:
     from skadvisor.accounting.situation import Situation
     from skadvisor.fusion import Preview
-    from skadvisor.fusion.rules import Fusible
+    from skadvisor.fusion.rules import Fusible, Judgement
 
 #: Verdicts that nothing could change: the kernel ran on the AI CPU.
 CERTAIN_REASONS = frozenset({"DEFAULT_NODE"})
@@ -62,8 +62,9 @@ def find_dependences(
 
 
 def _operators(assessed: Assessment, advised: Recommendation) -> Iterator[_Change]:
-    for op_type, given in _judged_types(assessed).items():
-        for otherwise, chance in _other_verdicts(given):
+    for op_type, judgement in _judged_types(assessed).items():
+        given = judgement.fusible
+        for otherwise, chance in _other_verdicts(judgement):
             if _may_flip(assessed, advised, op_type, otherwise):
                 yield (
                     reassess(assessed, {op_type}, otherwise),
@@ -71,24 +72,22 @@ def _operators(assessed: Assessment, advised: Recommendation) -> Iterator[_Chang
                 )
 
 
-def _judged_types(assessed: Assessment) -> dict[str, Fusible]:
+def _judged_types(assessed: Assessment) -> dict[str, Judgement]:
     """The operator types of the widest scope with their verdicts, those at most boundaries first."""
     widest = max((scene.preview for scene in assessed.scenes.values()), key=lambda one: one.fragments.kernels)
     judged = widest.judged
     open_ = widest.inside & ~np.isin(judged.reason, tuple(CERTAIN_REASONS))
-    verdicts = dict(zip(judged.op_type[open_].tolist(), judged.fusible[open_].tolist(), strict=True))
+    verdicts = {judged.op_type[row]: judged.judgements[row] for row in np.flatnonzero(open_).tolist()}
     counts = Counter(judged.op_type[open_].tolist())
     return {name: verdicts[name] for name, _count in counts.most_common(MOST_OPERATORS)}
 
 
-def _other_verdicts(given: Fusible) -> list[tuple[Fusible, float]]:
+def _other_verdicts(judgement: Judgement) -> list[tuple[Fusible, float]]:
     """The verdicts that an operator could have instead, each with its chance, from the chances that it fuses."""
-    fuses = priors()["fuses"]
-    if given == "likely":
-        return [("unlikely", 1.0 - fuses["likely"])]
-    if given == "unlikely":
-        return [("likely", fuses["unlikely"])]
-    return [("likely", fuses["unknown"]), ("unlikely", 1.0 - fuses["unknown"])]
+    chances = chances_to_fuse(judgement.verdicts)
+    fuses = sum(chances) / len(chances)
+    others: list[tuple[Fusible, float]] = [("likely", fuses), ("unlikely", 1.0 - fuses)]
+    return [(verdict, chance) for verdict, chance in others if verdict != judgement.fusible]
 
 
 def _may_flip(assessed: Assessment, advised: Recommendation, op_type: str, otherwise: Fusible) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from skadvisor.fusion.readings import HARDWARE
 from skadvisor.fusion.rules import fold
 from skadvisor.text.messages import Message, _
+from skadvisor.vocabulary.names import compiled_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ def know_chip(told: str | None, kernels: pd.DataFrame, metadata: Mapping[str, An
 
 
 def infer_chip(kernels: pd.DataFrame, metadata: Mapping[str, Any]) -> Chip:
-    """The chip of a capture. `kernels` needs op_type, core and blocks; what the metadata names settles it."""
+    """The chip of a capture. `kernels` needs op_type, name, core and blocks; what the metadata names settles it."""
     named = sorted(set(_names_in(metadata, "", 0, [0])), key=lambda name: (len(families_of_name(name)), name))
     if named:
         return Chip(
@@ -117,11 +118,18 @@ def _by_cores(kernels: pd.DataFrame) -> tuple[tuple[str, ...], Message]:
 def _by_types(kernels: pd.DataFrame) -> tuple[tuple[str, ...], Message]:
     """By operator types that not all families have; types that contradict each other say nothing."""
     left, telling = set(HARDWARE), ""
-    for name in kernels["op_type"].dropna().unique():
-        families = _ON_FEW.get(fold(str(name)))
+    for name in _types(kernels):
+        families = _ON_FEW.get(fold(name))
         if families is not None and not left <= set(families):
-            left, telling = left & set(families), str(name)
+            left, telling = left & set(families), name
     how = Message(
         _("{name} exists on {families} only"), name=telling, families=", ".join(_ON_FEW.get(fold(telling), ()))
     )
     return tuple(left) or HARDWARE, how
+
+
+def _types(kernels: pd.DataFrame) -> Iterator[str]:
+    """The operator types of the kernels, each once; where one has none, what its name as a compiled kernel says."""
+    typed = kernels["op_type"].notna()
+    yield from map(str, kernels.loc[typed, "op_type"].unique())
+    yield from dict.fromkeys(compiled_type(str(name)) for name in kernels.loc[~typed, "name"].unique())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skadvisor.fusion.readings import Reading, list_readings, mode_of
-from skadvisor.fusion.rules import Judgement, Rule, index, load_rules, own_rules
+from skadvisor.fusion.rules import Fusible, Judgement, Rule, index, load_rules, own_rules
 from skadvisor.text.messages import Message, _, listed
 from skadvisor.vocabulary.arrays import Words
 from skadvisor.vocabulary.names import base_operator, operator_type
@@ -209,6 +209,7 @@ def agreed(left: Sequence[Reading], verdicts: Sequence[Judgement]) -> Judgement:
             verdicts=_shown(hangs[0], left, verdicts),
         ),
         depends_on=hangs,
+        by_chip=_by_chip(left, verdicts),
     )
 
 
@@ -245,6 +246,15 @@ def _hangs_on(name: str, left: Sequence[Reading], verdicts: Sequence[Judgement])
         seen.setdefault(others(reading), verdict.fusible) != verdict.fusible
         for reading, verdict in zip(left, verdicts, strict=True)
     )
+
+
+def _by_chip(left: Sequence[Reading], verdicts: Sequence[Judgement]) -> tuple[Fusible, ...]:
+    """What the readings of each chip agree on, unknown where they do not; empty where all chips give the same."""
+    found: dict[str, set[Fusible]] = {}
+    for reading, verdict in zip(left, verdicts, strict=True):
+        found.setdefault(reading.hardware, set()).add(verdict.fusible)
+    agreed_on: list[Fusible] = [one.pop() if len(one) == 1 else "unknown" for one in found.values()]
+    return tuple(agreed_on) if len(set(agreed_on)) > 1 else ()
 
 
 def _shown(name: str, left: Sequence[Reading], verdicts: Sequence[Judgement]) -> Message:

@@ -41,7 +41,8 @@ CONDITIONS = ("tiling_sink", "aiv_expansion")
 class Judgement:
     """Whether one kind of kernel fuses. `reason` is the compiler's word where it might not, `needs` a condition.
 
-    `depends_on` names what would have to be known (hardware, mode, cann) where that alone leaves the verdict unknown.
+    `depends_on` names what would have to be known (hardware, mode, cann) where that alone leaves the verdict unknown,
+    `by_chip` the verdict on each chip that is left where it differs between them.
     """
 
     fusible: Fusible
@@ -50,6 +51,12 @@ class Judgement:
     remedy: Message
     needs: str | None = None
     depends_on: tuple[str, ...] = ()
+    by_chip: tuple[Fusible, ...] = ()
+
+    @property
+    def verdicts(self) -> tuple[Fusible, ...]:
+        """The verdict on each chip that is left, one where it is the same on all."""
+        return self.by_chip or (self.fusible,)
 
     def under(self, conditions: Mapping[str, bool | None]) -> Judgement:
         """The judgement where its condition may be known: unmet, the kernel does not fuse; met, it can."""

@@ -14,11 +14,11 @@ from skadvisor.gain.boundaries import Boundaries, find_boundaries
 from skadvisor.gain.interface import DRAWS, SEED, Scene
 from skadvisor.gain.population import Population
 from skadvisor.gain.replay import SavedPlaces, replay_step
-from skadvisor.gain.stated_priors import priors
+from skadvisor.gain.stated_priors import chances_to_fuse, priors
 from skadvisor.vocabulary.arrays import Flags, Floats, Ints
 
-#: Operator type, verdict and reason word: kernels that share them fuse in the same draws.
-Kind = tuple[str, str, str]
+#: Operator type, verdict on each chip that is left, reason word: kernels that share them fuse in the same draws.
+Kind = tuple[str, tuple[str, ...], str]
 #: Kernels with these reason words are never fused, whatever the compiler's version.
 NEVER = ("DEFAULT_NODE", "NOT_IN_SCOPE")
 
@@ -34,14 +34,17 @@ class Lots:
         self.lost = random.triangular(lost["low"], lost["mode"], lost["high"], DRAWS)
         # Streams share one answer: a compiler keeps all of a scope's streams apart, or none.
         self.apart = random.random(DRAWS) < priors()["streams"]["apart"]
+        # All operators run on one chip: in each draw it is one of those that are left, each as often as the others.
+        self.chip = np.random.default_rng([SEED, *b"chip"]).permutation(np.arange(DRAWS)) / DRAWS
         self._levels: dict[str, Floats] = {}
 
     def fused(self, kind: Kind) -> Flags:
         """In which draws kernels of this kind fuse; operators of one type fuse together or not at all."""
-        name, verdict, reason = kind
+        name, verdicts, reason = kind
         if name not in self._levels:
             self._levels[name] = np.random.default_rng([SEED, *name.encode()]).random(DRAWS)
-        return self._levels[name] < (0.0 if reason in NEVER else priors()["fuses"][verdict])
+        chances = np.array([0.0] if reason in NEVER else chances_to_fuse(verdicts))
+        return self._levels[name] < chances[(self.chip * len(chances)).astype("int64")]
 
     def most(self, found: Boundaries) -> Floats:
         """What the disappearance of each boundary would win in each draw, ns, (boundaries, draws)."""
@@ -59,9 +62,12 @@ class Ground:
     def __init__(self, scene: Scene, lots: Lots) -> None:
         self.scene = scene
         judged = scene.preview.judged
-        names = [judged.op_type, judged.fusible, judged.reason]
+        kinds = [
+            (label, judgement.verdicts, judgement.reason)
+            for label, judgement in zip(judged.op_type.tolist(), judged.judgements, strict=True)
+        ]
         number: dict[Kind, int] = {}
-        self.kind = np.array([number.setdefault(kind, len(number)) for kind in zip(*names, strict=True)], dtype="int64")
+        self.kind = np.array([number.setdefault(kind, len(number)) for kind in kinds], dtype="int64")
         self.kinds = tuple(number)
         self.boundaries = found = find_boundaries(scene)
         keys = np.stack([self.kind[found.before], self.kind[found.after], found.crossed.astype("int64")], axis=1)

@@ -57,7 +57,7 @@ class _Drawing:
         self.boundaries = ground.boundaries
         self.reaches = lots.fractions.reaches if scene.waits_for_ranks else np.ones(DRAWS)
         self.shrinkage: Shrinkage = published_shrinkage(scene.level)
-        kinds = [(kind[0], fusible if kind[0] in op_types else kind[1], kind[2]) for kind in ground.kinds]
+        kinds = [(kind[0], (fusible,) if kind[0] in op_types else kind[1], kind[2]) for kind in ground.kinds]
         self.fused: Flags = np.array([lots.fused(kind) for kind in kinds], dtype=bool).reshape(-1, DRAWS)
         #: for each pair of kinds, in which draws its boundaries disappear
         before, after, crossed = ground.pairs.T

@@ -35,6 +35,9 @@ _TAIL = re.compile(
 _FORMATS = re.compile(r"_(?:ND|NZ|FRACTAL_NZ|FRACTAL_Z|NCHW|NHWC|NC1HWC0)(?:_.*)?$")
 #: An operator's interface without the kernel behind it, as in `aclnnInplaceCopy`.
 _INTERFACE = re.compile(r"^aclnn(?:Inplace|Inner)?(?=[A-Z]\w)")
+#: What names of compiled kernels begin with: the operator in them is the kernel's own. A graph's nodes are called
+#: `MatMul_12` or `AddRmsNorm_3/AddRmsNormCast` after what they were before the compiler chose a kernel.
+_COMPILED = re.compile(r"aclnn\w*?_|(?:te_)?static_kernel_|te_(?=\w*_)", re.IGNORECASE)
 _VERSION = re.compile(r"v\d+(?:_\d+)?$")
 #: Where the operator runs or who wrote it, behind its name: `SliceAiCore`, `LinearOperation` (ATB).
 _CORE = re.compile(r"(?:AiCore|AiCpu|Operation)$", re.IGNORECASE)
@@ -94,6 +97,15 @@ def operator_type(name: str) -> str:
     operator = _operator_of_name(name.strip())
     operator = _COUNTER.sub("", operator) or operator
     return _CORE.sub("", operator) or operator
+
+
+def compiled_type(name: str) -> str:
+    """The operator type that the name of a compiled kernel holds; empty for names of a graph's nodes.
+
+    >>> compiled_type("aclnnMm_MatMulCommon_MatMulV2"), compiled_type("MatMul_12")
+    ('MatMulV2', '')
+    """
+    return operator_type(name) if _COMPILED.match(name.strip()) else ""
 
 
 def _operator_of_name(name: str) -> str:
