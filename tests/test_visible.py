@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 from sample_builder.build import BuiltCapture, build
 from sample_builder.catalogue import QWEN2_5_7B, QWEN3_30B_A3B
+from sample_builder.formats import write_kernel_details
+from small_tables import capture_of
 
 from skadvisor.analysis import analyze_capture
+from skadvisor.doctor.diagnosis import diagnose
 from skadvisor.errors import NotEnoughError
 from skadvisor.events import Capture
 
@@ -53,3 +57,23 @@ def test_a_handful_of_kernels_is_too_little() -> None:
     capture = _built(False).capture
     with pytest.raises(NotEnoughError, match="5 kernels"):
         analyze_capture(replace(capture, kernels=capture.kernels.head(5)))
+
+
+@pytest.mark.parametrize("count", [10, 14, 18])
+def test_pieces_of_one_layer_are_too_little_for_every_command(count: int, tmp_path: Path) -> None:
+    whole = _built(False).capture
+    piece = replace(whole, kernels=whole.kernels.head(count))
+    with pytest.raises(NotEnoughError, match=f"{count} kernels and no decoder layer"):
+        analyze_capture(piece)
+    diagnosis = diagnose(write_kernel_details(piece, tmp_path / "kernel_details.csv"))
+    assert not diagnosis.usable
+    assert f"{count} kernels and no decoder layer" in " ".join(str(one.message) for one in diagnosis.findings)
+
+
+def test_a_net_without_layers_is_answered_once_it_ran_more_than_once() -> None:
+    names = ("RmsNorm", "Gelu", "DynamicQuant", "ReduceSum", "Sigmoid", "SwiGlu", "Exp", "Sqrt", "Tanh", "Abs", "Sign")
+    net = [(name, "64,512", "64,512") for name in names]
+    result = analyze_capture(capture_of(net * 2)).result
+    assert result.layers.count == 0 and any(template.estimate for template in result.templates)
+    with pytest.raises(NotEnoughError, match="11 kernels and no decoder layer"):
+        analyze_capture(capture_of(net))

@@ -20,7 +20,8 @@ class Situation:
     token that the user measured without the profiler, milliseconds; `tokens_per_step` how many tokens one step
     yields to a request (more than 1 with speculative decoding). `superkernels` counts SuperKernels per step that the
     capture already has. `experts_alone` says that only experts were recorded, `experts_passes` in how many passes
-    of how many layers. `hardware` is a family of chips, several that are left as in "A2/A3", or "unknown".
+    of how many layers. `repeats` says of `kernels`, as many as were recorded, whether a sequence of them runs more than
+    once. `hardware` is a family of chips, several that are left as in "A2/A3", or "unknown".
     """
 
     mode: Mode
@@ -44,6 +45,8 @@ class Situation:
     outside_grammar: Message | None = None
     experts_alone: bool = False
     experts_passes: tuple[int, int] | None = None
+    repeats: bool = True
+    kernels: int = 0
 
     @property
     def graph_alone(self) -> bool:

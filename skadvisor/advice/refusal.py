@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from skadvisor.labelling.visible import no_layer
 from skadvisor.records import Ground, Recommendation, Template
 from skadvisor.text.messages import Message, _
 
@@ -19,7 +20,11 @@ def make_refusal(ground: Ground, reason: Message | str, *steps: Message | str) -
 
 
 def refuse(templates: Sequence[Template], situation: Situation) -> Recommendation | None:
-    """A refusal that no gain could change: training, no layers, no decode, no sure graph, fused already; else None."""
+    """A refusal that no gain could change: training, no layers, no decode, no sure graph, fused already; else None.
+
+    Raises NotEnoughError where a graph without decoder layers was recorded, and nothing repeats in it: pieces of a
+    layer look the same as a net that ran once.
+    """
     return _nothing_to_judge(templates, situation) or _something_first(templates, situation)
 
 
@@ -50,6 +55,8 @@ def _nothing_to_judge(templates: Sequence[Template], situation: Situation) -> Re
     if situation.outside_grammar is not None:
         named = _("name the operators that attend or mix tokens with --operators, if it is one all the same")
         return make_refusal("no_decoder", situation.outside_grammar, named)
+    if situation.graph_alone and templates and not situation.repeats:
+        raise no_layer(situation.kernels)
     if not situation.decoder_layers and not templates:
         return make_refusal(
             "no_decoder",

@@ -13,7 +13,8 @@ import pandas as pd
 from skadvisor.accounting.situation import Situation
 from skadvisor.accounting.steady import steady_steps
 from skadvisor.fusion.chip import know_chip, recorded_cann
-from skadvisor.labelling.visible import visible_part
+from skadvisor.gain.fragments import repeats
+from skadvisor.labelling.visible import count_kernels, visible_part
 from skadvisor.options import Options
 from skadvisor.records import (
     LAYER_REGIONS,
@@ -83,6 +84,8 @@ def gather_situation(
         superkernels=_superkernels(labelled, times, phase),
         outside_grammar=labelled.outside_grammar,
         experts_alone=seen is not None and seen.part == "experts",
+        repeats=layers.count > 0 or repeats(labelled.kernels, times, phase),
+        kernels=count_kernels(labelled.kernels),
         experts_passes=(seen.passes, seen.layers) if seen and seen.passes and seen.layers else None,
     )
 
@@ -114,7 +117,7 @@ def capture_record(capture: Capture) -> CaptureRecord:
         rank=capture.rank,
         level=capture.level,
         state=capture.state,
-        kernels=int((kernels["kind"] != "collective_part").sum()),
+        kernels=count_kernels(kernels),
         span_us=us(int(end.max()) - int(kernels["start_ns"].min())),
         files=tuple(file.path for file in capture.files),
         skipped=skipped,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from skadvisor.analysis import Analysis
+    from skadvisor.errors import NotEnoughError
     from skadvisor.events import Capture
 
 #: Steady steps below this leave medians at the mercy of one odd step.
@@ -33,12 +34,13 @@ PARSE = "python3 -c \"from torch_npu.profiler.profiler import analyse; analyse('
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """What the checks look at; `analysis` is None where the capture holds too little for one."""
+    """What the checks look at; `analysis` is None where the capture holds too little for one, which `lack` says."""
 
     path: Path
     capture: Capture
     analysis: Analysis | None
     ranks: tuple[int | None, ...]
+    lack: NotEnoughError | None = None
 
     @property
     def kernels(self) -> pd.DataFrame:
@@ -104,6 +106,8 @@ def _check_step_marks(read: Read) -> Finding:
 
 
 def _check_phase(read: Read) -> Finding:
+    if read.lack is not None:
+        return finding("phase", "block", *read.lack.templates, **read.lack.values)
     phases = {step.phase for step in read.analysis.result.steps} if read.analysis else set()
     if "training" in phases:
         text = _("this is training; SuperKernel scopes are for the decode steps of inference")

@@ -21,7 +21,7 @@ from skadvisor.records import Finding, Mode, finding
 from skadvisor.text.messages import _
 
 if TYPE_CHECKING:
-    from skadvisor.analysis import Analysis
+    pass
 
 Grade = Literal["good", "weaker", "none"]
 #: Answer -> the checks that it hangs on.
@@ -96,11 +96,12 @@ def diagnose(path: str | os.PathLike[str], *, rank: int | None = None, dialect: 
         if not _holds_raw_data(source):
             raise
         return _unusable(source, error, chosen)
+    analysis, lack = None, None
     try:
-        analysis: Analysis | None = analyze_capture(capture)
-    except NotEnoughError:
-        analysis = None
-    read = Read(source, capture, analysis, ranks)
+        analysis = analyze_capture(capture)
+    except NotEnoughError as error:
+        lack = error
+    read = Read(source, capture, analysis, ranks, lack)
     findings = tuple(check(read) for check in CHECKS)
     return _diagnosis(read, findings, chosen)
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skadvisor.accounting.representative import StepKernels
+from skadvisor.accounting.representative import StepKernels, step_kernels
+from skadvisor.accounting.timeline import Times
 from skadvisor.events import idle_before
 from skadvisor.fusion.judging import operator_labels
 from skadvisor.fusion.templates import TemplateScope, Variant, template_scope
@@ -45,6 +46,14 @@ def number_repetitions(kernels: StepKernels) -> StepKernels:
     gap = idle_before(table["start_ns"].to_numpy(), table["dur_ns"].to_numpy())
     layer: Any = pd.Series(find_repetitions(names, gap), index=table.index)
     return replace(kernels, kernels=table.assign(layer=layer.where(layer >= 0).astype("Int64")))
+
+
+def repeats(labelled: pd.DataFrame, times: Times, phase: str) -> bool:
+    """Whether a sequence of kernels runs more than once: in several steps of the phase, or within its typical one."""
+    step = times.representative.get(phase)
+    if step is None or (times.steps["phase"] == phase).sum() > 1:
+        return step is not None
+    return bool((number_repetitions(step_kernels(labelled, times, step)).kernels["layer"].fillna(0) > 0).any())
 
 
 def find_repetitions(names: list[str], gap_ns: Ints) -> Ints:

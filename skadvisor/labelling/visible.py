@@ -19,6 +19,8 @@ from skadvisor.vocabulary.arrays import Ints
 from skadvisor.vocabulary.superkernel_names import superkernel_rows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from skadvisor.labelling.labels import Labelled
 
 #: With fewer kernels than this, none of them in a layer or a SuperKernel, there is nothing to answer from.
@@ -72,17 +74,27 @@ def _counted(start: Ints) -> tuple[int | None, int | None]:
     return len(sizes), int(whole[0])
 
 
+def count_kernels(kernels: pd.DataFrame) -> int:
+    """How many kernels a table holds, each collective once."""
+    return int((kernels["kind"] != "collective_part").sum())
+
+
+def no_layer(kernels: int) -> NotEnoughError:
+    """The error of a capture of so few kernels, or of kernels so unlike each other, that nothing shows a layer."""
+    return NotEnoughError(
+        _("the capture holds {count} kernels and no decoder layer, too little to answer from"),
+        _("Record at least three decode steps after warm-up."),
+        count=kernels,
+    )
+
+
 def require_enough(labelled: Labelled) -> None:
     """Raise NotEnoughError where the capture holds too little of the model for any share or placement."""
     kernels = labelled.kernels
-    count = int((kernels["kind"] != "collective_part").sum())
+    count = count_kernels(kernels)
     # A graph without layers may be a single SuperKernel, whose role nothing tells.
     if count < FEWEST_KERNELS and kernels["layer"].isna().all() and not superkernel_rows(kernels).any():
-        raise NotEnoughError(
-            _("the capture holds {count} kernels and no decoder layer, too little to answer from"),
-            _("Record at least three decode steps after warm-up."),
-            count=count,
-        )
+        raise no_layer(count)
     seen = visible_part(labelled)
     if seen is not None and seen.part == "attention":
         counted = f", {seen.passes} passes of {seen.layers} layers" if seen.passes else ""
