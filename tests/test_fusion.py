@@ -238,3 +238,10 @@ def test_a_scope_of_breakers_is_warned_of():
         kernel["op_type"] = "Cast"
     found = findings(kernels)["fragments"]
     assert found.status == "warn" and "single kernels" in str(found.message)
+
+
+def test_ai_cpu_tasks_are_named_where_there_are_no_types():
+    kernels = decode_kernels()
+    kernels[2] |= {"core": "AI_CPU", "op_type": None, "name": "aclnnTopk_TopKAiCpu_TopK"}
+    said = str(findings(kernels)["aicpu"].message)
+    assert "None" not in said and "TopK" in said

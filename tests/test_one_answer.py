@@ -8,8 +8,8 @@ import pytest
 
 from skadvisor.accounting.timeline import before_on_stream
 from skadvisor.events import PlainColumns, idle_before
-from skadvisor.fusion.judging import operator_label
 from skadvisor.fusion.overlaps import count_streams
+from skadvisor.vocabulary.labels_of_kernels import operator_label
 from skadvisor.vocabulary.superkernel_names import NO_SCOPE, ends_of, scope_of, superkernel_rows
 
 

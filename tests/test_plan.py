@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from modeling_sources import infer_config
@@ -335,6 +336,21 @@ def test_streams_with_cores_of_their_own_get_scopes_of_their_own(
     cube = inside[inside["core"].isin(["AI_CORE", "MIX_AIC"])].groupby("stream")["blocks"].max()
     assert all(f"{int(count)} Cube cores" in parts[0].code for count in cube) and cube.nunique() > 1
     assert not any("_part" in item.code for item in make_plan(dense.result, dense.kernels, "full-model", dialect).code)
+
+
+def test_operators_are_named_by_kernel_names_where_there_are_no_types() -> None:
+    capture = build(replace(QWEN3_8B, layers=4), steps=3, seed=3).capture
+    nothing = pd.Categorical([None] * len(capture.kernels), categories=pd.Index([], dtype="object"))
+    named = replace(capture, kernels=capture.kernels.assign(op_type=nothing))
+    typed, by_name = (analyze_capture(one, hardware="A3") for one in (capture, named))
+    # a node of a graph bears the type that it had before GE chose its kernel
+    types = {item.op_type for item in by_name.result.operators}
+    assert len(types) == len(typed.result.operators)
+    cut = {item.op_type for item in by_name.result.operators if item.cuts}
+    assert cut == {breaker.op_type for breaker in by_name.result.templates[0].breakers} != set()
+    plan = make_plan(by_name.result, by_name.kernels, "attention-only", "ge", "b")
+    assert {item.op_type for item in plan.operators} <= types
+    assert {item.op_type for item in plan.operators if item.breaks == "likely"} != set()
 
 
 @pytest.mark.parametrize("shape", [{"fused_projections": True}, {"shared": False}])

@@ -10,6 +10,7 @@ import pandas as pd
 from skadvisor.accounting.representative import step_kernels
 from skadvisor.records import Breaker, OperatorRecord, OperatorUse, Region
 from skadvisor.units import us
+from skadvisor.vocabulary.labels_of_kernels import operator_labels
 
 if TYPE_CHECKING:
     from skadvisor.accounting.timeline import Times
@@ -29,9 +30,9 @@ def operator_records(
     step = times.representative.get(phase)
     if step is None:
         return ()
-    kernels = step_kernels(labelled, times, step).kernels
-    table = pd.DataFrame({name: kernels[name].to_numpy(dtype=object) for name in ("op_type", "name", "region", "role")})
-    names = table["op_type"].where(table["op_type"].notna(), table["name"]).astype(str).to_numpy(dtype=object)
+    chosen = step_kernels(labelled, times, step)
+    kernels, names = chosen.kernels, operator_labels(chosen.plain)
+    table = pd.DataFrame({name: kernels[name].to_numpy(dtype=object) for name in ("region", "role")})
     cuts: dict[str, int] = {}
     for breaker in breakers:
         cuts[breaker.op_type] = cuts.get(breaker.op_type, 0) + breaker.cuts_per_step

@@ -171,7 +171,7 @@ def check_aicpu(situation: Situation, inside: Inside) -> Finding | None:
         return finding("aicpu", "pass", _("no AI CPU task in scope"), source=source)
     text = _("{count} AI CPU tasks in scope: {names}")
     remedy = _("change the data type or the operator so that it runs on AI Core, or move it out")
-    names = ", ".join(sorted(set(map(str, inside.words("op_type")[chosen])))[:3])
+    names = inside.operators(chosen, 3)
     return finding("aicpu", "warn", text, remedy, source, count=int(chosen.sum()), names=names)
 
 

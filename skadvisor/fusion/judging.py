@@ -16,8 +16,8 @@ from skadvisor.fusion.readings import Reading, list_readings, mode_of
 from skadvisor.fusion.rules import Fusible, Judgement, Rule, index, load_rules, own_rules
 from skadvisor.text.messages import Message, _, listed
 from skadvisor.vocabulary.arrays import Words
-from skadvisor.vocabulary.names import base_operator, operator_type
-from skadvisor.vocabulary.superkernel_names import TYPE, is_superkernel
+from skadvisor.vocabulary.labels_of_kernels import operator_labels
+from skadvisor.vocabulary.names import base_operator
 
 if TYPE_CHECKING:
     from skadvisor.accounting.representative import StepKernels
@@ -211,22 +211,6 @@ def agreed(left: Sequence[Reading], verdicts: Sequence[Judgement]) -> Judgement:
         depends_on=hangs,
         by_chip=_by_chip(left, verdicts),
     )
-
-
-def operator_label(op_type: object, name: object) -> str:
-    """The operator as rules know it: its type, or at Level0, where there is none, what the kernel name says."""
-    if is_superkernel(op_type, name):
-        return TYPE
-    if isinstance(op_type, str) and op_type:
-        return op_type
-    return operator_type(name) if isinstance(name, str) else ""
-
-
-def operator_labels(kernels: PlainColumns) -> Words:
-    """`operator_label` of each kernel of a kernel table."""
-    pairs = list(zip(kernels.words("op_type").tolist(), kernels.words("name").tolist(), strict=True))
-    known = {pair: operator_label(*pair) for pair in set(pairs)}
-    return np.array([known[pair] for pair in pairs], dtype=object)
 
 
 def exchanges_with_ranks(kernels: PlainColumns, vocabulary: Vocabulary) -> bool:

@@ -15,8 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from skadvisor.fusion.judging import operator_label
 from skadvisor.fusion.rules import REASON_WORDS, Fusible
+from skadvisor.vocabulary.labels_of_kernels import operator_label
 from skadvisor.vocabulary.names import operator_type
 from skadvisor.vocabulary.superkernel_names import end_names, scope_of
 

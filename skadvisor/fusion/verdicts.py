@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from skadvisor.fusion.judging import NOT_KNOWN, Task, judge_task, operator_label, version_text
+from skadvisor.fusion.judging import NOT_KNOWN, Task, judge_task, version_text
 from skadvisor.fusion.readings import MODES, Reading, families, list_readings
 from skadvisor.fusion.rules import Fusible, Judgement, Rule, index
 from skadvisor.text.messages import Message
+from skadvisor.vocabulary.labels_of_kernels import operator_label
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,10 +15,10 @@ import pandas as pd
 from skadvisor.accounting.representative import StepKernels, step_kernels
 from skadvisor.accounting.timeline import Times
 from skadvisor.events import idle_before
-from skadvisor.fusion.judging import operator_labels
 from skadvisor.fusion.templates import TemplateScope, Variant, template_scope
 from skadvisor.text.messages import _
 from skadvisor.vocabulary.arrays import Flags, Ints
+from skadvisor.vocabulary.labels_of_kernels import operator_labels
 
 #: A period counts where its repetitions hold this part of the kernels, a fraction.
 MOST_OF_THE_GRAPH = 0.8

@@ -9,6 +9,7 @@ from skadvisor.fusion.overlaps import count_streams
 from skadvisor.plan.records import Option
 from skadvisor.text.messages import Message, _
 from skadvisor.units import us
+from skadvisor.vocabulary.labels_of_kernels import operator_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +136,7 @@ def _weigh_cores(inside: pd.DataFrame) -> Option:
     vector = known["core"].astype("object").isin(["AI_VECTOR_CORE", "MIX_AIV"])
     most = known.groupby(vector)["blocks"].transform("max")
     fewer = known[known["blocks"] < most]
-    types = fewer["op_type"].astype("object").fillna(fewer["name"].astype("object")).astype(str)
+    types = operator_labels(PlainColumns(fewer)).tolist()
     waiting = sorted({name for name in types if any(word in name for word in _MAY_SYNCHRONISE)})
     if waiting:
         reason = _("{ops} may synchronise all cores and use fewer than others of their kind: set it if the run hangs")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from skadvisor.events import PlainColumns
 from skadvisor.plan.patch import Dialect, Scope, dialects, scope_label
 from skadvisor.plan.records import ScopeOperator, Snippet
 from skadvisor.text.messages import Message, _
 from skadvisor.units import us
+from skadvisor.vocabulary.labels_of_kernels import operator_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +32,7 @@ def list_operators(inside: pd.DataFrame, record: Template | None) -> tuple[Scope
         return ()
     scopes = int(inside["scope"].nunique())
     breaks = {item.op_type: item.likelihood for item in (record.breakers if record else ())}
-    types = _types(inside)
+    types = operator_labels(PlainColumns(inside))
     roles = inside["role"].astype("object").fillna("unknown").astype(str)
     totals = inside.assign(_type=types, _role=roles).groupby(["_type", "_role"])["dur_ns"].agg(["size", "sum"])
     found = [
@@ -89,9 +91,5 @@ def _cores(rows: pd.DataFrame) -> str:
 def _operators(rows: pd.DataFrame) -> str:
     """The operator types of one scope on this stream, in the order in which they run."""
     first = rows[rows["scope"] == rows["scope"].min()].sort_values("start_ns")
-    types = list(dict.fromkeys(_types(first)))
+    types = list(dict.fromkeys(operator_labels(PlainColumns(first)).tolist()))
     return ", ".join(types[:_SHOWN]) + (", ..." if len(types) > _SHOWN else "")
-
-
-def _types(rows: pd.DataFrame) -> pd.Series:
-    return rows["op_type"].astype("object").fillna(rows["name"].astype("object")).astype(str)
