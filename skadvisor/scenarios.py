@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from skadvisor.analysis import Analysis, assess
 from skadvisor.errors import NotEnoughError
+from skadvisor.events import PlainColumns
 from skadvisor.records import Notice
 from skadvisor.text.messages import Message, _
+from skadvisor.vocabulary.labels_of_kernels import operator_labels
 
 if TYPE_CHECKING:
     from skadvisor.labelling.labels import Labelled
@@ -34,7 +36,7 @@ def without(analysis: Analysis, op_types: Collection[str]) -> Analysis:
     Raises NotEnoughError where no kernel in a layer is of these types.
     """
     kernels = analysis.kernels
-    gone = kernels["op_type"].isin(list(op_types)).to_numpy() & kernels["layer"].notna().to_numpy()
+    gone = np.isin(operator_labels(PlainColumns(kernels)), list(op_types)) & kernels["layer"].notna().to_numpy()
     if not gone.any():
         raise NotEnoughError(_("no kernel in a decoder layer is of type {listed}"), listed=", ".join(op_types))
     moved = _close_up(kernels, np.where(gone, 0, kernels["dur_ns"].to_numpy()), drop=gone)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 from conftest import REPOSITORY
 
 import skadvisor
-from skadvisor.analysis import Analysis
+from skadvisor.analysis import Analysis, analyze_capture
 from skadvisor.errors import NotEnoughError
 from skadvisor.scenarios import with_batch, without
 
@@ -52,6 +55,13 @@ def test_a_larger_batch_grows_attention_and_keeps_small_projections(dense: Analy
     assert after["attention"] > 1.05 * before["attention"]
     assert after["mlp"] == pytest.approx(before["mlp"], rel=1e-6)
     assert decode_wall(with_batch(dense, 1.0)) == decode_wall(dense)
+
+
+def test_operators_are_taken_out_by_name_where_there_are_no_types(dense: Analysis) -> None:
+    kernels = dense.capture.kernels
+    nothing = pd.Categorical([None] * len(kernels), categories=pd.Index([], dtype="object"))
+    named = analyze_capture(replace(dense.capture, kernels=kernels.assign(op_type=nothing)))
+    assert decode_wall(without(named, ["AddRmsNorm"])) < decode_wall(named)
 
 
 def test_nothing_to_change_is_said(dense: Analysis) -> None:
