@@ -208,7 +208,7 @@ def assess(capture: Capture, labelled: Labelled, options: Options) -> Analysis:
         templates=assessed.templates,
         recommendation=recommendation,
         warnings=(
-            *summary.notices(capture, labelled, quality, summary.region_shares(times, phase)),
+            *summary.notices(capture, labelled, quality, phase, summary.region_shares(times, phase)),
             *gain.check_capture(times, situation),
         ),
         superkernels=representative.superkernel_use(labelled.kernels, times, phase),

@@ -97,6 +97,7 @@ STEP_COLUMNS: dict[str, tuple[str, str]] = {
     "mode": ("category", "eager | graph | unknown"),
     "tokens": ("Int64", "rows that pass through a layer; null without shapes"),
     "layers": ("int32", "decoder layers found"),
+    "whole": ("bool", "False where the recording may begin or end within it"),
     "steady": ("bool", "False for warm-up, outlier and incomplete steps"),
     "note": ("object", "why it is not steady, a Message or None"),
 }

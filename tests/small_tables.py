@@ -70,6 +70,7 @@ def step_table(labelled: pd.DataFrame, mode: str = "graph", steady: bool = True)
                 "mode": mode,
                 "tokens": 1,
                 "layers": int(labelled.loc[inside, "layer"].nunique()),
+                "whole": True,
                 "steady": steady,
                 "note": None,
             }

@@ -61,6 +61,18 @@ def test_a_good_capture_has_no_lack_and_needs_no_snippet(good):
     assert diagnosis.usable
 
 
+@pytest.mark.parametrize(("steps", "last", "status"), [(2, 30, "block"), (1, 0, "warn")])
+def test_steps_that_the_recording_cuts_are_lacking(tmp_path, steps, last, status):
+    def keep(kernels):
+        count = len(kernels)
+        return kernels.index.to_series().between(count // (2 * steps), count - last)
+
+    found = {one.check: one for one in diagnose(write(tmp_path, steps=steps, step_ids=False, keep=keep)).findings}
+    assert found["step_count"].status == status
+    assert "not recorded from its embedding to its output head" in str(found["step_count"].message)
+    assert "left out" not in str(found["warm_up"].message)
+
+
 @pytest.mark.parametrize(
     ("planted", "expected"),
     [

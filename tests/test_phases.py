@@ -11,6 +11,7 @@ from sample_builder.runs import phased, run
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.mode import graph_kernels
 from skadvisor.labelling.phases import steady_steps
+from skadvisor.labelling.steps import Ends
 from skadvisor.vocabulary.operators import load_vocabulary
 
 VOCABULARY = load_vocabulary()
@@ -60,17 +61,33 @@ def test_numbered_conversions_and_collectives_tell_no_mode() -> None:
     assert label(names.capture, VOCABULARY).mode == "eager"
 
 
+def ends(whole: str, cut: str = "") -> Ends:
+    """Of each step whether it is known to be whole (w), and of which is known that its begin (b) or end (e) is cut."""
+    cut = cut or "." * len(whole)
+    return Ends(*(np.array([one == mark for one in text]) for text, mark in ((whole, "w"), (cut, "b"), (cut, "e"))))
+
+
 def test_incomplete_and_slow_steps_are_named() -> None:
     walls = np.array([500, 100, 101, 99, 60])
-    notes = steady_steps(walls, ["decode"] * 5, [8, 8, 8, 8, 5])
+    notes = steady_steps(walls, ["decode"] * 5, [8, 8, 8, 8, 5], ends("wwww."))
     assert [note is None for note in notes] == [False, True, True, True, False]
     assert "warm-up" in str(notes[0])
     assert "5 layers instead of 8" in str(notes[4])
 
 
-def test_of_three_lengths_the_longest_is_the_whole_step() -> None:
-    notes = steady_steps(np.array([70, 100, 60]), ["decode"] * 3, [7, 8, 6])
-    assert [note is None for note in notes] == [False, True, False]
+@pytest.mark.parametrize(("layers", "whole"), [([7, 8, 6], ".w."), ([7, 8, 7], ".w."), ([8, 7, 8], "...")])
+def test_a_step_that_may_be_cut_does_not_say_what_is_usual(layers: list[int], whole: str) -> None:
+    notes = steady_steps(np.array([70, 100, 60]), ["decode"] * 3, layers, ends(whole))
+    assert [note is None for note in notes] == [count == 8 for count in layers]
+
+
+def test_what_is_known_to_be_cut_is_not_steady_whatever_it_holds() -> None:
+    notes = steady_steps(np.array([90, 100, 80]), ["decode"] * 3, [8, 8, 8], ends(".w.", "b.e"))
+    assert [str(note) for note in notes] == [
+        "cut off by the beginning of the recording",
+        "None",
+        "cut off by the end of the recording",
+    ]
 
 
 @pytest.mark.parametrize("core", ["PromptFlashAttention", "FlashAttentionScore"])

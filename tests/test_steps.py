@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from deployments.catalogue import labelled
-from deployments.written import SMALL, cut_off, replayed
+from deployments.written import SMALL, cut_off, replayed, without
 from sample_builder.build import BuiltCapture
 from sample_builder.runs import recorded, run
 
+from skadvisor.analysis import analyze_capture
 from skadvisor.labelling.labels import label
 from skadvisor.labelling.repetition import _is_regular
 from skadvisor.vocabulary.operators import load_vocabulary
@@ -34,6 +35,47 @@ def test_a_capture_of_layers_that_begins_and_ends_within_steps() -> None:
     found = layers_found(cut_off(run(SMALL, steps=4, outside=False), 30, 40))
     assert len(found) == 4
     assert found[1:3] == [8, 8]
+
+
+#: Of a step of 100 kernels: how many are missing at the recording's begin and end; whole, steady steps that are left.
+WINDOWS = [
+    (0, 0, "www", "sss"),
+    (80, 80, ".w.", ".s."),
+    (1, 3, ".w.", ".s."),
+    (50, 150, "..", ".."),
+    (130, 60, "..", ".."),
+    (98, 0, "ww", "ss"),
+    (30, 230, ".", "s"),
+]
+
+
+@pytest.mark.parametrize(("first", "last", "whole", "steady"), WINDOWS)
+def test_what_the_recording_cuts_off_is_no_whole_step(first: int, last: int, whole: str, steady: str) -> None:
+    steps = label(cut_off(run(SMALL), first, last).capture, VOCABULARY).steps
+    assert steps["whole"].tolist() == [one == "w" for one in whole]
+    assert steps["steady"].tolist() == [one == "s" for one in steady]
+
+
+@pytest.mark.parametrize("missing", [("embedding",), ("head", "sampling"), ("embedding", "head", "sampling")])
+@pytest.mark.parametrize("steps", [2, 4])
+def test_the_stage_of_a_pipeline_is_not_cut(steps: int, missing: tuple[str, ...]) -> None:
+    found = label(without(run(SMALL, steps=steps), *missing).capture, VOCABULARY).steps
+    assert found["layers"].tolist() == [8] * steps
+    assert found["steady"].all()
+
+
+def test_the_end_of_a_step_that_nobody_saw_is_no_part_of_the_next() -> None:
+    kernels = label(cut_off(run(SMALL), 98, 0).capture, VOCABULARY).kernels
+    assert kernels["step"].tolist()[:3] == [-1, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "noticed"), [(0, 0, False), (80, 80, False), (50, 150, True), (0, 230, True)]
+)
+def test_a_capture_of_no_whole_step_is_noticed(first: int, last: int, noticed: bool) -> None:
+    result = analyze_capture(cut_off(run(SMALL), first, last).capture).result
+    assert ("no_whole_step" in {notice.code for notice in result.warnings}) is noticed
+    assert noticed or result.layers.count == 8
 
 
 def test_a_step_cut_short_at_the_end_is_no_draft() -> None:

@@ -234,7 +234,9 @@ def region_shares(times: Times, phase: str) -> dict[str, float]:
     return {str(region): float(rows["exposed_ns"].sum()) / wall for region, rows in inside.groupby("region")}
 
 
-def notices(capture: Capture, labelled: Labelled, quality: LabelQuality, shares: dict[str, float]) -> Iterator[Notice]:
+def notices(
+    capture: Capture, labelled: Labelled, quality: LabelQuality, phase: str, shares: dict[str, float]
+) -> Iterator[Notice]:
     """What the reader of a report has to know about the capture and its labels."""
     yield from (Notice(code="capture", message=said) for said in capture.notes)
     if capture.state == "truncated":
@@ -249,6 +251,12 @@ def notices(capture: Capture, labelled: Labelled, quality: LabelQuality, shares:
             "Neither embedding nor output head was recorded: a window inside a step, or a middle stage of a pipeline."
         )
         yield notice("no_ends", text)
+    elif kernels["layer"].notna().any() and not labelled.steps["whole"][labelled.steps["phase"] == phase].any():
+        text = _(
+            "The step was not recorded from its embedding to its output head: the recording begins or ends within it, "
+            "or this is the first or last stage of a pipeline. Layers, times and shares are those of the recorded part."
+        )
+        yield notice("no_whole_step", text)
     yield from (Notice(code="labels_disagree", message=said) for said in labelled.disagreements)
     comm = shares.get("comm", 0.0)
     inside = sum(shares.get(region, 0.0) for region in LAYER_REGIONS)

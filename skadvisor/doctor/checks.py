@@ -126,8 +126,11 @@ def _check_step_count(read: Read) -> Finding:
     steady = sum(step.steady and step.phase == result.phase for step in result.steps) if result else 0
     if steady >= ENOUGH_STEPS:
         return finding("step_count", "pass", _("{steps} steady steps"), steps=steady)
+    cut = [notice.message.template for notice in result.warnings if notice.code == "no_whole_step"] if result else []
     text = (
-        _("only {steps} steady steps: an odd one cannot be told from the usual")
+        cut[0]
+        if cut
+        else _("only {steps} steady steps: an odd one cannot be told from the usual")
         if steady
         else _("no steady step of one forward pass was found")
     )
@@ -140,6 +143,8 @@ def _check_warm_up(read: Read) -> Finding:
     odd = [step for step in steps if not step.steady and step.note is not None]
     if not odd:
         return finding("warm_up", "pass", _("no warm-up or odd step inside"))
+    if len(odd) == len(steps):
+        return finding("warm_up", "unknown", _("no steady step of one forward pass was found"))
     text = _("{count} of {steps} steps are not typical and were left out; the first is step {first}: {note}")
     remedy = _("skip the first steps with skip_first in the schedule")
     first, note = odd[0].index, odd[0].note

@@ -21,7 +21,7 @@ from skadvisor.labelling.mode import mode_of
 from skadvisor.labelling.outside import label_outside
 from skadvisor.labelling.regions import OPERATOR_REGIONS, Labels, label_regions
 from skadvisor.labelling.roles import OWN_ROLES
-from skadvisor.labelling.steps import Step, find_steps
+from skadvisor.labelling.steps import Ends, Step, find_ends, find_steps
 from skadvisor.labelling.structure import Structure, find_structure
 from skadvisor.options import Options
 from skadvisor.records import Mode
@@ -94,7 +94,8 @@ def label(capture: Capture, vocabulary: Vocabulary, *, without: Collection[str] 
     for column in (step, layer, layer_kind):
         column[served] = column[structure.served[served]]
     found = None if outside_grammar is None else [phases.UNKNOWN] * len(steps)
-    step_table = _step_table(kernels, step, layer >= 0, steps, facts, training, mode, found)
+    ends = find_ends(structure, layers, steps)
+    step_table = _step_table(kernels, step, layer >= 0, steps, facts, ends, training, mode, found)
     added = {
         "step": step,
         "phase": np.array([*step_table["phase"], None], dtype=object)[step],
@@ -294,6 +295,7 @@ def _step_table(
     in_layer: Flags,
     steps: list[Step],
     facts: list[phases.StepFacts],
+    ends: Ends,
     training: bool,
     mode: Mode,
     found: list[phases.StepPhase] | None,
@@ -301,15 +303,15 @@ def _step_table(
     start, end = start_and_end(kernels)
     inside = step >= 0
     begins = np.full(len(steps), np.iinfo(np.int64).max)
-    ends = np.zeros(len(steps), dtype=np.int64)
+    last = np.zeros(len(steps), dtype=np.int64)
     busy = np.zeros(len(steps), dtype=np.int64)
     np.minimum.at(begins, step[inside], start[inside])
-    np.maximum.at(ends, step[inside], end[inside])
+    np.maximum.at(last, step[inside], end[inside])
     np.add.at(busy, step[inside & in_layer], (end - start)[inside & in_layer])
     found = found or phases.find_phases(facts, busy, training)
     names = [one.phase for one in found]
     counts = [len(one.layers) + len(one.draft_layers) for one in steps]
-    unsteady = phases.steady_steps(ends - begins, [str(name) for name in names], counts)
+    unsteady = phases.steady_steps(last - begins, [str(name) for name in names], counts, ends)
     notes = [dummy or note for dummy, note in zip(phases.dummy_steps(facts), unsteady, strict=True)]
     said = [fact.announced.tokens if fact.announced else None for fact in facts]
     table = {
@@ -317,10 +319,11 @@ def _step_table(
         "phase": names,
         "phase_evidence": [one.evidence for one in found],
         "start_ns": begins,
-        "end_ns": ends,
+        "end_ns": last,
         "mode": [mode] * len(steps),
         "tokens": [told if fact.tokens is None else fact.tokens for fact, told in zip(facts, said, strict=True)],
         "layers": counts,
+        "whole": ends.whole,
         "steady": [reason is None for reason in notes],
         "note": notes,
     }

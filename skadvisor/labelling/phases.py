@@ -20,7 +20,7 @@ from skadvisor.labelling.class_table import Classes
 from skadvisor.labelling.host_steps import Announced
 from skadvisor.labelling.kernel_class import KernelClass
 from skadvisor.labelling.mode import graph_kernels, graph_share
-from skadvisor.labelling.steps import Step
+from skadvisor.labelling.steps import Ends, Step
 from skadvisor.labelling.structure import Structure
 from skadvisor.records import Phase, PhaseEvidence
 from skadvisor.text.messages import Message, _
@@ -268,17 +268,30 @@ def dummy_steps(facts: list[StepFacts]) -> list[Message | None]:
     return [said if fact.announced is not None and fact.announced.dummy else None for fact in facts]
 
 
-def steady_steps(walls_ns: Ints, phases: list[str], layers: list[int]) -> list[Message | None]:
-    """Why each step is not typical of its phase (too few layers, much slower), None where it is."""
+def steady_steps(walls_ns: Ints, phases: list[str], layers: list[int], ends: Ends) -> list[Message | None]:
+    """Why each step is not typical of its phase (cut off, too few layers, much slower), None where it is.
+
+    What is usual is told by whole steps where there are any: of a cut one nobody knows how many layers it had.
+    """
     notes: list[Message | None] = [None] * len(walls_ns)
+    cut = ends.begins_cut | ends.ends_cut
     for phase in set(phases):
         members = [place for place, name in enumerate(phases) if name == phase]
-        counts = Counter(layers[member] for member in members)
+        telling = [member for member in members if ends.whole[member]] or members
+        counts = Counter(layers[member] for member in telling)
         usual = max(counts, key=lambda count: (counts[count], count))
-        complete = [member for member in members if layers[member] == usual]
-        median = float(np.median(walls_ns[complete]))
+        complete = [member for member in members if layers[member] == usual and not cut[member]]
+        median = float(np.median(walls_ns[complete])) if complete else 0.0
         for member in members:
-            if layers[member] != usual:
+            if cut[member]:
+                begins = ends.begins_cut[member]
+                text = (
+                    _("cut off by the beginning of the recording")
+                    if begins
+                    else _("cut off by the end of the recording")
+                )
+                notes[member] = Message(text)
+            elif layers[member] != usual:
                 notes[member] = Message(_("{found} layers instead of {usual}"), found=layers[member], usual=usual)
             elif len(complete) >= 3 and walls_ns[member] > SLOW_STEP * median:
                 ratio = float(walls_ns[member]) / median

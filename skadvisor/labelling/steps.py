@@ -23,7 +23,8 @@ from skadvisor.vocabulary.states import LAYER_STATES, State
 
 S = State
 _LATE = [S.FINAL_NORM, S.HEAD, S.SAMPLING]
-_EDGES = [S.PREPARE, S.EMBEDDING, S.HEAD, S.SAMPLING]
+_OPENING, _CLOSING = [S.PREPARE, S.EMBEDDING], [S.HEAD, S.SAMPLING]
+_EDGES = [*_OPENING, *_CLOSING]
 #: A pass with at most this share of the layers of the pass before it belongs to the same step.
 DRAFT_SHARE = 0.25
 
@@ -36,6 +37,18 @@ class Step:
     end: int
     layers: tuple[int, ...]
     draft_layers: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Which steps were recorded from their beginning to their end, (steps,) each.
+
+    `whole` is true where that is known; `begins_cut` and `ends_cut` where it is known that the rest is missing.
+    """
+
+    whole: Flags
+    begins_cut: Flags
+    ends_cut: Flags
 
 
 def find_steps(kernels: pd.DataFrame, structure: Structure, layers: list[Layer]) -> list[Step]:
@@ -52,7 +65,29 @@ def find_steps(kernels: pd.DataFrame, structure: Structure, layers: list[Layer])
         return [Step(begin, end, (), ()) for begin, end in segments(step_ids)]
     passes = _with_repeated(kernels, structure, layers, _passes(cuts, len(state), layers))
     marks = pd.Series(step_ids).ffill().bfill().to_numpy()[[one.begin for one in passes]]
-    return _merge(passes, marks.tolist(), np.isin(state, _LATE))
+    # preparation without shapes is easily taken for sampling, but not by its name
+    chosen = structure.classes.roles_of(structure.classes.of_kernel[structure.main]) == "sampling"
+    return _merge(passes, marks.tolist(), np.isin(state, _LATE), (state == S.HEAD) | chosen)
+
+
+def find_ends(structure: Structure, layers: list[Layer], steps: list[Step]) -> Ends:
+    """Whether the recording began or ended within its first or last step.
+
+    A step begins where another one ended, or with preparation or embedding; it ends where another one begins, or with
+    head or sampling. A stage of a pipeline lacks them in all its steps, a step that is cut only where others have them.
+    """
+    state = structure.state[structure.main]
+    opened, closed = np.ones(len(steps), dtype=bool), np.ones(len(steps), dtype=bool)
+    for number, step in enumerate(steps):
+        if held := [layers[index] for index in (*step.layers, *step.draft_layers)]:
+            opened[number] = np.isin(state[step.begin : held[0].begin], _OPENING).any()
+            closed[number] = np.isin(state[held[-1].begin : step.end], _CLOSING).any()
+    first, last = (np.arange(len(steps)) == edge for edge in (0, len(steps) - 1))
+    return Ends(
+        whole=(opened | ~first) & (closed | ~last),
+        begins_cut=first & ~opened & opened.any(),
+        ends_cut=last & ~closed & closed.any(),
+    )
 
 
 def _with_repeated(kernels: pd.DataFrame, structure: Structure, layers: list[Layer], passes: list[Step]) -> list[Step]:
@@ -101,10 +136,11 @@ def _passes(cuts: list[int], length: int, layers: list[Layer]) -> list[Step]:
     ]
 
 
-def _merge(passes: list[Step], marks: list[float], late: Flags) -> list[Step]:
+def _merge(passes: list[Step], marks: list[float], late: Flags, predicts: Flags) -> list[Step]:
     """Join draft passes to the step before them, and passes without layers to the step that they serve.
 
-    `marks` are the profiler's step numbers of the passes, nan where it wrote none.
+    `marks` are the profiler's step numbers of the passes, nan where it wrote none. Kernels that are `late` stand behind
+    all layers; those of them that surely make or choose a token are in `predicts`.
     """
     steps: list[Step] = []
     step_marks: list[float] = []
@@ -114,7 +150,8 @@ def _merge(passes: list[Step], marks: list[float], late: Flags) -> list[Step]:
         if not current.layers:
             if steps and same_mark and pending is None and not np.isnan(mark):
                 steps[-1] = replace(steps[-1], end=current.end)
-            elif pending is None:
+            # a recording that begins with a head begins with the end of a step that nobody saw
+            elif pending is None and (steps or not np.isnan(mark) or not predicts[current.begin : current.end].any()):
                 pending = current.begin
             continue
         draft = (
