@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from skadvisor.files.data_files import read_toml
 from skadvisor.labelling.layers import Layer
-from skadvisor.labelling.roles import is_batched_product
 from skadvisor.labelling.structure import Structure
 from skadvisor.text.messages import Message, _
 from skadvisor.vocabulary.states import ATTENTION_STATES
@@ -96,7 +95,7 @@ def _attending(structure: Structure) -> tuple[bool, bool]:
     """Whether a kernel in attention is of an operator that only attends, or round a softmax; whether an unknown may."""
     inside = np.isin(structure.state, ATTENTION_STATES)
     held = [structure.classes.items[number] for number in np.unique(structure.classes.of_kernel[inside]).tolist()]
-    products = any(item.role == "softmax" for item in held) and any(is_batched_product(item) for item in held)
+    products = any(item.role == "softmax" for item in held) and any(item.multiplies_batches for item in held)
     named = any(item.role in _ATTENDING or item.fused is not None for item in held)
     return products or named, any(not item.known for item in held)
 

@@ -52,6 +52,13 @@ class KernelClass:
         """Whether the vocabulary puts it outside the order of a step: marks of the runtime, exchanges between ranks."""
         return self.region in ("comm", "other")
 
+    @property
+    def multiplies_batches(self) -> bool:
+        """Whether it multiplies by a batch of matrices, by its shapes or its name."""
+        if self.role != "matmul":
+            return False
+        return bool(self.matmul and self.matmul.batched) or "one_matrix_per_head" in self.properties
+
     def touches(self, width: int) -> bool:
         """Whether it reads or writes rows of this width."""
         return width in (self.last, self.out) or bool(self.matmul and width in (self.matmul.inner, self.matmul.outer))

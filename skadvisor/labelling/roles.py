@@ -231,18 +231,11 @@ def _absorbed(chain: _Chain, found: NDArray[np.object_], heads: frozenset[int]) 
 
 def _is_per_head(item: KernelClass, heads: frozenset[int], latent: bool) -> bool:
     """Told by the number of matrices; where that or the heads are not known, by names and by how wide a head can be."""
-    if not is_batched_product(item):
+    if not item.multiplies_batches:
         return False
     if heads and _batch(item):
         return _batch(item) in heads
     return item.matmul.inner <= WIDEST_HEAD if item.matmul else latent
-
-
-def is_batched_product(item: KernelClass) -> bool:
-    """Whether it multiplies by a batch of matrices, by its shapes or its name."""
-    if item.role != "matmul":
-        return False
-    return bool(item.matmul and item.matmul.batched) or "one_matrix_per_head" in item.properties
 
 
 def _batch(item: KernelClass) -> int | None:
@@ -253,7 +246,7 @@ def _batch(item: KernelClass) -> int | None:
 def _products(chain: _Chain, found: NDArray[np.object_], _heads: frozenset[int]) -> None:
     """Batched products round a softmax are queries with keys and its weights with values: attention itself."""
     roles, attention = chain.roles, chain.attention
-    batched = chain.which(is_batched_product)
+    batched = chain.which(lambda item: item.multiplies_batches)
     for place in np.flatnonzero((roles == "softmax") & attention).tolist():
         for way in (-1, 1):
             ends = range(place + way, place + way * (MOST_OF_PRODUCTS + 1), way)
