@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from collections.abc import Callable
@@ -129,6 +130,19 @@ def test_step_ids(tmp_path: Path) -> None:
         write_database(written, tmp_path / "d.db"),
     ):
         same(capture.load(path), written, ["step_id"])
+
+
+@pytest.mark.parametrize("decimals", [3, 6])
+def test_times_may_have_more_decimals_than_ns(tmp_path: Path, decimals: int) -> None:
+    path = write_kernel_details(example(), tmp_path / "k.csv")
+    header, first, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+    first[header.index("Duration(us)")] = "27.0805" if decimals == 6 else "27.081"
+    first[header.index("Wait Time(us)")] = "114.940000"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, first, *rows])
+    read = capture.load(path)
+    assert (read.kernels["dur_ns"].iloc[0], read.kernels["wait_ns"].iloc[0]) == (27_081, 114_940)
+    assert not read.files[0].skipped
 
 
 def test_order_of_rows_and_line_ends_change_nothing(tmp_path: Path) -> None:

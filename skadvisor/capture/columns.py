@@ -60,7 +60,7 @@ def _exponent_nanoseconds(text: str) -> int | None:
 
 
 def decimal_nanoseconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of decimal microseconds in text as int64 ns, half a ns rounded up; null where null or absent.
+    """A column of microseconds as decimals or in text as int64 ns, half a ns rounded up; null where null or absent.
 
     Raises ArrowInvalid where a text is no number of that kind or does not fit.
     """
@@ -69,17 +69,29 @@ def decimal_nanoseconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([_whole_nanoseconds(chunk) for chunk in column.chunks], type=pa.int64())
 
 
-def _whole_nanoseconds(texts: pa.Array) -> pa.Array:
+def thousandths() -> pa.DataType:
+    """Microseconds with three decimals, as many digits as int64 ns may have."""
+    import pyarrow as pa
+
+    return pa.decimal128(19, 3)
+
+
+def _decimals(texts: pa.Array) -> pa.Array:
     import pyarrow as pa
     from pyarrow import compute
 
     bare = compute.ascii_trim_whitespace(texts)
-    in_ns = pa.decimal128(19, 3)
     try:
-        exact = bare.cast(in_ns)
+        return bare.cast(thousandths())
     except pa.ArrowInvalid:  # more decimals, or texts for absent values
         known = compute.if_else(compute.is_in(bare, pa.array(ABSENT)), pa.scalar(None, pa.string()), bare)
-        exact = compute.round(known.cast(pa.decimal128(38, 15)), 3, "half_towards_infinity").cast(in_ns)
+        return compute.round(known.cast(pa.decimal128(38, 15)), 3, "half_towards_infinity").cast(thousandths())
+
+
+def _whole_nanoseconds(values: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    exact = values if pa.types.is_decimal(values.type) else _decimals(values)
     # the number of thousandths, in 16 bytes
     low, high = np.frombuffer(exact.buffers()[1], dtype="<i8", count=2 * (len(exact) + exact.offset)).reshape(-1, 2).T
     missing = exact.is_null().to_numpy(zero_copy_only=False) if exact.null_count else None

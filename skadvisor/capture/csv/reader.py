@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skadvisor.capture import collectives, columns
-from skadvisor.capture.csv.rows import THREADS, TIMES, WORDS, Header, Reading, plain_heading, read_header
+from skadvisor.capture.csv.rows import TIMES, WORDS, Header, Reading, plain_heading, read_header
 from skadvisor.capture.interface import UNREADABLE, Part, Producer, choose_device, notes_on_skipped
 from skadvisor.events import SourceFile, host_table, kernel_table, task_table
 from skadvisor.text.messages import Message, _
@@ -20,6 +20,8 @@ from skadvisor.text.messages import Message, _
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: Threads that convert columns; the work between their calls into compiled code allows no more.
+THREADS = 2
 CLEAN: dict[str, Callable[[str], str | None]] = {
     "name": str.strip,
     "core": columns.clean_core,

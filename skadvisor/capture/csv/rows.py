@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skadvisor.capture.columns import decimal_nanoseconds
+from skadvisor.capture.columns import decimal_nanoseconds, thousandths
 from skadvisor.capture.interface import ABSENT
 from skadvisor.capture.lines import Lines, Source, as_utf8, first_bytes, is_plain
 from skadvisor.errors import InputError
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 #: Small enough for the caches of a processor, and large enough that its columns need few calls.
 BLOCK_BYTES = 3 << 19
-#: Threads that convert columns; the work between their calls into compiled code allows no more.
-THREADS = 2
 #: `plain_heading` -> column of the kernel table; both producers, old and new.
 HEADINGS = {
     "stepid": "step_id",
@@ -164,7 +162,7 @@ class Reading:
         self.rows = 0 if self.table is None else self.table.num_rows
 
     def _from_file(self) -> pa.Table | None:
-        """All rows of a plain file; raises ArrowInvalid where anything is odd: encoding, number of columns, length."""
+        """All rows of a plain file; raises ArrowInvalid where anything is odd: encoding, columns, length, decimals."""
         import pyarrow as pa
 
         with pa.OSFile(str(self.path)) as file:
@@ -202,7 +200,10 @@ class Reading:
                 parse_options=arrow_csv.ParseOptions(invalid_row_handler=skip),
                 convert_options=arrow_csv.ConvertOptions(
                     include_columns=[f"c{index}" for index in self.header.known.values()],
-                    column_types={f"c{at}": _arrow_type(column, typed) for column, at in self.header.known.items()},
+                    column_types={
+                        f"c{at}": _arrow_type(column, typed, usual=skip is None)
+                        for column, at in self.header.known.items()
+                    },
                     null_values=list(ABSENT),
                     strings_can_be_null=typed,
                 ),
@@ -219,13 +220,10 @@ class Reading:
 
     def _with_times(self, table: pa.Table) -> pa.Table:
         """The table with its times as int64 ns; raises ArrowInvalid where one is no number of one line."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        places = [at for column, at in self.header.known.items() if column in TIMES]
-        with ThreadPoolExecutor(THREADS) as threads:
-            times = threads.map(decimal_nanoseconds, [table.column(f"c{at}") for at in places])
-            for at, values in zip(places, times, strict=True):
-                table = table.set_column(table.column_names.index(f"c{at}"), f"c{at}", values)
+        for column, at in self.header.known.items():
+            if column in TIMES:
+                place = table.column_names.index(f"c{at}")
+                table = table.set_column(place, f"c{at}", decimal_nanoseconds(table.column(place)))
         return table
 
     def _row_by_row(self) -> Iterator[pa.RecordBatch]:
@@ -272,11 +270,14 @@ def _holds_line_end(column: pa.ChunkedArray) -> bool:
     return any((np.frombuffer(text.buffers()[2] or b"", dtype="uint8") == ord("\n")).any() for text in texts)
 
 
-def _arrow_type(column: str, typed: bool) -> Any:
+def _arrow_type(column: str, typed: bool, *, usual: bool) -> Any:
+    """What a column is parsed as. Times have three decimals at most in a `usual` file, else they are read as text."""
     import pyarrow as pa
 
-    if column in WORDS:
-        return pa.dictionary(pa.int32(), pa.string()) if typed else pa.string()
-    if not typed or column in TIMES:
+    if not typed:
         return pa.string()
+    if column in WORDS:
+        return pa.dictionary(pa.int32(), pa.string())
+    if column in TIMES:
+        return thousandths() if usual else pa.string()
     return pa.int64()
