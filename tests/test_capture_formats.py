@@ -132,6 +132,15 @@ def test_step_ids(tmp_path: Path) -> None:
         same(capture.load(path), written, ["step_id"])
 
 
+@pytest.mark.parametrize("unit", ["\u00b5s", "\u03bcs"])
+def test_headings_may_be_spelled_otherwise(tmp_path: Path, unit: str) -> None:
+    path = write_kernel_details(example(), tmp_path / "k.csv", pmu=True)
+    header, rest = path.read_text(encoding="utf-8").split("\n", 1)
+    spelled = header.lower().replace(" ", "_").replace("(us)", f"({unit})")
+    (tmp_path / "spelled.csv").write_text(f"{spelled}\n{rest}", encoding="utf-8")
+    assert capture.load(tmp_path / "spelled.csv").kernels.equals(capture.load(path).kernels)
+
+
 @pytest.mark.parametrize("decimals", [3, 6])
 def test_times_may_have_more_decimals_than_ns(tmp_path: Path, decimals: int) -> None:
     path = write_kernel_details(example(), tmp_path / "k.csv")
