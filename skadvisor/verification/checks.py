@@ -219,13 +219,17 @@ def _figures_of(metric: str, row: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _said_of_logs(sides: tuple[Measured, Measured]) -> Message | str:
-    dropped = sum(side.dropped for side in sides)
+    dropped, copies = sum(side.dropped for side in sides), sum(side.copies for side in sides)
     ranks = max(side.ranks for side in sides)
+    said = []
     if ranks > 1:
-        return Message(
-            _("; the worst of {ranks} ranks; {dropped} steps of warm-up left out"), ranks=ranks, dropped=dropped
-        )
-    return Message(_("; {dropped} steps of warm-up left out"), dropped=dropped) if dropped else ""
+        text = _("; the worst of {ranks} ranks; {dropped} steps of warm-up left out")
+        said.append(Message(text, ranks=ranks, dropped=dropped))
+    elif dropped:
+        said.append(Message(_("; {dropped} steps of warm-up left out"), dropped=dropped))
+    if copies:
+        said.append(Message(_("; {copies} logs are copies of another one and count once"), copies=copies))
+    return listed(said, "") if said else ""
 
 
 def _shown(gain: float, metric: str, sides: tuple[Measured, Measured]) -> Shown:
