@@ -12,16 +12,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from skadvisor.doctor.checks import CHECKS, Read
 from skadvisor.errors import InputError, NotEnoughError
 from skadvisor.recording import recorder
 from skadvisor.records import Finding, Mode, finding
 from skadvisor.text.messages import _
-
-if TYPE_CHECKING:
-    pass
 
 Grade = Literal["good", "weaker", "none"]
 #: Answer -> the checks that it hangs on.

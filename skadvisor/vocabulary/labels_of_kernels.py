@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skadvisor.vocabulary.arrays import Words
 from skadvisor.vocabulary.names import operator_type
 from skadvisor.vocabulary.superkernel_names import TYPE, is_superkernel
 
@@ -23,7 +23,7 @@ def operator_label(op_type: object, name: object) -> str:
     return operator_type(name) if isinstance(name, str) else ""
 
 
-def operator_labels(kernels: PlainColumns) -> NDArray[np.object_]:
+def operator_labels(kernels: PlainColumns) -> Words:
     """`operator_label` of each kernel of a kernel table."""
     pairs = list(zip(kernels.words("op_type").tolist(), kernels.words("name").tolist(), strict=True))
     known = {pair: operator_label(*pair) for pair in set(pairs)}
